@@ -1,0 +1,61 @@
+//! The sticky alarm of a port: whether its driving thread sleeps, and whether somebody has called.
+//!
+//! ```text
+//!            sleep()                call(): ring!
+//!  awake ------------> asleep --------------------> called
+//!    ^                   |                            |
+//!    +---- awake() ------+---------- awake() ---------+
+//!    +---- sleep() refused <--- called <--- call() when awake
+//! ```
+//! Two kinds of callers. One whose work is found by the driver *after* it has announced its sleep (the inbox,
+//! which has a lock of its own) rings only for a sleeper. One whose work is looked at *before* (a run queue, the ready
+//! events) calls in any case: the next announcement is then refused, and the driver looks again.
+
+use crate::sync::{AtomicU32, Ordering};
+
+const AWAKE: u32 = 0;
+const ASLEEP: u32 = 1;
+const CALLED: u32 = 2;
+
+/// See the module.
+pub(crate) struct Alarm(AtomicU32);
+
+impl Alarm {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU32::new(AWAKE))
+    }
+
+    /// The driver announces sleep. False: somebody has called since the last sleep; look again first. After `true` it
+    /// looks into the inbox once more, then sleeps (or not), then calls `awake`.
+    pub(crate) fn sleep(&self) -> bool {
+        match self.0.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => true,
+            Err(_) => {
+                self.awake();
+                false
+            }
+        }
+    }
+
+    /// The driver is back.
+    pub(crate) fn awake(&self) {
+        // A swap, not a store: what the last caller did before its call must be seen from here on.
+        self.0.swap(AWAKE, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == ASLEEP
+    }
+
+    /// Wakes the driver, or makes its next announcement fail. True: it sleeps, and the caller has to ring.
+    #[must_use = "a sleeper that nobody rings for sleeps on"]
+    pub(crate) fn call(&self) -> bool {
+        self.0.swap(CALLED, Ordering::SeqCst) == ASLEEP
+    }
+
+    /// As `call`, but only for a sleeper.
+    #[must_use = "a sleeper that nobody rings for sleeps on"]
+    pub(crate) fn call_if_asleep(&self) -> bool {
+        self.is_asleep() && self.call()
+    }
+}

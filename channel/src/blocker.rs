@@ -1,0 +1,56 @@
+//! How a caller of `get_event` waits when it is not a plain thread.
+//!
+//! The channel knows nothing of tasks; a runtime that has them installs one of these, and a task
+//! that calls `get_event` is suspended instead of blocking the thread that runs it.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+/// Ends a wait: see [`Blocker::unparker`].
+pub type Unparker = Box<dyn Fn() + Send + Sync>;
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// What was waited for is there, or perhaps is.
+    Called,
+    /// The deadline came first.
+    Over,
+    /// The task is to give up: [`Blocker::checkpoint`] says why.
+    Interrupted,
+}
+
+/// A runtime's way to suspend its tasks. All but `in_task` and `home_port` are called in a task only.
+pub trait Blocker: Sync {
+    /// Whether the caller is a task.
+    fn in_task(&self) -> bool;
+    /// Fails if the task was cancelled, or a deadline around the call has come. The error is the delivery: it is not
+    /// repeated.
+    fn checkpoint(&self) -> io::Result<()>;
+    /// Suspends the calling task until `called` says so. Whoever makes it true calls the unparker afterwards.
+    fn wait(&self, called: &dyn Fn() -> bool, deadline: Option<Instant>) -> Waited;
+    /// What makes the calling task look at `called` again, from any thread.
+    fn unparker(&self) -> Unparker;
+    /// Suspends the calling task until `fd` is readable.
+    fn wait_readable(&self, fd: BorrowedFd<'_>, deadline: Option<Instant>) -> Waited;
+    /// The port that a request posted by the caller should best go through.
+    fn home_port(&self) -> Option<usize>;
+}
+
+static BLOCKER: OnceLock<&'static dyn Blocker> = OnceLock::new();
+
+/// Installs the runtime's way to suspend, for the whole process. The first one stays; tells whether it was this.
+pub fn set_blocker(blocker: &'static dyn Blocker) -> bool {
+    BLOCKER.set(blocker).is_ok()
+}
+
+pub(crate) fn installed() -> Option<&'static dyn Blocker> {
+    BLOCKER.get().copied()
+}
+
+/// The blocker, if the caller is a task.
+pub(crate) fn current() -> Option<&'static dyn Blocker> {
+    installed().filter(|b| b.in_task())
+}

@@ -1,0 +1,98 @@
+//! Making a channel, and the errors and counts of one.
+
+use crate::channel::EventChannel;
+use crate::driver::{self, Driver};
+use crate::id::MAX_PORTS;
+use crate::port::Port;
+use crate::request::Request;
+use std::fmt;
+use std::io;
+
+/// Makes an [`EventChannel`] with other than the default settings.
+#[derive(Clone, Debug, Default)]
+pub struct ChannelBuilder {
+    driver: Option<Driver>,
+    ports: Option<usize>,
+}
+
+impl ChannelBuilder {
+    /// Insists on a driver, whatever the environment says.
+    pub fn driver(mut self, driver: Driver) -> Self {
+        self.driver = Some(driver);
+        self
+    }
+
+    /// The number of ports, 1 by default. More are of use to a pool that [drives](EventChannel::drive) each from its own
+    /// core; getters that drive the channel themselves post to the first.
+    pub fn ports(mut self, ports: usize) -> Self {
+        self.ports = Some(ports);
+        self
+    }
+
+    /// # Errors
+    /// The operating system refuses what the driver needs, or `EVENT_CHANNEL_DRIVER` names none that exists
+    /// or works. No ports, or more than 1023, are invalid.
+    pub fn build(self) -> io::Result<EventChannel> {
+        let n = self.ports.unwrap_or(1);
+        if n == 0 || n > MAX_PORTS {
+            let what = format!("an event channel has 1 to {MAX_PORTS} ports, not {n}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        let (info, backends) = driver::open(self.driver, n)?;
+        let ports = backends.into_iter().enumerate().map(|(i, (b, w))| Port::new(i, b, w)).collect();
+        Ok(EventChannel::with(ports, info))
+    }
+}
+
+/// A request that was not accepted, with the reason. Turns into an [`io::Error`] with `?`.
+pub struct PostError {
+    pub(crate) request: Request,
+    pub(crate) error: io::Error,
+}
+
+impl PostError {
+    /// The request, unposted, with its buffers.
+    pub fn into_request(self) -> Request {
+        self.request
+    }
+}
+
+impl From<PostError> for io::Error {
+    fn from(e: PostError) -> Self {
+        e.error
+    }
+}
+
+impl fmt::Debug for PostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostError({:?}, {})", self.request, self.error)
+    }
+}
+
+impl fmt::Display for PostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the request was not posted: {}", self.error)
+    }
+}
+
+impl std::error::Error for PostError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// What has passed through a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChannelMetrics {
+    /// Requests posted: events, and the operations of suspended tasks.
+    pub posted: u64,
+    /// Requests that came back.
+    pub completed: u64,
+    /// Of these, cancelled.
+    pub cancelled: u64,
+    /// Requests under way: posted, not completed.
+    pub in_flight: u64,
+    /// How often a thread or task that waits in `get_event` was woken by another.
+    pub wakeups: u64,
+}

@@ -1,0 +1,123 @@
+//! epoll(7) as a selector: one-shot interest per descriptor, the waker edge-triggered beside them.
+
+use super::readiness::Selector;
+use crate::fork;
+use crate::waker::Waker;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+const WAKER: u64 = u64::MAX;
+const BATCH: usize = 256;
+
+pub(super) struct Epoll {
+    fd: fork::Owned,
+    waker: Arc<Waker>,
+    events: Vec<libc::epoll_event>,
+    /// Whether epoll_pwait2 (nanoseconds, Linux 5.11) is there.
+    precise: bool,
+}
+
+impl Epoll {
+    pub(super) fn new(waker: Arc<Waker>) -> io::Result<Self> {
+        // SAFETY: no pointer is passed.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is new and ours.
+        let fd = fork::Owned::new(unsafe { OwnedFd::from_raw_fd(fd) });
+        let epoll = Self { fd, waker, events: Vec::with_capacity(BATCH), precise: true };
+        // Edge-triggered: each write to the eventfd reports once, and nobody need read it.
+        let interest = (libc::EPOLLIN | libc::EPOLLET) as u32;
+        epoll.control(libc::EPOLL_CTL_ADD, epoll.waker.as_fd().as_raw_fd(), interest, WAKER)?;
+        Ok(epoll)
+    }
+
+    fn control(&self, what: i32, fd: RawFd, events: u32, data: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events, u64: data };
+        // SAFETY: a live epoll_event.
+        let r = unsafe { libc::epoll_ctl(self.fd.as_fd().as_raw_fd(), what, fd, &mut event) };
+        if r < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    fn wait_raw(&mut self, timeout: Option<Duration>) -> i32 {
+        let fd = self.fd.as_fd().as_raw_fd();
+        let events = self.events.as_mut_ptr();
+        if self.precise && timeout != Some(Duration::ZERO) {
+            let span = timeout.map(|t| libc::timespec {
+                tv_sec: t.as_secs().min(1 << 31) as i64,
+                tv_nsec: i64::from(t.subsec_nanos()),
+            });
+            let span = span.as_ref().map_or(std::ptr::null(), |s| s as *const libc::timespec);
+            // SAFETY: room for BATCH events, a live timespec or null, no signal mask.
+            let n = unsafe {
+                libc::syscall(
+                    libc::SYS_epoll_pwait2,
+                    fd,
+                    events,
+                    BATCH as i32,
+                    span,
+                    std::ptr::null::<u8>(),
+                    0,
+                )
+            };
+            let refused =
+                || matches!(io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS | libc::EPERM));
+            if n >= 0 || !refused() {
+                return n as i32;
+            }
+            self.precise = false;
+        }
+        // Rounded up, so that a timer is not polled for in vain just before it is due.
+        let ms = timeout.map_or(-1, |t| t.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32);
+        // SAFETY: room for BATCH events.
+        unsafe { libc::epoll_wait(fd, events, BATCH as i32, ms) }
+    }
+}
+
+impl Selector for Epoll {
+    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<bool> {
+        // poll's and epoll's bits are the same numbers
+        let interest = u32::from(events as u16) | libc::EPOLLONESHOT as u32;
+        let data = fd as u64;
+        match self.control(libc::EPOLL_CTL_MOD, fd, interest, data) {
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {
+                match self.control(libc::EPOLL_CTL_ADD, fd, interest, data) {
+                    // a regular file or a directory
+                    Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(false),
+                    r => r.map(|()| true),
+                }
+            }
+            Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(false),
+            r => r.map(|()| true),
+        }
+    }
+
+    fn disarm(&mut self, fd: RawFd) {
+        // That it is not there, or not pollable, is as good.
+        let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<(RawFd, i16)>) -> io::Result<()> {
+        let n = self.wait_raw(timeout);
+        if n < 0 {
+            let e = io::Error::last_os_error();
+            return if e.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(e) };
+        }
+        // SAFETY: the kernel has filled n of the BATCH places.
+        unsafe { self.events.set_len(n as usize) };
+        for e in self.events.drain(..) {
+            let (data, events) = (e.u64, e.events);
+            if data != WAKER {
+                ready.push((data as RawFd, events as i16));
+            }
+        }
+        Ok(())
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,154 @@
+//! What the readiness back ends share: requests wait by descriptor until it is ready, then the call is tried.
+//!
+//! A request goes: `submit` notes it in its descriptor's list and arms the selector (one-shot, with
+//! the union of what the list waits for) -> the selector reports the descriptor -> each waiting request
+//! whose interest is met is tried in order, without blocking -> what is done is reported, what would block stays and
+//! the descriptor is armed again. One-shot interest is what keeps a closed and reused descriptor number harmless:
+//! nothing is armed for a descriptor that nobody waits for.
+
+use super::syscall::{attempt, start_connect};
+use super::{Backend, Done};
+use crate::raw::Action;
+use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::time::Duration;
+
+/// A technique that tells which descriptors are ready.
+pub(super) trait Selector: Send {
+    /// Report `fd` once when one of `events` (or an error) is there. Replaces what was armed for it before.
+    /// `Ok(false)`: this descriptor cannot be polled and counts as always ready.
+    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<bool>;
+    /// Report `fd` no more.
+    fn disarm(&mut self, fd: RawFd);
+    /// Waits, and appends `(fd, revents)`.
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<(RawFd, i16)>) -> io::Result<()>;
+    /// A descriptor that is readable when `wait` would find something.
+    fn as_fd(&self) -> BorrowedFd<'_>;
+}
+
+struct Waiting {
+    id: u64,
+    action: Action,
+}
+
+// SAFETY: the pointers inside may be used from any thread, by the contract of `submit_raw`.
+unsafe impl Send for Waiting {}
+
+pub(super) struct Readiness<S> {
+    selector: S,
+    /// By descriptor number.
+    waiting: Vec<Vec<Waiting>>,
+    /// Settled outside `poll`, reported by the next.
+    settled: Vec<Done>,
+    ready: Vec<(RawFd, i16)>,
+}
+
+impl<S: Selector> Readiness<S> {
+    pub(super) fn new(selector: S) -> Self {
+        Self { selector, waiting: Vec::new(), settled: Vec::new(), ready: Vec::new() }
+    }
+
+    fn arm(&mut self, fd: RawFd) {
+        let list = &self.waiting[fd as usize];
+        let events = list.iter().fold(0, |e, w| e | w.action.interest());
+        if list.is_empty() {
+            return;
+        }
+        match self.selector.arm(fd, events) {
+            Ok(true) => {}
+            Ok(false) => self.try_all(fd, events),
+            Err(e) => {
+                let code = -e.raw_os_error().unwrap_or(libc::EIO);
+                let failed = self.waiting[fd as usize].drain(..).map(|w| (w.id, code));
+                self.settled.extend(failed);
+            }
+        }
+    }
+
+    fn try_all(&mut self, fd: RawFd, revents: i16) {
+        let always = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
+        let Self { waiting, settled, .. } = self;
+        let Some(list) = waiting.get_mut(fd as usize) else { return };
+        list.retain(|w| {
+            if revents & (w.action.interest() | always) == 0 {
+                return true;
+            }
+            // SAFETY: the request has not been reported, so by `submit`'s contract all is still valid.
+            match unsafe { attempt(&w.action, revents) } {
+                Some(result) => {
+                    settled.push((w.id, result));
+                    false
+                }
+                None => true,
+            }
+        });
+        // An idle descriptor keeps no memory but its place.
+        if list.is_empty() && list.capacity() > 4 {
+            *list = Vec::new();
+        }
+    }
+}
+
+impl<S: Selector> Backend for Readiness<S> {
+    unsafe fn submit(&mut self, id: u64, action: &Action) {
+        let Some(fd) = action.fd() else {
+            self.settled.push((id, 0));
+            return;
+        };
+        if fd < 0 {
+            self.settled.push((id, -libc::EBADF));
+            return;
+        }
+        if let Action::Connect { fd, addr, len } = *action {
+            // SAFETY: by contract.
+            if let Some(result) = unsafe { start_connect(fd, addr, len) } {
+                self.settled.push((id, result));
+                return;
+            }
+        }
+        if self.waiting.len() <= fd as usize {
+            self.waiting.resize_with(fd as usize + 1, Vec::new);
+        }
+        self.waiting[fd as usize].push(Waiting { id, action: *action });
+        self.arm(fd);
+    }
+
+    fn cancel(&mut self, id: u64, action: &Action) {
+        let Some(fd) = action.fd().filter(|fd| *fd >= 0) else { return };
+        let Some(list) = self.waiting.get_mut(fd as usize) else { return };
+        let Some(at) = list.iter().position(|w| w.id == id) else { return };
+        let gone = list.remove(at);
+        if list.is_empty() {
+            // While the descriptor is still open: another may have its number next, and this file live on elsewhere.
+            self.selector.disarm(fd);
+        }
+        // What has arrived by now is delivered, as the kernel itself would have done.
+        let arrived = match gone.action {
+            // SAFETY: the request has not been reported, so by `submit`'s contract all is still valid.
+            Action::Recv { .. } | Action::RecvMsg { .. } => unsafe { attempt(&gone.action, 0) },
+            _ => None,
+        };
+        self.settled.push((id, arrived.unwrap_or(-libc::ECANCELED)));
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>, done: &mut Vec<Done>) -> io::Result<()> {
+        let timeout = if self.settled.is_empty() { timeout } else { Some(Duration::ZERO) };
+        let mut ready = std::mem::take(&mut self.ready);
+        let waited = self.selector.wait(timeout, &mut ready);
+        for (fd, revents) in ready.drain(..) {
+            self.try_all(fd, revents);
+            self.arm(fd);
+        }
+        self.ready = ready;
+        done.append(&mut self.settled);
+        waited
+    }
+
+    fn flush(&mut self) -> bool {
+        self.settled.is_empty()
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.selector.as_fd()
+    }
+}

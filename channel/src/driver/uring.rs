@@ -1,0 +1,249 @@
+//! io_uring in its plain mode: any thread that holds the port's lock may submit and reap.
+//!
+//! The modes that tie a ring to one thread (SINGLE_ISSUER, DEFER_TASKRUN) would be up to 5 % quicker, but such a
+//! ring can never be handed to another thread. A request belongs to the thread that submitted it:
+//! when that exits, the request ends in ECANCELED once its event fires; the port submits it again then.
+
+use super::{Backend, Done};
+use crate::fork;
+use crate::raw::Action;
+use crate::waker::Waker;
+use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
+use std::collections::VecDeque;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Ids with generation 0 are the driver's own.
+const WAKE: u64 = 1;
+const CANCEL: u64 = 2;
+const GET_EVENTS: u32 = 1;
+const SUBMISSIONS: u32 = 128;
+/// The kernel keeps what does not fit (NODROP) and hands it over later.
+const COMPLETIONS: u32 = 1024;
+
+pub(crate) struct Uring {
+    ring: ManuallyDrop<IoUring>,
+    waker: Arc<Waker>,
+    /// Entries for which the submission queue had no room; none is ever dropped.
+    backlog: VecDeque<squeue::Entry>,
+    /// Whether the poll request on the waker's descriptor is out.
+    listening: bool,
+    place: Option<usize>,
+}
+
+impl Uring {
+    pub(crate) fn new(waker: Arc<Waker>) -> io::Result<Self> {
+        let ring = build()?;
+        check(&ring)?;
+        let place = fork::register(ring.as_raw_fd());
+        Ok(Self { ring: ManuallyDrop::new(ring), waker, backlog: VecDeque::new(), listening: false, place })
+    }
+
+    fn push(&mut self, entry: squeue::Entry) {
+        if self.backlog.is_empty() {
+            // SAFETY: what the entry points to is kept valid under the contract of `Backend::submit`.
+            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                return;
+            }
+            let _ = self.ring.submit();
+            // SAFETY: as above.
+            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                return;
+            }
+        }
+        self.backlog.push_back(entry);
+    }
+
+    fn drain_backlog(&mut self) {
+        while let Some(entry) = self.backlog.front() {
+            // SAFETY: as in `push`.
+            if unsafe { self.ring.submission().push(entry) }.is_ok() {
+                self.backlog.pop_front();
+            } else if !matches!(self.ring.submit(), Ok(n) if n > 0) {
+                return;
+            }
+        }
+    }
+
+    fn listen(&mut self) {
+        if !self.listening {
+            self.listening = true;
+            let fd = types::Fd(self.waker.as_fd().as_raw_fd());
+            self.push(opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build().user_data(WAKE));
+        }
+    }
+
+    /// Tells whether the waker has rung.
+    fn reap(&mut self, done: &mut Vec<Done>) -> bool {
+        let mut rung = false;
+        for entry in self.ring.completion() {
+            match entry.user_data() {
+                // The kernel may end a multishot poll, for one when its submitter exits.
+                WAKE => {
+                    rung = true;
+                    self.listening &= cqueue::more(entry.flags());
+                }
+                CANCEL => {}
+                id => done.push((id, entry.result())),
+            }
+        }
+        rung
+    }
+}
+
+impl Backend for Uring {
+    unsafe fn submit(&mut self, id: u64, action: &Action) {
+        let entry = match *action {
+            Action::Accept { fd, addr, len } => {
+                opcode::Accept::new(types::Fd(fd), addr.cast(), len).flags(libc::SOCK_CLOEXEC).build()
+            }
+            Action::Connect { fd, addr, len } => {
+                opcode::Connect::new(types::Fd(fd), addr.cast(), len).build()
+            }
+            Action::Recv { fd, buf, len, flags } => {
+                opcode::Recv::new(types::Fd(fd), buf, clamp(len)).flags(flags).build()
+            }
+            Action::Send { fd, buf, len, flags } => {
+                opcode::Send::new(types::Fd(fd), buf, clamp(len)).flags(flags | libc::MSG_NOSIGNAL).build()
+            }
+            Action::RecvMsg { fd, msg, flags } => {
+                opcode::RecvMsg::new(types::Fd(fd), msg).flags(flags as u32).build()
+            }
+            Action::SendMsg { fd, msg, flags } => {
+                opcode::SendMsg::new(types::Fd(fd), msg).flags((flags | libc::MSG_NOSIGNAL) as u32).build()
+            }
+            Action::Poll { fd, events } => {
+                opcode::PollAdd::new(types::Fd(fd), u32::from(events as u16)).build()
+            }
+            Action::Timer => opcode::Nop::new().build(),
+        };
+        self.push(entry.user_data(id));
+    }
+
+    fn cancel(&mut self, id: u64, _action: &Action) {
+        self.push(opcode::AsyncCancel::new(id).build().user_data(CANCEL));
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>, done: &mut Vec<Done>) -> io::Result<()> {
+        self.drain_backlog();
+        let before = done.len();
+        // It rings once for a sleep: whoever takes that completion must not go to sleep on it.
+        let rung = self.reap(done);
+        let wait = !rung && done.len() == before && timeout != Some(Duration::ZERO);
+        if wait {
+            // By the sleeper itself: the bell's completion is the work of the thread that asked for it, and another one
+            // would be woken for it, too.
+            self.listen();
+        }
+        let result = if wait && self.backlog.is_empty() {
+            let span = timeout.map(|t| types::Timespec::from(t.min(Duration::from_secs(1 << 31))));
+            let mut args = types::SubmitArgs::new();
+            if let Some(span) = &span {
+                args = args.timespec(span);
+            }
+            self.ring.submitter().submit_with_args(1, &args)
+        } else if self.ring.submission().cq_overflow() {
+            let queued = self.ring.submission().len() as u32;
+            // SAFETY: no argument is passed. IORING_ENTER_GETEVENTS makes the kernel hand over what it kept.
+            unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued, 0, GET_EVENTS, None) }
+        } else if self.ring.submission().is_empty() {
+            Ok(0)
+        } else {
+            self.ring.submit()
+        };
+        self.reap(done);
+        match result {
+            Ok(_) => Ok(()),
+            Err(e) => match e.raw_os_error() {
+                // Over time; a signal; the kernel wants its completions reaped first, or is short of memory:
+                // what is queued stays queued.
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                _ => Err(e),
+            },
+        }
+    }
+
+    fn flush(&mut self) -> bool {
+        self.listen();
+        self.drain_backlog();
+        if !self.ring.submission().is_empty() {
+            // What is not taken now stays in the queue, and shows below.
+            let _ = self.ring.submit();
+        }
+        self.backlog.is_empty() && self.ring.submission().is_empty() && self.ring.completion().is_empty()
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the ring keeps its descriptor open as long as it lives, and it lives as long as self.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        // In a forked child the ring's memory is not mapped, and its descriptor has been closed.
+        if !fork::forked() {
+            fork::forget(self.place);
+            // SAFETY: not used after.
+            unsafe { ManuallyDrop::drop(&mut self.ring) };
+        }
+    }
+}
+
+/// The kernel transfers at most this much in one call anyway.
+fn clamp(len: usize) -> u32 {
+    len.min(0x7fff_f000) as u32
+}
+
+/// The flags only save work; an older kernel refuses those it does not know.
+fn build() -> io::Result<IoUring> {
+    let with = |flags: u32| {
+        let mut b = IoUring::builder();
+        b.setup_cqsize(COMPLETIONS).dontfork();
+        if flags >= 1 {
+            b.setup_submit_all();
+        }
+        if flags >= 2 {
+            b.setup_no_sqarray();
+        }
+        b.build(SUBMISSIONS)
+    };
+    let invalid = |e: &io::Error| e.raw_os_error() == Some(libc::EINVAL);
+    with(2)
+        .or_else(|e| if invalid(&e) { with(1) } else { Err(e) })
+        .or_else(|e| if invalid(&e) { with(0) } else { Err(e) })
+}
+
+/// Has this kernel what the driver needs?
+fn check(ring: &IoUring) -> io::Result<()> {
+    let lacks =
+        |what: &str| Err(io::Error::new(io::ErrorKind::Unsupported, format!("the kernel lacks {what}")));
+    let p = ring.params();
+    // The last one came with multishot poll, which has no flag of its own.
+    let features = p.is_feature_ext_arg() && p.is_feature_nodrop() && p.is_feature_fast_poll();
+    if !features || !p.is_feature_resource_tagging() {
+        return lacks("EXT_ARG, NODROP, FAST_POLL or multishot poll (Linux 5.13)");
+    }
+    let mut probe = Probe::new();
+    ring.submitter().register_probe(&mut probe)?;
+    let needed = [
+        (opcode::Nop::CODE, "NOP"),
+        (opcode::Accept::CODE, "ACCEPT"),
+        (opcode::Connect::CODE, "CONNECT"),
+        (opcode::Recv::CODE, "RECV"),
+        (opcode::Send::CODE, "SEND"),
+        (opcode::RecvMsg::CODE, "RECVMSG"),
+        (opcode::SendMsg::CODE, "SENDMSG"),
+        (opcode::PollAdd::CODE, "POLL_ADD"),
+        (opcode::AsyncCancel::CODE, "ASYNC_CANCEL"),
+    ];
+    for (code, name) in needed {
+        if !probe.is_supported(code) {
+            return lacks(&format!("IORING_OP_{name}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! Requests in flight: the driving thread's side of a port.
+//!
+//! A request enters when the inbox is taken in, is with the driver or (a timer) in the wheel, perhaps several times
+//! over, and is settled once. Whether a cancel or a deadline came first is decided here, by one thread, so
+//! there is no race: a result that carries data is delivered as such, whatever was asked meanwhile.
+
+use crate::driver::{Backend, Done, socket_error};
+use crate::event::Event;
+use crate::id::EventId;
+use crate::port::Wait;
+use crate::raw::{Action, RawCompletion, RawOp};
+use crate::wheel::Wheel;
+use parking_lot::Mutex;
+use std::time::{Duration, Instant};
+
+/// What a pass of the port completed.
+pub(crate) enum Finished {
+    Raw(RawCompletion),
+    Event(Event),
+}
+
+/// A place for a request, seen by all threads.
+pub(crate) struct Slot {
+    pub(crate) generation: u32,
+    pub(crate) busy: bool,
+}
+
+pub(crate) enum Message {
+    Submit(EventId, *mut RawOp),
+    Cancel(EventId),
+    CancelEvents,
+}
+
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) free: Vec<u32>,
+    pub(crate) inbox: Vec<Message>,
+    pub(crate) counts: Counts,
+}
+
+/// What has passed through a port.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) posted: u64,
+    pub(crate) completed: u64,
+    pub(crate) cancelled: u64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    /// With the driver, as it is.
+    Direct,
+    /// With the driver, as a poll request: the descriptor is in non-blocking mode, or a connect is under way.
+    Awaiting,
+    /// In the wheel only.
+    Timer,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Abort {
+    No,
+    Cancelled,
+    Deadline,
+}
+
+struct Flight {
+    /// 0: nothing is in flight in this slot.
+    id: u64,
+    op: *mut RawOp,
+    phase: Phase,
+    abort: Abort,
+}
+
+pub(crate) struct Drive {
+    pub(crate) backend: Box<dyn Backend>,
+    base: Instant,
+    wheel: Wheel,
+    flights: Vec<Flight>,
+    messages: Vec<Message>,
+    pub(crate) done: Vec<Done>,
+    freed: Vec<u32>,
+    cancelled: u64,
+    /// Slots whose deadline came, gathered while the wheel is borrowed.
+    due: Vec<u32>,
+}
+
+impl Drive {
+    pub(crate) fn new(backend: Box<dyn Backend>) -> Self {
+        Self {
+            base: backend.now(),
+            backend,
+            wheel: Wheel::new(),
+            flights: Vec::new(),
+            messages: Vec::new(),
+            done: Vec::new(),
+            freed: Vec::new(),
+            cancelled: 0,
+            due: Vec::new(),
+        }
+    }
+
+    /// The requests in flight.
+    pub(crate) fn ids(&self) -> Vec<EventId> {
+        self.flights.iter().filter(|f| f.id != 0).map(|f| EventId::from_u64(f.id)).collect()
+    }
+
+    pub(crate) fn take_in(&mut self, shared: &Mutex<Shared>) {
+        let mut messages = std::mem::take(&mut self.messages);
+        std::mem::swap(&mut messages, &mut shared.lock().inbox);
+        // Strictly in order: a cancel that is looked at before its request was started would be forgotten.
+        for m in messages.drain(..) {
+            match m {
+                Message::Submit(id, op) => {
+                    self.enter(id, op);
+                    self.start(id.slot());
+                }
+                Message::Cancel(id) => self.abort(id.as_u64(), Abort::Cancelled),
+                Message::CancelEvents => {
+                    for slot in 0..self.flights.len() {
+                        let f = &self.flights[slot];
+                        // SAFETY: a request in flight is in place.
+                        if f.id != 0 && unsafe { (*f.op).is_event } {
+                            self.abort(f.id, Abort::Cancelled);
+                        }
+                    }
+                }
+            }
+        }
+        self.messages = messages;
+    }
+
+    fn enter(&mut self, id: EventId, op: *mut RawOp) {
+        let slot = id.slot() as usize;
+        if self.flights.len() <= slot {
+            let empty = || Flight { id: 0, op: std::ptr::null_mut(), phase: Phase::Direct, abort: Abort::No };
+            self.flights.resize_with(slot + 1, empty);
+        }
+        self.flights[slot] = Flight { id: id.as_u64(), op, phase: Phase::Direct, abort: Abort::No };
+    }
+
+    fn start(&mut self, slot: u32) {
+        let f = &mut self.flights[slot as usize];
+        // SAFETY: a request in flight is in place.
+        let (action, deadline) = unsafe { ((*f.op).action, (*f.op).deadline) };
+        if let Action::Timer = action {
+            f.phase = Phase::Timer;
+            match deadline {
+                Some(t) => self.wheel.insert(slot, nanos(self.base, t)),
+                None => self.done.push((f.id, 0)),
+            }
+            return;
+        }
+        if let Some(t) = deadline {
+            self.wheel.insert(slot, nanos(self.base, t));
+        }
+        // SAFETY: `submit_raw`'s contract covers the driver's.
+        unsafe { self.backend.submit(f.id, &action) };
+    }
+
+    fn abort(&mut self, id: u64, why: Abort) {
+        let slot = EventId::from_u64(id).slot();
+        let Some(f) = self.flights.get_mut(slot as usize).filter(|f| f.id == id && f.abort == Abort::No)
+        else {
+            return;
+        };
+        f.abort = why;
+        match f.phase {
+            Phase::Timer => {
+                if self.wheel.remove(slot) {
+                    self.done.push((id, -libc::ECANCELED));
+                }
+            }
+            // SAFETY: a request in flight is in place.
+            _ => self.backend.cancel(id, unsafe { &(*f.op).action }),
+        }
+    }
+
+    pub(crate) fn expire(&mut self, out: &mut Vec<Finished>) {
+        if self.wheel.next().is_some() {
+            let now = nanos(self.base, self.backend.now());
+            let mut due = std::mem::take(&mut self.due);
+            self.wheel.expire(now, |slot| due.push(slot));
+            for slot in due.drain(..) {
+                let f = &self.flights[slot as usize];
+                if f.phase == Phase::Timer {
+                    self.done.push((f.id, 0));
+                } else {
+                    self.abort(f.id, Abort::Deadline);
+                }
+            }
+            self.due = due;
+        }
+        self.settle(out);
+    }
+
+    pub(crate) fn timeout(&self, wait: Wait) -> Option<Duration> {
+        let asked = match wait {
+            Wait::No => Some(Duration::ZERO),
+            Wait::For(d) => Some(d),
+            Wait::Forever => None,
+        };
+        let timer = self.wheel.next().map(|t| {
+            let now = self.backend.now().saturating_duration_since(self.base);
+            Duration::from_nanos(t).saturating_sub(now)
+        });
+        match (asked, timer) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    pub(crate) fn settle(&mut self, out: &mut Vec<Finished>) {
+        let mut done = std::mem::take(&mut self.done);
+        for (id, result) in done.drain(..) {
+            self.settle_one(id, result, out);
+        }
+        // Retries may have been settled at once.
+        done.append(&mut self.done);
+        self.done = done;
+    }
+
+    /// Decides what a result from the driver means: done, or once more.
+    fn settle_one(&mut self, id: u64, result: i32, out: &mut Vec<Finished>) {
+        let slot = EventId::from_u64(id).slot();
+        let Some(f) = self.flights.get_mut(slot as usize).filter(|f| f.id == id) else { return };
+        // SAFETY: a request in flight is in place.
+        let action = unsafe { (*f.op).action };
+        let interrupted = matches!(-result, libc::ECANCELED | libc::EINTR | 512..=516);
+        let blocked = result == -libc::EAGAIN
+            && !matches!(action, Action::Poll { .. } | Action::Connect { .. } | Action::Timer);
+        let again = if f.abort != Abort::No {
+            None
+        } else if f.phase == Phase::Awaiting && result >= 0 {
+            match action {
+                Action::Connect { .. } => None,
+                _ => Some((Phase::Direct, action)),
+            }
+        } else if blocked
+            || (interrupted && (f.phase == Phase::Awaiting || matches!(action, Action::Connect { .. })))
+        {
+            // Wait until it can go on. A connect goes on by itself; calling connect again would fail.
+            let fd = action.fd().expect("only timers have none, and they do not block");
+            Some((Phase::Awaiting, Action::Poll { fd, events: action.interest() }))
+        } else if interrupted && f.phase == Phase::Direct {
+            // Nobody asked for it: its submitter exited, or a signal came. Nothing was done.
+            Some((Phase::Direct, action))
+        } else {
+            None
+        };
+        if let Some((phase, action)) = again {
+            f.phase = phase;
+            // SAFETY: as at its first submission.
+            unsafe { self.backend.submit(id, &action) };
+            return;
+        }
+        let result = match (f.abort, result) {
+            (Abort::No, _) => match (f.phase, action, result) {
+                (Phase::Awaiting, Action::Connect { fd, .. }, 0..) => -socket_error(fd),
+                _ => result,
+            },
+            // Ready, but given up before the call was made: nothing was taken.
+            (Abort::Cancelled, _) if f.phase == Phase::Awaiting || interrupted || blocked => -libc::ECANCELED,
+            (Abort::Deadline, _) if f.phase == Phase::Awaiting || interrupted || blocked => -libc::ETIME,
+            (_, result) => result,
+        };
+        if result == -libc::ECANCELED {
+            self.cancelled += 1;
+        }
+        let op = f.op;
+        f.id = 0;
+        self.wheel.remove(slot);
+        self.freed.push(slot);
+        // SAFETY: the request is complete and in place; from here on it is its owner's.
+        unsafe {
+            (*op).result = result;
+            out.push(match (*op).is_event {
+                true => Finished::Event(Event::completed(Box::from_raw(op.cast()), EventId::from_u64(id))),
+                false => Finished::Raw(RawCompletion::of(op)),
+            });
+        }
+    }
+
+    /// Gives the slots of what has completed free. Before anybody hears of it.
+    pub(crate) fn release(&mut self, shared: &Mutex<Shared>) {
+        if self.freed.is_empty() {
+            return;
+        }
+        let mut s = shared.lock();
+        s.counts.completed += self.freed.len() as u64;
+        s.counts.cancelled += std::mem::take(&mut self.cancelled);
+        for slot in self.freed.drain(..) {
+            let at = &mut s.slots[slot as usize];
+            at.generation = EventId::next_generation(at.generation);
+            at.busy = false;
+            s.free.push(slot);
+        }
+    }
+}
+
+/// A point in time on the wheel's scale. What lies beyond it (500 years) never comes.
+fn nanos(base: Instant, at: Instant) -> u64 {
+    u64::try_from(at.saturating_duration_since(base).as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,72 @@
+//! After fork(2) the child must not touch the parent's rings: a child's submission would be the parent's.
+//!
+//! The child handler closes the channel's descriptors in the child and marks the process; a channel
+//! that exists there refuses every call, and dropping it does nothing.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+static FORKED: AtomicBool = AtomicBool::new(false);
+static HANDLER: Once = Once::new();
+/// The descriptors to close in a child, plus one; 0 is a free place. What finds none is merely inherited.
+static OPEN: [AtomicI32; 2048] = [const { AtomicI32::new(0) }; 2048];
+
+/// Whether this process is a fork of one that had a channel.
+pub(crate) fn forked() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
+extern "C" fn in_child() {
+    FORKED.store(true, Ordering::SeqCst);
+    for place in &OPEN {
+        let fd = place.swap(0, Ordering::Relaxed) - 1;
+        if fd >= 0 {
+            // SAFETY: close(2) may be called in a forked child; its owner knows by `forked` that it has gone.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+/// A descriptor of the channel's own, closed in forked children.
+pub(crate) struct Owned {
+    fd: Option<OwnedFd>,
+    place: Option<usize>,
+}
+
+impl Owned {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self { place: register(fd.as_raw_fd()), fd: Some(fd) }
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_ref().expect("there until drop").as_fd()
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let fd = self.fd.take().expect("dropped once");
+        if forked() {
+            let _gone = fd.into_raw_fd();
+        } else {
+            forget(self.place);
+        }
+    }
+}
+
+/// Notes a descriptor that a forked child is to close.
+pub(crate) fn register(fd: i32) -> Option<usize> {
+    // SAFETY: the handler only uses atomics and close(2).
+    HANDLER.call_once(|| unsafe {
+        libc::pthread_atfork(None, None, Some(in_child));
+    });
+    OPEN.iter().position(|p| p.compare_exchange(0, fd + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok())
+}
+
+/// Takes a note back, before the descriptor is closed.
+pub(crate) fn forget(place: Option<usize>) {
+    if let Some(p) = place {
+        OPEN[p].store(0, Ordering::Relaxed);
+    }
+}

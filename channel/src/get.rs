@@ -1,0 +1,213 @@
+//! Getting events: who takes, who leads, who follows.
+//!
+//! A caller of `get_event` takes what is ready; else, if nobody leads, it leads: it makes a pass of the port, asleep in
+//! the kernel if need be, and puts what completed into the queue; else it follows. Whoever releases the lock calls
+//! those for whom there is something, and someone to lead if nobody does, so a leader that leaves with
+//! an event leaves no port unwatched.
+
+use crate::blocker::{self, Waited};
+use crate::channel::{EventChannel, forked_error, shut_down_error};
+use crate::event::{Event, HandlerCall};
+use crate::flight::Finished;
+use crate::fork;
+use crate::port::{Port, Wait};
+use crate::serve::{Completion, Completions};
+use crate::waiting::State;
+use parking_lot::MutexGuard;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+impl EventChannel {
+    pub(crate) fn next(&self, out: &mut Vec<Event>, max: usize, wait: Wait) -> io::Result<usize> {
+        if fork::forked() {
+            return Err(forked_error());
+        }
+        let deadline = match wait {
+            Wait::For(d) => Instant::now().checked_add(d),
+            _ => None,
+        };
+        let over = || wait == Wait::No || deadline.is_some_and(|d| d <= Instant::now());
+        let checkpoint = || blocker::current().map_or(Ok(()), |b| b.checkpoint());
+        if wait != Wait::No {
+            checkpoint()?;
+        }
+        let (mut last, mut interrupted) = (false, false);
+        let mut s = self.0.waiting.state.lock();
+        loop {
+            if fork::forked() {
+                return Err(forked_error());
+            }
+            let (n, calls) = self.take(&mut s, out, max);
+            if n > 0 || !calls.is_empty() || last {
+                let end = self.ended();
+                self.release(s);
+                let called = !calls.is_empty();
+                calls.into_iter().for_each(HandlerCall::run);
+                if n == 0 && called && !last {
+                    last = over();
+                    s = self.0.waiting.state.lock();
+                    continue;
+                }
+                return if n == 0 && end { Err(shut_down_error()) } else { Ok(n) };
+            }
+            if self.ended() {
+                self.release(s);
+                return Err(shut_down_error());
+            }
+            if interrupted {
+                // No event came with the interruption, so none is lost by giving up.
+                interrupted = false;
+                self.release(s);
+                checkpoint()?;
+                s = self.0.waiting.state.lock();
+                continue;
+            }
+            let left = match deadline {
+                Some(d) => Wait::For(d.saturating_duration_since(Instant::now())),
+                None => wait,
+            };
+            if s.leader || s.served > 0 {
+                if wait != Wait::No {
+                    let waiter = s.follow();
+                    drop(s);
+                    interrupted = !waiter.wait(deadline);
+                    s = self.0.waiting.state.lock();
+                    s.come_back(&waiter);
+                }
+                last = over() && !interrupted;
+                continue;
+            }
+            let lead = Lead::take(self, s);
+            let driven = self.lead(left);
+            s = lead.give_back();
+            match driven {
+                Ok(waited) => interrupted = waited == Waited::Interrupted,
+                Err(e) => {
+                    self.release(s);
+                    return Err(e);
+                }
+            }
+            last = over() && !interrupted;
+        }
+    }
+
+    /// Takes up to `max` events out of the queue, and those with a handler that come before them.
+    fn take(&self, s: &mut State, out: &mut Vec<Event>, max: usize) -> (usize, Vec<HandlerCall>) {
+        let (mut n, mut calls) = (0, Vec::new());
+        while n < max {
+            let Some(event) = s.queue.pop_front() else { break };
+            if event.has_handler() {
+                calls.push(HandlerCall::new(event, self.clone()));
+            } else {
+                out.push(event);
+                n += 1;
+            }
+        }
+        self.taken(n + calls.len());
+        (n, calls)
+    }
+
+    /// One pass as the leader: what completes is put into the queue.
+    fn lead(&self, wait: Wait) -> io::Result<Waited> {
+        let mut batch = Completions::new();
+        let busy: Vec<usize> = (1..self.ports()).filter(|&p| self.0.ports[p].is_busy()).collect();
+        let plain = busy.is_empty() && blocker::current().is_none();
+        let mut result = self.pass(0, if plain { wait } else { Wait::No }, &mut batch);
+        for p in &busy {
+            result = result.and(self.pass(*p, Wait::No, &mut batch));
+        }
+        let mut waited = Waited::Called;
+        if result.is_ok() && batch.finished.is_empty() && !plain && wait != Wait::No {
+            waited = self.sleep_outside(&busy, wait);
+        }
+        // Whatever else went wrong, what is complete is handed on.
+        let mut s = self.0.waiting.state.lock();
+        for it in batch.finished.drain(..) {
+            match it {
+                Finished::Event(event) => s.queue.push_back(event),
+                Finished::Raw(raw) => batch.ready.push(Completion::Raw(raw)),
+            }
+        }
+        drop(s);
+        drop(batch);
+        result.map(|()| waited)
+    }
+
+    /// Waits for the ports' descriptors instead of in a port: as a task, or for several ports at once.
+    fn sleep_outside(&self, busy: &[usize], wait: Wait) -> Waited {
+        let ports: Vec<&Port> =
+            std::iter::once(0).chain(busy.iter().copied()).map(|p| &self.0.ports[p]).collect();
+        let mut timeout = match wait {
+            Wait::For(d) => Some(d),
+            _ => None,
+        };
+        let mut fds = Vec::new();
+        for port in &ports {
+            let Some((fd, timer)) = port.begin_sleep() else { break };
+            fds.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+            timeout = match (timeout, timer) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        let mut waited = Waited::Called;
+        if fds.len() == ports.len() {
+            match blocker::current() {
+                Some(b) => {
+                    // A task waits for one descriptor; with more it looks at the others every now and then.
+                    let slice = (fds.len() > 1).then(|| Duration::from_millis(10));
+                    let span = slice.map_or(timeout, |s| Some(timeout.map_or(s, |t| t.min(s))));
+                    let deadline = span.and_then(|t| Instant::now().checked_add(t));
+                    // SAFETY: the port keeps its descriptor open as long as the channel lives.
+                    waited = b.wait_readable(unsafe { BorrowedFd::borrow_raw(fds[0].fd) }, deadline);
+                }
+                None => {
+                    let ms = timeout.map_or(-1, |t| t.as_millis().min(i32::MAX as u128 - 1) as i32 + 1);
+                    // SAFETY: the array lives through the call.
+                    unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, ms) };
+                }
+            }
+        }
+        ports.iter().take(fds.len()).for_each(|p| p.end_sleep());
+        waited
+    }
+
+    /// One pass of a port; whatever it finishes is appended. Another driver is waited for.
+    fn pass(&self, port: usize, wait: Wait, batch: &mut Completions) -> io::Result<()> {
+        match self.0.ports[port].drive(wait, &mut batch.finished) {
+            Some(result) => result,
+            None => {
+                // Somebody who was told to stop driving is still on the way out.
+                std::thread::yield_now();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The lead, given back also when driving panics.
+struct Lead<'a>(&'a EventChannel);
+
+impl<'a> Lead<'a> {
+    fn take(channel: &'a EventChannel, mut state: MutexGuard<'_, State>) -> Self {
+        state.leader = true;
+        Self(channel)
+    }
+
+    fn give_back(self) -> MutexGuard<'a, State> {
+        let channel = self.0;
+        std::mem::forget(self);
+        let mut state = channel.0.waiting.state.lock();
+        state.leader = false;
+        state
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut s = self.0.0.waiting.state.lock();
+        s.leader = false;
+        self.0.release(s);
+    }
+}

@@ -1,0 +1,179 @@
+//! A port: one driver, its timers, and the requests that passed through it.
+//!
+//! ```text
+//!  any thread                          the thread that drives (one at a time)
+//!  ----------                          --------------------------------------
+//!  submit(op) -> slot + generation     drive():
+//!  cancel(id)      |                     takes the inbox in
+//!                  v                     arms timers, submits to the driver
+//!          [ shared: slots, inbox ] -->  sleeps in the kernel until something completes
+//!                  |                     settles what completed: retries, cancel races, deadlines
+//!          wakes the sleeper, if any     frees the slots, hands the completions to its caller
+//! ```
+//! Everything that concerns the driver happens on the driving thread, in the order of the inbox, so a cancel
+//! never overtakes its request and never races with its completion. `shared` is held for a few
+//! instructions at a time; `drive` for one pass, sleep included, and never over anybody else's code.
+
+use crate::driver::Backend;
+use crate::flight::{Counts, Drive, Finished, Message, Shared, Slot};
+use crate::id::{EventId, MAX_SLOTS};
+use crate::raw::RawOp;
+use crate::waker::Waker;
+use parking_lot::Mutex;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long [`EventChannel::drive`](crate::EventChannel::drive) may block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// At most so long.
+    For(Duration),
+    /// Until something happens.
+    Forever,
+}
+
+pub(crate) struct Port {
+    index: usize,
+    shared: Mutex<Shared>,
+    drive: Mutex<Drive>,
+    waker: Arc<Waker>,
+}
+
+// SAFETY: the operations that the port points to may be used from any thread and stay in place until they are
+// complete (`submit_raw`'s contract); the port reaches them under its locks only.
+unsafe impl Send for Port {}
+// SAFETY: as above.
+unsafe impl Sync for Port {}
+
+impl Port {
+    pub(crate) fn new(index: usize, backend: Box<dyn Backend>, waker: Arc<Waker>) -> Self {
+        Self { index, shared: Mutex::default(), drive: Mutex::new(Drive::new(backend)), waker }
+    }
+
+    /// Queues `op`; see [`EventChannel::submit_raw`](crate::EventChannel::submit_raw). Gives it back when all slots
+    /// are taken.
+    ///
+    /// # Safety
+    /// As there.
+    pub(crate) unsafe fn submit(&self, op: *mut RawOp) -> Result<EventId, *mut RawOp> {
+        let mut s = self.shared.lock();
+        let slot = match s.free.pop() {
+            Some(slot) => slot,
+            None if s.slots.len() < MAX_SLOTS => {
+                s.slots.push(Slot { generation: 1, busy: false });
+                (s.slots.len() - 1) as u32
+            }
+            None => return Err(op),
+        };
+        let at = &mut s.slots[slot as usize];
+        at.busy = true;
+        let id = EventId::new(at.generation, self.index, slot);
+        s.inbox.push(Message::Submit(id, op));
+        s.counts.posted += 1;
+        drop(s);
+        self.waker.call_if_asleep();
+        Ok(id)
+    }
+
+    /// Asks to cancel request `id`; false if it has already come back.
+    pub(crate) fn cancel(&self, id: EventId) -> bool {
+        let mut s = self.shared.lock();
+        let live =
+            s.slots.get(id.slot() as usize).is_some_and(|at| at.busy && at.generation == id.generation());
+        if live {
+            s.inbox.push(Message::Cancel(id));
+            drop(s);
+            self.waker.call_if_asleep();
+        }
+        live
+    }
+
+    /// Cancels the events, not the raw operations, that are in flight.
+    pub(crate) fn cancel_events(&self) {
+        self.shared.lock().inbox.push(Message::CancelEvents);
+        self.waker.call();
+    }
+
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.shared.lock().counts
+    }
+
+    /// Whether anything is queued or in flight here.
+    pub(crate) fn is_busy(&self) -> bool {
+        let s = self.shared.lock();
+        s.slots.len() != s.free.len()
+    }
+
+    /// One pass, see the picture above. `None`: another thread drives this port.
+    pub(crate) fn drive(&self, wait: Wait, out: &mut Vec<Finished>) -> Option<io::Result<()>> {
+        let mut guard = self.drive.try_lock()?;
+        let d = &mut *guard;
+        d.take_in(&self.shared);
+        d.expire(out);
+        let mut timeout = Some(Duration::ZERO);
+        let mut sleeping = false;
+        if wait != Wait::No && out.is_empty() && self.waker.sleep() {
+            sleeping = true;
+            if self.shared.lock().inbox.is_empty() {
+                timeout = d.timeout(wait);
+            }
+        }
+        let polled = d.backend.poll(timeout, &mut d.done);
+        if sleeping {
+            self.waker.awake();
+        }
+        d.settle(out);
+        if timeout != Some(Duration::ZERO) {
+            d.expire(out);
+        }
+        d.release(&self.shared);
+        Some(polled)
+    }
+
+    /// For those who cannot sleep in `drive`: announces sleep and gives the descriptor to wait for and how long.
+    /// `None`: there is something to do. After `Some`, call `end_sleep`.
+    pub(crate) fn begin_sleep(&self) -> Option<(RawFd, Option<Duration>)> {
+        let mut d = self.drive.try_lock()?;
+        if !d.backend.flush() || !self.waker.sleep() {
+            return None;
+        }
+        if !self.shared.lock().inbox.is_empty() {
+            self.waker.awake();
+            return None;
+        }
+        Some((d.backend.as_fd().as_raw_fd(), d.timeout(Wait::Forever)))
+    }
+
+    pub(crate) fn end_sleep(&self) {
+        self.waker.awake();
+    }
+
+    /// Cancels all that is in flight and collects it, for at most `patience`. What the kernel does not give
+    /// back by then stays where it is, for ever: it may still be written to.
+    pub(crate) fn close(&self, patience: Duration, out: &mut Vec<Finished>) -> bool {
+        let end = Instant::now() + patience;
+        let ids: Vec<EventId> = {
+            let mut d = self.drive.lock();
+            d.take_in(&self.shared);
+            d.ids()
+        };
+        for id in ids {
+            self.cancel(id);
+        }
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.drive(Wait::For(left.min(Duration::from_millis(50))), out) {
+                Some(Ok(())) if self.is_busy() && !left.is_zero() => {}
+                _ => return !self.is_busy(),
+            }
+        }
+    }
+}

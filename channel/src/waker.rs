@@ -1,0 +1,67 @@
+//! Wakes the thread that sleeps in a port: an eventfd, written only when somebody sleeps.
+
+use crate::alarm::Alarm;
+use crate::fork;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// An [`Alarm`] with a bell that the operating system hears.
+pub(crate) struct Waker {
+    alarm: Alarm,
+    bell: fork::Owned,
+}
+
+impl Waker {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: eventfd takes no pointer.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is new and ours.
+        let bell = fork::Owned::new(unsafe { OwnedFd::from_raw_fd(fd) });
+        Ok(Self { alarm: Alarm::new(), bell })
+    }
+
+    /// See [`Alarm::sleep`].
+    pub(crate) fn sleep(&self) -> bool {
+        self.alarm.sleep()
+    }
+
+    /// See [`Alarm::awake`].
+    pub(crate) fn awake(&self) {
+        self.alarm.awake();
+    }
+
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.alarm.is_asleep()
+    }
+
+    /// Wakes the sleeper, or makes the next attempt to sleep fail. A system call only for a sleeper.
+    pub(crate) fn call(&self) {
+        if self.alarm.call() {
+            self.ring();
+        }
+    }
+
+    /// Wakes the sleeper if there is one; for callers whose work the driving thread finds before it sleeps.
+    pub(crate) fn call_if_asleep(&self) {
+        if self.alarm.call_if_asleep() {
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        if fork::forked() {
+            return; // the number is somebody else's by now
+        }
+        let one = 1u64;
+        // SAFETY: eight bytes of a live variable. The counter cannot overflow in practice, and a
+        // full one is readable all the same.
+        unsafe { libc::write(self.bell.as_fd().as_raw_fd(), (&raw const one).cast(), 8) };
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}

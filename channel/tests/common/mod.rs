@@ -1,0 +1,43 @@
+//! What the channel's tests share: each conformance test runs on every driver that works here.
+
+// Not every test file uses all of it.
+#![allow(dead_code)]
+
+use ec_channel::{Driver, EventChannel};
+
+/// Runs `f` on a fresh channel of each driver, one after the other. A driver that the machine refuses is skipped, with the reason.
+pub fn each_driver(f: impl Fn(EventChannel)) {
+    for driver in drivers() {
+        eprintln!("on {driver}");
+        f(EventChannel::builder().driver(driver).build().expect("it was there a moment ago"));
+    }
+}
+
+/// The drivers that work here. `EVENT_CHANNEL_DRIVER` narrows them down to one.
+pub fn drivers() -> Vec<Driver> {
+    let only =
+        std::env::var("EVENT_CHANNEL_DRIVER").ok().map(|s| s.parse::<Driver>().expect("a driver's name"));
+    Driver::ALL
+        .into_iter()
+        .filter(|d| only.is_none_or(|o| o == *d))
+        .filter(|d| match EventChannel::builder().driver(*d).build() {
+            Ok(_) => true,
+            Err(e) => {
+                ec_test_support::skipped(&format!("{d}: {e}"));
+                false
+            }
+        })
+        .collect()
+}
+
+/// A small generator of numbers, the same each time.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}

@@ -1,0 +1,133 @@
+//! Who sleeps, who searches, and whom to wake: one wake-up per unit of work.
+//!
+//! ```text
+//!            found work, or none anywhere
+//!   working ◄──────────── searching ◄─────────┐ woken by `notify` (already counted as searching)
+//!      │  └──────────────►    │               │
+//!      │   begin_search       │ fall_asleep   │
+//!      └───────────────► asleep ──────────────┘
+//!        fall_asleep          └──► working: woken by its port (a completion)
+//! ```
+//!
+//! Whoever makes work visible calls [`Idle::notify`]. It wakes nobody while some worker is
+//! searching, because that one will find the work, or see it when it stops to search; else it
+//! takes one sleeper off the list and counts it as searching at once, so that a second `notify`
+//! coming close behind does not wake a second one.
+//!
+//! No wake-up is lost, because both sides put a sequentially consistent fence between their
+//! write and their read: the one who queues work writes the queue and then reads the counts; the
+//! one who goes to sleep, or stops to search, writes the counts and then looks at the queues.
+//! `tests/idle_model.rs` checks this with loom against this very file.
+
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+
+/// One searching worker, in the packed word: the low half counts the awake, the high half the searching.
+const SEARCHING: usize = 1 << (usize::BITS / 2);
+const AWAKE_MASK: usize = SEARCHING - 1;
+
+/// What woke a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// Somebody who had work for it: it is already counted as searching.
+    ByNotify,
+    /// Its port, or nobody: it is awake and not searching.
+    ByPort,
+}
+
+/// The sleepers of one pool.
+pub(crate) struct Idle {
+    counts: AtomicUsize,
+    sleepers: Mutex<Vec<usize>>,
+    cores: usize,
+    wakeups: AtomicU64,
+}
+
+impl Idle {
+    /// For `cores` workers, all of them awake.
+    pub(crate) fn new(cores: usize) -> Idle {
+        Idle {
+            counts: AtomicUsize::new(cores),
+            sleepers: Mutex::new(Vec::with_capacity(cores)),
+            cores,
+            wakeups: AtomicU64::new(0),
+        }
+    }
+
+    /// Called after work was made visible: the sleeper to wake for it, if one is needed. The
+    /// caller wakes it; it is already off the list and counted as searching.
+    pub(crate) fn notify(&self) -> Option<usize> {
+        // Pairs with the fence in `fall_asleep` and `end_search`.
+        fence(Ordering::SeqCst);
+        if !self.needs_one(self.counts.load(Ordering::SeqCst)) {
+            return None;
+        }
+        let mut sleepers = self.sleepers.lock();
+        // Again under the lock: of several notifiers, one wakes.
+        if !self.needs_one(self.counts.load(Ordering::SeqCst)) {
+            return None;
+        }
+        // The last to fall asleep is woken first: its caches are the warmest.
+        let index = sleepers.pop()?;
+        self.counts.fetch_add(SEARCHING + 1, Ordering::SeqCst);
+        self.wakeups.fetch_add(1, Ordering::Relaxed);
+        Some(index)
+    }
+
+    fn needs_one(&self, counts: usize) -> bool {
+        counts / SEARCHING == 0 && (counts & AWAKE_MASK) < self.cores
+    }
+
+    /// A worker without work asks to search the others' queues. Refused when half of the workers
+    /// search already: more of them would only get into each other's way.
+    pub(crate) fn begin_search(&self) -> bool {
+        let counts = self.counts.load(Ordering::SeqCst);
+        if 2 * (counts / SEARCHING) >= self.cores {
+            return false;
+        }
+        self.counts.fetch_add(SEARCHING, Ordering::SeqCst);
+        true
+    }
+
+    /// A searching worker has found work. After this the caller looks whether more work is
+    /// visible, and if so calls [`notify`](Idle::notify): those who queued it while somebody
+    /// was searching woke nobody.
+    pub(crate) fn end_search(&self) {
+        self.counts.fetch_sub(SEARCHING, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Worker `index` goes to sleep. After this, and before it really sleeps, it looks once more
+    /// for work: what was queued a moment ago has not woken it.
+    pub(crate) fn fall_asleep(&self, index: usize, searching: bool) {
+        let mut sleepers = self.sleepers.lock();
+        let gone = if searching { SEARCHING + 1 } else { 1 };
+        self.counts.fetch_sub(gone, Ordering::SeqCst);
+        sleepers.push(index);
+        drop(sleepers);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Worker `index` is up again, whatever woke it.
+    pub(crate) fn wake_up(&self, index: usize) -> Woken {
+        let mut sleepers = self.sleepers.lock();
+        match sleepers.iter().position(|&i| i == index) {
+            Some(at) => {
+                sleepers.remove(at);
+                self.counts.fetch_add(1, Ordering::SeqCst);
+                Woken::ByPort
+            }
+            None => Woken::ByNotify,
+        }
+    }
+
+    /// Workers asleep, and workers searching, at this moment.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let counts = self.counts.load(Ordering::Relaxed);
+        (self.cores - (counts & AWAKE_MASK).min(self.cores), counts / SEARCHING)
+    }
+
+    /// How often a worker was woken for work that somebody queued.
+    pub(crate) fn wakeups(&self) -> u64 {
+        self.wakeups.load(Ordering::Relaxed)
+    }
+}

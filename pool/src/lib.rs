@@ -1,0 +1,51 @@
+//! The worker pool of `event-channel`: who runs which task where.
+//!
+//! ```text
+//!                    Pool
+//!        ┌────────────┼─────────────┐          injector: work from threads
+//!      core 0       core 1        core n       that hold no core
+//!    run queue     run queue     run queue     (crossbeam deques, stolen from)
+//!      port 0       port 1        port n       of one EventChannel
+//!        ▲            ▲             ▲
+//!     worker 0     worker 1     worker n       OS threads; each holds a core,
+//!                                              runs what is ready, sleeps in its port
+//! ```
+//! A **core** is the right to run tasks: a run queue and a port of the channel. There are as many as the process may
+//! use CPUs ([`available_cpus`]). A **worker** is an OS thread that holds a core; nothing of a
+//! core refers to the thread that holds it.
+//!
+//! The way of a task: [`PoolHandle::spawn`] makes it ready; it is queued on the core of whoever made it ready, or in
+//! the injector (`shared.rs`); one sleeper is woken for it unless somebody is looking for work
+//! already (`idle.rs`); a worker takes or steals it and runs it (`worker.rs`) until it suspends, for instance on
+//! an operation in the port of the core it runs on ([`current_port`]); a worker that
+//! drives this port finds the completion, which makes the task ready again.
+//!
+//! A task that blocks its thread keeps its core for so long: what waits in its core's run queue is
+//! stolen by others, what arrives at its port is seen by a worker that looks for work, but once the
+//! others sleep nobody looks until the task has given its thread back.
+
+mod blocker;
+mod builder;
+mod cancel;
+mod core;
+mod cpus;
+mod dump;
+mod idle;
+mod lifecycle;
+mod metrics;
+mod pace;
+mod pool;
+mod seat;
+mod shared;
+mod shutdown;
+mod sync;
+pub mod wait;
+mod worker;
+
+pub use builder::Builder;
+pub use cancel::Cancelled;
+pub use cpus::available_cpus;
+pub use dump::Dump;
+pub use metrics::Metrics;
+pub use pool::{Pool, PoolHandle, current, current_port, in_handler, is_abandoned, with_channel};
+pub use shutdown::ShutdownError;

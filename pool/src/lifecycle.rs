@@ -1,0 +1,228 @@
+//! Which part of its life a pool is in, and how many tasks live.
+//!
+//! ```text
+//!  open ──► closing ──► stopped
+//!           no new tasks;      workers leave their loops; what is still
+//!           tasks are          queued then belongs to tasks that would
+//!           cancelled          not stop, and stays where it is
+//! ```
+//! Spawning counts the task and then reads the state; closing writes the state and then reads
+//! the count: one of the two sees the other.
+
+use crossbeam::utils::CachePadded;
+use ec_tasks::TaskId;
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+const OPEN: u8 = 0;
+const CLOSING: u8 = 1;
+const STOPPED: u8 = 2;
+
+/// See the module.
+pub(crate) struct Lifecycle {
+    state: AtomicU8,
+    spawned: CachePadded<AtomicU64>,
+    /// So many of the spawned ones are queued (or have ended): the rest is being spawned at this moment.
+    started: CachePadded<AtomicU64>,
+    finished: CachePadded<AtomicU64>,
+    running_workers: AtomicUsize,
+    closing: Mutex<Closing>,
+    changed: Condvar,
+}
+
+/// What only matters once the end has begun.
+#[derive(Default)]
+struct Closing {
+    /// Tasks of this pool that have called `shutdown` themselves: they do not wait for one another.
+    insiders: Vec<TaskId>,
+    /// Somebody has taken it on to stop the workers.
+    claimed: bool,
+    /// The workers have gone, or were left behind.
+    done: bool,
+}
+
+impl Lifecycle {
+    pub(crate) fn new() -> Lifecycle {
+        Lifecycle {
+            state: AtomicU8::new(OPEN),
+            spawned: CachePadded::new(AtomicU64::new(0)),
+            started: CachePadded::new(AtomicU64::new(0)),
+            finished: CachePadded::new(AtomicU64::new(0)),
+            running_workers: AtomicUsize::new(0),
+            closing: Mutex::new(Closing::default()),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Counts a task that is about to be spawned; false if none may be any more. Then follows either
+    /// `task_started` or `turn_away`.
+    pub(crate) fn admit(&self) -> bool {
+        self.spawned.fetch_add(1, Ordering::SeqCst);
+        if self.is_open() {
+            return true;
+        }
+        self.turn_away();
+        false
+    }
+
+    /// The task counted last was not spawned after all.
+    pub(crate) fn turn_away(&self) {
+        self.spawned.fetch_sub(1, Ordering::SeqCst);
+        self.tell_if_closing();
+    }
+
+    /// The task counted last can be found, and run.
+    pub(crate) fn task_started(&self) {
+        self.started.fetch_add(1, Ordering::SeqCst);
+        self.tell_if_closing();
+    }
+
+    /// A task has ended.
+    pub(crate) fn task_finished(&self, id: TaskId) {
+        if self.is_open() {
+            // No insider: that one would have closed the pool.
+            self.finished.fetch_add(1, Ordering::SeqCst);
+            self.tell_if_closing();
+            return;
+        }
+        let mut closing = self.closing.lock();
+        // Both in one: an insider that counts as finished as well would make up for another that lives.
+        closing.insiders.retain(|insider| *insider != id);
+        self.finished.fetch_add(1, Ordering::SeqCst);
+        drop(closing);
+        self.changed.notify_all();
+    }
+
+    fn tell_if_closing(&self) {
+        if !self.is_open() {
+            // Through the lock, so that a waiter is either before its look at the counts or asleep.
+            drop(self.closing.lock());
+            self.changed.notify_all();
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == OPEN
+    }
+
+    /// Do workers leave their loops?
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == STOPPED
+    }
+
+    /// Tasks spawned and finished so far. Read in the order that never shows more finished than spawned.
+    pub(crate) fn tasks(&self) -> (u64, u64) {
+        let finished = self.finished.load(Ordering::SeqCst);
+        (self.spawned.load(Ordering::SeqCst).max(finished), finished)
+    }
+
+    fn live(&self) -> u64 {
+        let (spawned, finished) = self.tasks();
+        spawned - finished
+    }
+
+    /// No new tasks from now on.
+    pub(crate) fn close(&self) {
+        let _ = self.state.compare_exchange(OPEN, CLOSING, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// The workers are to go.
+    pub(crate) fn stop(&self) {
+        self.state.store(STOPPED, Ordering::SeqCst);
+    }
+
+    /// Task `id` waits for the end of the others.
+    pub(crate) fn enter(&self, id: TaskId) {
+        let mut closing = self.closing.lock();
+        if !closing.insiders.contains(&id) {
+            closing.insiders.push(id);
+        }
+        drop(closing);
+        self.changed.notify_all();
+    }
+
+    /// The tasks that wait for the end of the others.
+    pub(crate) fn insiders(&self) -> Vec<TaskId> {
+        self.closing.lock().insiders.clone()
+    }
+
+    /// Waits until all tasks have ended; false if `deadline` came first.
+    pub(crate) fn wait_for_tasks(&self, deadline: Option<Instant>) -> bool {
+        self.wait(deadline, |_| self.live() == 0)
+    }
+
+    /// Waits until all tasks but those inside `shutdown` have ended; false if `deadline` came first.
+    pub(crate) fn wait_for_outsiders(&self, deadline: Option<Instant>) -> bool {
+        self.wait(deadline, |closing| self.live() <= closing.insiders.len() as u64)
+    }
+
+    /// Waits until the tasks inside `shutdown` have ended too.
+    pub(crate) fn wait_for_insiders(&self) {
+        self.wait(None, |closing| closing.insiders.is_empty());
+    }
+
+    /// Waits until no task is being spawned. Once the pool is closed that holds for good.
+    pub(crate) fn wait_for_spawns(&self) {
+        // In this order: never more started than spawned.
+        let under_way = || {
+            let started = self.started.load(Ordering::SeqCst);
+            self.spawned.load(Ordering::SeqCst) > started
+        };
+        self.wait(None, |_| !under_way());
+    }
+
+    /// Takes it on to stop the workers; false if another does that.
+    pub(crate) fn claim(&self) -> bool {
+        !std::mem::replace(&mut self.closing.lock().claimed, true)
+    }
+
+    /// The shutdown is complete.
+    pub(crate) fn finish(&self) {
+        self.closing.lock().done = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.closing.lock().done
+    }
+
+    /// Waits until another's shutdown is complete.
+    pub(crate) fn wait_until_done(&self, deadline: Option<Instant>) -> bool {
+        self.wait(deadline, |closing| closing.done)
+    }
+
+    pub(crate) fn worker_started(&self) {
+        self.running_workers.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn worker_gone(&self) {
+        self.running_workers.fetch_sub(1, Ordering::SeqCst);
+        drop(self.closing.lock());
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn running_workers(&self) -> usize {
+        self.running_workers.load(Ordering::SeqCst)
+    }
+
+    /// Waits until `settled` says so; woken whenever a task or a worker ends.
+    pub(crate) fn wait_for(&self, deadline: Option<Instant>, settled: impl Fn() -> bool) -> bool {
+        self.wait(deadline, |_| settled())
+    }
+
+    fn wait(&self, deadline: Option<Instant>, settled: impl Fn(&Closing) -> bool) -> bool {
+        let mut closing = self.closing.lock();
+        while !settled(&closing) {
+            match deadline {
+                None => self.changed.wait(&mut closing),
+                Some(end) => {
+                    if self.changed.wait_until(&mut closing, end).timed_out() {
+                        return settled(&closing);
+                    }
+                }
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,90 @@
+//! What a pool counts. Each worker counts for itself, on a cache line of its own; reading adds up.
+
+use crate::shared::Shared;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// One core's counters. Only the worker that holds the core writes them.
+#[derive(Default)]
+pub(crate) struct CoreStats {
+    pub(crate) steals: AtomicU64,
+    pub(crate) sleeps: AtomicU64,
+    /// Inside a task or a handler.
+    pub(crate) busy: AtomicBool,
+}
+
+/// Adds one to a counter that has a single writer.
+pub(crate) fn bump(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// A pool's numbers at one moment. They are read one after the other while the pool goes on, so they need
+/// not fit each other to the last unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Cores: how many tasks can run at once.
+    pub cores: usize,
+    /// Worker threads.
+    pub workers: usize,
+    /// Workers that sleep in their port.
+    pub workers_asleep: usize,
+    /// Workers that look for work.
+    pub workers_searching: usize,
+    /// Tasks spawned so far.
+    pub tasks_spawned: u64,
+    /// Tasks that have ended.
+    pub tasks_finished: u64,
+    /// Tasks that have not.
+    pub tasks_live: u64,
+    /// How often a worker took work from another's queue.
+    pub steals: u64,
+    /// How often a sleeping worker was woken because there was something to run.
+    pub wakeups: u64,
+    /// How often a worker went to sleep, the times included when something came on the way.
+    pub sleeps: u64,
+    /// Ready tasks and handler calls that came from outside and have not been taken yet.
+    pub injected: usize,
+    /// Ready tasks and handler calls in each core's queue.
+    pub queued: Vec<usize>,
+    /// Request events posted to the channel so far, the tasks' own waits included.
+    pub events_posted: u64,
+    /// Requests that have come back, the cancelled ones included.
+    pub events_completed: u64,
+    /// Requests that came back cancelled.
+    pub events_cancelled: u64,
+    /// Requests that neither came back nor are in flight. Always 0.
+    pub events_lost: u64,
+}
+
+impl Metrics {
+    pub(crate) fn of(shared: &Shared) -> Metrics {
+        if ec_tasks::forked() {
+            // The pool belongs to the parent; one of its locks may be held for ever here.
+            return Metrics::default();
+        }
+        let (spawned, finished) = shared.life.tasks();
+        let (asleep, searching) = shared.idle.counts();
+        let channel = shared.channel.metrics();
+        let sum = |counter: fn(&CoreStats) -> &AtomicU64| {
+            shared.stats.iter().map(|stats| counter(stats).load(Ordering::Relaxed)).sum()
+        };
+        Metrics {
+            cores: shared.stealers.len(),
+            workers: shared.life.running_workers(),
+            workers_asleep: asleep,
+            workers_searching: searching,
+            tasks_spawned: spawned,
+            tasks_finished: finished,
+            tasks_live: spawned - finished,
+            steals: sum(|stats| &stats.steals),
+            wakeups: shared.idle.wakeups(),
+            sleeps: sum(|stats| &stats.sleeps),
+            injected: shared.injector.len(),
+            queued: shared.stealers.iter().map(|queue| queue.len()).collect(),
+            events_posted: channel.posted,
+            events_completed: channel.completed,
+            events_cancelled: channel.cancelled,
+            events_lost: channel.posted.saturating_sub(channel.completed + channel.in_flight),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How often a busy worker looks up from its run queue: at its port (completions, timers) and at
+//! the injector (what came from outside).
+//!
+//! A queue that never empties must not starve them. Every 61 runs is cheap while runs are short
+//! (a prime, so that it does not beat with a program's own rhythm); where runs are long, looking
+//! up only so seldom would make a timer late by 61 of them, so the number shrinks until it is
+//! about once in [`WISH`].
+
+use std::time::{Duration, Instant};
+
+const MOST_RUNS: u32 = 61;
+/// The wished time between two looks.
+const WISH: Duration = Duration::from_micros(500);
+
+/// Counts a worker's runs.
+pub(crate) struct Pace {
+    left: u32,
+    every: u32,
+    last_look: Instant,
+}
+
+impl Pace {
+    pub(crate) fn new(now: Instant) -> Pace {
+        Pace { left: MOST_RUNS, every: MOST_RUNS, last_look: now }
+    }
+
+    /// Called before each run: is it time to look up?
+    pub(crate) fn due(&mut self) -> bool {
+        self.left -= 1;
+        self.left == 0
+    }
+
+    /// The worker has looked, having made all the runs of one round since the last time.
+    pub(crate) fn looked(&mut self, now: Instant) {
+        let took = now.saturating_duration_since(self.last_look).max(Duration::from_nanos(1));
+        let per_run = took.as_nanos() / u128::from(self.every);
+        let fitting = WISH.as_nanos() / per_run.max(1);
+        // One short run among long ones proves little: down at once, up step by step.
+        let most = u128::from(MOST_RUNS.min(2 * self.every));
+        self.every = fitting.clamp(1, most) as u32;
+        self.left = self.every;
+        self.last_look = now;
+    }
+
+    /// The worker has looked because its queue was empty: a round begins anew.
+    pub(crate) fn restart(&mut self) {
+        self.left = MOST_RUNS;
+        self.every = MOST_RUNS;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs_until_due(pace: &mut Pace) -> u32 {
+        (1..).find(|_| pace.due()).unwrap()
+    }
+
+    #[test]
+    fn short_runs_are_looked_up_from_every_61() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        assert_eq!(runs_until_due(&mut pace), 61);
+        pace.looked(start + Duration::from_micros(10));
+        assert_eq!(runs_until_due(&mut pace), 61);
+    }
+
+    #[test]
+    fn long_runs_are_looked_up_from_after_each() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        runs_until_due(&mut pace);
+        pace.looked(start + Duration::from_millis(61));
+        assert_eq!(runs_until_due(&mut pace), 1);
+    }
+
+    #[test]
+    fn the_number_falls_at_once_and_grows_step_by_step() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        let mut round = |took: Duration| {
+            runs_until_due(&mut pace);
+            now += took;
+            pace.looked(now);
+            pace.every
+        };
+        let (long, short) = (Duration::from_millis(61), Duration::from_nanos(100));
+        assert_eq!(round(long), 1);
+        let growing: Vec<u32> = (0..7).map(|_| round(short)).collect();
+        assert_eq!(growing, [2, 4, 8, 16, 32, 61, 61]);
+        assert_eq!(round(long), 1);
+    }
+}

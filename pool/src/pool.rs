@@ -1,0 +1,227 @@
+//! The pool as its owner and its tasks see it.
+
+use crate::builder::Builder;
+use crate::dump::Dump;
+use crate::metrics::Metrics;
+use crate::seat;
+use crate::shared::Shared;
+use crate::shutdown::{self, ShutdownError};
+use ec_channel::EventChannel;
+use ec_tasks::{JoinHandle, Kind, SpawnOptions, Task};
+use std::fmt;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A pool of workers. It ends when this is dropped, as by [`shutdown`](Pool::shutdown) with a grace of one
+/// second; tasks that would not stop are named in a warning (`log`). Dropped inside one of its own tasks or
+/// handlers, or while the thread unwinds, it begins to end and does not wait. In a forked child nothing happens.
+///
+/// ```
+/// use ec_pool::Pool;
+/// use ec_tasks::SpawnOptions;
+///
+/// let pool = Pool::builder().cores(2).build()?;
+/// let options = SpawnOptions::new().stack_size(pool.stack_size());
+/// // SAFETY: the task does not suspend.
+/// let sum = unsafe { pool.spawn(options, || 1 + 2) }?;
+/// assert_eq!(sum.join().unwrap(), 3);
+/// pool.shutdown(std::time::Duration::from_secs(1)).unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Pool {
+    handle: ManuallyDrop<PoolHandle>,
+}
+
+/// A pool as it is seen from inside: everything but its end. See [`current`].
+#[derive(Clone)]
+pub struct PoolHandle {
+    shared: Arc<Shared>,
+}
+
+impl Pool {
+    /// The settings of a pool to be.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>) -> Pool {
+        Pool { handle: ManuallyDrop::new(PoolHandle { shared }) }
+    }
+
+    /// A handle that does not keep the pool running.
+    pub fn handle(&self) -> PoolHandle {
+        PoolHandle::clone(&self.handle)
+    }
+
+    /// Ends the pool: takes no new tasks, cancels all that live (each cancellation point fails from now on), waits for
+    /// them for at most `grace`, shuts the channel down, and stops and joins the workers. A worker that is
+    /// stuck in user code is left behind and leaves when that returns.
+    ///
+    /// A second call is `Ok`; while another one is under way it waits too.
+    ///
+    /// In a task it suspends. In a task *of this pool* it cancels all others, waits for them, and returns while
+    /// the workers still run; they stop when the calling task has ended. Tasks of this pool that have called it
+    /// do not wait for one another; but one that waits for the *end* of the calling task (joins it) is among those
+    /// others: with no limit of time the two wait for ever. A shutdown from outside cancels and waits
+    /// for all, also those that have called it themselves. In a handler on one of
+    /// this pool's workers it begins the shutdown and returns at once. In a forked child it does nothing.
+    ///
+    /// # Errors
+    /// Names the tasks that would not stop in time. They are abandoned: never unwound; their stacks, and
+    /// the channel if they have requests in it, stay until the process ends.
+    pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
+        shutdown::shutdown(&self.handle.shared, grace)
+    }
+}
+
+impl Deref for Pool {
+    type Target = PoolHandle;
+
+    fn deref(&self) -> &PoolHandle {
+        &self.handle
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if ec_tasks::forked() {
+            // It is the parent's; even its locks may be held by threads that are not here.
+            return;
+        }
+        shutdown::on_drop(&self.handle.shared);
+        // SAFETY: not used again; `drop` runs once.
+        unsafe { ManuallyDrop::drop(&mut self.handle) };
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle.fmt(f)
+    }
+}
+
+impl PoolHandle {
+    /// The channel that the workers drive.
+    pub fn channel(&self) -> &EventChannel {
+        &self.shared.channel
+    }
+
+    /// The stack that a task gets if it does not ask for another size, in bytes.
+    pub fn stack_size(&self) -> usize {
+        self.shared.settings.stack_size
+    }
+
+    /// The cap on worker threads, as the builder was told.
+    pub fn max_threads(&self) -> usize {
+        self.shared.settings.max_threads
+    }
+
+    /// How long an unneeded worker stays, as the builder was told.
+    pub fn keep_alive(&self) -> Duration {
+        self.shared.settings.keep_alive
+    }
+
+    /// Starts a task.
+    ///
+    /// # Errors
+    /// What the operating system says if there is no memory for a stack; and an error of kind
+    /// [`Other`](io::ErrorKind::Other) after the pool has begun to shut down, or in a forked child.
+    ///
+    /// # Safety
+    /// As for [`ec_tasks::spawn`].
+    pub unsafe fn spawn<T, F>(&self, options: SpawnOptions, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T,
+    {
+        if ec_tasks::forked() {
+            return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
+        }
+        let life = &self.shared.life;
+        if !life.admit() {
+            return Err(io::Error::other("the runtime has been shut down: it takes no new tasks"));
+        }
+        // SAFETY: by contract.
+        let task =
+            unsafe { ec_tasks::spawn(self.shared.clone(), options, f) }.inspect_err(|_| life.turn_away())?;
+        life.task_started();
+        if !life.is_open() {
+            // The shutdown began meanwhile and may have missed it.
+            task.task().cancel_sticky();
+        }
+        Ok(task)
+    }
+
+    /// Numbers about the pool. All zero in a forked child.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(&self.shared)
+    }
+
+    /// A snapshot of all live tasks. Empty in a forked child.
+    pub fn dump(&self) -> Dump {
+        Dump::of(&self.shared)
+    }
+
+    /// Do both stand for the same pool?
+    pub fn is(&self, other: &PoolHandle) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl fmt::Debug for PoolHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cores = self.shared.stealers.len();
+        f.debug_struct("Pool").field("cores", &cores).field("open", &self.shared.life.is_open()).finish()
+    }
+}
+
+/// The pool a task belongs to, if it is one of this crate's.
+pub(crate) fn shared_of(task: &Task) -> Option<&Shared> {
+    task.scheduler().as_any().downcast_ref()
+}
+
+/// Whether `task`, which has not ended, never runs again: its pool has stopped and left it suspended, or it is a
+/// task of the process that this one was forked from. (A dedicated task goes on without its pool.)
+pub fn is_abandoned(task: &Task) -> bool {
+    ec_tasks::forked()
+        || (task.kind() == Kind::Lean && shared_of(task).is_some_and(|shared| shared.life.is_stopped()))
+}
+
+/// The pool of the task that calls, or of the worker whose handler calls; `None` on every other thread and in
+/// a forked child.
+pub fn current() -> Option<PoolHandle> {
+    let of_task = ec_tasks::with_current(|task| task.map(|task| shared_of(task).and_then(Shared::arc)));
+    match of_task {
+        Some(shared) => shared,
+        None => seat::here(|seat| seat.map(|seat| seat.shared.clone())),
+    }
+    .map(|shared| PoolHandle { shared })
+}
+
+/// Whether the caller runs directly on a worker, in the handler of an event: not in a task, and not on a thread of
+/// its own either. Waiting there for a task would hold up a worker.
+pub fn in_handler() -> bool {
+    ec_tasks::with_current(|task| task.is_none()) && seat::here(|seat| seat.is_some())
+}
+
+/// Calls `f` with the channel of [`current`], without counting a reference. `f` must not suspend.
+pub fn with_channel<R>(f: impl FnOnce(Option<&EventChannel>) -> R) -> R {
+    ec_tasks::with_current(|task| match task {
+        Some(task) => f(shared_of(task).map(|shared| &shared.channel)),
+        None => seat::here(|seat| f(seat.map(|seat| &seat.shared.channel))),
+    })
+}
+
+/// The port of the core that the caller runs on at this moment; for a dedicated task one that depends on
+/// its id, for other threads 0. Modulo the channel's ports it is always a valid one.
+pub fn current_port() -> usize {
+    port_here()
+        .unwrap_or_else(|| ec_tasks::with_current(|task| task.map_or(0, |task| task.id().as_u64() as usize)))
+}
+
+/// The port of the core that the caller runs on, if it runs on one.
+pub(crate) fn port_here() -> Option<usize> {
+    seat::here(|seat| seat.and_then(|seat| seat.with_core(|core| core.index)))
+}

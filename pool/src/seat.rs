@@ -1,0 +1,107 @@
+//! Where a worker sits, and how the code that runs on it finds its core.
+//!
+//! Everything that crosses from a task (or a handler) into the pool comes through
+//! [`here`]: `schedule`, `spawn`, `current_port`. Inside a task the seat is the context that
+//! the worker gave to `Runnable::run`; outside of one, in a handler or in the worker's own loop,
+//! it is found through a thread-local of the worker. A crossing borrows the core for as long as it
+//! takes to push or to read a number; whoever finds no core in the seat goes to the injector.
+//!
+//! This file, `blocker.rs`, `pool.rs` and `wait.rs` are the ones of this crate with `unsafe` in them.
+
+use crate::core::{Core, Ready};
+use crate::shared::Shared;
+use std::cell::{Cell, RefCell};
+use std::ptr;
+use std::sync::Arc;
+
+thread_local! {
+    static SEAT: Cell<*const Seat> = const { Cell::new(ptr::null()) };
+}
+
+/// One worker's place in its pool.
+pub(crate) struct Seat {
+    pub(crate) shared: Arc<Shared>,
+    core: RefCell<Option<Core>>,
+    /// The worker is publishing a batch of completions: it looks itself whom to wake for them.
+    publishing: Cell<bool>,
+}
+
+impl Seat {
+    /// A seat whose worker holds `core`.
+    pub(crate) fn new(shared: Arc<Shared>, core: Core) -> Seat {
+        Seat { shared, core: RefCell::new(Some(core)), publishing: Cell::new(false) }
+    }
+
+    /// Lets `f` use the core; `None` if the seat has none (any more), or is using it right now.
+    pub(crate) fn with_core<R>(&self, f: impl FnOnce(&Core) -> R) -> Option<R> {
+        self.core.try_borrow().ok().and_then(|core| core.as_ref().map(f))
+    }
+
+    /// Gives up the core.
+    pub(crate) fn leave(&self) -> Option<Core> {
+        self.core.borrow_mut().take()
+    }
+
+    /// Puts `ready` into the run queue of the core.
+    ///
+    /// Gives it back if there is no core.
+    pub(crate) fn push(&self, ready: Ready) -> Result<(), Ready> {
+        match self.core.try_borrow().ok().as_ref().and_then(|core| core.as_ref()) {
+            Some(core) => {
+                core.push(ready);
+                Ok(())
+            }
+            None => Err(ready),
+        }
+    }
+
+    /// While `f` runs, pushes of this worker wake nobody.
+    pub(crate) fn publishing<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Reset<'a>(&'a Cell<bool>);
+        impl Drop for Reset<'_> {
+            fn drop(&mut self) {
+                self.0.set(false);
+            }
+        }
+        self.publishing.set(true);
+        let _reset = Reset(&self.publishing);
+        f()
+    }
+
+    pub(crate) fn is_publishing(&self) -> bool {
+        self.publishing.get()
+    }
+
+    /// The word that tasks run with. `f` runs with this thread known as the worker of this seat.
+    pub(crate) fn occupy(&self, f: impl FnOnce()) {
+        struct Stand(*const Seat);
+        impl Drop for Stand {
+            fn drop(&mut self) {
+                SEAT.set(self.0);
+            }
+        }
+        let _stand = Stand(SEAT.replace(self));
+        f();
+    }
+
+    /// What `Runnable::run` is given, and `ec_tasks::current_context` gives back inside.
+    pub(crate) fn as_context(&self) -> *const () {
+        ptr::from_ref(self).cast()
+    }
+}
+
+/// Calls `f` with the seat of the worker that runs the caller, if a worker does. `f` must not
+/// suspend: the caller's task would go on elsewhere with the seat of the worker it has left.
+// Never inlined: the address of a thread-local must not be kept across a suspension of the caller.
+#[inline(never)]
+pub(crate) fn here<R>(f: impl FnOnce(Option<&Seat>) -> R) -> R {
+    if ec_tasks::forked() {
+        return f(None);
+    }
+    let context: *const Seat = ec_tasks::current_context().cast();
+    let seat = if context.is_null() { SEAT.get() } else { context };
+    // SAFETY: both sources hold a pointer to a `Seat` only while its worker is inside
+    // `Seat::occupy`, which borrows it; the worker does not go on while the caller runs on it,
+    // and `f` cannot keep the reference.
+    f(unsafe { seat.as_ref() })
+}

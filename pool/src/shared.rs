@@ -1,0 +1,139 @@
+//! What the workers of one pool share, and how a task that becomes ready finds a run queue.
+
+use crate::core::{Core, Ready};
+use crate::idle::Idle;
+use crate::lifecycle::Lifecycle;
+use crate::metrics::CoreStats;
+use crate::seat::{self, Seat};
+use crossbeam::deque::{Injector, Stealer};
+use crossbeam::utils::CachePadded;
+use ec_channel::{EventChannel, ServeGuard};
+use ec_tasks::{Runnable, Scheduler, TaskId};
+use parking_lot::Mutex;
+use std::any::Any;
+use std::ptr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+
+/// See the module. Tasks refer to it as their scheduler.
+pub(crate) struct Shared {
+    me: Weak<Shared>,
+    pub(crate) channel: EventChannel,
+    /// Getters of the channel do not drive its ports: the workers do.
+    _serving: ServeGuard,
+    /// Work that comes from threads that hold no core of this pool.
+    pub(crate) injector: Injector<Ready>,
+    pub(crate) stealers: Box<[Stealer<Ready>]>,
+    pub(crate) stats: Box<[CachePadded<CoreStats>]>,
+    pub(crate) idle: Idle,
+    pub(crate) life: Lifecycle,
+    /// Held by the one worker that returns surplus stack memory while the pool is idle.
+    pub(crate) housekeeping: AtomicBool,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) settings: Settings,
+}
+
+/// What the builder was told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) stack_size: usize,
+    pub(crate) max_threads: usize,
+    pub(crate) keep_alive: std::time::Duration,
+}
+
+impl Shared {
+    pub(crate) fn new(channel: EventChannel, cores: usize, settings: Settings) -> (Arc<Shared>, Vec<Core>) {
+        let (own, stealers) = Core::all(cores);
+        let shared = Arc::new_cyclic(|me| Shared {
+            me: me.clone(),
+            _serving: channel.serve(),
+            channel,
+            injector: Injector::new(),
+            stealers,
+            stats: (0..cores).map(|_| CachePadded::default()).collect(),
+            idle: Idle::new(cores),
+            life: Lifecycle::new(),
+            housekeeping: AtomicBool::new(false),
+            threads: Mutex::new(Vec::with_capacity(cores)),
+            settings,
+        });
+        (shared, own)
+    }
+
+    /// The counted pointer to itself; there is one while anybody can call this.
+    pub(crate) fn arc(&self) -> Option<Arc<Shared>> {
+        self.me.upgrade()
+    }
+
+    /// What `ec_tasks::tasks_of` knows this pool by.
+    pub(crate) fn identity(&self) -> *const () {
+        ptr::from_ref(self).cast()
+    }
+
+    /// Is `seat` one of this pool's?
+    pub(crate) fn owns(&self, seat: &Seat) -> bool {
+        ptr::eq(self, Arc::as_ptr(&seat.shared))
+    }
+
+    /// Queues `ready` where the caller is: on its worker's core if it has one of this pool, else in
+    /// the injector; and wakes a sleeper for it if nobody is looking for work.
+    pub(crate) fn make_ready(&self, ready: Ready) {
+        let notify = seat::here(|seat| match seat.filter(|seat| self.owns(seat)) {
+            Some(seat) => {
+                if let Err(ready) = seat.push(ready) {
+                    self.injector.push(ready);
+                    return true;
+                }
+                !seat.is_publishing()
+            }
+            None => {
+                self.injector.push(ready);
+                true
+            }
+        });
+        if notify {
+            self.notify();
+        }
+    }
+
+    /// Wakes one sleeper if nobody is searching. Called after work was made visible.
+    pub(crate) fn notify(&self) {
+        if let Some(index) = self.idle.notify() {
+            self.channel.wake_port(index);
+        }
+    }
+
+    /// Is there anything in any queue?
+    pub(crate) fn work_is_visible(&self) -> bool {
+        !self.injector.is_empty() || self.stealers.iter().any(|queue| !queue.is_empty())
+    }
+
+    /// Everybody up: there is something to see for each.
+    pub(crate) fn wake_all(&self) {
+        (0..self.stealers.len()).for_each(|port| self.channel.wake_port(port));
+    }
+}
+
+impl Scheduler for Shared {
+    fn schedule(&self, runnable: Runnable) {
+        self.make_ready(Ready::Task(runnable));
+    }
+
+    fn task_finished(&self, id: TaskId) {
+        self.life.task_finished(id);
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Only of tasks that were abandoned while they were ready.
+        while let Some(ready) = self.injector.steal().success() {
+            ready.abandon();
+        }
+    }
+}

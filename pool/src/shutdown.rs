@@ -1,0 +1,287 @@
+//! The end of a pool, step by step.
+//!
+//! 1. **Close**: no new tasks. Every live task is cancelled, stickily: each of its cancellation points
+//!    fails from now on.
+//! 2. **Grace**: wait until all tasks have ended, or the time is over. Who lives afterwards is *abandoned* and
+//!    named. Called in a task, this step runs on a thread of its own. If that is a task of the pool itself (an
+//!    *insider*), neither it nor another insider is cancelled, waited for or named by its shutdown, and the next
+//!    steps begin when all of them have ended. To a shutdown from outside an insider is a task like the others.
+//! 3. **Channel**: it is shut down: waiting getters get their error, requests in flight come
+//!    back cancelled; the workers still drive the ports and run the handlers.
+//! 4. **Stop**: workers leave their loops and are joined. One that is inside user code that does not return is
+//!    left behind; it leaves when that returns.
+//! 5. **Free**: what no abandoned task refers to goes with the last pointer to the pool. An abandoned
+//!    task is never unwound: it keeps its stack, its place in a queue, and through its scheduler
+//!    pointer the channel whose ports its requests are in.
+
+use crate::seat;
+use crate::shared::Shared;
+use ec_tasks::{Task, TaskId, Tokens, WaitKind};
+use parking_lot::Mutex;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long the last steps may take when the grace is used up: time for those to leave who can.
+const LAST_STEPS: Duration = Duration::from_millis(250);
+
+/// Some tasks did not stop within the grace of a shutdown. They are abandoned: never unwound, and what they
+/// hold stays until the process ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShutdownError {
+    names: Vec<String>,
+}
+
+impl ShutdownError {
+    /// The abandoned tasks by their names, with their ids.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+impl fmt::Display for ShutdownError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} would not stop within the grace and are abandoned: ", self.names.len())?;
+        f.write_str(&self.names.join(", "))
+    }
+}
+
+impl Error for ShutdownError {}
+
+static IN_SHUTDOWN: WaitKind =
+    WaitKind { name: "shutdown", cancel: None, describe: |_, _| String::from("the end of the other tasks") };
+
+/// Who calls.
+enum Caller {
+    Thread,
+    /// A handler, on a worker of the pool itself.
+    Handler,
+    Task(Task),
+}
+
+fn caller(shared: &Shared) -> Caller {
+    match ec_tasks::current() {
+        Some(task) => Caller::Task(task),
+        None if seat::here(|seat| seat.is_some_and(|seat| shared.owns(seat))) => Caller::Handler,
+        None => Caller::Thread,
+    }
+}
+
+fn is_own(shared: &Shared, task: &Task) -> bool {
+    crate::pool::shared_of(task).is_some_and(|own| std::ptr::eq(own, shared))
+}
+
+/// See [`Pool::shutdown`](crate::Pool::shutdown).
+pub(crate) fn shutdown(shared: &Arc<Shared>, grace: Duration) -> Result<(), ShutdownError> {
+    if ec_tasks::forked() || shared.life.is_done() {
+        return Ok(());
+    }
+    let deadline = Instant::now().checked_add(grace);
+    match caller(shared) {
+        Caller::Thread => conduct(shared, deadline, None, |result| result),
+        Caller::Handler => {
+            close(shared, None);
+            on_a_thread(shared, deadline, None, |_| ());
+            Ok(())
+        }
+        Caller::Task(task) => in_task(shared, deadline, task),
+    }
+}
+
+/// The owner has gone. Waits for the end where that is possible.
+pub(crate) fn on_drop(shared: &Arc<Shared>) {
+    if shared.life.is_done() {
+        return;
+    }
+    let warn = |result: Result<(), ShutdownError>| {
+        if let Err(error) = result {
+            log::warn!("a runtime was dropped, and of its tasks {error}");
+        }
+    };
+    let deadline = Some(Instant::now() + Duration::from_secs(1));
+    // A thread that unwinds may not suspend; a task may not block its worker.
+    if matches!(caller(shared), Caller::Thread) && !std::thread::panicking() {
+        warn(conduct(shared, deadline, None, |result| result));
+    } else {
+        close(shared, None);
+        on_a_thread(shared, deadline, None, warn);
+    }
+}
+
+/// Whom the shutdown that `own` called, a task of the pool itself, spares: all who have done the same. One
+/// from outside spares nobody.
+fn spared(shared: &Shared, own: Option<TaskId>) -> Vec<TaskId> {
+    own.map_or_else(Vec::new, |_| shared.life.insiders())
+}
+
+/// Step 1. Everybody who is not spared is cancelled.
+fn close(shared: &Shared, own: Option<TaskId>) {
+    shared.life.close();
+    let spared = spared(shared, own);
+    for task in ec_tasks::live_tasks_of(shared.identity()) {
+        if !spared.contains(&task.id()) {
+            task.cancel_sticky();
+        }
+    }
+}
+
+fn in_task(shared: &Arc<Shared>, deadline: Option<Instant>, task: Task) -> Result<(), ShutdownError> {
+    let own = is_own(shared, &task).then(|| task.id());
+    if let Some(id) = own {
+        shared.life.enter(id);
+    }
+    close(shared, own);
+    let answer = Arc::new(Mutex::new(None));
+    let tell = {
+        let answer = answer.clone();
+        move |result| {
+            *answer.lock() = Some(result);
+            task.wake(Tokens::SYNC);
+        }
+    };
+    on_a_thread(shared, deadline, own, tell);
+    ec_tasks::begin_wait(&IN_SHUTDOWN, 0, 0);
+    let result = loop {
+        if let Some(result) = answer.lock().take() {
+            break result;
+        }
+        ec_tasks::suspend(Tokens::SYNC);
+    };
+    ec_tasks::end_wait();
+    result
+}
+
+/// All steps on a thread of their own. If the system has none to give, only step 1 happens.
+fn on_a_thread(
+    shared: &Arc<Shared>,
+    deadline: Option<Instant>,
+    own: Option<TaskId>,
+    tell: impl FnOnce(Result<(), ShutdownError>) + Send + 'static,
+) {
+    let tell = Arc::new(Mutex::new(Some(tell)));
+    let body = {
+        let (shared, tell) = (shared.clone(), tell.clone());
+        move || {
+            conduct(&shared, deadline, own, |result| {
+                if let Some(tell) = tell.lock().take() {
+                    tell(result);
+                }
+            });
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("ec-shutdown".into()).spawn(body) {
+        log::error!("no thread to end a runtime with ({error}): its workers stay");
+        if let Some(tell) = tell.lock().take() {
+            tell(abandoned(shared, own));
+        }
+    }
+}
+
+/// Steps 1 to 4 on a plain thread. `tell` gets the result: at the end, or, if a task of the pool itself waits
+/// for it (`own`), as soon as it is known, because that task must end before the workers can.
+fn conduct<R>(
+    shared: &Arc<Shared>,
+    deadline: Option<Instant>,
+    own: Option<TaskId>,
+    tell: impl FnOnce(Result<(), ShutdownError>) -> R,
+) -> R {
+    close(shared, own);
+    let all_ended = match own {
+        Some(_) => shared.life.wait_for_outsiders(deadline),
+        None => shared.life.wait_for_tasks(deadline),
+    };
+    if !all_ended {
+        // What was admitted just before the end is in a queue after this, and can be named. Not for longer than a
+        // spawn takes: no user code runs in one.
+        shared.life.wait_for_spawns();
+    }
+    let mut result = if all_ended { Ok(()) } else { abandoned(shared, own) };
+    let mut tell = Some(tell);
+    let mut told = None;
+    if own.is_some() {
+        told = tell.take().map(|tell| tell(result.clone()));
+        shared.life.wait_for_insiders();
+    }
+    let last = last_of(deadline);
+    if shared.life.claim() {
+        let left = stop(shared, last);
+        if result.is_ok() && !left.is_empty() {
+            result = Err(ShutdownError { names: left });
+        }
+        shared.life.finish();
+    } else if own.is_none() {
+        shared.life.wait_until_done(last);
+    }
+    match (told, tell) {
+        (Some(told), _) => told,
+        (None, Some(tell)) => tell(result),
+        (None, None) => unreachable!("it is told once"),
+    }
+}
+
+/// Until when the last steps may take, the grace being over at `deadline`.
+fn last_of(deadline: Option<Instant>) -> Option<Instant> {
+    deadline.map(|deadline| deadline.max(Instant::now() + LAST_STEPS))
+}
+
+fn abandoned(shared: &Shared, own: Option<TaskId>) -> Result<(), ShutdownError> {
+    let spared = spared(shared, own);
+    let names: Vec<String> = ec_tasks::tasks_of(shared.identity())
+        .into_iter()
+        .filter(|task| !spared.contains(&task.id))
+        .map(|task| crate::dump::title(&task))
+        .collect();
+    if names.is_empty() { Ok(()) } else { Err(ShutdownError { names }) }
+}
+
+/// Steps 3 and 4. Returns the handlers that did not return.
+fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
+    shared.channel.shutdown();
+    // Woken by nobody in particular: looked at every so often, while the process ends a pool anyway.
+    let nap = || Instant::now() + Duration::from_millis(1);
+    while last.is_none_or(|last| Instant::now() < last) && !is_drained(shared) {
+        shared.life.wait_for(Some(nap()), || false);
+    }
+    shared.life.stop();
+    shared.wake_all();
+    // A worker among tasks that yield for ever is busy at every look and yet about to leave.
+    let last = last_of(last);
+    loop {
+        if shared.life.wait_for(Some(nap()), || shared.life.running_workers() == 0) {
+            break;
+        }
+        // Who is not inside user code leaves for sure; who is may take for ever.
+        let late = last.is_some_and(|last| Instant::now() >= last);
+        if late && shared.life.running_workers() <= busy_workers(shared) {
+            break;
+        }
+    }
+    join_workers(shared)
+}
+
+/// Nothing in flight, nothing queued that an event waits for.
+fn is_drained(shared: &Shared) -> bool {
+    shared.channel.metrics().in_flight == 0 && !shared.work_is_visible() && busy_workers(shared) == 0
+}
+
+fn busy_workers(shared: &Shared) -> usize {
+    shared.stats.iter().filter(|stats| stats.busy.load(Ordering::Acquire)).count()
+}
+
+/// Joins the workers that have left their loop, so that their threads are gone when this returns.
+fn join_workers(shared: &Shared) -> Vec<String> {
+    let threads = std::mem::take(&mut *shared.threads.lock());
+    let all_left = shared.life.running_workers() == 0;
+    let mut behind = Vec::new();
+    for thread in threads {
+        if all_left || thread.is_finished() {
+            // A worker catches all panics; should one have ended it, it is gone all the same.
+            ec_tasks::drop_quietly(thread.join());
+        } else {
+            behind.push(format!("user code on {}", thread.thread().name().unwrap_or("a worker")));
+        }
+    }
+    behind
+}

@@ -1,0 +1,360 @@
+//! How a wrapper waits: the one place where a task and the event channel meet.
+//!
+//! [`attempt`] puts an operation on the task's stack, hands it to the port of the core that the task
+//! runs on, suspends, and gives back what came of it. [`until`] waits for a condition that another
+//! task or thread brings about, with a timer if there is a deadline.
+//!
+//! **Cancel.** `cancel()` sets the task's flag and then wakes it with the token SYNC, which stays
+//! in the park word until it is consumed. The waiter looks at the flag after each SYNC and before it suspends for
+//! the first time, so none is missed; it then cancels its own request by id and goes on waiting for the
+//! completion. Only a completion ends the wait: if data won the race it is returned, and the cancel
+//! waits for the next point.
+//!
+//! **Deadlines.** `time::timeout` puts a `Scope` on the stack and links it into a list that the
+//! task (or the plain thread) owns. A waiter's deadline is the earliest of its own and of those
+//! scopes that have not been delivered yet.
+//!
+//! A [`Stop`] says why nothing came of a call; it becomes an error, and is thereby used up, in
+//! [`Stop::deliver`]. A caller that already has a partial result returns that and lets the stop be.
+
+use crate::cancel::Cancelled;
+use ec_channel::raw::{Action, RawOp};
+use ec_channel::{Driver, EventId};
+use ec_tasks::{Tokens, WaitKind};
+use std::cell::Cell;
+use std::io;
+use std::ptr;
+use std::time::Instant;
+
+/// A deadline of the call's own (a read timeout), with the errno it gives when it comes first.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// When it comes.
+    pub at: Instant,
+    /// What it gives.
+    pub errno: i32,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug)]
+#[must_use = "a stop that is not delivered keeps pending"]
+pub enum Stop {
+    /// The operation's own error, or its own limit.
+    Os(i32),
+    /// The task was cancelled.
+    Cancel,
+    /// A `timeout` around the call came to its end; the instant is that of its deadline.
+    Scope(Instant),
+}
+
+impl Stop {
+    /// The error to return. A cancel or a deadline counts as delivered from here on.
+    pub fn deliver(self) -> io::Error {
+        match self {
+            Stop::Os(errno) => io::Error::from_raw_os_error(errno),
+            Stop::Cancel if ec_tasks::take_cancel() => Cancelled.into(),
+            Stop::Cancel => io::Error::from_raw_os_error(libc::ECANCELED),
+            Stop::Scope(at) => {
+                // The innermost of those that have expired by now: the others have their turn outside it.
+                let now = at.max(Instant::now());
+                find_scope(|scope| scope.due(now), |scope| scope.delivered.set(true));
+                io::Error::new(io::ErrorKind::TimedOut, "the deadline of the surrounding timeout has come")
+            }
+        }
+    }
+}
+
+/// Whether the caller is a task. Otherwise (plain threads, handlers, a fork's child) the wrappers block.
+pub fn in_task() -> bool {
+    ec_tasks::with_current(|task| task.is_some())
+}
+
+/// A cancellation point: fails if a cancel or an expired deadline has not been delivered yet.
+pub fn checkpoint() -> io::Result<()> {
+    pending().map_or(Ok(()), |stop| Err(stop.deliver()))
+}
+
+fn pending() -> Option<Stop> {
+    if ec_tasks::cancel_pending() && in_task() {
+        return Some(Stop::Cancel);
+    }
+    let at = scope_deadline()?;
+    (at <= Instant::now()).then_some(Stop::Scope(at))
+}
+
+/// Whether the current task's channel is driven by readiness: a system call that may succeed at once
+/// is then cheaper than an operation that has to be armed first.
+pub fn try_first() -> bool {
+    crate::with_channel(|channel| channel.is_some_and(|channel| channel.driver().kind() == Driver::Epoll))
+}
+
+/// In a task: posts the operation, suspends until it is complete, and returns its result (0 or more).
+/// With `point`, a cancel or the deadline of a surrounding `timeout` gives the operation up.
+///
+/// # Safety
+/// What `action` points to stays valid, and untouched by others, until the call returns; the
+/// descriptor stays open so long.
+pub unsafe fn attempt(
+    action: Action,
+    kind: &'static WaitKind,
+    detail: u64,
+    limit: Option<Limit>,
+    point: bool,
+) -> Result<i32, Stop> {
+    loop {
+        let scope = if point { scope_deadline() } else { None };
+        let deadline = earliest(limit.map(|limit| limit.at), scope);
+        // SAFETY: the caller keeps the action's pointers valid until this function returns, and
+        // `run_op` returns only after the operation's completion.
+        let result = unsafe { run_op(action, kind, detail, deadline, point) };
+        return match (-result, deadline) {
+            (..=0, _) => Ok(result),
+            // Nothing was transferred. A connect goes on in the background: its caller knows how.
+            (libc::EINTR, _) if !matches!(action, Action::Connect { .. }) => continue,
+            (libc::ETIME, Some(at)) => match limit {
+                Some(limit) if limit.at == at => Err(Stop::Os(limit.errno)),
+                _ => Err(Stop::Scope(at)),
+            },
+            (libc::ECANCELED, _) if point && ec_tasks::cancel_pending() => Err(Stop::Cancel),
+            (errno, _) => Err(Stop::Os(errno)),
+        };
+    }
+}
+
+/// In a task: suspends until `at`, or for ever. Not a cancellation point.
+///
+/// # Panics
+/// Outside a task.
+pub fn sleep_until(at: Option<Instant>, kind: &'static WaitKind) {
+    // Not a point and no condition: nothing but the deadline ends it, so there is nothing to report.
+    let _ = until(kind, 0, at, false, || false);
+}
+
+/// In a task: suspends until it is unparked (or was since it last was parked) or `deadline` comes. Not a
+/// cancellation point.
+///
+/// # Panics
+/// Outside a task.
+pub fn park_until(deadline: Instant) {
+    static PARK: WaitKind = WaitKind { name: "park", cancel: None, describe: |_, _| String::from("park") };
+    let unparked = |got: Tokens| got.contains(Tokens::PARK);
+    let _ = until_token(&PARK, 0, Some(deadline), false, Tokens::PARK, unparked);
+}
+
+/// In a task: suspends until `ready` says so. Whoever makes it true wakes the task with
+/// [`Tokens::SYNC`] afterwards; wake-ups for nothing do no harm. `Ok(false)`: `deadline` came first.
+/// `ready` runs while a timer may be in flight: a panic in it ends the process.
+///
+/// # Panics
+/// Outside a task.
+pub fn until(
+    kind: &'static WaitKind,
+    detail: u64,
+    deadline: Option<Instant>,
+    point: bool,
+    mut ready: impl FnMut() -> bool,
+) -> Result<bool, Stop> {
+    until_token(kind, detail, deadline, point, Tokens::SYNC, |_| ready())
+}
+
+/// As [`until`], for any token: `ready` is told which ones ended the last suspension.
+fn until_token(
+    kind: &'static WaitKind,
+    detail: u64,
+    deadline: Option<Instant>,
+    point: bool,
+    token: Tokens,
+    mut ready: impl FnMut(Tokens) -> bool,
+) -> Result<bool, Stop> {
+    assert!(in_task(), "only a task can be suspended");
+    let scope = if point { scope_deadline() } else { None };
+    let at = earliest(deadline, scope);
+    let mut op = RawOp::new(Action::Timer, wake_task, task_word());
+    op.set_deadline(at);
+    let armed = AbortOnUnwind;
+    // SAFETY: the timer lies on this stack, which stays until the wait below has seen its
+    // completion; nothing can unwind past it (`armed`).
+    let timer = at.map(|_| unsafe { submit(&raw mut op) });
+    let mut in_flight = timer.is_some();
+    ec_tasks::begin_wait(kind, timer.map_or(0, EventId::as_u64), detail);
+    let mut got = Tokens::NONE;
+    let verdict = loop {
+        if ready(got) {
+            break Ok(true);
+        }
+        if point && ec_tasks::cancel_pending() {
+            break Err(Stop::Cancel);
+        }
+        if timer.is_some() && !in_flight {
+            break if at == deadline { Ok(false) } else { Err(Stop::Scope(at.unwrap_or_else(Instant::now))) };
+        }
+        let mut accept = token;
+        if in_flight {
+            accept = accept | Tokens::OP;
+        }
+        if point {
+            accept = accept | Tokens::SYNC;
+        }
+        got = ec_tasks::suspend(accept);
+        if got.contains(Tokens::OP) {
+            in_flight = false;
+        }
+    };
+    if let (true, Some(id)) = (in_flight, timer) {
+        cancel(id);
+        wait_for_op();
+    }
+    ec_tasks::end_wait();
+    std::mem::forget(armed);
+    verdict
+}
+
+/// # Safety
+/// As for [`attempt`].
+unsafe fn run_op(
+    action: Action,
+    kind: &'static WaitKind,
+    detail: u64,
+    deadline: Option<Instant>,
+    point: bool,
+) -> i32 {
+    let mut op = RawOp::new(action, wake_task, task_word());
+    op.set_deadline(deadline);
+    let op = &raw mut op;
+    let armed = AbortOnUnwind;
+    // SAFETY: the operation lies on this stack and what it points to is the caller's promise; both
+    // stay until `wait_for_op` has seen the completion, and nothing can unwind past it (`armed`).
+    let id = unsafe { submit(op) };
+    ec_tasks::begin_wait(kind, id.as_u64(), detail);
+    let mut open = point;
+    loop {
+        if open && ec_tasks::cancel_pending() {
+            cancel(id);
+            open = false;
+        }
+        if !open {
+            wait_for_op();
+            break;
+        }
+        if ec_tasks::suspend(Tokens::OP | Tokens::SYNC).contains(Tokens::OP) {
+            break;
+        }
+    }
+    ec_tasks::end_wait();
+    std::mem::forget(armed);
+    // SAFETY: complete, so it is ours alone again; the wake-up orders its result before this read.
+    unsafe { (*op).result() }
+}
+
+fn wait_for_op() {
+    while !ec_tasks::suspend(Tokens::OP).contains(Tokens::OP) {}
+}
+
+/// # Safety
+/// As for `submit_raw`; the wake word is the current task.
+unsafe fn submit(op: *mut RawOp) -> EventId {
+    let port = crate::current_port();
+    crate::with_channel(|channel| {
+        let channel = channel.expect("a task belongs to a pool");
+        // SAFETY: by contract.
+        unsafe { channel.submit_raw(port, op) }
+    })
+}
+
+fn cancel(id: EventId) {
+    crate::with_channel(|channel| channel.expect("a task belongs to a pool").cancel(id));
+}
+
+fn task_word() -> usize {
+    ec_tasks::with_current(|task| task.map_or(0, |task| task.as_ptr() as usize))
+}
+
+/// The wake function of every operation that a task waits for.
+///
+/// # Safety
+/// `word` is a task that waits for exactly one completion and cannot end before it.
+unsafe fn wake_task(word: usize) {
+    // SAFETY: the task is suspended until this very call (or about to be): it is alive.
+    unsafe { ec_tasks::wake_raw(word as *const (), Tokens::OP) }
+}
+
+/// The operation in flight writes into this stack: rather no process than one that unwinds it.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        log::error!("unwinding past an operation in flight");
+        std::process::abort();
+    }
+}
+
+/// The deadline of one `time::timeout`, on the stack of that call.
+struct Scope {
+    at: Option<Instant>,
+    delivered: Cell<bool>,
+    outer: *const Scope,
+}
+
+impl Scope {
+    fn due(&self, at: Instant) -> bool {
+        !self.delivered.get() && self.at.is_some_and(|own| own <= at)
+    }
+}
+
+/// The caller's pointer to its innermost scope.
+fn innermost<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
+    // SAFETY: this module owns the pointer: nobody else of this project calls this. The closures given here, which
+    // only `with_deadline` and `find_scope` do, read or write the cell and nothing else.
+    unsafe { ec_tasks::with_scope_cell(f) }
+}
+
+/// Runs `f` with a deadline for the calls in it. `None`: so far off that it never comes.
+pub fn with_deadline<T>(at: Option<Instant>, f: impl FnOnce() -> T) -> T {
+    struct Leave(*const Scope);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            innermost(|cell| cell.set(self.0.cast()));
+        }
+    }
+    let outer = innermost(Cell::get).cast();
+    let scope = Scope { at, delivered: Cell::new(false), outer };
+    let _leave = Leave(outer);
+    innermost(|cell| cell.set(ptr::from_ref(&scope).cast()));
+    f()
+}
+
+/// The earliest deadline of the surrounding scopes that has not been delivered.
+pub fn scope_deadline() -> Option<Instant> {
+    let mut least = None;
+    find_scope(
+        |scope| {
+            if !scope.delivered.get() {
+                least = earliest(least, scope.at);
+            }
+            false
+        },
+        |_| (),
+    );
+    least
+}
+
+/// Innermost first.
+fn find_scope(mut which: impl FnMut(&Scope) -> bool, then: impl FnOnce(&Scope)) {
+    let mut next: *const Scope = innermost(Cell::get).cast();
+    // SAFETY: the list links frames of `with_deadline` that are below this one on the same stack;
+    // each takes itself out before it ends. Only this task or thread ever sees the list.
+    while let Some(scope) = unsafe { next.as_ref() } {
+        if which(scope) {
+            return then(scope);
+        }
+        next = scope.outer;
+    }
+}
+
+/// The earlier of two deadlines, where `None` never comes.
+pub fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

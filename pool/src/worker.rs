@@ -1,0 +1,289 @@
+//! The loop of a worker: an OS thread that holds a core and runs what is ready on it.
+//!
+//! ```text
+//!        ┌──────────────────────────────────────────────────────────────┐
+//!        ▼                                                              │
+//!  every so many runs: look at the own port and at the injector         │
+//!  own queue ─► injector ─► own port, not waiting ─► search ─► sleep ───┤
+//!      │                                        (steal; then the ports  │
+//!      ▼                                         of busy workers)       │
+//!  run one task until it suspends, or one handler ──────────────────────┘
+//! ```
+//!
+//! "Looking at the port" is [`EventChannel::drive`](ec_channel::EventChannel::drive), the same
+//! function that a plain `get_event` loops in; a worker also sleeps in it. What it brings is
+//! published to the run queue before anything of it runs, so that a task that computes for a second
+//! holds back nothing that came in with it: others can steal it.
+//!
+//! Shutdown: workers leave when the lifecycle says "stopped", and pour what is left in their queue
+//! into the injector.
+
+use crate::core::{Core, Ready};
+use crate::idle::Woken;
+use crate::metrics::bump;
+use crate::pace::Pace;
+use crate::seat::Seat;
+use crate::shared::Shared;
+use ec_channel::{Completion, Completions, Wait};
+use ec_tasks::Outcome;
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The body of a worker thread.
+pub(crate) fn work(shared: Arc<Shared>, core: Core) {
+    struct Gone(Arc<Shared>);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0.life.worker_gone();
+        }
+    }
+    let index = core.index;
+    let gone = Gone(shared.clone());
+    let prepared = ec_tasks::prepare_worker_thread(shared.clone());
+    if let Err(error) = &prepared {
+        log::warn!("worker {index} has no signal stack, so it cannot name a task that overflows: {error}");
+    }
+    let seat = Seat::new(shared, core);
+    let searching = Cell::new(false);
+    seat.occupy(|| {
+        // What runs here catches its own panics; this is the last net, so that none costs a worker.
+        while ec_tasks::catch_quietly(|| Worker::new(&seat, index, &searching).run()).is_none() {
+            log::error!("a panic reached the loop of worker {index}; it goes on");
+        }
+    });
+    if let Some(core) = seat.leave() {
+        while let Some(ready) = core.pop() {
+            seat.shared.injector.push(ready);
+        }
+    }
+    drop(seat);
+    drop(prepared);
+    drop(gone);
+}
+
+struct Worker<'a> {
+    seat: &'a Seat,
+    shared: &'a Shared,
+    index: usize,
+    /// Counted as searching in `idle`.
+    searching: &'a Cell<bool>,
+    out: Completions,
+    pace: Pace,
+    /// Whose queue to look at first; moves on, so that not all begin at the same one.
+    victim: usize,
+}
+
+impl<'a> Worker<'a> {
+    fn new(seat: &'a Seat, index: usize, searching: &'a Cell<bool>) -> Worker<'a> {
+        let pace = Pace::new(Instant::now());
+        let out = Completions::new();
+        Worker { seat, shared: &seat.shared, index, searching, out, pace, victim: index }
+    }
+
+    fn run(&mut self) {
+        while !self.shared.life.is_stopped() {
+            match self.next() {
+                Some(ready) => self.run_one(ready),
+                None => self.sleep(),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Ready> {
+        let found = self.find();
+        if found.is_some() && self.searching.replace(false) {
+            self.shared.idle.end_search();
+            // Those who queued work meanwhile relied on this worker.
+            if self.shared.work_is_visible() {
+                self.shared.notify();
+            }
+        }
+        found
+    }
+
+    fn find(&mut self) -> Option<Ready> {
+        if self.pace.due() {
+            self.look_at_port(self.index, Wait::No);
+            self.pace.looked(Instant::now());
+            if let Some(ready) = self.take_injected() {
+                return Some(ready);
+            }
+        }
+        if let Some(ready) = self.pop_own().or_else(|| self.take_injected()) {
+            return Some(ready);
+        }
+        self.pace.restart();
+        self.look_at_port(self.index, Wait::No);
+        self.pop_own().or_else(|| self.search())
+    }
+
+    fn pop_own(&self) -> Option<Ready> {
+        self.seat.with_core(Core::pop).flatten()
+    }
+
+    fn take_injected(&self) -> Option<Ready> {
+        if self.shared.injector.is_empty() {
+            return None;
+        }
+        self.seat.with_core(|core| core.take_from(&self.shared.injector)).flatten()
+    }
+
+    /// The queues of the others, then the ports of those who are too busy to look at them.
+    fn search(&mut self) -> Option<Ready> {
+        if !self.searching.get() && !self.shared.idle.begin_search() {
+            return None;
+        }
+        self.searching.set(true);
+        let cores = self.shared.stealers.len();
+        self.victim = (self.victim + 1) % cores;
+        let (first, own) = (self.victim, self.index);
+        let others = (0..cores).map(|i| (first + i) % cores).filter(|&other| other != own);
+        for other in others.clone() {
+            let stealer = &self.shared.stealers[other];
+            if let Some(ready) = self.seat.with_core(|core| core.steal_from(stealer)).flatten() {
+                bump(&self.shared.stats[self.index].steals);
+                return Some(ready);
+            }
+        }
+        for other in others {
+            if !self.shared.channel.is_asleep(other) {
+                self.look_at_port(other, Wait::No);
+                if let Some(ready) = self.pop_own() {
+                    return Some(ready);
+                }
+            }
+        }
+        self.take_injected()
+    }
+
+    /// One pass of port `port`; what it brings is queued. False if another thread is there.
+    fn look_at_port(&mut self, port: usize, wait: Wait) -> bool {
+        match self.drive(port, wait) {
+            Ok(looked) => {
+                self.publish();
+                looked
+            }
+            Err(error) => {
+                log::error!("port {port} of the event channel: {error}");
+                self.publish();
+                // Not in a tight circle, should it not go away.
+                std::thread::sleep(Duration::from_millis(1));
+                true
+            }
+        }
+    }
+
+    fn drive(&mut self, port: usize, wait: Wait) -> std::io::Result<bool> {
+        let Worker { out, seat, shared, .. } = self;
+        // What a pass hands to getters is queued here, too.
+        seat.publishing(|| shared.channel.drive(port, wait, out))
+    }
+
+    /// Queues a reaped batch before anything of it runs. This worker runs one of it itself, so a
+    /// batch of one wakes nobody.
+    fn publish(&mut self) {
+        let Worker { out, seat, shared, .. } = self;
+        seat.publishing(|| {
+            for completion in out.drain() {
+                // A raw operation's wake function is its owner's code.
+                let published = ec_tasks::catch_quietly(|| match completion {
+                    Completion::Raw(operation) => operation.deliver(),
+                    Completion::Call(call) => shared.make_ready(Ready::Call(call)),
+                });
+                if published.is_none() {
+                    log::error!("the wake function of an operation panicked");
+                }
+            }
+        });
+        if self.seat.with_core(Core::len).is_some_and(|waiting| waiting > 1) {
+            self.shared.notify();
+        }
+    }
+
+    fn run_one(&mut self, ready: Ready) {
+        let busy = Busy::new(&self.shared.stats[self.index].busy);
+        match ready {
+            Ready::Task(runnable) => {
+                if let Outcome::Yielded(again) = runnable.run(self.seat.as_context()) {
+                    // Behind all others. Nobody is woken: this worker comes to it.
+                    self.seat.publishing(|| self.shared.make_ready(Ready::Task(again)));
+                }
+            }
+            Ready::Call(call) => call.run(),
+        }
+        drop(busy);
+        if ec_tasks::forked() {
+            // The user's code has forked and returned here in the child, where this is the only thread. As
+            // with a thread whose function returns: when the last one ends, so does the process.
+            std::process::exit(0);
+        }
+    }
+
+    fn sleep(&mut self) {
+        let Worker { shared, index, .. } = *self;
+        // Before it shows as asleep: whoever sees it sleep sees it counted.
+        bump(&shared.stats[index].sleeps);
+        shared.idle.fall_asleep(index, self.searching.replace(false));
+        let mut looked = true;
+        if !shared.work_is_visible() && !shared.life.is_stopped() {
+            let housekeeper = Housekeeper::enter(shared);
+            let wait = housekeeper.as_ref().map_or(Wait::Forever, Housekeeper::wait);
+            match self.drive(index, wait) {
+                Ok(done) => looked = done,
+                Err(error) => {
+                    log::error!("port {index} of the event channel: {error}");
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+        self.searching.set(shared.idle.wake_up(index) == Woken::ByNotify);
+        self.publish();
+        if !looked {
+            // A searching worker is looking at this port, for a moment.
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Inside user code, as the shutdown sees it; also if that unwinds.
+struct Busy<'a>(&'a AtomicBool);
+
+impl<'a> Busy<'a> {
+    fn new(flag: &'a AtomicBool) -> Busy<'a> {
+        flag.store(true, Ordering::Release);
+        Busy(flag)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// The one sleeper that wakes up by itself, as long as there is surplus stack memory to give back.
+struct Housekeeper<'a> {
+    shared: &'a Shared,
+    next: Option<Duration>,
+}
+
+impl<'a> Housekeeper<'a> {
+    fn enter(shared: &'a Shared) -> Option<Housekeeper<'a>> {
+        if shared.housekeeping.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        Some(Housekeeper { shared, next: ec_tasks::trim_stacks(Instant::now()) })
+    }
+
+    fn wait(&self) -> Wait {
+        self.next.map_or(Wait::Forever, Wait::For)
+    }
+}
+
+impl Drop for Housekeeper<'_> {
+    fn drop(&mut self) {
+        self.shared.housekeeping.store(false, Ordering::Release);
+    }
+}

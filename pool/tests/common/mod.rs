@@ -1,0 +1,74 @@
+//! What the pool's tests share.
+#![allow(dead_code)]
+
+use ec_channel::raw::{Action, RawOp};
+use ec_pool::{Pool, PoolHandle};
+use ec_tasks::{JoinHandle, SpawnOptions, Tokens};
+use std::time::{Duration, Instant};
+
+pub fn pool(cores: usize) -> Pool {
+    Pool::builder().cores(cores).build().unwrap()
+}
+
+/// Starts a lean task.
+pub fn go<T: Send + 'static>(pool: &PoolHandle, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    named(pool, None, f)
+}
+
+pub fn named<T: Send + 'static>(
+    pool: &PoolHandle,
+    name: Option<&str>,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    let mut options = SpawnOptions::new();
+    options.name = name.map(String::from);
+    // SAFETY: the tests' tasks hold nothing of a thread across a suspension.
+    unsafe { pool.spawn(options, f) }.unwrap()
+}
+
+unsafe fn wake(word: usize) {
+    // SAFETY: the task waits for this.
+    unsafe { ec_tasks::wake_raw(word as *const (), Tokens::OP) }
+}
+
+/// In a task: performs one raw operation and gives its result.
+pub fn operate(action: Action, deadline: Option<Instant>) -> i32 {
+    let pool = ec_pool::current().unwrap();
+    let me = ec_tasks::current().unwrap();
+    let mut op = RawOp::new(action, wake, me.as_ptr() as usize);
+    op.set_deadline(deadline);
+    let op = &raw mut op;
+    // SAFETY: it stays in this frame until the task was woken by it.
+    unsafe {
+        pool.channel().submit_raw(ec_pool::current_port(), op);
+        while !ec_tasks::suspend(Tokens::OP).contains(Tokens::OP) {}
+        (*op).result()
+    }
+}
+
+/// In a task: sleeps.
+pub fn nap(span: Duration) {
+    assert_eq!(operate(Action::Timer, Some(Instant::now() + span)), 0);
+}
+
+/// Waits, on a plain thread, until something has become true.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+pub fn until_idle(pool: &PoolHandle) {
+    until("all workers sleep", || pool.metrics().workers_asleep == pool.metrics().cores);
+}
+
+/// The pools' threads (not the test harness's, which come and go) and the open descriptors of this process.
+pub fn threads_and_files() -> (usize, usize) {
+    let entries = |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().flatten();
+    let of_a_pool = |thread: &std::fs::DirEntry| {
+        std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with("ec-"))
+    };
+    (entries("task").filter(of_a_pool).count(), entries("fd").count())
+}

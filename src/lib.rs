@@ -1,0 +1,91 @@
+//! Blocking-looking Rust on lightweight tasks, over one completion channel.
+//!
+//! # Status: tasks are not yet sound for all code
+//! In this version [`task::spawn`] runs *lean* tasks: they migrate between worker threads and share the
+//! thread-locals of the worker that they run on at the moment. The compiler does not know that. Code that
+//! keeps a borrow of a thread-local, an `Rc` that a thread-local refers to, or a lock guard that is tied to its
+//! thread *across a call that suspends* is therefore **not sound** in a task, although it is safe Rust. Such code
+//! goes into a task with a thread of its own ([`task::Builder::dedicated`]). A later version gives each task
+//! thread-locals of its own; then `spawn` is what it says ([`task::migrates`] tells).
+//!
+//! # What it is
+//! A *task* is a stackful coroutine that looks like a thread. When it calls `stream.read(..)`, `sleep(..)` or
+//! `join()`, the call posts a request to an [event channel](channel::EventChannel), suspends the task and lets the worker
+//! thread run another. The channel (io_uring or epoll underneath) returns what is complete; a pool of
+//! workers, one for each CPU, drives it and resumes the task, often on another thread. No `async`, no
+//! other colour of function: names, signatures and meanings are those of `std`, and every call works on plain
+//! threads too.
+//!
+//! ```
+//! use event_channel::net::{TcpListener, TcpStream};
+//! use event_channel::{run, task};
+//! use std::io::{Read, Write};
+//!
+//! run(|| {
+//!     let listener = TcpListener::bind("127.0.0.1:0")?;
+//!     let address = listener.local_addr()?;
+//!     let server = task::spawn(move || {
+//!         let (mut stream, _) = listener.accept()?;
+//!         let mut request = [0; 5];
+//!         stream.read_exact(&mut request)?; // suspends this task, not a thread
+//!         stream.write_all(&request)
+//!     });
+//!     let mut client = TcpStream::connect(address)?;
+//!     client.write_all(b"hello")?;
+//!     let mut reply = String::new();
+//!     client.read_to_string(&mut reply)?;
+//!     assert_eq!(reply, "hello");
+//!     server.join().unwrap()
+//! })
+//! # ;
+//! # // The result of `run` is an `io::Result<()>`.
+//! ```
+//!
+//! # The parts
+//! * [`run`] and [`Runtime`]: the pool and the way into it.
+//! * [`task`]: spawn, join, park, cancel. [`task_local!`]: values that belong to a task.
+//! * [`net`], [`time`], [`sync`]: what suspends.
+//! * [`channel`]: the channel itself, for programs that post requests and handle what comes back.
+//!
+//! # Limits of this version
+//! Linux only. The pool has as many threads as cores and does not grow: a task that blocks its thread (a C
+//! library, a long computation, a `std::sync::Mutex` held elsewhere) takes a core away from the others for as long
+//! as that lasts.
+//!
+//! # Fork
+//! In a forked child of a process with a runtime there is no runtime: the calls of this crate block as on a plain
+//! thread, and tasks cannot be spawned. Daemonise before the first `run`.
+
+#![deny(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "event-channel supports Linux only (x86-64 and AArch64, glibc or musl; Linux 5.13 or later for io_uring, any for epoll)"
+);
+
+mod blocking;
+
+#[allow(unsafe_code)] // `net::sys` and `net::handles`: system calls and descriptors
+pub mod net;
+pub mod runtime;
+pub mod sync;
+#[allow(unsafe_code)] // starting tasks: the contract of `ec_tasks::spawn`
+pub mod task;
+pub mod time;
+
+/// The completion channel by itself: post requests, get each back once, completed. [`Runtime::channel`] is one whose
+/// ports the workers drive.
+pub mod channel {
+    #[doc(inline)]
+    pub use ec_channel::*;
+}
+
+pub use channel::EventChannel;
+pub use ec_pool::Cancelled;
+pub use ec_tasks::task_local;
+pub use runtime::{Runtime, run};
+
+/// The README's programs, compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,38 @@
+//! Networking with std's names, signatures and meanings, from tasks and from plain threads.
+//!
+//! Replace `std::net` by `event_channel::net`: the program compiles and means the same. Each type here
+//! holds std's own type. Options, names and everything that returns at once go straight to it, and so
+//! does every call of a plain thread, which blocks as ever. In a task, a call that would block passes
+//! through three steps: the attempt to have it done by one system call that does not wait
+//! (where that is likely to succeed), the posting of the operation to the event channel,
+//! and the suspension until it is complete.
+//!
+//! * **Blocking mode.** A descriptor keeps the mode it has; a process that shares it notices nothing.
+//!   After `set_nonblocking(true)` calls return [`WouldBlock`](std::io::ErrorKind::WouldBlock)
+//!   instead of waiting, in tasks as in threads. Change it with that method, not behind its back on the raw
+//!   descriptor: the handles remember it, as they remember the timeouts.
+//! * **Timeouts** are set in the kernel as std does and observed in tasks as well, with std's error
+//!   (`WouldBlock` on Unix).
+//! * **Cancel and [`timeout`](crate::time::timeout)**: each call that may suspend and returns a `Result` is a
+//!   cancellation point, on entry and while it waits. Bytes that had arrived are returned, and
+//!   bytes that were sent are counted; the error then comes with the next call.
+//! * **Interrupted**: a plain thread's call may return it as with std; a task's never does.
+//! * **Fairness.** A task whose calls never have to wait steps aside now and then, so that others get the core.
+//! * **Names** are looked up on a helper thread; the task suspends.
+
+mod addrs;
+mod connect;
+mod handles;
+mod mode;
+mod sys;
+mod tcp_listener;
+mod tcp_stream;
+mod udp;
+
+pub use addrs::{ToSocketAddrs, lookup_host};
+pub use std::net::{
+    AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6,
+};
+pub use tcp_listener::{Incoming, TcpListener};
+pub use tcp_stream::TcpStream;
+pub use udp::UdpSocket;

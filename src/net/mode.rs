@@ -1,0 +1,318 @@
+//! What the handles of one socket know about it, and the path of a call that may wait.
+//!
+//! The kernel knows a socket's timeouts and whether it is non-blocking; asking it at each call would
+//! cost a system call. So the handles remember, in one place for all handles that `try_clone` made.
+//!
+//! [`Mode::call`] decides how a call is done: by std's blocking call (plain threads, non-blocking
+//! sockets), by poll(2) and a call that does not wait (plain threads inside a `timeout`), or in a task
+//! by a call that does not wait where it is likely to succeed, and else by an operation of the channel.
+
+use super::sys;
+use ec_pool::wait::{self, Limit, Stop};
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Which way a call goes: what it polls for, and whose timeout holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    In,
+    Out,
+}
+
+/// One handle's knowledge of its socket.
+pub(super) struct Mode {
+    shared: Arc<Shared>,
+    /// The last read of this handle filled its buffer: there may be more.
+    more: AtomicBool,
+    /// What this handle's calls have cost since the last one that waited.
+    spent: AtomicUsize,
+}
+
+/// After so many bytes moved by calls that did not have to wait, the task lets others have the
+/// core: some 50 µs of copying.
+const TURN: usize = 128 * 1024;
+/// What a call costs besides, so that many small ones have their end too.
+const CALL: usize = 4 * 1024;
+/// The most that one attempt to send is given, for it cannot be interrupted.
+pub(super) const MOST_AT_ONCE: usize = 256 * 1024;
+
+/// How many bytes a call has moved.
+pub(super) trait Moved {
+    fn moved(&self) -> usize;
+}
+
+impl Moved for usize {
+    fn moved(&self) -> usize {
+        *self
+    }
+}
+
+impl<A> Moved for (usize, A) {
+    fn moved(&self) -> usize {
+        self.0
+    }
+}
+
+impl<A> Moved for (std::net::TcpStream, A) {
+    fn moved(&self) -> usize {
+        0
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    /// In nanoseconds; 0 is none.
+    read: AtomicU64,
+    write: AtomicU64,
+    nonblocking: AtomicBool,
+}
+
+impl Mode {
+    /// For a socket just made: no timeouts, blocking.
+    pub(super) fn new() -> Self {
+        Self::with(Shared::default())
+    }
+
+    /// For a socket that comes from elsewhere. What is no socket has no timeouts; its calls will fail.
+    pub(super) fn of(fd: BorrowedFd<'_>) -> Self {
+        let socket = socket2::SockRef::from(&fd);
+        let mode = Self::new();
+        mode.set_timeout(Way::In, socket.read_timeout().ok().flatten());
+        mode.set_timeout(Way::Out, socket.write_timeout().ok().flatten());
+        mode.set_nonblocking(socket.nonblocking().unwrap_or(false));
+        mode
+    }
+
+    /// For a socket accepted from this one: it has inherited the timeouts, not the mode.
+    pub(super) fn accepted(&self) -> Self {
+        let copy = |timeout: &AtomicU64| AtomicU64::new(timeout.load(Ordering::Relaxed));
+        let (read, write) = (copy(&self.shared.read), copy(&self.shared.write));
+        Self::with(Shared { read, write, nonblocking: AtomicBool::new(false) })
+    }
+
+    /// For another handle of the same socket.
+    pub(super) fn another(&self) -> Self {
+        Self { shared: self.shared.clone(), more: AtomicBool::new(false), spent: AtomicUsize::new(0) }
+    }
+
+    fn with(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared), more: AtomicBool::new(false), spent: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn set_nonblocking(&self, nonblocking: bool) {
+        self.shared.nonblocking.store(nonblocking, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_timeout(&self, way: Way, timeout: Option<Duration>) {
+        let nanos = timeout.map_or(0, |timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX).max(1));
+        self.timeout(way).store(nanos, Ordering::Relaxed);
+    }
+
+    fn timeout(&self, way: Way) -> &AtomicU64 {
+        match way {
+            Way::In => &self.shared.read,
+            Way::Out => &self.shared.write,
+        }
+    }
+
+    fn limit(&self, way: Way) -> Option<Limit> {
+        let nanos = self.timeout(way).load(Ordering::Relaxed);
+        // A timeout too long to count is none, as with std.
+        if nanos == 0 || nanos == u64::MAX {
+            return None;
+        }
+        let at = Instant::now().checked_add(Duration::from_nanos(nanos))?;
+        // As the kernel says it when SO_RCVTIMEO or SO_SNDTIMEO is over.
+        Some(Limit { at, errno: libc::EAGAIN })
+    }
+
+    /// Whether a receive is worth a system call before it is posted: a speculative one that
+    /// finds nothing costs more than it saves.
+    pub(super) fn data_likely(&self) -> bool {
+        self.more.load(Ordering::Relaxed) || wait::try_first()
+    }
+
+    /// Keeps in mind whether a read has filled its buffer.
+    pub(super) fn read_filled(&self, filled: bool) {
+        if self.more.load(Ordering::Relaxed) != filled {
+            self.more.store(filled, Ordering::Relaxed);
+        }
+    }
+
+    /// One call that may have to wait. `std`: as std does it, blocking. `now`: without waiting
+    /// ([`WouldBlock`](io::ErrorKind::WouldBlock) if it would have to). `later`: as an operation of the channel.
+    pub(super) fn call<T: Moved>(
+        &self,
+        fd: BorrowedFd<'_>,
+        way: Way,
+        likely: bool,
+        std: impl FnOnce() -> io::Result<T>,
+        mut now: impl FnMut() -> io::Result<T>,
+        later: impl FnOnce(Option<Limit>) -> Result<T, Stop>,
+    ) -> io::Result<T> {
+        if self.shared.nonblocking.load(Ordering::Relaxed) {
+            return std();
+        }
+        if !wait::in_task() {
+            return if wait::scope_deadline().is_none() { std() } else { self.poll_first(fd, way, now) };
+        }
+        wait::checkpoint()?;
+        if likely {
+            match self.at_once(&mut now) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                result => return result,
+            }
+        }
+        self.spent.store(0, Ordering::Relaxed);
+        later(self.limit(way)).map_err(Stop::deliver)
+    }
+
+    /// A plain thread inside a `timeout`.
+    fn poll_first<T: Moved>(
+        &self,
+        fd: BorrowedFd<'_>,
+        way: Way,
+        mut now: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let limit = self.limit(way);
+        loop {
+            wait::checkpoint()?;
+            match now() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                result => return result,
+            }
+            self.await_ready(fd, way, limit).map_err(Stop::deliver)?;
+        }
+    }
+
+    /// On a plain thread: poll(2) until ready, or until a limit or a surrounding `timeout` is over.
+    pub(super) fn await_ready(&self, fd: BorrowedFd<'_>, way: Way, limit: Option<Limit>) -> Result<(), Stop> {
+        let scope = wait::scope_deadline();
+        let deadline = wait::earliest(limit.map(|limit| limit.at), scope);
+        let events = if way == Way::In { libc::POLLIN } else { libc::POLLOUT };
+        match sys::poll(fd, events, deadline) {
+            Ok(true) => Ok(()),
+            Ok(false) => match limit {
+                Some(limit) if deadline == Some(limit.at) => Err(Stop::Os(limit.errno)),
+                _ => Err(Stop::Scope(deadline.unwrap_or_else(Instant::now))),
+            },
+            Err(error) => Err(Stop::Os(error.raw_os_error().unwrap_or(libc::EIO))),
+        }
+    }
+
+    /// recv(2) with `flags`, of which only `MSG_PEEK` is meant; `std` is std's call for it.
+    pub(super) fn receive(
+        &self,
+        fd: BorrowedFd<'_>,
+        buf: &mut [u8],
+        flags: i32,
+        std: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let room = buf.len();
+        let buf = RefCell::new(buf);
+        let n = self.call(
+            fd,
+            Way::In,
+            self.data_likely(),
+            || std(&mut buf.borrow_mut()),
+            || sys::recv_now(fd, &mut buf.borrow_mut(), flags),
+            |limit| sys::recv(fd, &mut buf.borrow_mut(), flags, limit),
+        )?;
+        self.read_filled(n == room && n > 0);
+        Ok(n)
+    }
+
+    /// Sends all `total` bytes, as a blocking send(2) does: less only if something stops it midway.
+    /// `now` and `later` are given how many bytes have gone already.
+    pub(super) fn send_all(
+        &self,
+        fd: BorrowedFd<'_>,
+        total: usize,
+        std: impl FnOnce() -> io::Result<usize>,
+        mut now: impl FnMut(usize) -> io::Result<usize>,
+        mut later: impl FnMut(usize, Option<Limit>) -> Result<usize, Stop>,
+    ) -> io::Result<usize> {
+        if self.shared.nonblocking.load(Ordering::Relaxed) {
+            return std();
+        }
+        let task = wait::in_task();
+        if !task && wait::scope_deadline().is_none() {
+            return std();
+        }
+        wait::checkpoint()?;
+        let mut sent = 0;
+        let mut limit = None;
+        loop {
+            let step = match self.at_once(|| now(sent)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.spent.store(0, Ordering::Relaxed);
+                    limit = limit.or_else(|| self.limit(Way::Out));
+                    let waited = if task {
+                        later(sent, limit)
+                    } else {
+                        self.await_ready(fd, Way::Out, limit).map(|()| 0)
+                    };
+                    waited.map_err(Fail::Stop)
+                }
+                Ok(0) => return Ok(sent),
+                result => result.map_err(Fail::Error),
+            };
+            match step {
+                Ok(n) if sent + n >= total => return Ok(sent + n),
+                Ok(n) => sent += n,
+                // What has gone is reported; the reason to stop keeps for the next call.
+                Err(_) if sent > 0 => return Ok(sent),
+                Err(Fail::Stop(stop)) => return Err(stop.deliver()),
+                Err(Fail::Error(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// A call that does not wait, again if a signal broke in.
+    fn at_once<T: Moved>(&self, mut now: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        loop {
+            match now() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(error),
+                Ok(value) => {
+                    self.spend(value.moved());
+                    return Ok(value);
+                }
+            }
+        }
+    }
+
+    /// A task that never has to wait would keep the core from all others: every now and then it
+    /// steps aside. The count is not exact when several use the handle at once, and need not be.
+    fn spend(&self, moved: usize) {
+        let spent = self.spent.load(Ordering::Relaxed).saturating_add(CALL).saturating_add(moved);
+        let over = spent >= TURN;
+        self.spent.store(if over { 0 } else { spent }, Ordering::Relaxed);
+        if over && wait::in_task() {
+            ec_tasks::yield_now();
+        }
+    }
+}
+
+enum Fail {
+    Stop(Stop),
+    Error(io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_too_long_to_count_is_no_limit() {
+        let mode = Mode::new();
+        mode.set_timeout(Way::In, Some(Duration::MAX));
+        assert!(mode.limit(Way::In).is_none());
+        mode.set_timeout(Way::In, Some(Duration::from_secs(1)));
+        assert!(mode.limit(Way::In).is_some());
+    }
+}

@@ -1,0 +1,256 @@
+//! The runtime: a pool of workers with its channel, and the way into it from a plain thread.
+//!
+//! There is a default one, started when it is first needed and never ended; [`Runtime::builder`] makes
+//! others. A task belongs to the runtime it was spawned in, and what it spawns belongs there too.
+
+use crate::channel::{Driver, EventChannel};
+use crate::task::{self, JoinHandle};
+use ec_pool::{Pool, PoolHandle};
+use parking_lot::Mutex;
+use std::fmt;
+use std::io;
+use std::panic::resume_unwind;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+pub use ec_pool::{Dump, Metrics, ShutdownError};
+
+static DEFAULT: OnceLock<Pool> = OnceLock::new();
+
+/// The pool for what is spawned here and now: the caller's, else the default one.
+pub(crate) fn pool() -> io::Result<PoolHandle> {
+    if ec_tasks::forked() {
+        return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
+    }
+    ec_pool::current().map_or_else(|| default_pool().map(Pool::handle), Ok)
+}
+
+fn default_pool() -> io::Result<&'static Pool> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    if let Some(pool) = DEFAULT.get() {
+        return Ok(pool);
+    }
+    let _starting = STARTING.lock();
+    if let Some(pool) = DEFAULT.get() {
+        return Ok(pool);
+    }
+    let pool = Pool::builder().build()?;
+    Ok(DEFAULT.get_or_init(|| pool))
+}
+
+/// Runs `f` as a task of the default runtime and returns what it returns: the frame around a program's `main`.
+///
+/// The calling thread blocks meanwhile. `f` may borrow from its surroundings, because this function
+/// neither returns nor unwinds before the task has ended. It may be called again and again. The default runtime
+/// is started with the first call (or the first [`task::spawn`]) and stays: tasks that were spawned and
+/// not joined go on when `run` returns, as goroutines do while other code still runs. When the *process* ends
+/// (`main` returns, or [`std::process::exit`] is called) they are gone without being unwound.
+///
+/// Inside a task, `f` runs as another task of the same runtime and the caller is suspended until it
+/// has ended; so `f` should not [shut down](Runtime::shutdown) the runtime without a limit of time, which waits
+/// for that caller. In a handler of an event, and in a forked child of a process with a
+/// runtime, `f` is just called.
+///
+/// # Panics
+/// A panic of `f` goes on in the caller. Also if the system has no threads or no memory to give.
+///
+/// ```
+/// use event_channel::task;
+///
+/// let words = ["plain", "blocking-looking", "code"];
+/// let longest = event_channel::run(|| {
+///     let other = task::spawn(|| "runs meanwhile".len());
+///     let mine = words.iter().map(|word| word.len()).max();
+///     mine.max(other.join().ok())
+/// });
+/// assert_eq!(longest, Some(16));
+/// ```
+pub fn run<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    if ec_tasks::forked() || ec_pool::in_handler() {
+        return f();
+    }
+    match pool() {
+        Ok(pool) => run_in(&pool, f),
+        Err(error) => panic!("the default runtime could not be started: {error}"),
+    }
+}
+
+fn run_in<F, T>(pool: &PoolHandle, f: F) -> T
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    if ec_tasks::forked() || ec_pool::in_handler() {
+        return f();
+    }
+    match task::run_scoped(pool, f) {
+        Ok(Ok(value)) => value,
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(error) => panic!("the main task could not be started: {error}"),
+    }
+}
+
+/// A runtime: cores, workers, a channel. See [`run`] for the one that needs no making.
+///
+/// Dropped, it shuts itself down with a grace of one second, and a warning (`log`) names the tasks that would
+/// not stop. Dropped inside one of its own tasks or handlers, or while unwinding, it begins to end and
+/// does not wait.
+///
+/// ```
+/// use event_channel::Runtime;
+/// use std::time::Duration;
+///
+/// let runtime = Runtime::builder().cores(2).build()?;
+/// assert_eq!(runtime.run(|| 6 * 7), 42);
+/// let task = runtime.spawn(|| "also here");
+/// assert_eq!(task.join().unwrap(), "also here");
+/// println!("{}", runtime.dump());
+/// runtime.shutdown(Duration::from_secs(1)).unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Runtime {
+    pool: Pool,
+}
+
+/// The settings of a [`Runtime`] to be.
+#[derive(Clone, Debug)]
+#[must_use = "nothing runs before `build`"]
+pub struct Builder(ec_pool::Builder);
+
+impl Runtime {
+    /// A runtime with the default settings. Errors as [`Builder::build`].
+    pub fn new() -> io::Result<Runtime> {
+        Runtime::builder().build()
+    }
+
+    /// For a runtime with other settings.
+    pub fn builder() -> Builder {
+        Builder(Pool::builder())
+    }
+
+    /// Runs `f` as a task of this runtime and returns what it returns; may be called again and again. As the free
+    /// function [`run`], which see; called in a task of any runtime, that task is suspended.
+    ///
+    /// It returns when `f` has, whatever happens: if another thread shuts the runtime down meanwhile and
+    /// `f` ignores the cancellation, its task is abandoned and this call never returns.
+    ///
+    /// # Panics
+    /// A panic of `f` goes on in the caller. Also after a shutdown, or if there is no memory for a stack.
+    pub fn run<F, T>(&self, f: F) -> T
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        run_in(&self.pool, f)
+    }
+
+    /// Starts a task in this runtime, from anywhere. As [`task::spawn`]; for names and the like, and for an error
+    /// instead of a panic, see [`spawn_with`](Self::spawn_with).
+    ///
+    /// # Panics
+    /// After a shutdown, in a forked child, or if there is no memory for a stack.
+    pub fn spawn<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.spawn_with(task::Builder::new(), f).expect("failed to spawn task")
+    }
+
+    /// Starts a task in this runtime as `builder` says.
+    ///
+    /// # Errors
+    /// As [`task::Builder::spawn`].
+    pub fn spawn_with<F, T>(&self, builder: task::Builder, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        builder.spawn_in(&self.pool, f)
+    }
+
+    /// The channel that this runtime's workers drive. Events with a handler are handled on the workers; those
+    /// without wait for [`get_event`](EventChannel::get_event).
+    pub fn channel(&self) -> &EventChannel {
+        self.pool.channel()
+    }
+
+    /// Numbers: cores, workers, tasks, steals, queue lengths, events.
+    pub fn metrics(&self) -> Metrics {
+        self.pool.metrics()
+    }
+
+    /// Every live task: id, name, state, what it waits for and since when. `{}` prints a table.
+    pub fn dump(&self) -> Dump {
+        self.pool.dump()
+    }
+
+    /// Ends the runtime: takes no new tasks, cancels all (from now on each of their cancellation points fails), waits
+    /// for them for at most `grace`, shuts the channel down, and stops the workers. A second call is `Ok`.
+    ///
+    /// In a task it suspends. In a task of this very runtime it waits for the *others*, and returns
+    /// while the workers still run; they stop when the calling task has ended. Tasks that have called it do not
+    /// wait for one another; but a task that waits for the *end* of the calling one, in [`run`](Self::run) or
+    /// `join`, is among those others, and cannot be cancelled there: with a `grace` without limit the two wait for
+    /// ever, with a limit that task is named in the error. A shutdown from outside cancels and waits
+    /// for all tasks, also those that have called it themselves. In one of its handlers it
+    /// returns at once. In a forked child it does nothing.
+    ///
+    /// # Errors
+    /// Names the tasks that would not stop. They are abandoned: never unwound; what they hold stays until the
+    /// process ends.
+    pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
+        self.pool.shutdown(grace)
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Runtime").field(&self.pool).finish()
+    }
+}
+
+impl Builder {
+    /// How many tasks run at once. By default as many as this process may use CPUs: its affinity and its control
+    /// group's quota count.
+    pub fn cores(self, cores: usize) -> Builder {
+        Builder(self.0.cores(cores))
+    }
+
+    /// The most worker threads there may ever be; 1000 by default. This version's pool has exactly as
+    /// many threads as cores; the value is kept for the one that grows when threads block.
+    pub fn max_threads(self, threads: usize) -> Builder {
+        Builder(self.0.max_threads(threads))
+    }
+
+    /// How long a worker thread that is not needed stays; 10 s by default. Kept, as
+    /// [`max_threads`](Self::max_threads) is, for the version that grows.
+    pub fn keep_alive(self, time: Duration) -> Builder {
+        Builder(self.0.keep_alive(time))
+    }
+
+    /// The stack of tasks that do not ask for another size, in bytes; by default nearly 192 KiB, which with the
+    /// guard makes 256 KiB. It is address space: only what is touched takes memory. Not for
+    /// [dedicated](task::Builder::dedicated) tasks: their default is that of [`std::thread`].
+    pub fn stack_size(self, bytes: usize) -> Builder {
+        Builder(self.0.stack_size(bytes))
+    }
+
+    /// The driver of the channel. By default the channel chooses, and `channel().driver()` says why.
+    pub fn driver(self, driver: Driver) -> Builder {
+        Builder(self.0.driver(driver))
+    }
+
+    /// Opens the channel and starts the workers.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for settings that cannot be; else what the operating system says
+    /// when it refuses a descriptor or a thread.
+    pub fn build(self) -> io::Result<Runtime> {
+        self.0.build().map(|pool| Runtime { pool })
+    }
+}

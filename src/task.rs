@@ -1,0 +1,349 @@
+//! Tasks: what a thread is to a program, at a fraction of the price.
+//!
+//! The names and meanings are those of [`std::thread`]. A call that would block the thread suspends
+//! the task instead, if it goes through this crate: [`join`](JoinHandle::join), [`sleep`], [`park`], and
+//! everything in [`net`](crate::net), [`time`](crate::time) and [`sync`](crate::sync). All of them work
+//! on plain threads as well.
+//!
+//! **Not yet sound for all code.** In this version tasks migrate between worker threads and share the
+//! thread-locals of the one they happen to run on. Do not hold a borrow of a thread-local, an `Rc` that a
+//! thread-local refers to, or a lock guard that is tied to its thread across a call that suspends; or use
+//! [`Builder::dedicated`]. A later version gives each task thread-locals of its own.
+
+use crate::runtime;
+use ec_pool::PoolHandle;
+use ec_tasks::{Kind, SpawnOptions};
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+pub use crate::time::sleep;
+pub use ec_tasks::{AccessError, LocalKey};
+
+/// Starts a task in the current runtime; outside of any, in the default one, which is started if
+/// need be. Dropping the handle detaches the task.
+///
+/// # Panics
+/// If there is no memory for its stack, after the runtime's shutdown, or in a forked child; see
+/// [`Builder::spawn`] for an error instead.
+///
+/// ```
+/// use event_channel::task;
+///
+/// let task = task::spawn(|| 6 * 7);
+/// assert_eq!(task.join().unwrap(), 42);
+/// ```
+pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Builder::new().spawn(f).expect("failed to spawn task")
+}
+
+/// How a task is to be. As [`std::thread::Builder`].
+///
+/// ```
+/// use event_channel::task;
+///
+/// let task = task::Builder::new()
+///     .name("reader".into())
+///     .stack_size(64 * 1024)
+///     .spawn(|| task::current().name().map(str::to_owned))?;
+/// assert_eq!(task.join().unwrap().as_deref(), Some("reader"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "must be spawned"]
+pub struct Builder {
+    name: Option<String>,
+    stack_size: Option<usize>,
+    dedicated: bool,
+}
+
+impl Builder {
+    /// The defaults: no name, no stack size, not dedicated.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// The name, for messages and dumps. It must not contain a NUL byte: spawning panics then, as std's does.
+    pub fn name(mut self, name: String) -> Builder {
+        self.name = Some(name);
+        self
+    }
+
+    /// The stack in bytes, at least. Address space; only what is touched takes memory. By default the runtime's
+    /// ([`runtime::Builder::stack_size`]), and for a dedicated task that of [`std::thread`].
+    pub fn stack_size(mut self, bytes: usize) -> Builder {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// The task gets an OS thread of its own, for code that is tied to its thread. All of this crate's calls
+    /// work there too, and block that thread alone.
+    pub fn dedicated(mut self) -> Builder {
+        self.dedicated = true;
+        self
+    }
+
+    /// Starts the task; see [`spawn`](fn@spawn) for where.
+    ///
+    /// # Errors
+    /// The operating system's, if it refuses memory or (dedicated) a thread; one of kind
+    /// [`Other`](io::ErrorKind::Other) after the runtime's shutdown or in a forked child.
+    ///
+    /// # Panics
+    /// If the name contains a NUL byte.
+    pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.spawn_in(&runtime::pool()?, f)
+    }
+
+    pub(crate) fn spawn_in<F, T>(self, pool: &PoolHandle, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // SAFETY: `f` borrows nothing and may go to other threads. That the task holds nothing tied to a thread
+        // across a suspension is, in this version, asked of the user in the documentation.
+        unsafe { self.start(pool, f) }
+    }
+
+    /// Starts a lean task: a bare stack on whatever worker there is, now and in later versions.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Panics
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Safety
+    /// The task runs on one thread after another. Nothing in it may, across a call that suspends, hold
+    /// a reference into a thread-local or a value that is not `Send`, or rely on what a thread-local contains.
+    pub unsafe fn spawn_lean<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let lean = Builder { dedicated: false, ..self };
+        // SAFETY: `f` borrows nothing and may go to other threads; the rest is the caller's promise.
+        unsafe { lean.start(&runtime::pool()?, f) }
+    }
+
+    /// # Safety
+    /// What `f` borrows lives until the task has ended; if it is not dedicated, the contract of `spawn_lean`.
+    unsafe fn start<F, T>(self, pool: &PoolHandle, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        if let Some(name) = &self.name {
+            assert!(!name.contains('\0'), "a task's name may not contain a NUL byte");
+        }
+        let options = SpawnOptions {
+            name: self.name,
+            // None named: 0 is std's default for a thread.
+            stack_size: self.stack_size.unwrap_or(if self.dedicated { 0 } else { pool.stack_size() }),
+            kind: if self.dedicated { Kind::Dedicated } else { Kind::Lean },
+        };
+        // SAFETY: by contract.
+        let inner = unsafe { pool.spawn(options, f) }?;
+        let task = Task(Who::Task(inner.task().clone()));
+        Ok(JoinHandle { inner, task })
+    }
+}
+
+/// Runs `f` as a task and waits for its end: `f` may borrow.
+pub(crate) fn run_scoped<F, T>(pool: &PoolHandle, f: F) -> io::Result<std::thread::Result<T>>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    /// Leaving the frame that the task borrows from would be worse than any end.
+    struct NeverUnwind;
+    impl Drop for NeverUnwind {
+        fn drop(&mut self) {
+            log::error!("unwinding out of a task's `run` before the task has ended");
+            std::process::abort();
+        }
+    }
+    // SAFETY: what `f` and its result borrow outlives this call, and this call ends only after the task has:
+    // `join` waits for it, without being a cancellation point, and whatever would unwind past it aborts. If the
+    // caller is a task that is abandoned in here, its stack is never reused.
+    let task = unsafe { Builder::new().name(String::from("main")).start(pool, f) }?;
+    let guard = NeverUnwind;
+    let result = task.join();
+    std::mem::forget(guard);
+    Ok(result)
+}
+
+/// The handle of a spawned task. Dropping it detaches the task.
+pub struct JoinHandle<T> {
+    inner: ec_tasks::JoinHandle<T>,
+    task: Task,
+}
+
+impl<T> JoinHandle<T> {
+    /// Waits for the end of the task and returns what it returned, or the payload of its panic. Suspends in a
+    /// task, blocks on a plain thread. Not a cancellation point.
+    ///
+    /// # Errors
+    /// The task panicked.
+    pub fn join(self) -> std::thread::Result<T> {
+        self.inner.join()
+    }
+
+    /// Asks the task to stop: the call it waits in, or else the next one that suspends and returns an
+    /// [`io::Result`], fails once with an error that holds [`Cancelled`](crate::Cancelled). The task may go
+    /// on; nothing is broken off by force.
+    pub fn cancel(&self) {
+        self.inner.cancel();
+    }
+
+    /// Has the task ended? Then [`join`](Self::join) returns at once.
+    pub fn is_finished(&self) -> bool {
+        self.inner.is_finished()
+    }
+
+    /// The task itself: its id, its name, and the way to [`unpark`](Task::unpark) it.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("task", &self.task).finish_non_exhaustive()
+    }
+}
+
+/// A task, or the plain thread that stands for one: see [`current`].
+#[derive(Clone)]
+pub struct Task(Who);
+
+#[derive(Clone)]
+enum Who {
+    Task(ec_tasks::Task),
+    Thread(TaskId, Thread),
+}
+
+/// Tells tasks apart; never used twice in a process. Plain threads that ask for theirs get one too,
+/// from the upper half of the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(u64);
+
+impl TaskId {
+    /// The number, as dumps and messages show it.
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Task {
+    /// Its id.
+    pub fn id(&self) -> TaskId {
+        match &self.0 {
+            Who::Task(task) => TaskId(task.id().as_u64()),
+            Who::Thread(id, _) => *id,
+        }
+    }
+
+    /// Its name, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        match &self.0 {
+            Who::Task(task) => task.name(),
+            Who::Thread(_, thread) => thread.name(),
+        }
+    }
+
+    /// Ends its [`park`], or the next one if it is not parked: as [`Thread::unpark`].
+    pub fn unpark(&self) {
+        match &self.0 {
+            Who::Task(task) => task.unpark(),
+            Who::Thread(_, thread) => thread.unpark(),
+        }
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+/// The calling task. On a plain thread a [`Task`] that stands for the thread, so that code that hands
+/// `current()` to whoever is to [`unpark`](Task::unpark) it works everywhere.
+///
+/// ```
+/// use event_channel::task;
+///
+/// let me = task::current();
+/// let other = task::spawn(move || me.unpark());
+/// task::park();
+/// other.join().unwrap();
+/// ```
+pub fn current() -> Task {
+    match ec_tasks::current() {
+        Some(task) => Task(Who::Task(task)),
+        None => Task(Who::Thread(thread_id(), std::thread::current())),
+    }
+}
+
+#[inline(never)]
+fn thread_id() -> TaskId {
+    static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
+    thread_local! {
+        static ID: Cell<u64> = const { Cell::new(0) };
+    }
+    if ID.get() == 0 {
+        ID.set(NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+    TaskId(ID.get())
+}
+
+/// Lets other tasks run; the caller goes to the back of the queue. On a plain thread: [`std::thread::yield_now`].
+pub fn yield_now() {
+    ec_tasks::yield_now();
+}
+
+/// Suspends until somebody calls [`unpark`](Task::unpark), or has since the last `park`. On a plain
+/// thread: [`std::thread::park`]. Not a cancellation point.
+pub fn park() {
+    ec_tasks::park();
+}
+
+/// As [`park`], for at most `duration`.
+pub fn park_timeout(duration: Duration) {
+    match Instant::now().checked_add(duration) {
+        Some(deadline) if ec_tasks::with_current(|task| task.is_some()) => {
+            ec_pool::wait::park_until(deadline)
+        }
+        Some(_) => std::thread::park_timeout(duration),
+        // Farther than any clock shows.
+        None => park(),
+    }
+}
+
+/// Was the calling task ever cancelled? Stays true once the error was delivered. False on a plain thread.
+pub fn is_cancelled() -> bool {
+    ec_tasks::with_current(|task| task.is_some_and(ec_tasks::Task::is_cancelled))
+}
+
+/// Do tasks have thread-locals of their own, that travel with them from worker to worker? In this version: no
+/// (see the [module](self)). May be called anywhere.
+pub fn migrates() -> bool {
+    false
+}

@@ -1,0 +1,84 @@
+//! Sleeping and deadlines, for tasks and plain threads alike.
+//!
+//! A task that sleeps suspends on a timer of its core's port; a plain thread sleeps in the kernel. A
+//! [`timeout`] is a note on the stack that the calls inside it look at: they give their own
+//! operation that deadline. Nobody else acts on it, so nothing is ever broken off from outside.
+
+use ec_pool::wait;
+use ec_tasks::WaitKind;
+
+pub use std::time::{Duration, Instant, SystemTime, SystemTimeError, TryFromFloatSecsError, UNIX_EPOCH};
+
+static SLEEP: WaitKind = WaitKind { name: "sleep", cancel: None, describe: |_, _| String::from("sleep") };
+
+/// Sleeps for at least `duration`, as [`std::thread::sleep`].
+///
+/// A task suspends, and yields once if `duration` is zero; a plain thread blocks. It cannot fail, so
+/// it is not a cancellation point, and a surrounding [`timeout`] does not shorten it.
+///
+/// ```
+/// use event_channel::time::{sleep, Duration, Instant};
+///
+/// let start = Instant::now();
+/// sleep(Duration::from_millis(5));
+/// assert!(start.elapsed() >= Duration::from_millis(5));
+/// ```
+pub fn sleep(duration: Duration) {
+    if !wait::in_task() {
+        std::thread::sleep(duration);
+    } else if duration.is_zero() {
+        ec_tasks::yield_now();
+    } else {
+        // A sum that no clock can show is for ever.
+        wait::sleep_until(Instant::now().checked_add(duration), &SLEEP);
+    }
+}
+
+/// Sleeps until `deadline`; returns at once (a task yields) if it has passed. Otherwise as [`sleep`].
+///
+/// ```
+/// use event_channel::time::{sleep_until, Duration, Instant};
+///
+/// let deadline = Instant::now() + Duration::from_millis(5);
+/// sleep_until(deadline);
+/// assert!(Instant::now() >= deadline);
+/// ```
+pub fn sleep_until(deadline: Instant) {
+    let now = Instant::now();
+    if !wait::in_task() {
+        std::thread::sleep(deadline.saturating_duration_since(now));
+    } else if deadline <= now {
+        ec_tasks::yield_now();
+    } else {
+        wait::sleep_until(Some(deadline), &SLEEP);
+    }
+}
+
+/// Runs `f` to its end and returns what it returns. When `duration` is over while it runs, the
+/// first call in it that suspends and returns an [`io::Result`](std::io::Result) fails, **once**, with
+/// [`TimedOut`](std::io::ErrorKind::TimedOut): the call that waits at that moment, or else
+/// the next one. What `f` makes of the error is up to `f`.
+///
+/// * A call whose data has arrived when the deadline comes returns the data; the next call fails.
+/// * Calls that cannot fail (`sleep`, `Notification::wait`) take no notice, and neither does computing.
+/// * A deadline that was not delivered dies with `f`.
+/// * They nest; each deadline is delivered once, the innermost of those that have expired first.
+/// * On a plain thread it works for the wrappers too (they poll(2) before they read); for a call
+///   that std or a C library makes, not. `TcpListener::accept` on a plain thread may stay longer if another
+///   thread takes the connection between the poll and the accept.
+///
+/// ```
+/// use event_channel::net::UdpSocket;
+/// use event_channel::time::{timeout, Duration};
+/// use std::io::ErrorKind;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// let result = timeout(Duration::from_millis(5), || socket.recv(&mut [0; 16]));
+/// assert_eq!(result.unwrap_err().kind(), ErrorKind::TimedOut);
+/// # Ok(())
+/// # }
+/// ```
+pub fn timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> T {
+    wait::with_deadline(Instant::now().checked_add(duration), f)
+}

@@ -1,0 +1,90 @@
+//! Dedicated tasks: an OS thread each, for code that needs one, and where nothing else works.
+//!
+//! They have the same header, word and handle as lean tasks; to wait, the thread blocks on its
+//! [`Parker`].
+
+use std::io;
+use std::ptr::{self, NonNull};
+use std::thread;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::header::{Header, RUNNING};
+use crate::tokens::Tokens;
+use crate::{coroutine, current, scheduler};
+
+/// Where a thread waits for a condition that others change.
+#[derive(Default)]
+pub(crate) struct Parker {
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Parker {
+    /// Blocks as long as `waits` says so. Who changes that calls `notify` afterwards.
+    pub(crate) fn wait_while(&self, waits: impl Fn() -> bool) {
+        let mut guard = self.lock.lock();
+        while waits() {
+            self.changed.wait(&mut guard);
+        }
+    }
+
+    /// The condition has changed.
+    pub(crate) fn notify(&self) {
+        // Under the lock: the thread is not between its look at the condition and its sleep.
+        let _guard = self.lock.lock();
+        self.changed.notify_all();
+    }
+}
+
+/// Blocks the thread of the dedicated task `header` until a token of `accept` is there.
+pub(crate) fn block(header: &Header, accept: Tokens) {
+    let parker = header.parker.as_ref().expect("a dedicated task has a parker");
+    if header.word.park(accept.bits()) {
+        parker.wait_while(|| header.word.parked().is_some());
+    }
+}
+
+struct Body<F>(NonNull<Header>, F);
+
+// SAFETY: `spawn`'s contract: the closure may run on any thread.
+unsafe impl<F> Send for Body<F> {}
+
+/// Starts the thread that is the task.
+///
+/// # Safety
+/// As for [`spawn`](crate::spawn); the task has not been started yet. On an error it never is.
+pub(crate) unsafe fn start<T, F: FnOnce() -> T>(
+    header: NonNull<Header>,
+    stack_size: usize,
+    f: F,
+) -> io::Result<()> {
+    // SAFETY: the caller has the run reference.
+    let name = unsafe { header.as_ref() }.name.as_deref();
+    let mut builder = thread::Builder::new();
+    if let Some(name) = name {
+        if name.contains('\0') {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a thread's name cannot contain a NUL"));
+        }
+        builder = builder.name(name.to_owned());
+    }
+    if stack_size != 0 {
+        builder = builder.stack_size(stack_size);
+    }
+    let body = Body(header, f);
+    let run = move || {
+        let body = body;
+        let Body(header, f) = body;
+        current::enter(header.as_ptr(), ptr::null());
+        // SAFETY: the run reference is this thread's now.
+        unsafe {
+            header.as_ref().phase.store(RUNNING, std::sync::atomic::Ordering::Relaxed);
+            coroutine::run_body::<T, F>(header, f);
+        }
+        current::leave();
+        scheduler::ended(header);
+    };
+    // SAFETY: the caller keeps what `f` borrows until the task has ended; `ended`, after which
+    // the thread uses nothing of it, comes last.
+    unsafe { builder.spawn_unchecked(run) }.map(drop)
+}

@@ -1,0 +1,336 @@
+//! What a task is in memory: one allocation with this header in front and room for the result
+//! behind, counted by hand.
+//!
+//! Who holds a reference: each [`Task`], the `JoinHandle`, and one, the *run reference*, whoever
+//! has the right to run the task: its `Runnable`, the worker that runs it, the waker that is
+//! about to queue it, or nobody while it is parked (then it stays counted until it ends). So a
+//! task that has not ended is never freed, and a waker that may wake only once needs no count.
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::num::NonZeroU64;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
+
+use crate::cancel::CancelFlags;
+use crate::coroutine::Own;
+use crate::dedicated::Parker;
+use crate::info::{Links, TaskInfo};
+use crate::join::JoinWord;
+use crate::park_word::ParkWord;
+use crate::quiet::drop_quietly;
+use crate::scheduler::{self, Runnable, Scheduler};
+use crate::spawn::Kind;
+use crate::tokens::Tokens;
+use crate::wait::WaitSlot;
+
+/// A task's number: never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(NonZeroU64);
+
+impl TaskId {
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        TaskId(NonZeroU64::new(id).expect("2^64 tasks"))
+    }
+
+    /// The number.
+    pub fn as_u64(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a task is when it is not parked; see `ParkWord` for the rest.
+pub(crate) const READY: u8 = 0;
+pub(crate) const RUNNING: u8 = 1;
+pub(crate) const FINISHED: u8 = 2;
+
+/// What depends on the type of the result.
+pub(crate) struct Vtable {
+    /// Drops the result where it lies. It must be there, and nobody else use it.
+    pub(crate) drop_result: unsafe fn(NonNull<Header>),
+    /// Frees the allocation.
+    pub(crate) free: unsafe fn(NonNull<Header>),
+    /// Whether the result is a panic, and which message it has.
+    pub(crate) panic_message: unsafe fn(NonNull<Header>) -> Option<String>,
+}
+
+/// See the module. `repr(C)`: what wakers and the switch touch comes first.
+#[repr(C)]
+pub(crate) struct Header {
+    pub(crate) word: ParkWord,
+    pub(crate) cancel: CancelFlags,
+    pub(crate) phase: AtomicU8,
+    pub(crate) kind: Kind,
+    refs: AtomicUsize,
+    /// Of the task and its runner alone.
+    pub(crate) own: Own,
+    pub(crate) wait: WaitSlot,
+    pub(crate) scheduler: Arc<dyn Scheduler>,
+    /// Set for a dedicated task: its thread waits there.
+    pub(crate) parker: Option<Arc<Parker>>,
+    pub(crate) vtable: &'static Vtable,
+    pub(crate) join: JoinWord,
+    pub(crate) links: Links,
+    pub(crate) id: TaskId,
+    pub(crate) name: Option<Box<str>>,
+    /// The stack's usable addresses; zeros for a dedicated task.
+    pub(crate) stack: (usize, usize),
+}
+
+impl Header {
+    pub(crate) fn new(
+        kind: Kind,
+        name: Option<String>,
+        scheduler: Arc<dyn Scheduler>,
+        vtable: &'static Vtable,
+        stack: (usize, usize),
+    ) -> Self {
+        Header {
+            word: ParkWord::new(),
+            cancel: CancelFlags::new(),
+            phase: AtomicU8::new(READY),
+            kind,
+            // The run reference and the handle's.
+            refs: AtomicUsize::new(2),
+            own: Own::new(),
+            wait: WaitSlot::new(),
+            scheduler,
+            parker: (kind == Kind::Dedicated).then(Arc::default),
+            vtable,
+            join: JoinWord::new(),
+            links: Links::new(),
+            id: TaskId::next(),
+            name: name.map(String::into_boxed_str),
+            stack,
+        }
+    }
+
+    /// "task 'name' (id 7)", as messages call it.
+    pub(crate) fn title(&self) -> String {
+        format!("task '{}' (id {})", self.name.as_deref().unwrap_or("<unnamed>"), self.id)
+    }
+}
+
+/// The header in front, the result behind.
+#[repr(C)]
+pub(crate) struct TaskCell<T> {
+    pub(crate) header: Header,
+    pub(crate) result: UnsafeCell<Option<std::thread::Result<T>>>,
+}
+
+impl<T> TaskCell<T> {
+    pub(crate) const VTABLE: Vtable =
+        Vtable { drop_result: drop_result::<T>, free: free::<T>, panic_message: panic_message::<T> };
+
+    /// # Safety
+    /// The result is there and the caller alone may use it.
+    pub(crate) unsafe fn take_result(cell: NonNull<Header>) -> Option<std::thread::Result<T>> {
+        // SAFETY: the header is the first field of this cell; exclusive by the caller's word.
+        unsafe { (*cell.cast::<TaskCell<T>>().as_ref().result.get()).take() }
+    }
+}
+
+unsafe fn drop_result<T>(cell: NonNull<Header>) {
+    // SAFETY: the caller's promise is the same.
+    let result = unsafe { TaskCell::<T>::take_result(cell) };
+    drop_quietly(result);
+}
+
+unsafe fn free<T>(cell: NonNull<Header>) {
+    // SAFETY: it came from a Box of this type and the last reference is gone.
+    drop(unsafe { Box::from_raw(cell.cast::<TaskCell<T>>().as_ptr()) });
+}
+
+unsafe fn panic_message<T>(cell: NonNull<Header>) -> Option<String> {
+    // SAFETY: the result is there and nobody changes it, by the caller's word.
+    match unsafe { &*cell.cast::<TaskCell<T>>().as_ref().result.get() } {
+        Some(Err(payload)) => Some(crate::coroutine::message_of(payload.as_ref())),
+        _ => None,
+    }
+}
+
+/// A task: whom to wake, to cancel, to look at. One word; a clone counts.
+///
+/// Holding one keeps the task's small record alive after its end, nothing else. Two are equal if
+/// they are the same task.
+#[repr(transparent)]
+pub struct Task(NonNull<Header>);
+
+// SAFETY: what a `Task` can reach from any thread is atomic or immutable after the spawn; the
+// rest of the header (`own`, the result) is used by the task's runner and the one handle only.
+unsafe impl Send for Task {}
+// SAFETY: as above.
+unsafe impl Sync for Task {}
+
+impl Task {
+    /// # Safety
+    /// The caller gives up a reference that it holds.
+    pub(crate) unsafe fn from_ref(header: NonNull<Header>) -> Self {
+        Task(header)
+    }
+
+    /// A `Task` that holds no reference and does not drop one.
+    ///
+    /// # Safety
+    /// The task is not freed as long as the result is used.
+    pub(crate) unsafe fn borrow(header: NonNull<Header>) -> ManuallyDrop<Task> {
+        ManuallyDrop::new(Task(header))
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: a `Task` holds a reference, or is borrowed from one that does.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn raw(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    /// Its number.
+    pub fn id(&self) -> TaskId {
+        self.header().id
+    }
+
+    /// Its name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.header().name.as_deref()
+    }
+
+    /// What runs it.
+    pub fn kind(&self) -> Kind {
+        self.header().kind
+    }
+
+    /// Lets the task's next (or present) [`park`](crate::park) return. Tokens do not add up.
+    pub fn unpark(&self) {
+        self.wake(Tokens::PARK);
+    }
+
+    /// Leaves tokens at the task and makes it ready if it waits for one of them.
+    ///
+    /// `Tokens::OP` is left out: an operation's completion is its driver's alone to tell, by
+    /// [`wake_raw`], or a task might leave a stack on which the kernel still writes.
+    pub fn wake(&self, tokens: Tokens) {
+        let tokens = tokens.without(Tokens::OP);
+        if !tokens.is_empty() {
+            // SAFETY: this reference keeps the task, so that nothing is asked of the token.
+            unsafe { wake_header(self.0, tokens) };
+        }
+    }
+
+    /// The pointer for [`wake_raw`]; valid as long as the task has not ended or a `Task` exists.
+    pub fn as_ptr(&self) -> *const () {
+        self.0.as_ptr().cast()
+    }
+
+    /// Makes another `Task` of what [`Task::as_ptr`] gave.
+    ///
+    /// # Safety
+    /// The task has not ended, or some `Task` of it exists.
+    pub unsafe fn from_ptr(task: *const ()) -> Task {
+        let header = NonNull::new(task.cast_mut().cast()).expect("a task's pointer is not null");
+        // SAFETY: alive by the caller's word; the clone counts.
+        unsafe { (*Task::borrow(header)).clone() }
+    }
+
+    /// Whose task it is.
+    pub fn scheduler(&self) -> &Arc<dyn Scheduler> {
+        &self.header().scheduler
+    }
+
+    /// What the task is doing: a snapshot for people.
+    pub fn info(&self) -> TaskInfo {
+        TaskInfo::of(self)
+    }
+}
+
+impl Clone for Task {
+    fn clone(&self) -> Self {
+        self.header().refs.fetch_add(1, Ordering::Relaxed);
+        Task(self.0)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // SAFETY: this value's own reference, given up once.
+        unsafe { drop_ref(self.0) };
+    }
+}
+
+impl PartialEq for Task {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Task {}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("id", &self.id().as_u64()).field("name", &self.name()).finish()
+    }
+}
+
+/// Gives up a reference and frees the task with the last one.
+///
+/// # Safety
+/// The caller holds a reference and does not use it again.
+pub(crate) unsafe fn drop_ref(header: NonNull<Header>) {
+    // SAFETY: alive until this reference is given up. Release and the fence: all uses of the
+    // other holders lie before the free.
+    unsafe {
+        if header.as_ref().refs.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            let free = header.as_ref().vtable.free;
+            free(header);
+        }
+    }
+}
+
+/// Wakes a task through a borrowed pointer.
+///
+/// The last access to the task is the transition of its park word; if that makes it ready, the
+/// caller has received the right to run it and hands that to the scheduler.
+///
+/// # Safety
+/// `task` came from [`Task::as_ptr`], and until this call's token has been taken the task cannot
+/// end: for [`Tokens::OP`] the task waits until this one wake comes; for other tokens the caller
+/// holds a [`Task`].
+pub unsafe fn wake_raw(task: *const (), tokens: Tokens) {
+    if let Some(header) = NonNull::new(task.cast_mut().cast::<Header>()) {
+        // SAFETY: the caller's promise.
+        unsafe { wake_header(header, tokens) };
+    }
+}
+
+/// # Safety
+/// As for [`wake_raw`].
+unsafe fn wake_header(header: NonNull<Header>, tokens: Tokens) {
+    // SAFETY: alive until the token is there. The parker is taken out before: a dedicated
+    // task's thread may go on, and end, as soon as the word says so.
+    unsafe {
+        let task = header.as_ref();
+        if task.kind == Kind::Dedicated {
+            let parker = task.parker.clone();
+            if task.word.wake(tokens.bits())
+                && let Some(parker) = parker
+            {
+                parker.notify();
+            }
+        } else if task.word.wake(tokens.bits()) {
+            // We have the run reference now.
+            scheduler::schedule(Runnable::from_header(header));
+        }
+    }
+}

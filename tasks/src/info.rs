@@ -1,0 +1,184 @@
+//! What all the tasks are doing, for the dump.
+//!
+//! Every task that has not ended is in one of a few lists, chained through the headers. An end
+//! takes it out before the run reference goes, so that whatever is found in a list is alive.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::header::{FINISHED, Header, RUNNING, Task, TaskId};
+use crate::scheduler;
+use crate::spawn::Kind;
+use crate::tokens::Tokens;
+
+/// Where a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// In a run queue, or about to be.
+    Ready,
+    /// On a thread.
+    Running,
+    /// Waiting.
+    Suspended,
+    /// At its end.
+    Finished,
+}
+
+/// What a task is doing: a snapshot, maybe out of date when it is read.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TaskInfo {
+    /// Its number.
+    pub id: TaskId,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// Where it is.
+    pub state: TaskState,
+    /// What it waits for, if it is suspended: "read of fd 7".
+    pub waits_for: Option<String>,
+    /// For how long it has been waiting, to some milliseconds.
+    pub since: Option<Duration>,
+    /// What runs it.
+    pub kind: Kind,
+    /// The addresses its frames may use (`None`: its thread's stack).
+    pub stack: Option<Range<usize>>,
+    /// Whether it was cancelled.
+    pub cancelled: bool,
+}
+
+impl TaskInfo {
+    pub(crate) fn of(task: &Task) -> Self {
+        let header = task.header();
+        let parked = header.word.parked();
+        let state = match (parked, header.phase.load(Ordering::Relaxed)) {
+            (_, FINISHED) => TaskState::Finished,
+            (Some(_), _) => TaskState::Suspended,
+            (None, RUNNING) => TaskState::Running,
+            (None, _) => TaskState::Ready,
+        };
+        let wait = header.wait.read().filter(|_| state == TaskState::Suspended);
+        let waits_for = match (wait, parked.map(scheduler::accepted)) {
+            (Some(wait), _) => Some(match (wait.kind.describe)(wait.token, wait.detail) {
+                detail if detail.is_empty() => wait.kind.name.to_owned(),
+                detail => format!("{}: {detail}", wait.kind.name),
+            }),
+            (None, Some(accept)) if accept.contains(Tokens::PARK) => Some("unpark".to_owned()),
+            _ => None,
+        };
+        let (low, high) = header.stack;
+        TaskInfo {
+            id: header.id,
+            name: header.name.as_deref().map(str::to_owned),
+            state,
+            waits_for,
+            since: wait.map(|wait| wait.lasted()),
+            kind: header.kind,
+            stack: (high != 0).then_some(low..high),
+            cancelled: task.is_cancelled(),
+        }
+    }
+}
+
+/// A task's neighbours in its list, guarded by the list's lock.
+pub(crate) struct Links {
+    previous: Cell<*const Header>,
+    next: Cell<*const Header>,
+}
+
+impl Links {
+    pub(crate) fn new() -> Self {
+        Links { previous: Cell::new(ptr::null()), next: Cell::new(ptr::null()) }
+    }
+}
+
+#[repr(align(64))]
+struct List(Mutex<First>);
+
+struct First(*const Header);
+
+// SAFETY: the headers in the list may be shared (see `Task`), and their links are used under the
+// list's lock only.
+unsafe impl Send for First {}
+
+/// Several, so that workers do not meet at one lock.
+static LISTS: [List; 16] = [const { List(Mutex::new(First(ptr::null()))) }; 16];
+
+fn list_of(id: TaskId) -> &'static List {
+    &LISTS[id.as_u64() as usize % LISTS.len()]
+}
+
+/// Puts a task, which has not run yet, into its list.
+pub(crate) fn insert(task: NonNull<Header>) {
+    // SAFETY: the caller has the run reference; what is in the list is alive.
+    unsafe {
+        let header = task.as_ref();
+        let mut first = list_of(header.id).0.lock();
+        header.links.next.set(first.0);
+        if let Some(next) = first.0.as_ref() {
+            next.links.previous.set(task.as_ptr());
+        }
+        first.0 = task.as_ptr();
+    }
+}
+
+/// Takes a task out of its list, before the run reference goes.
+pub(crate) fn remove(task: NonNull<Header>) {
+    // SAFETY: as for `insert`.
+    unsafe {
+        let header = task.as_ref();
+        let mut first = list_of(header.id).0.lock();
+        let (previous, next) = (header.links.previous.get(), header.links.next.get());
+        match previous.as_ref() {
+            Some(previous) => previous.links.next.set(next),
+            None => first.0 = next,
+        }
+        if let Some(next) = next.as_ref() {
+            next.links.previous.set(previous);
+        }
+    }
+}
+
+/// What every task of a scheduler is doing that has not ended, by age. `scheduler` is the
+/// address of the value in the `Arc` with which the tasks were spawned
+/// (`Arc::as_ptr(..).cast()`). For people: it takes time in proportion to all tasks of the
+/// process. Empty in a forked child.
+pub fn tasks_of(scheduler: *const ()) -> Vec<TaskInfo> {
+    let mut infos: Vec<_> = tasks_where(scheduler).iter().map(Task::info).collect();
+    infos.sort_by_key(|info| info.id);
+    infos
+}
+
+/// Every task of a scheduler that has not ended, in no order: for a shutdown, which cancels
+/// them. As for [`tasks_of`]; empty in a forked child.
+pub fn live_tasks_of(scheduler: *const ()) -> Vec<Task> {
+    tasks_where(scheduler)
+}
+
+fn tasks_where(scheduler: *const ()) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    if crate::fork::forked() {
+        return tasks;
+    }
+    for list in &LISTS {
+        let first = list.0.lock();
+        let mut at = first.0;
+        // SAFETY: what is in the list is alive, and stays so while we hold the lock; then our
+        // own reference keeps it.
+        unsafe {
+            while let Some(header) = NonNull::new(at.cast_mut()) {
+                if ptr::addr_eq(Arc::as_ptr(&header.as_ref().scheduler), scheduler) {
+                    tasks.push((*Task::borrow(header)).clone());
+                }
+                at = header.as_ref().links.next.get();
+            }
+        }
+    }
+    tasks
+}

@@ -1,0 +1,87 @@
+//! The tasks of event-channel: each a stackful coroutine that looks like a thread. This crate
+//! knows nothing of I/O, and runs nothing by itself: whoever has threads implements
+//! [`Scheduler`] and calls [`Runnable::run`].
+//!
+//! How a task passes through: [`spawn`] takes a stack from its slab ([`stack_stats`]), puts the
+//! closure on it and schedules the task; a worker runs it; to wait, the task announces for what
+//! ([`begin_wait`]) and calls [`suspend`]; a waker leaves a token ([`wake_raw`], [`Task::wake`]) and
+//! schedules it again, maybe for another worker; at the end its stack is recycled and
+//! [`JoinHandle::join`] gives the result.
+//!
+//! ```
+//! use std::{any::Any, collections::VecDeque, ptr, sync::Arc};
+//! use ec_tasks::{Outcome, Runnable, Scheduler, SpawnOptions, TaskId};
+//! use parking_lot::Mutex;
+//!
+//! /// A scheduler of one thread.
+//! #[derive(Default)]
+//! struct Queue(Mutex<VecDeque<Runnable>>);
+//!
+//! impl Scheduler for Queue {
+//!     fn schedule(&self, task: Runnable) {
+//!         self.0.lock().push_back(task);
+//!     }
+//!     fn task_finished(&self, _: TaskId) {}
+//!     fn as_any(&self) -> &dyn Any {
+//!         self
+//!     }
+//! }
+//!
+//! let queue = Arc::new(Queue::default());
+//! // SAFETY: nothing in the task cares for the thread, and it ends.
+//! let task = unsafe {
+//!     ec_tasks::spawn(queue.clone(), SpawnOptions::new().name("answer"), || {
+//!         ec_tasks::yield_now();
+//!         42
+//!     })
+//! }?;
+//! let _worker = ec_tasks::prepare_worker_thread(queue.clone())?;
+//! loop {
+//!     let Some(ready) = queue.0.lock().pop_front() else { break };
+//!     if let Outcome::Yielded(again) = ready.run(ptr::null()) {
+//!         queue.schedule(again);
+//!     }
+//! }
+//! assert_eq!(task.join().unwrap(), 42);
+//! # std::io::Result::Ok(())
+//! ```
+
+mod cancel;
+mod coroutine;
+mod current;
+mod dedicated;
+mod fork;
+mod header;
+mod info;
+mod join;
+mod local;
+mod overflow;
+mod park_word;
+mod quiet;
+mod scheduler;
+mod spawn;
+mod stack;
+mod sync;
+mod tokens;
+mod wait;
+
+pub use cancel::{cancel_pending, take_cancel};
+pub use current::{current, current_context, park, suspend, with_current, with_scope_cell, yield_now};
+pub use fork::{forked, watch_forks};
+pub use header::{Task, TaskId, wake_raw};
+pub use info::{TaskInfo, TaskState, live_tasks_of, tasks_of};
+pub use join::JoinHandle;
+pub use local::{AccessError, LocalKey};
+pub use overflow::{WorkerGuard, prepare_worker_thread};
+pub use quiet::{catch_quietly, drop_quietly};
+pub use scheduler::{Outcome, Runnable, Scheduler};
+pub use spawn::{Kind, SpawnOptions, spawn, spawn_dedicated};
+pub use stack::guard::GuardKind;
+#[doc(hidden)]
+pub use stack::guard::force_protected_guards;
+pub use stack::{DEFAULT_STACK_SIZE, StackStats, stack_stats, trim_stacks};
+pub use tokens::Tokens;
+pub use wait::{WaitKind, begin_wait, end_wait};
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("ec-tasks needs Linux");

@@ -1,0 +1,267 @@
+//! Task-locals: values that belong to the task, wherever it runs.
+//!
+//! Each task (and each plain thread) has a short list of the values it has made, searched by the
+//! key's address and type; at the end they are dropped, latest first, on the task itself.
+
+use std::any::TypeId;
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::fmt;
+use std::ptr;
+
+use crate::current;
+use crate::quiet::drop_quietly;
+
+/// Declares task-locals, as [`std::thread_local!`] declares thread-locals.
+///
+/// In a task a key refers to the task's own value, in a plain thread to the thread's. It is made
+/// when first used and dropped when the task ends, on the task, latest first.
+///
+/// ```
+/// use std::cell::Cell;
+/// ec_tasks::task_local! {
+///     static DEPTH: Cell<u32> = const { Cell::new(0) };
+///     /// Attributes and visibility are allowed.
+///     pub static NAME: String = "nobody".to_owned();
+/// }
+/// DEPTH.set(DEPTH.get() + 1);
+/// assert_eq!(DEPTH.get(), 1);
+/// assert_eq!(NAME.with(|name| name.len()), 6);
+/// ```
+#[macro_export]
+macro_rules! task_local {
+    () => {};
+    ($(#[$attr:meta])* $vis:vis static $name:ident : $t:ty = $init:expr; $($rest:tt)*) => {
+        $(#[$attr])* $vis static $name: $crate::LocalKey<$t> = {
+            fn init() -> $t { $init }
+            $crate::LocalKey::new(init)
+        };
+        $crate::task_local!($($rest)*);
+    };
+    ($(#[$attr:meta])* $vis:vis static $name:ident : $t:ty = $init:expr) => {
+        $crate::task_local!($(#[$attr])* $vis static $name: $t = $init;);
+    };
+}
+
+/// A key of [`task_local!`]: [`std::thread::LocalKey`] for tasks.
+pub struct LocalKey<T: 'static> {
+    init: fn() -> T,
+}
+
+/// The value has been dropped already, because the task is ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccessError;
+
+impl fmt::Display for AccessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the task-local has been dropped already")
+    }
+}
+
+impl std::error::Error for AccessError {}
+
+impl<T: 'static> LocalKey<T> {
+    /// For `task_local!` alone.
+    #[doc(hidden)]
+    pub const fn new(init: fn() -> T) -> Self {
+        LocalKey { init }
+    }
+
+    /// Calls `f` with the current task's value, which is made if there is none yet.
+    ///
+    /// # Panics
+    /// If the value has been dropped already (in a destructor of another task-local).
+    pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+        self.try_with(f).expect("a task-local was used after it had been dropped")
+    }
+
+    /// As [`LocalKey::with`], with an error if the value has been dropped already.
+    pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, AccessError> {
+        let locals = locals().ok_or(AccessError)?;
+        // SAFETY: the current task's list, or this plain thread's: it outlives this call, which
+        // runs on that task, also if `f` or `init` suspends. The value has its own place on the
+        // heap and stays there until `clear`, which runs after everything else on the task; the
+        // one being dropped is not found any more. Key and type together say that it is a `T`.
+        unsafe {
+            let locals = &*locals;
+            let key = (ptr::from_ref(self).cast::<()>(), TypeId::of::<T>());
+            let value = match locals.find(key)? {
+                Some(value) => value,
+                None => {
+                    let made = Box::new((self.init)());
+                    // It may have been made meanwhile by `init` itself: that one is in use.
+                    match locals.find(key)? {
+                        Some(value) => value,
+                        None => locals.add(key, made),
+                    }
+                }
+            };
+            Ok(f(&*value.cast::<T>()))
+        }
+    }
+}
+
+impl<T: 'static> LocalKey<Cell<T>> {
+    /// Sets the value.
+    pub fn set(&'static self, value: T) {
+        self.with(|cell| cell.set(value));
+    }
+
+    /// A copy of the value.
+    pub fn get(&'static self) -> T
+    where
+        T: Copy,
+    {
+        self.with(Cell::get)
+    }
+
+    /// Takes the value and leaves the default.
+    pub fn take(&'static self) -> T
+    where
+        T: Default,
+    {
+        self.with(Cell::take)
+    }
+
+    /// Sets the value and gives the old one.
+    pub fn replace(&'static self, value: T) -> T {
+        self.with(|cell| cell.replace(value))
+    }
+}
+
+impl<T: 'static> LocalKey<RefCell<T>> {
+    /// Calls `f` with the borrowed value. Panics if it is mutably borrowed.
+    pub fn with_borrow<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+        self.with(|cell| f(&cell.borrow()))
+    }
+
+    /// Calls `f` with the mutably borrowed value. Panics if it is borrowed.
+    pub fn with_borrow_mut<R>(&'static self, f: impl FnOnce(&mut T) -> R) -> R {
+        self.with(|cell| f(&mut cell.borrow_mut()))
+    }
+
+    /// Sets the value. Panics if it is borrowed.
+    pub fn set(&'static self, value: T) {
+        self.replace(value);
+    }
+
+    /// Takes the value and leaves the default. Panics if it is borrowed.
+    pub fn take(&'static self) -> T
+    where
+        T: Default,
+    {
+        self.with(RefCell::take)
+    }
+
+    /// Sets the value and gives the old one. Panics if it is borrowed.
+    pub fn replace(&'static self, value: T) -> T {
+        self.with(|cell| cell.replace(value))
+    }
+}
+
+impl<T: 'static> fmt::Debug for LocalKey<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalKey").finish_non_exhaustive()
+    }
+}
+
+type Key = (*const (), TypeId);
+
+struct Entry {
+    key: Key,
+    /// Null: dropped already.
+    value: *mut (),
+    drop: unsafe fn(*mut ()),
+}
+
+/// The values of one task or thread, in the order in which they were made.
+pub(crate) struct Locals {
+    entries: UnsafeCell<Vec<Entry>>,
+    closed: Cell<bool>,
+}
+
+impl Locals {
+    pub(crate) const fn new() -> Self {
+        Locals { entries: UnsafeCell::new(Vec::new()), closed: Cell::new(false) }
+    }
+
+    /// # Safety
+    /// On the task (or thread) whose list it is.
+    unsafe fn find(&self, key: Key) -> Result<Option<*mut ()>, AccessError> {
+        // SAFETY: one task at a time, and no borrow of the list outlives these functions.
+        match unsafe { &*self.entries.get() }.iter().find(|entry| entry.key == key) {
+            Some(entry) if entry.value.is_null() => Err(AccessError),
+            Some(entry) => Ok(Some(entry.value)),
+            None if self.closed.get() => Err(AccessError),
+            None => Ok(None),
+        }
+    }
+
+    /// # Safety
+    /// As for `find`.
+    unsafe fn add<T>(&self, key: Key, value: Box<T>) -> *mut () {
+        unsafe fn drop_value<T>(value: *mut ()) {
+            // SAFETY: it came from this very `Box`, and is dropped once.
+            drop_quietly(unsafe { Box::from_raw(value.cast::<T>()) });
+        }
+        let value = Box::into_raw(value).cast();
+        // SAFETY: as in `find`.
+        unsafe { &mut *self.entries.get() }.push(Entry { key, value, drop: drop_value::<T> });
+        value
+    }
+
+    /// Drops the values, latest first, also those that their destructors make. On the task.
+    pub(crate) fn clear(&self) {
+        // SAFETY: on the task; the list is not borrowed while a destructor runs.
+        unsafe {
+            while let Some((value, drop)) = (*self.entries.get())
+                .iter_mut()
+                .rfind(|entry| !entry.value.is_null())
+                .map(|entry| (std::mem::replace(&mut entry.value, ptr::null_mut()), entry.drop))
+            {
+                drop(value);
+            }
+            self.closed.set(true);
+            *self.entries.get() = Vec::new();
+        }
+    }
+}
+
+fn locals() -> Option<*const Locals> {
+    match current::running() {
+        // SAFETY: the task that runs here.
+        Some(header) => Some(unsafe { &raw const (*header.as_ptr()).own.locals }),
+        None => of_thread(),
+    }
+}
+
+thread_local! {
+    /// The plain thread's list, reachable also while its destructors run.
+    static PLAIN: Cell<*const Locals> = const { Cell::new(ptr::null()) };
+    static END: End = const { End };
+}
+
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let list = PLAIN.get();
+        if !list.is_null() {
+            // SAFETY: made below by `Box::into_raw`; the thread ends, and nobody finds the list
+            // after this but through `PLAIN`.
+            unsafe {
+                (*list).clear();
+                PLAIN.set(ptr::null());
+                drop(Box::from_raw(list.cast_mut()));
+            }
+        }
+    }
+}
+
+/// The list of this thread, unless the thread is past dropping it.
+#[inline(never)]
+fn of_thread() -> Option<*const Locals> {
+    if PLAIN.get().is_null() {
+        END.try_with(|_| PLAIN.set(Box::into_raw(Box::new(Locals::new())))).ok()?;
+    }
+    Some(PLAIN.get())
+}

@@ -1,0 +1,199 @@
+//! The seam to whoever runs tasks: [`Scheduler`] is told what is ready, and calls
+//! [`Runnable::run`].
+//!
+//! The path of a task through here: `schedule` puts its `Runnable` into some queue; a worker
+//! takes it and runs it; the task suspends, and only when the switch is complete does the worker
+//! park it, so that a waker which comes too early cannot have it run twice; or it ends, and the
+//! worker recycles what it had.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::coroutine::Step;
+use crate::current;
+use crate::header::{self, FINISHED, Header, READY, RUNNING, Task, TaskId};
+use crate::tokens::Tokens;
+use crate::{coroutine, info};
+
+/// Who runs tasks.
+pub trait Scheduler: Send + Sync + 'static {
+    /// A task is ready: see to it that [`Runnable::run`] is called soon. Called on any thread,
+    /// also a foreign one, also from within a task, with no lock held. It must not suspend, nor
+    /// panic. The scheduler stays alive during the call, also if the task ends meanwhile and was
+    /// the last to refer to it.
+    fn schedule(&self, task: Runnable);
+
+    /// A task has ended and its stack is free again. Called once for each task, on the worker
+    /// that ran it or the thread of a dedicated one, before those who join it wake up.
+    fn task_finished(&self, id: TaskId);
+
+    /// For finding the own type again from a task's [`scheduler`](Task::scheduler).
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// The right to run a ready task once.
+///
+/// Nothing happens to a task by itself: a `Runnable` that is dropped, or forgotten in a queue,
+/// abandons its task (it is leaked with its stack; who joins it waits for ever).
+#[must_use = "a ready task whose Runnable is dropped never runs again"]
+pub struct Runnable(NonNull<Header>);
+
+// SAFETY: a task may be run by any thread, one at a time: that is what `spawn`'s contract says,
+// and only one `Runnable` of a task exists at a time.
+unsafe impl Send for Runnable {}
+
+/// What became of a task that was run.
+#[must_use]
+pub enum Outcome {
+    /// It called [`yield_now`](crate::yield_now): it is ready again.
+    Yielded(Runnable),
+    /// It waits; its waker will schedule it (or has already).
+    Suspended,
+    /// It has ended.
+    Finished,
+}
+
+impl Runnable {
+    /// # Safety
+    /// The caller has the run reference and gives it up.
+    pub(crate) unsafe fn from_header(header: NonNull<Header>) -> Self {
+        Runnable(header)
+    }
+
+    /// The task, to look at.
+    pub fn task(&self) -> &Task {
+        // SAFETY: `Task` is a transparent `NonNull<Header>` as this is; the run reference keeps
+        // the task alive as long as `self` is borrowed.
+        unsafe { &*(&raw const self.0).cast::<Task>() }
+    }
+
+    /// One word for a queue.
+    pub fn into_raw(self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
+    /// What [`Runnable::into_raw`] made a word of.
+    ///
+    /// # Safety
+    /// The word came from `into_raw` and is turned back once.
+    pub unsafe fn from_raw(word: usize) -> Self {
+        Runnable(NonNull::new(word as *mut Header).expect("a task's word is not zero"))
+    }
+
+    /// Runs the task on this thread until it suspends, yields or ends. A panic in the task does
+    /// not come out here.
+    ///
+    /// `context` is what [`current_context`](crate::current_context) gives inside meanwhile; it
+    /// is only handed through.
+    ///
+    /// # Panics
+    /// When called from within a task.
+    #[inline(never)]
+    pub fn run(self, context: *const ()) -> Outcome {
+        let header = self.0;
+        current::enter(header.as_ptr(), context);
+        // SAFETY: we hold the run reference: the task is alive and nobody else runs it.
+        let task = unsafe { header.as_ref() };
+        task.phase.store(RUNNING, Ordering::Relaxed);
+        let outcome = loop {
+            // SAFETY: as above; after `park` said true it is not touched again.
+            match unsafe { coroutine::resume(header) } {
+                Step::Yield => {
+                    task.phase.store(READY, Ordering::Relaxed);
+                    break Outcome::Yielded(self);
+                }
+                Step::Wait(accept) => {
+                    // Before parking: it shows once a waker has unparked the task.
+                    task.phase.store(READY, Ordering::Relaxed);
+                    if task.word.park(accept) {
+                        break Outcome::Suspended;
+                    }
+                    task.phase.store(RUNNING, Ordering::Relaxed);
+                }
+                Step::End => {
+                    current::leave();
+                    finish(header);
+                    return Outcome::Finished;
+                }
+            }
+        };
+        current::leave();
+        outcome
+    }
+}
+
+/// The end of a lean task, on its worker.
+fn finish(header: NonNull<Header>) {
+    if !crate::fork::forked() {
+        // SAFETY: the coroutine has returned and we hold the run reference.
+        unsafe { coroutine::recycle(header) };
+    }
+    ended(header);
+}
+
+/// The end of any task: nothing of it is left but the result. Gives up the run reference.
+pub(crate) fn ended(header: NonNull<Header>) {
+    // SAFETY: the caller has the run reference, until `drop_ref`.
+    unsafe {
+        let task = header.as_ref();
+        if !crate::fork::forked() {
+            info::remove(header);
+        }
+        task.phase.store(FINISHED, Ordering::Relaxed);
+        task.scheduler.task_finished(task.id);
+        task.join.complete();
+        header::drop_ref(header);
+    }
+}
+
+thread_local! {
+    /// The worker's own scheduler, while this thread is a worker's: see `schedule`.
+    static HELD: Cell<*const Arc<dyn Scheduler>> = const { Cell::new(ptr::null()) };
+    /// Calls of `schedule` under way on this thread by what is held.
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Tells this thread's wakes where the worker's own scheduler is held; null: nowhere any more. False if
+/// what was held is in use further up this very stack.
+pub(crate) fn hold(place: *const Arc<dyn Scheduler>) -> bool {
+    HELD.set(place);
+    CALLS.get() == 0
+}
+
+/// Hands a ready task to its scheduler.
+///
+/// As soon as the `Runnable` is in a queue another worker may run the task to its end and free
+/// it, and with it the last reference to the scheduler whose `schedule` we are in. So the call
+/// holds a reference of its own. Workers, who wake most, keep one of their own scheduler for good
+/// (until their `WorkerGuard` goes), which saves them two writes to a contended counter for each wake.
+#[inline(never)]
+pub(crate) fn schedule(runnable: Runnable) {
+    // SAFETY: the run reference keeps the header until `runnable` is handed over.
+    let scheduler = unsafe { &runnable.0.as_ref().scheduler };
+    let place = HELD.get();
+    if !place.is_null() {
+        // SAFETY: the place lives in this thread's `WorkerGuard`, which takes the pointer back
+        // before it goes, and then keeps what is held while CALLS says that it is in use, so that
+        // nothing within `schedule` can drop it under us.
+        let held = unsafe { &*place };
+        if ptr::addr_eq(Arc::as_ptr(held), Arc::as_ptr(scheduler)) {
+            CALLS.set(CALLS.get() + 1);
+            held.schedule(runnable);
+            CALLS.set(CALLS.get() - 1);
+            return;
+        }
+    }
+    let scheduler = ManuallyDrop::new(scheduler.clone());
+    scheduler.schedule(runnable);
+    // (A scheduler that panics is leaked rather than dropped while unwinding.)
+    drop(ManuallyDrop::into_inner(scheduler));
+}
+
+/// The tokens that [`Step::Wait`] carries.
+pub(crate) fn accepted(bits: u32) -> Tokens {
+    Tokens::from_bits(bits)
+}

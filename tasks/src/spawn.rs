@@ -1,0 +1,143 @@
+//! Making tasks.
+
+use std::io;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::header::{Header, Task, TaskCell};
+use crate::join::JoinHandle;
+use crate::scheduler::{self, Runnable, Scheduler};
+use crate::{coroutine, dedicated, fork, info, stack};
+
+/// What runs a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A bare stack that any worker's thread runs; it shares that thread's thread-locals.
+    #[default]
+    Lean,
+    /// An OS thread of its own.
+    Dedicated,
+}
+
+/// How a task is to be made.
+#[derive(Clone, Debug, Default)]
+pub struct SpawnOptions {
+    /// Its name, for messages and the dump. A dedicated task's thread gets it, too.
+    pub name: Option<String>,
+    /// So many bytes of stack can be used at least; 0 is the default:
+    /// [`DEFAULT_STACK_SIZE`](crate::DEFAULT_STACK_SIZE), and std's for a dedicated task.
+    pub stack_size: usize,
+    /// What runs it.
+    pub kind: Kind,
+}
+
+impl SpawnOptions {
+    /// A lean, unnamed task with the default stack.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the name.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the usable stack.
+    #[must_use]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// Sets what runs it.
+    #[must_use]
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+}
+
+/// Makes a task that runs `f`, and schedules it (or starts the thread of a dedicated one).
+///
+/// # Errors
+/// No memory or address space for the stack, no guard for it (`vm.max_map_count`), no thread for
+/// a dedicated task, a stack larger than there are, or a forked child. Then `f` is dropped and
+/// nothing has happened.
+///
+/// # Safety
+/// - `f`, what it captures and its result may be moved to another thread, at the start and for a
+///   lean task at *every suspension*. That is more than `Send` can say: nothing alive across a
+///   suspension may refer to a thread-local (a borrow from `LocalKey::with`, an `Rc` that one
+///   reaches) or be `!Send` otherwise, also not inside the functions it calls.
+/// - What `f` and its result borrow outlives the task, and the result the task leaves behind;
+///   for ever, if the task may be abandoned.
+///
+/// An example is at [the crate's front page](crate).
+pub unsafe fn spawn<T, F>(
+    scheduler: Arc<dyn Scheduler>,
+    options: SpawnOptions,
+    f: F,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T,
+{
+    fork::watch_forks();
+    if fork::forked() {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "a forked child has no workers: tasks cannot be spawned in it",
+        ));
+    }
+    let SpawnOptions { name, stack_size, kind } = options;
+    let stack = match kind {
+        Kind::Lean => Some(stack::allocate(stack_size)?),
+        Kind::Dedicated => None,
+    };
+    let usable = stack.as_ref().map_or((0, 0), stack::SlabStack::usable);
+    let header = Header::new(kind, name, scheduler, &TaskCell::<T>::VTABLE, usable);
+    let cell = Box::new(TaskCell::<T> { header, result: None.into() });
+    let header = NonNull::from(Box::leak(cell)).cast::<Header>();
+    // SAFETY: one of the two references that the header was made with, and the only handle.
+    let handle = unsafe { JoinHandle::new(Task::from_ref(header)) };
+    // SAFETY: the other one, the run reference, is ours until the task is scheduled; the rest is
+    // this function's own contract.
+    unsafe {
+        match stack {
+            Some(stack) => {
+                coroutine::prepare::<T, F>(header, stack, f);
+                info::insert(header);
+                scheduler::schedule(Runnable::from_header(header));
+            }
+            None => {
+                info::insert(header);
+                if let Err(why) = dedicated::start::<T, F>(header, stack_size, f) {
+                    info::remove(header);
+                    drop(Task::from_ref(header));
+                    return Err(why);
+                }
+            }
+        }
+    }
+    Ok(handle)
+}
+
+/// Makes a dedicated task: an OS thread of its own, with whatever thread-locals and non-`Send`
+/// values it likes. `options.kind` is not looked at.
+///
+/// # Errors
+/// The system gives no thread, the name contains a NUL, or this is a forked child.
+pub fn spawn_dedicated<T, F>(
+    scheduler: Arc<dyn Scheduler>,
+    options: SpawnOptions,
+    f: F,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    // SAFETY: a dedicated task stays on its thread, and all is `Send` and `'static`.
+    unsafe { spawn(scheduler, options.kind(Kind::Dedicated), f) }
+}

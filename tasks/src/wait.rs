@@ -1,0 +1,130 @@
+//! What a task waits for, announced for `cancel` and for the dump.
+//!
+//! A sequence lock of atomics in the header, written by the task alone: odd numbers mean that a
+//! wait is announced. Readers never block the task; they try again if it changed under them.
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use std::time::Duration;
+
+use crate::current::with_current;
+use crate::header::Task;
+
+/// A kind of wait: how to end it early and how to describe it. One static for each.
+pub struct WaitKind {
+    /// A short name: "read", "sleep", "join".
+    pub name: &'static str,
+    /// Ends the wait early, if that is possible. Called on the canceller's thread, and it may
+    /// come when the wait of that token has just ended: a stale token must do nothing.
+    pub cancel: Option<fn(token: u64, task: &Task)>,
+    /// Words for people, from the token and the detail (a descriptor, for instance).
+    pub describe: fn(token: u64, detail: u64) -> String,
+}
+
+pub(crate) struct WaitSlot {
+    sequence: AtomicU32,
+    kind: AtomicPtr<WaitKind>,
+    token: AtomicU64,
+    detail: AtomicU64,
+    /// The coarse clock, in milliseconds.
+    since: AtomicU64,
+}
+
+/// An announced wait, read consistently.
+#[derive(Clone, Copy)]
+pub(crate) struct Wait {
+    pub(crate) kind: &'static WaitKind,
+    pub(crate) token: u64,
+    pub(crate) detail: u64,
+    since: u64,
+}
+
+impl Wait {
+    pub(crate) fn lasted(&self) -> Duration {
+        Duration::from_millis(coarse_now().saturating_sub(self.since))
+    }
+}
+
+impl WaitSlot {
+    pub(crate) fn new() -> Self {
+        WaitSlot {
+            sequence: AtomicU32::new(0),
+            kind: AtomicPtr::new(ptr::null_mut()),
+            token: AtomicU64::new(0),
+            detail: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+        }
+    }
+
+    /// By the task alone.
+    fn begin(&self, kind: &'static WaitKind, token: u64, detail: u64) {
+        self.end();
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        // A reader that sees a field of this wait sees that the one before is over.
+        fence(Ordering::Release);
+        self.kind.store(ptr::from_ref(kind).cast_mut(), Ordering::Relaxed);
+        self.token.store(token, Ordering::Relaxed);
+        self.detail.store(detail, Ordering::Relaxed);
+        self.since.store(coarse_now(), Ordering::Relaxed);
+        // SeqCst: the task looks for a cancel next (see `cancel`).
+        self.sequence.store(sequence.wrapping_add(1), Ordering::SeqCst);
+    }
+
+    /// By the task alone.
+    fn end(&self) {
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        if sequence & 1 == 1 {
+            self.sequence.store(sequence.wrapping_add(1), Ordering::Release);
+        }
+    }
+
+    /// What the task waits for now, if it has said so.
+    pub(crate) fn read(&self) -> Option<Wait> {
+        loop {
+            // SeqCst: the canceller has set its flag before (see `cancel`).
+            let sequence = self.sequence.load(Ordering::SeqCst);
+            if sequence & 1 == 0 {
+                return None;
+            }
+            let kind = self.kind.load(Ordering::Relaxed);
+            let token = self.token.load(Ordering::Relaxed);
+            let detail = self.detail.load(Ordering::Relaxed);
+            let since = self.since.load(Ordering::Relaxed);
+            fence(Ordering::Acquire);
+            if self.sequence.load(Ordering::Relaxed) == sequence {
+                // SAFETY: an announced wait's kind was a `&'static`.
+                return Some(Wait { kind: unsafe { &*kind }, token, detail, since });
+            }
+        }
+    }
+}
+
+/// Announces what the current task is about to wait for; nothing in a plain thread. A wait
+/// announced before is replaced.
+///
+/// Follow it with a look at [`cancel_pending`](crate::cancel_pending): a cancel that came before
+/// the announcement has not seen it.
+pub fn begin_wait(kind: &'static WaitKind, token: u64, detail: u64) {
+    with_current(|task| {
+        if let Some(task) = task {
+            task.header().wait.begin(kind, token, detail);
+        }
+    });
+}
+
+/// The announced wait is over.
+pub fn end_wait() {
+    with_current(|task| {
+        if let Some(task) = task {
+            task.header().wait.end();
+        }
+    });
+}
+
+/// Milliseconds on the kernel's coarse clock: a few nanoseconds to read, and exact to a tick.
+fn coarse_now() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a valid place for the result.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+}

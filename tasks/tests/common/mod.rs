@@ -1,0 +1,153 @@
+//! A tiny scheduler for the tests: threads at one queue.
+#![allow(dead_code)]
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use ec_tasks::{JoinHandle, Outcome, Runnable, Scheduler, SpawnOptions, TaskId};
+use parking_lot::{Condvar, Mutex};
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Runnable>,
+    closed: bool,
+}
+
+#[derive(Default)]
+pub struct Queue {
+    state: Mutex<State>,
+    more: Condvar,
+    pub finished: AtomicUsize,
+}
+
+impl Scheduler for Queue {
+    fn schedule(&self, task: Runnable) {
+        let mut state = self.state.lock();
+        state.ready.push_back(task);
+        self.more.notify_one();
+    }
+    fn task_finished(&self, _: TaskId) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Queue {
+    fn next(&self) -> Option<Runnable> {
+        let mut state = self.state.lock();
+        loop {
+            match state.ready.pop_front() {
+                Some(task) => return Some(task),
+                None if state.closed => return None,
+                None => self.more.wait(&mut state),
+            }
+        }
+    }
+}
+
+pub struct Workers {
+    pub queue: Arc<Queue>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Workers {
+    /// `count` threads; in a task, `current_context` is the thread's number, from 1.
+    pub fn new(count: usize) -> Self {
+        let queue = Arc::new(Queue::default());
+        let work = |number: usize| {
+            let queue = queue.clone();
+            move || {
+                let _guard = ec_tasks::prepare_worker_thread(queue.clone()).unwrap();
+                while let Some(task) = queue.next() {
+                    if let Outcome::Yielded(again) = task.run(number as *const ()) {
+                        queue.schedule(again);
+                    }
+                }
+            }
+        };
+        let threads = (1..=count).map(|number| thread::spawn(work(number))).collect();
+        Workers { queue, threads }
+    }
+
+    pub fn scheduler(&self) -> Arc<dyn Scheduler> {
+        self.queue.clone()
+    }
+
+    pub fn identity(&self) -> *const () {
+        Arc::as_ptr(&self.queue).cast()
+    }
+
+    pub fn spawn<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        self.spawn_with(SpawnOptions::new(), f)
+    }
+
+    pub fn spawn_with<T: Send + 'static>(
+        &self,
+        options: SpawnOptions,
+        f: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        // SAFETY: the tests' tasks hold nothing that belongs to a thread across a suspension.
+        unsafe { ec_tasks::spawn(self.scheduler(), options, f).unwrap() }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.queue.state.lock().closed = true;
+        self.queue.more.notify_all();
+        for thread in self.threads.drain(..) {
+            let ended = thread.join();
+            assert!(thread::panicking() || ended.is_ok(), "a worker has panicked");
+        }
+    }
+}
+
+const CHILD: &str = "EC_TASKS_TEST_CHILD";
+
+/// Runs `body` in a process of its own: the test program again, with this one test. Gives what
+/// that process wrote and how it ended; inside it, does not return.
+pub fn in_child(test: &str, body: impl FnOnce()) -> Output {
+    in_child_with(test, &[], body)
+}
+
+pub fn in_child_with(test: &str, env: &[(&str, &str)], body: impl FnOnce()) -> Output {
+    if std::env::var(CHILD).is_ok_and(|name| name == test) {
+        body();
+        std::process::exit(0);
+    }
+    Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, test)
+        .envs(env.iter().copied())
+        .output()
+        .unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A pseudo-random number generator (xorshift), so that a run can be repeated.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// Spins (politely) until `done`.
+pub fn until(done: impl Fn() -> bool) {
+    while !done() {
+        if ec_tasks::current().is_some() { ec_tasks::yield_now() } else { thread::yield_now() }
+    }
+}

@@ -1,0 +1,242 @@
+//! Join, detach and the fate of results and panics.
+#![cfg(not(loom))]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{Workers, in_child, stderr, until};
+use ec_tasks::{SpawnOptions, TaskState, park, yield_now};
+use ec_test_support::limit;
+
+#[test]
+fn a_thread_and_a_task_can_join() {
+    limit(20, || {
+        let workers = Workers::new(2);
+        let inner = workers.spawn(|| {
+            yield_now();
+            20
+        });
+        let outer = workers.spawn(move || inner.join().unwrap() + 1);
+        assert_eq!(outer.join().unwrap(), 21);
+    });
+}
+
+#[test]
+fn a_joiner_that_has_to_wait_is_woken() {
+    limit(20, || {
+        let workers = Workers::new(2);
+        let waits = workers.spawn(park);
+        let wakes = waits.task().clone();
+        let joiner = workers.spawn(move || waits.join().unwrap());
+        until(|| joiner.task().info().waits_for.is_some());
+        assert_eq!(joiner.task().info().waits_for.unwrap(), format!("join: the end of task {}", wakes.id()));
+        let from_thread = std::thread::spawn(move || joiner.join().unwrap());
+        wakes.unpark();
+        from_thread.join().unwrap();
+    });
+}
+
+/// Many ends meet many joiners at the same moment.
+#[test]
+fn no_end_is_missed() {
+    limit(60, || {
+        let workers = Workers::new(3);
+        let parent = workers.spawn({
+            let scheduler = workers.scheduler();
+            move || {
+                for number in 0..50_000u64 {
+                    // SAFETY: nothing in the task cares for the thread.
+                    let child =
+                        unsafe { ec_tasks::spawn(scheduler.clone(), SpawnOptions::new(), move || number) };
+                    assert_eq!(child.unwrap().join().unwrap(), number);
+                }
+            }
+        });
+        for number in 0..20_000u64 {
+            assert_eq!(workers.spawn(move || number).join().unwrap(), number);
+        }
+        parent.join().unwrap();
+    });
+}
+
+#[test]
+fn join_comes_after_the_scheduler_knows_and_is_finished_tells() {
+    limit(20, || {
+        let workers = Workers::new(2);
+        for ended in 1..=1000 {
+            let task = workers.spawn(|| ());
+            let id = task.task().clone();
+            task.join().unwrap();
+            assert_eq!(workers.queue.finished.load(Ordering::Relaxed), ended);
+            assert_eq!(id.info().state, TaskState::Finished);
+        }
+        let task = workers.spawn(park);
+        assert!(!task.is_finished());
+        task.task().unpark();
+        until(|| task.is_finished());
+        task.join().unwrap();
+    });
+}
+
+/// Counts drops.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_result_that_nobody_takes_is_dropped_once() {
+    limit(60, || {
+        let workers = Workers::new(2);
+        let drops = Arc::new(AtomicUsize::new(0));
+        for round in 0..10_000 {
+            let value = Counted(drops.clone());
+            let task = workers.spawn(move || value);
+            match round % 4 {
+                // Before, after and around the end.
+                0 => drop(task),
+                1 => {
+                    until(|| task.is_finished());
+                    drop(task);
+                }
+                2 => {
+                    for _ in 0..round % 300 {
+                        std::hint::spin_loop();
+                    }
+                    drop(task);
+                }
+                _ => drop(task.join().unwrap()),
+            }
+        }
+        until(|| drops.load(Ordering::SeqCst) == 10_000);
+        drop(workers);
+        assert_eq!(drops.load(Ordering::SeqCst), 10_000);
+    });
+}
+
+/// The record of a task goes with its last reference, and with it the scheduler.
+#[test]
+fn what_ended_leaks_nothing() {
+    limit(20, || {
+        let workers = Workers::new(2);
+        let queue = Arc::downgrade(&workers.queue);
+        for _ in 0..1000 {
+            drop(workers.spawn(yield_now));
+            workers.spawn(yield_now).join().unwrap();
+        }
+        until(|| workers.queue.finished.load(Ordering::Relaxed) == 2000);
+        drop(workers);
+        assert_eq!(queue.strong_count(), 0);
+    });
+}
+
+/// The result of a detached task is dropped on the task, where its destructor may wait.
+#[test]
+fn a_detached_result_may_suspend_while_it_is_dropped() {
+    struct Waits(Arc<AtomicUsize>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            let in_task = ec_tasks::current().is_some();
+            yield_now();
+            self.0.store(1 + usize::from(in_task), Ordering::SeqCst);
+        }
+    }
+    limit(20, || {
+        let workers = Workers::new(1);
+        let seen = Arc::new(AtomicUsize::new(0));
+        let result = Waits(seen.clone());
+        let task = workers.spawn(move || {
+            park();
+            result
+        });
+        let wakes = task.task().clone();
+        drop(task);
+        wakes.unpark();
+        until(|| seen.load(Ordering::SeqCst) != 0);
+        assert_eq!(seen.load(Ordering::SeqCst), 2);
+    });
+}
+
+#[test]
+fn a_panic_comes_out_of_join_with_its_payload() {
+    limit(20, || {
+        let workers = Workers::new(1);
+        let task = workers.spawn(|| std::panic::resume_unwind(Box::new(17u8)));
+        let joined: std::thread::Result<()> = task.join();
+        assert_eq!(*joined.unwrap_err().downcast::<u8>().unwrap(), 17);
+        // The worker lives.
+        assert_eq!(workers.spawn(|| 1).join().unwrap(), 1);
+    });
+}
+
+/// A value whose destructor panics.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("dropped");
+        }
+    }
+}
+
+#[test]
+fn no_destructor_kills_a_worker() {
+    limit(20, || {
+        let workers = Workers::new(1);
+        // The result, dropped by the task; the panic's payload; what the closure holds.
+        drop(workers.spawn(|| Bomb));
+        drop(workers.spawn(|| std::panic::resume_unwind(Box::new(Bomb))));
+        let held = Bomb;
+        let task = workers.spawn(move || {
+            let _held = &held;
+        });
+        assert!(task.join().is_err());
+        // The result, dropped by the handle.
+        let task = workers.spawn(|| Bomb);
+        until(|| task.is_finished());
+        drop(task);
+        assert_eq!(workers.spawn(|| 1).join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_panic_is_reported_with_the_tasks_name() {
+    let output = in_child("a_panic_is_reported_with_the_tasks_name", || {
+        let workers = Workers::new(1);
+        let named = SpawnOptions::new().name("baker");
+        let task = workers.spawn_with(named, || panic!("no {}", "flour"));
+        assert!(task.join().is_err());
+    });
+    let text = stderr(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("task 'baker' (id 1) panicked: no flour\n"), "{text}");
+}
+
+#[test]
+fn a_panic_that_nobody_joins_is_reported_as_such() {
+    let output = in_child("a_panic_that_nobody_joins_is_reported_as_such", || {
+        let workers = Workers::new(1);
+        // The handle goes before the panic; then after it.
+        let task = workers.spawn_with(SpawnOptions::new().name("early"), || {
+            park();
+            panic!("one")
+        });
+        let wakes = task.task().clone();
+        drop(task);
+        wakes.unpark();
+        let task = workers.spawn_with(SpawnOptions::new().name("late"), || panic!("two"));
+        until(|| task.is_finished());
+        drop(task);
+        until(|| workers.queue.finished.load(Ordering::Relaxed) == 2);
+    });
+    let text = stderr(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("task 'early' (id 1) panicked: one, and nobody joined it\n"), "{text}");
+    assert!(text.contains("task 'late' (id 2) panicked: two, and nobody joined it\n"), "{text}");
+}

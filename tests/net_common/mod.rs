@@ -1,0 +1,74 @@
+//! What the tests of the wrappers share: every kind of runtime in turn, and ways to know that a task waits.
+#![allow(dead_code)] // each test program uses a part
+
+use event_channel::Runtime;
+use event_channel::channel::Driver;
+use event_channel::net::{TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+/// Runs `test` with each driver, on one core and on four. A driver that this machine does not allow is
+/// left out, with a word about it.
+pub fn each_runtime(test: impl Fn(&Runtime)) {
+    let mut ran = 0;
+    for driver in [Driver::IoUring, Driver::Epoll] {
+        for cores in [1, 4] {
+            let runtime = match Runtime::builder().driver(driver).cores(cores).build() {
+                Ok(runtime) => runtime,
+                Err(error) if driver == Driver::IoUring => {
+                    println!("left out: {driver:?} with {cores} cores: {error}");
+                    continue;
+                }
+                Err(error) => panic!("{driver:?} with {cores} cores: {error}"),
+            };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(&runtime))) {
+                println!("this was {driver:?} with {cores} cores; its tasks:\n{}", runtime.dump());
+                // What the failed test left waiting would only hold up the report.
+                std::mem::forget(runtime);
+                resume_unwind(panic);
+            }
+            ran += 1;
+        }
+    }
+    assert!(ran >= 2, "no driver ran");
+}
+
+/// Runs `test` as the main task of each runtime.
+pub fn each_run(test: impl Fn() + Send + Sync) {
+    each_runtime(|runtime| runtime.run(&test));
+}
+
+/// Returns when a task of `runtime` waits for something whose description holds `what`.
+pub fn until_waiting(runtime: &Runtime, what: &str) {
+    eventually(|| runtime.dump().to_string().contains(what));
+}
+
+/// Returns when `condition` holds; the test's time limit catches the case that it never does.
+pub fn eventually(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Two connected streams.
+pub fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (far, _) = listener.accept().unwrap();
+    (near, far)
+}
+
+/// Bytes that tell where they are, so that one lost or doubled shows.
+pub fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at * 31 + at / 251) as u8).collect()
+}
+
+/// A stream of numbers without a seed from outside: the same on each run.
+pub struct Numbers(pub u64);
+
+impl Numbers {
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}

@@ -1,0 +1,132 @@
+//! Descriptors: their mode is the user's, they are closed at exec, and they come from std and go back.
+
+mod net_common;
+
+use ec_test_support::limit;
+use event_channel::Cancelled;
+use event_channel::net::{TcpListener, TcpStream, UdpSocket};
+use net_common::{each_run, each_runtime, pair, until_waiting};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+
+fn flags(fd: RawFd) -> (bool, bool) {
+    // SAFETY: no pointer is passed.
+    let (mode, own) = unsafe { (libc::fcntl(fd, libc::F_GETFL), libc::fcntl(fd, libc::F_GETFD)) };
+    (mode & libc::O_NONBLOCK != 0, own & libc::FD_CLOEXEC != 0)
+}
+
+#[test]
+fn sockets_stay_blocking_and_are_closed_at_exec() {
+    limit(30, || {
+        each_run(|| {
+            let expected = (false, true);
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut far, _) = listener.accept().unwrap();
+            near.write_all(b"x").unwrap();
+            far.read_exact(&mut [0]).unwrap();
+            let timed = TcpStream::connect_timeout(
+                &listener.local_addr().unwrap(),
+                std::time::Duration::from_secs(9),
+            );
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let clone = far.try_clone().unwrap();
+            let all = [
+                listener.as_raw_fd(),
+                near.as_raw_fd(),
+                far.as_raw_fd(),
+                timed.as_ref().unwrap().as_raw_fd(),
+                socket.as_raw_fd(),
+                clone.as_raw_fd(),
+            ];
+            assert_eq!(all.map(flags), [expected; 6]);
+        });
+    });
+}
+
+#[test]
+fn a_connect_that_waited_leaves_the_socket_blocking_too() {
+    limit(30, || {
+        each_run(|| {
+            let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            TcpStream::connect(nobody).unwrap_err();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let streams: Vec<_> =
+                (0..20).map(|_| TcpStream::connect(listener.local_addr().unwrap()).unwrap()).collect();
+            assert!(streams.iter().all(|stream| !flags(stream.as_raw_fd()).0));
+        });
+    });
+}
+
+#[test]
+fn after_set_nonblocking_nothing_waits_and_after_its_end_everything_does() {
+    limit(30, || {
+        each_runtime(|runtime| {
+            let (near, far) = pair();
+            let mut clone = far.try_clone().unwrap();
+            let reader = runtime.spawn(move || {
+                clone.set_nonblocking(true).unwrap();
+                assert_eq!(clone.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+                assert_eq!(clone.peek(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+                // The kernel may still move bytes to the other side, but it ends.
+                let full = std::iter::repeat_with(|| clone.write(&[0; 65_536])).find_map(Result::err);
+                assert_eq!(full.unwrap().kind(), ErrorKind::WouldBlock);
+                far.set_nonblocking(false).unwrap();
+                clone.read(&mut [0]).unwrap()
+            });
+            until_waiting(runtime, "recv on");
+            (&near).write_all(b"x").unwrap();
+            assert_eq!(reader.join().unwrap(), 1);
+        });
+    });
+}
+
+#[test]
+fn a_nonblocking_listener_hands_out_streams_that_wait() {
+    limit(30, || {
+        each_runtime(|runtime| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = listener.local_addr().unwrap();
+            let server = runtime.spawn(move || {
+                listener.set_nonblocking(true).unwrap();
+                assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+                let near = TcpStream::connect(addr).unwrap();
+                let (mut far, _) = loop {
+                    match listener.accept() {
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            event_channel::task::yield_now()
+                        }
+                        result => break result.unwrap(),
+                    }
+                };
+                let waited = far.read(&mut [0]);
+                drop(near);
+                waited
+            });
+            until_waiting(runtime, "recv on");
+            server.cancel();
+            assert!(Cancelled::is(&server.join().unwrap().unwrap_err()));
+        });
+    });
+}
+
+#[test]
+fn sockets_come_from_std_as_they_are_and_go_back() {
+    limit(30, || {
+        each_run(|| {
+            let listener = TcpListener::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+            let std = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            std.set_nonblocking(true).unwrap();
+            let mut near = TcpStream::from(std);
+            assert_eq!(near.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+            let (far, _) = listener.accept().unwrap();
+            let mut far = std::net::TcpStream::from(far);
+            far.write_all(b"x").unwrap();
+            near.set_nonblocking(false).unwrap();
+            assert_eq!(near.read(&mut [0; 4]).unwrap(), 1);
+            let std =
+                std::net::UdpSocket::from(UdpSocket::from(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()));
+            assert!(std.local_addr().is_ok());
+        });
+    });
+}

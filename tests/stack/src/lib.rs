@@ -1,0 +1,1 @@
+//! Tests only: what has to fit the default stack of a task.

@@ -1,0 +1,41 @@
+//! What the project's tests share.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Says why the test that runs here does not test anything on this machine. Past the test harness, which keeps
+/// the words of a test that passes.
+pub fn skipped(why: &str) {
+    let name = std::thread::current().name().unwrap_or("main").to_owned();
+    let words = format!("\ntest {name} is skipped: {why}\n");
+    // SAFETY: the pointer and length are those of a live string.
+    unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
+}
+
+/// Runs `f` and ends the whole test program with a message that names the test if it has
+/// not finished within `seconds`. The limit is there to catch a hang, never to measure.
+///
+/// The environment variable `EC_TEST_SLOWDOWN` multiplies every limit (for valgrind and the like).
+///
+/// ```
+/// assert_eq!(ec_test_support::limit(10, || 6 * 7), 42);
+/// ```
+pub fn limit<T>(seconds: u64, f: impl FnOnce() -> T) -> T {
+    let name = std::thread::current().name().unwrap_or("main").to_owned();
+    let factor = std::env::var("EC_TEST_SLOWDOWN").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let (done, gone) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        let span = Duration::from_secs(seconds * factor);
+        if gone.recv_timeout(span) == Err(mpsc::RecvTimeoutError::Timeout) {
+            // Past the test harness, which would keep the words of a process that dies.
+            let words = format!("\ntest {name} did not finish within {span:?}: it hangs\n");
+            // SAFETY: the pointer and length are those of a live string.
+            unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
+            std::process::abort();
+        }
+    });
+    let result = f();
+    drop(done);
+    let _ = watch.join();
+    result
+}
