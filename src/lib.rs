@@ -1,20 +1,13 @@
 //! Blocking-looking Rust on lightweight tasks, over one completion channel.
 //!
-//! # Status: tasks are not yet sound for all code
-//! In this version [`task::spawn`] runs *lean* tasks: they migrate between worker threads and share the
-//! thread-locals of the worker that they run on at the moment. The compiler does not know that. Code that
-//! keeps a borrow of a thread-local, an `Rc` that a thread-local refers to, or a lock guard that is tied to its
-//! thread *across a call that suspends* is therefore **not sound** in a task, although it is safe Rust. Such code
-//! goes into a task with a thread of its own ([`task::Builder::dedicated`]). A later version gives each task
-//! thread-locals of its own; then `spawn` is what it says ([`task::migrates`] tells).
-//!
 //! # What it is
 //! A *task* is a stackful coroutine that looks like a thread. When it calls `stream.read(..)`, `sleep(..)` or
 //! `join()`, the call posts a request to an [event channel](channel::EventChannel), suspends the task and lets the worker
 //! thread run another. The channel (io_uring or epoll underneath) returns what is complete; a pool of
 //! workers, one for each CPU, drives it and resumes the task, often on another thread. No `async`, no
 //! other colour of function: names, signatures and meanings are those of `std`, and every call works on plain
-//! threads too.
+//! threads too. [`task::spawn`] is safe: a task has thread-locals of its own, which travel with it, so that to the
+//! language it is a thread (see [`task`]).
 //!
 //! ```
 //! use event_channel::net::{TcpListener, TcpStream};
@@ -63,6 +56,8 @@ compile_error!(
     "event-channel supports Linux only (x86-64 and AArch64, glibc or musl; Linux 5.13 or later for io_uring, any for epoll)"
 );
 
+#[allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait
+pub mod alloc;
 mod blocking;
 
 #[allow(unsafe_code)] // `net::sys` and `net::handles`: system calls and descriptors

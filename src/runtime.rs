@@ -245,6 +245,13 @@ impl Builder {
         Builder(self.0.driver(driver))
     }
 
+    /// For tests: with two cores or more, a task that becomes ready again is run next by a worker other than
+    /// the one that ran it last.
+    #[doc(hidden)]
+    pub fn force_migration(self) -> Builder {
+        Builder(self.0.force_migration())
+    }
+
     /// Opens the channel and starts the workers.
     ///
     /// # Errors

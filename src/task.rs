@@ -5,10 +5,21 @@
 //! everything in [`net`](crate::net), [`time`](crate::time) and [`sync`](crate::sync). All of them work
 //! on plain threads as well.
 //!
-//! **Not yet sound for all code.** In this version tasks migrate between worker threads and share the
-//! thread-locals of the one they happen to run on. Do not hold a borrow of a thread-local, an `Rc` that a
-//! thread-local refers to, or a lock guard that is tied to its thread across a call that suspends; or use
-//! [`Builder::dedicated`]. A later version gives each task thread-locals of its own.
+//! To the language a task *is* a thread: every `thread_local!` of the program, and of the C libraries in it, is the
+//! task's own and travels with it from worker to worker. So whatever safe code may do in a thread it may do in
+//! a task, with values that are not `Send`, borrows of thread-locals and lock guards held across any call. Where
+//! that cannot be done ([`migrates`] tells: it takes x86-64 Linux with glibc, and a self-test that passes) each task
+//! is an OS thread, which is slower and equally right.
+//!
+//! # What stays with the kernel's thread
+//! A task is no thread to the *kernel*. Its thread id, signal mask, CPU affinity, priority, namespaces, credentials set
+//! for one thread, seccomp filters and the like belong to the worker: code that changes these goes into a
+//! [dedicated](Builder::dedicated) task. `pthread_self()` is the task, but the calls that ask the kernel about it
+//! (`pthread_getattr_np`, `pthread_setaffinity_np`, `pthread_setschedparam`, `pthread_kill` from elsewhere) fail with `ESRCH`;
+//! `setuid` and its kin must be called by way of [`on_thread`]. Mutexes with priority inheritance do not
+//! work between tasks, robust ones do not notice an owner's death. DESIGN.md has the whole list and the reasons.
+//!
+//! Allocators with a heap per thread (mimalloc, jemalloc) would keep one per task: see [`alloc`](crate::alloc).
 
 use crate::runtime;
 use ec_pool::PoolHandle;
@@ -61,7 +72,7 @@ where
 pub struct Builder {
     name: Option<String>,
     stack_size: Option<usize>,
-    dedicated: bool,
+    kind: Kind,
 }
 
 impl Builder {
@@ -86,7 +97,7 @@ impl Builder {
     /// The task gets an OS thread of its own, for code that is tied to its thread. All of this crate's calls
     /// work there too, and block that thread alone.
     pub fn dedicated(mut self) -> Builder {
-        self.dedicated = true;
+        self.kind = Kind::Dedicated;
         self
     }
 
@@ -111,12 +122,12 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        // SAFETY: `f` borrows nothing and may go to other threads. That the task holds nothing tied to a thread
-        // across a suspension is, in this version, asked of the user in the documentation.
+        // SAFETY: `f` borrows nothing and may go to other threads, and the task is not a lean one.
         unsafe { self.start(pool, f) }
     }
 
-    /// Starts a lean task: a bare stack on whatever worker there is, now and in later versions.
+    /// Starts a lean task: a bare stack that shares the thread-locals of whatever worker it is on. It takes some
+    /// 6 KiB less memory and its switches cost about half; it migrates everywhere, also where [`migrates`] says no.
     ///
     /// # Errors
     /// As [`spawn`](Self::spawn).
@@ -132,13 +143,13 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let lean = Builder { dedicated: false, ..self };
+        let lean = Builder { kind: Kind::Lean, ..self };
         // SAFETY: `f` borrows nothing and may go to other threads; the rest is the caller's promise.
         unsafe { lean.start(&runtime::pool()?, f) }
     }
 
     /// # Safety
-    /// What `f` borrows lives until the task has ended; if it is not dedicated, the contract of `spawn_lean`.
+    /// What `f` borrows lives until the task has ended; if it is lean, the contract of `spawn_lean`.
     unsafe fn start<F, T>(self, pool: &PoolHandle, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send,
@@ -147,11 +158,12 @@ impl Builder {
         if let Some(name) = &self.name {
             assert!(!name.contains('\0'), "a task's name may not contain a NUL byte");
         }
+        let is_thread = self.kind == Kind::Dedicated || (self.kind == Kind::Own && !migrates());
         let options = SpawnOptions {
             name: self.name,
             // None named: 0 is std's default for a thread.
-            stack_size: self.stack_size.unwrap_or(if self.dedicated { 0 } else { pool.stack_size() }),
-            kind: if self.dedicated { Kind::Dedicated } else { Kind::Lean },
+            stack_size: self.stack_size.unwrap_or(if is_thread { 0 } else { pool.stack_size() }),
+            kind: self.kind,
         };
         // SAFETY: by contract.
         let inner = unsafe { pool.spawn(options, f) }?;
@@ -342,8 +354,38 @@ pub fn is_cancelled() -> bool {
     ec_tasks::with_current(|task| task.is_some_and(ec_tasks::Task::is_cancelled))
 }
 
-/// Do tasks have thread-locals of their own, that travel with them from worker to worker? In this version: no
-/// (see the [module](self)). May be called anywhere.
+/// Do tasks have thread-locals of their own, that travel with them from worker to worker? If not, each task is an OS
+/// thread of its own: [`why_not`] says for what reason. May be called anywhere; the answer never changes.
+///
+/// The first call in a process, or the first task, finds out, which takes about a millisecond.
+/// `EVENT_CHANNEL_OWN_TLS=off` in the environment makes it "no".
 pub fn migrates() -> bool {
-    false
+    ec_tasks::own_thread_locals().is_ok()
+}
+
+/// Why tasks are OS threads in this process; `None` if they are not. See [`migrates`].
+pub fn why_not() -> Option<&'static str> {
+    ec_tasks::own_thread_locals().err()
+}
+
+/// Runs `f` on the thread-locals of the OS thread that the task is on at the moment. For what asks or tells the kernel
+/// something about the calling *thread*, as `setuid` does, and for C functions that load libraries by themselves
+/// (`getaddrinfo`, `iconv_open`; the wrappers in [`net`](crate::net) do it where needed). On a plain thread, and in
+/// dedicated and lean tasks, it just calls `f`.
+///
+/// In `f` there is no current task: what would suspend the task blocks the thread instead. A panic in `f`
+/// comes out here.
+///
+/// ```
+/// use event_channel::task;
+/// use std::cell::Cell;
+///
+/// thread_local!(static COUNT: Cell<u32> = const { Cell::new(0) });
+/// task::spawn(|| {
+///     COUNT.set(5);
+///     assert_eq!(task::on_thread(|| COUNT.get()), if task::migrates() { 0 } else { 5 });
+/// }).join().unwrap();
+/// ```
+pub fn on_thread<R>(f: impl FnOnce() -> R) -> R {
+    ec_tasks::on_thread(f)
 }

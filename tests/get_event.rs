@@ -2,9 +2,11 @@
 
 use ec_test_support::limit;
 use event_channel::channel::{Driver, EventChannel, Request};
+use event_channel::sync::Notification;
 use event_channel::time::{Duration, timeout};
 use event_channel::{Cancelled, Runtime, task};
 use std::io;
+use std::sync::Arc;
 
 /// Runs `f` on a runtime with one core, so that a blocked thread would show, for each driver: with the runtime's own
 /// channel, and with one of the test's that nobody else drives.
@@ -27,14 +29,18 @@ fn each_channel(f: impl Fn(&EventChannel) + Send + Sync) {
 fn a_task_that_waits_for_an_event_lets_others_run() {
     limit(30, || {
         each_channel(|channel| {
-            let posts = channel.clone();
+            let (posts, taken) = (channel.clone(), Arc::new(Notification::new()));
+            let first = taken.clone();
             let poster = task::spawn(move || {
                 task::sleep(Duration::from_millis(5));
                 posts.post(Request::timer(Duration::from_millis(5)).token(1)).unwrap();
-                task::sleep(Duration::from_millis(10));
+                // Complete together they might come in any order.
+                first.wait();
+                task::sleep(Duration::from_millis(5));
                 posts.post(Request::notification().token(2)).unwrap();
             });
             assert_eq!(channel.get_event().unwrap().token(), 1);
+            taken.post();
             assert_eq!(channel.get_event().unwrap().token(), 2);
             poster.join().unwrap();
         });
@@ -74,16 +80,19 @@ fn time_runs_out_without_an_event() {
 fn a_cancel_is_delivered_once_and_takes_no_event_with_it() {
     limit(30, || {
         each_channel(|channel| {
+            let delivered = Arc::new(Notification::new());
             let getter = {
-                let channel = channel.clone();
+                let (channel, delivered) = (channel.clone(), delivered.clone());
                 task::spawn(move || {
                     let first = channel.get_event().unwrap_err();
+                    delivered.post();
                     (Cancelled::is(&first), channel.get_event().unwrap().token())
                 })
             };
             task::sleep(Duration::from_millis(5));
             getter.cancel();
-            task::sleep(Duration::from_millis(5));
+            // An event that is there already would be returned instead.
+            delivered.wait();
             channel.post(Request::notification().token(3)).unwrap();
             assert_eq!(getter.join().unwrap(), (true, 3));
         });

@@ -16,6 +16,18 @@ fn held() -> (usize, usize, usize) {
     (pages * 4096, count("fd"), count("task"))
 }
 
+/// As [`held`], when two looks in a row agree on descriptors and threads.
+fn settled() -> (usize, usize, usize) {
+    loop {
+        let before = held();
+        std::thread::sleep(Duration::from_millis(20));
+        let now = held();
+        if (before.1, before.2) == (now.1, now.2) {
+            return now;
+        }
+    }
+}
+
 /// A runtime with clients, servers and sleepers that is shut down in the middle of it all.
 fn a_life(driver: Driver) -> std::io::Result<()> {
     let runtime = Runtime::builder().cores(2).driver(driver).build()?;
@@ -64,15 +76,19 @@ fn many_runtimes_come_and_go_without_a_trace() {
                 continue;
             }
             (0..15).for_each(|_| a_life(driver).unwrap());
-            let (memory, files, threads) = held();
+            let (memory, files, threads) = settled();
             let rounds = 40;
             (0..rounds).for_each(|_| a_life(driver).unwrap());
+            // A thread that was joined is listed for a moment longer; those too many for good end the test here.
+            while held().1 > files || held().2 > threads {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             let after = held();
             let grown = after.0.saturating_sub(memory) / rounds;
             println!("{driver}: {grown} bytes a runtime, {} and {} descriptors", files, after.1);
             // A leaked stack, ring or event would be more; what the allocator keeps in its arenas varies.
             assert!(grown < 64 << 10, "{driver}: {grown} bytes of memory a runtime are not given back");
-            assert_eq!((after.1, after.2), (files, threads), "descriptors and threads");
+            assert!(after.1 <= files && after.2 <= threads, "descriptors and threads");
         }
     });
 }

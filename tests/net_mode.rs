@@ -5,7 +5,7 @@ mod net_common;
 use ec_test_support::limit;
 use event_channel::Cancelled;
 use event_channel::net::{TcpListener, TcpStream, UdpSocket};
-use net_common::{each_run, each_runtime, pair, until_waiting};
+use net_common::{each_run, each_runtime, nobody, pair, until_waiting};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -48,7 +48,7 @@ fn sockets_stay_blocking_and_are_closed_at_exec() {
 fn a_connect_that_waited_leaves_the_socket_blocking_too() {
     limit(30, || {
         each_run(|| {
-            let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let (nobody, _held) = nobody();
             TcpStream::connect(nobody).unwrap_err();
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let streams: Vec<_> =

@@ -6,7 +6,7 @@ use ec_test_support::limit;
 use event_channel::net::{Shutdown, TcpListener, TcpStream};
 use event_channel::time::{Duration, sleep, timeout};
 use event_channel::{Cancelled, task};
-use net_common::{each_run, each_runtime, pair, pattern, until_waiting};
+use net_common::{each_run, each_runtime, nobody, pair, pattern, until_waiting};
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::AsFd;
 
@@ -207,7 +207,7 @@ fn a_peek_waits_and_leaves_the_bytes() {
 fn connect_tries_one_address_after_the_other() {
     limit(30, || {
         each_run(|| {
-            let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let (nobody, _held) = nobody();
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let addr = listener.local_addr().unwrap();
             let stream = TcpStream::connect(&[nobody, addr][..]).unwrap();

@@ -156,8 +156,12 @@ fn nested_deadlines_are_each_delivered_once() {
             let (_near, mut far) = pair();
             let far = &mut far;
             let mut kinds = Vec::new();
+            // The outer one comes first, while the inner one waits.
+            let hour = Duration::from_secs(3_600);
+            let error = timeout(SHORT, || timeout(hour, || far.read(&mut [0]))).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TimedOut);
             let start = Instant::now();
-            // The outer one comes first, while the inner one waits; then the inner one.
+            // Then the inner one.
             timeout(SHORT, || {
                 timeout(10 * SHORT, || {
                     for _ in 0..2 {
@@ -169,7 +173,7 @@ fn nested_deadlines_are_each_delivered_once() {
                 kinds.push((far.read(&mut [0]).unwrap_err().kind(), start.elapsed()));
             });
             let spans: Vec<_> = kinds.iter().map(|kind| kind.1).collect();
-            assert!(spans[0] >= SHORT && spans[0] < 10 * SHORT, "{spans:?}");
+            assert!(spans[0] >= SHORT, "{spans:?}");
             assert!(spans[1] >= 10 * SHORT && spans[2] >= 11 * SHORT, "{spans:?}");
             let kinds: Vec<_> = kinds.into_iter().map(|kind| kind.0).collect();
             assert_eq!(kinds, [ErrorKind::TimedOut, ErrorKind::TimedOut, ErrorKind::WouldBlock]);

@@ -153,7 +153,12 @@ fn a_post_is_never_lost_to_one_who_gives_up() {
             let tasks: Vec<_> = (0..4).map(|seed| runtime.spawn(receive(seed))).collect();
             let threads: Vec<_> = (10..12).map(|seed| thread::spawn(receive(seed))).collect();
             let mut numbers = Numbers(99);
-            for _ in 0..POSTS {
+            for n in 0..POSTS {
+                if n % 1_000 == 0 {
+                    // However the threads are given their turns: some waits find nothing.
+                    let before = late.load(Ordering::SeqCst);
+                    eventually(|| late.load(Ordering::SeqCst) > before);
+                }
                 notification.post();
                 for _ in 0..numbers.below(600) {
                     std::hint::spin_loop();
@@ -164,7 +169,6 @@ fn a_post_is_never_lost_to_one_who_gives_up() {
             threads.into_iter().for_each(|thread| thread.join().unwrap());
             assert_eq!(taken.load(Ordering::SeqCst), POSTS);
             assert!(!notification.try_wait(), "a post was received twice");
-            assert!(late.load(Ordering::SeqCst) > 0, "nobody ever gave up");
         });
     });
 }

@@ -1,6 +1,7 @@
 //! The life of a runtime: run, run again, run inside, drop, shut down.
 
 use ec_test_support::limit;
+use event_channel::channel::Driver;
 use event_channel::{Cancelled, Runtime, run, task, time};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -262,4 +263,29 @@ fn cancel_is_seen_by_the_task_and_delivered_once() {
         assert_eq!(waiter.join().unwrap(), (true, true));
         assert!(!task::is_cancelled());
     });
+}
+
+#[test]
+fn forced_migration_takes_a_task_to_another_worker_each_time_it_waits() {
+    fn moves(wait: fn()) {
+        // SAFETY: the call takes nothing and cannot fail.
+        let thread = || unsafe { libc::syscall(libc::SYS_gettid) };
+        let before = thread();
+        wait();
+        assert_ne!(thread(), before);
+    }
+    for driver in Driver::ALL {
+        limit(60, || {
+            let runtime = match Runtime::builder().cores(3).driver(driver).force_migration().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return ec_test_support::skipped(&format!("{driver}: {error}")),
+            };
+            let body = || {
+                (0..100).for_each(|_| moves(task::yield_now));
+                (0..20).for_each(|_| moves(|| task::sleep(Duration::from_millis(1))));
+            };
+            // SAFETY: the task holds nothing of a thread across its waits.
+            runtime.run(|| unsafe { task::Builder::new().spawn_lean(body) }.unwrap().join().unwrap());
+        });
+    }
 }

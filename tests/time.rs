@@ -5,7 +5,9 @@ mod net_common;
 use ec_test_support::limit;
 use event_channel::time::{Duration, Instant, sleep, sleep_until, timeout};
 use event_channel::{Runtime, task};
-use net_common::{each_run, each_runtime, until_waiting};
+use net_common::{each_run, each_runtime, eventually, until_waiting};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -33,11 +35,11 @@ fn a_thousand_sleepers_share_one_core() {
     limit(30, || {
         each_run(|| {
             let start = Instant::now();
-            let sleepers: Vec<_> =
-                (0..1000).map(|n| task::spawn(move || sleep(Duration::from_millis(50 + n % 50)))).collect();
+            let spans = || (0..1000).map(|n| Duration::from_millis(50 + n % 50));
+            let sleepers: Vec<_> = spans().map(|span| task::spawn(move || sleep(span))).collect();
             sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
-            // One after the other they would need over a minute; the limit is generous to slow machines.
-            assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+            let one_after_the_other: Duration = spans().sum();
+            assert!(start.elapsed() < one_after_the_other / 2, "{:?}", start.elapsed());
         });
     });
 }
@@ -48,15 +50,22 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
         // On one core, so that nothing but the timers decides.
         let runtime = Runtime::builder().cores(1).build().unwrap();
         let (woke, order) = std::sync::mpsc::channel();
+        let start = Instant::now();
+        let (late, first) = (Arc::new(AtomicBool::new(false)), start + Duration::from_millis(600));
         for n in [5, 1, 4, 2, 3, 0] {
-            let woke = woke.clone();
+            let (woke, late) = (woke.clone(), late.clone());
             runtime.spawn(move || {
-                sleep(Duration::from_millis(100 + n * 60));
+                if Instant::now() >= first {
+                    late.store(true, Ordering::Relaxed);
+                }
+                sleep_until(first + Duration::from_millis(n * 60));
                 woke.send(n).unwrap();
             });
         }
         drop(woke);
-        assert_eq!(order.iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+        let order: Vec<_> = order.iter().collect();
+        // On a machine that stood still so long that not all were asleep in time it proves nothing.
+        assert!(order == [0, 1, 2, 3, 4, 5] || late.load(Ordering::Relaxed), "{order:?}");
     });
 }
 
@@ -64,14 +73,21 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
 fn sleep_is_neither_cancelled_nor_shortened_by_a_deadline() {
     limit(30, || {
         each_runtime(|runtime| {
-            let sleeper = runtime.spawn(|| {
-                let start = Instant::now();
-                timeout(Duration::from_millis(1), || sleep(5 * SHORT));
-                start.elapsed()
-            });
-            until_waiting(runtime, "sleep");
-            sleeper.cancel();
-            assert!(sleeper.join().unwrap() >= 5 * SHORT);
+            // Again, should it have ended before it could be cancelled.
+            let mut waited = false;
+            while !waited {
+                let sleeper = runtime.spawn(|| {
+                    let start = Instant::now();
+                    timeout(Duration::from_millis(1), || sleep(5 * SHORT));
+                    start.elapsed()
+                });
+                eventually(|| {
+                    waited = runtime.dump().to_string().contains("sleep");
+                    waited || sleeper.is_finished()
+                });
+                sleeper.cancel();
+                assert!(sleeper.join().unwrap() >= 5 * SHORT);
+            }
         });
     });
 }

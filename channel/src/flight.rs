@@ -82,7 +82,7 @@ pub(crate) struct Drive {
     freed: Vec<u32>,
     cancelled: u64,
     /// Slots whose deadline came, gathered while the wheel is borrowed.
-    due: Vec<u32>,
+    due: Vec<(Option<Instant>, u32)>,
 }
 
 impl Drive {
@@ -180,8 +180,13 @@ impl Drive {
         if self.wheel.next().is_some() {
             let now = nanos(self.base, self.backend.now());
             let mut due = std::mem::take(&mut self.due);
-            self.wheel.expire(now, |slot| due.push(slot));
-            for slot in due.drain(..) {
+            let flights = &self.flights;
+            // SAFETY: a request in flight is in place.
+            let deadline = |slot: u32| unsafe { (*flights[slot as usize].op).deadline };
+            self.wheel.expire(now, |slot| due.push((deadline(slot), slot)));
+            // After a stall much is due at once, and the wheel knows no order within a slot of its own.
+            due.sort_unstable();
+            for (_, slot) in due.drain(..) {
                 let f = &self.flights[slot as usize];
                 if f.phase == Phase::Timer {
                     self.done.push((f.id, 0));

@@ -2,14 +2,15 @@
 
 mod common;
 
-use common::each_driver;
+use common::{each_driver, until_asleep};
 use ec_channel::{Event, EventChannel, EventKind, Interest, Request, Source};
 use ec_test_support::limit;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_millis(20);
@@ -153,7 +154,10 @@ fn is_nonblocking(fd: &impl std::os::fd::AsRawFd) -> bool {
 fn a_refused_connect_says_so() {
     limit(30, || {
         each_driver(|channel| {
-            let to = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            // Bound, so that nobody else gets the port, and not listening.
+            let nobody = fresh_socket();
+            nobody.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+            let to = nobody.local_addr().unwrap().as_socket().unwrap();
             channel.post(Request::connect(std::os::fd::OwnedFd::from(fresh_socket()), to)).unwrap();
             let error = channel.get_event().unwrap().result().unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
@@ -278,12 +282,28 @@ fn timers_come_in_order_and_never_early() {
         each_driver(|channel| {
             let start = Instant::now();
             for ms in [30, 10, 20] {
-                channel.post(Request::timer(Duration::from_millis(ms)).token(ms)).unwrap();
+                channel.post(Request::timer_at(start + Duration::from_millis(ms)).token(ms)).unwrap();
             }
             for ms in [10, 20, 30] {
                 assert_eq!(channel.get_event().unwrap().token(), ms);
                 assert!(start.elapsed() >= Duration::from_millis(ms), "early");
             }
+        })
+    });
+}
+
+/// However late the channel is looked at.
+#[test]
+fn timers_that_are_due_together_come_in_the_order_of_their_deadlines() {
+    limit(30, || {
+        each_driver(|channel| {
+            let past = Instant::now() - SOON;
+            for n in [3, 0, 4, 1, 2] {
+                let at = past + Duration::from_micros(n);
+                channel.post(Request::timer_at(at).token(n)).unwrap();
+            }
+            let tokens: Vec<_> = (0..5).map(|_| channel.get_event().unwrap().token()).collect();
+            assert_eq!(tokens, [0, 1, 2, 3, 4]);
         })
     });
 }
@@ -401,25 +421,36 @@ fn a_notification_is_complete_as_it_is_posted() {
 fn a_notification_wakes_one_of_many_and_all_when_asked() {
     limit(30, || {
         each_driver(|channel| {
-            let woken = AtomicUsize::new(0);
+            let (told, heard) = mpsc::channel();
+            let hold = AtomicBool::new(false);
             std::thread::scope(|s| {
                 for _ in 0..4 {
-                    s.spawn(|| {
-                        while let Ok(e) = channel.get_event() {
-                            woken.fetch_add(1, Ordering::SeqCst);
-                            if e.token() == 1 {
-                                std::thread::sleep(SOON * 2);
+                    let (channel, hold, told) = (&channel, &hold, told.clone());
+                    s.spawn(move || {
+                        while let Ok(event) = channel.get_event() {
+                            told.send(event.token()).unwrap();
+                            // so that one that is for all comes to each once
+                            while event.token() == 1 && hold.load(Ordering::SeqCst) {
+                                std::thread::yield_now();
                             }
                         }
                     });
                 }
-                std::thread::sleep(SOON * 2);
                 channel.post(Request::notification()).unwrap();
-                std::thread::sleep(SOON * 2);
-                assert_eq!(woken.load(Ordering::SeqCst), 1);
-                channel.post(Request::notification().token(1).wake_all()).unwrap();
-                std::thread::sleep(SOON * 4);
-                assert_eq!(woken.load(Ordering::SeqCst), 5);
+                assert_eq!(heard.recv().unwrap(), 0);
+                assert!(heard.recv_timeout(SOON).is_err(), "it was for one");
+                // It comes to those who wait at this moment: again until those are all four.
+                let mut reached = 0;
+                while reached < 4 {
+                    hold.store(true, Ordering::SeqCst);
+                    let before = channel.metrics().posted;
+                    channel.post(Request::notification().token(1).wake_all()).unwrap();
+                    reached = channel.metrics().posted - before;
+                    assert!(reached <= 4, "{reached} events for four who wait");
+                    (0..reached).for_each(|_| assert_eq!(heard.recv().unwrap(), 1));
+                    assert!(heard.try_recv().is_err());
+                    hold.store(false, Ordering::SeqCst);
+                }
                 channel.shutdown();
             });
         })
@@ -431,13 +462,15 @@ fn a_post_reaches_a_getter_that_sleeps_in_the_kernel() {
     limit(30, || {
         each_driver(|channel| {
             std::thread::scope(|s| {
-                let getter =
-                    s.spawn(|| (channel.get_event().unwrap().token(), channel.get_event().unwrap().token()));
-                std::thread::sleep(SOON);
+                let (told, heard) = mpsc::channel();
+                let theirs = &channel;
+                s.spawn(move || (0..2).for_each(|_| told.send(theirs.get_event().unwrap().token()).unwrap()));
+                until_asleep(&channel);
                 channel.post(Request::timer(Duration::from_millis(1)).token(1)).unwrap();
-                std::thread::sleep(SOON);
+                assert_eq!(heard.recv().unwrap(), 1);
+                until_asleep(&channel);
                 channel.post(Request::notification().token(2)).unwrap();
-                assert_eq!(getter.join().unwrap(), (1, 2));
+                assert_eq!(heard.recv().unwrap(), 2);
             });
         })
     });
@@ -616,13 +649,14 @@ fn a_request_outlives_the_thread_that_submitted_it() {
             assert_eq!(channel.get_event().unwrap().token(), 1);
             std::thread::scope(|s| {
                 // the waker's own poll request went with that thread, too; its end is heard once, a new one must listen
-                let getter =
-                    s.spawn(|| (0..4).map(|_| channel.get_event().unwrap().token()).collect::<Vec<_>>());
+                let (told, heard) = mpsc::channel();
+                let theirs = &channel;
+                s.spawn(move || (0..4).for_each(|_| told.send(theirs.get_event().unwrap().token()).unwrap()));
                 for token in 0..4 {
-                    std::thread::sleep(SOON);
+                    until_asleep(&channel);
                     channel.post(Request::timer(Duration::ZERO).token(token)).unwrap();
+                    assert_eq!(heard.recv().unwrap(), token);
                 }
-                assert_eq!(getter.join().unwrap(), [0, 1, 2, 3]);
             });
         })
     });

@@ -35,6 +35,8 @@ fn storm(channel: &EventChannel, n: usize, getters: usize) -> Tally {
     let (reader, mut writer) = UnixStream::pair().unwrap();
     let mut leftover = reader.try_clone().unwrap();
     let reader = Source::from(reader);
+    let (silent, _mute) = UnixStream::pair().unwrap();
+    let silent = Source::from(silent);
     let recent: Mutex<Vec<EventId>> = Mutex::default();
     let written = AtomicU64::new(0);
     std::thread::scope(|s| {
@@ -76,7 +78,8 @@ fn storm(channel: &EventChannel, n: usize, getters: usize) -> Tally {
         }
         let posters: Vec<_> = (0..2)
             .map(|p| {
-                let (reader, recent, posted, got) = (reader.clone(), &recent, &posted, &got);
+                let (reader, silent) = (reader.clone(), silent.clone());
+                let (recent, posted, got) = (&recent, &posted, &got);
                 s.spawn(move || {
                     let mut random = Random(p as u64 + 1);
                     for token in (p..n).step_by(2) {
@@ -87,7 +90,8 @@ fn storm(channel: &EventChannel, n: usize, getters: usize) -> Tally {
                             )
                             .within(Duration::from_micros(50 + random.below(30_000))),
                             4..7 => Request::timer(Duration::from_micros(random.below(3_000))),
-                            7 => Request::timer(Duration::from_secs(3600))
+                            // nobody writes there, so it ends by its limit or a cancel
+                            7 => Request::recv(silent.clone(), Vec::with_capacity(1))
                                 .within(Duration::from_millis(random.below(20))),
                             _ => Request::notification(),
                         };

@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -116,10 +116,9 @@ fn an_accept_that_finds_nothing_does_not_hold_up_the_port() {
                 s.spawn(|| while channel.get_event().is_ok() {});
                 for _ in 0..1_000 {
                     drop(TcpStream::connect(to));
+                    // For ever, if the port stands still.
                     let before = ticks.load(Ordering::SeqCst);
-                    let start = Instant::now();
                     while ticks.load(Ordering::SeqCst) == before {
-                        assert!(start.elapsed() < Duration::from_secs(5), "the port stands still");
                         std::thread::sleep(Duration::from_micros(50));
                     }
                 }
@@ -156,8 +155,7 @@ fn a_request_of_an_exited_thread_is_seen_when_several_ports_are_watched() {
                     std::thread::sleep(SOON);
                     b.write_all(b"x").unwrap();
                 });
-                let event = channel.get_event_timeout(Duration::from_secs(10)).unwrap();
-                assert_eq!(event.expect("the byte was there").token(), 3);
+                assert_eq!(channel.get_event().unwrap().token(), 3);
             });
         }
     });

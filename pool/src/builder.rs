@@ -24,8 +24,12 @@ pub struct Builder {
 
 impl Builder {
     pub(crate) fn new() -> Builder {
-        let settings =
-            Settings { stack_size: DEFAULT_STACK_SIZE, max_threads: MAX_THREADS, keep_alive: KEEP_ALIVE };
+        let settings = Settings {
+            stack_size: DEFAULT_STACK_SIZE,
+            max_threads: MAX_THREADS,
+            keep_alive: KEEP_ALIVE,
+            force_migration: false,
+        };
         Builder { cores: None, driver: None, settings }
     }
 
@@ -59,6 +63,14 @@ impl Builder {
     /// The driver of the channel. By default the channel chooses, and says why.
     pub fn driver(mut self, driver: Driver) -> Builder {
         self.driver = Some(driver);
+        self
+    }
+
+    /// For tests: with two cores or more, a task that becomes ready again is run next by a worker other than
+    /// the one that ran it last.
+    #[doc(hidden)]
+    pub fn force_migration(mut self) -> Builder {
+        self.settings.force_migration = true;
         self
     }
 

@@ -30,6 +30,7 @@ mod cancel;
 mod core;
 mod cpus;
 mod dump;
+mod forced;
 mod idle;
 mod lifecycle;
 mod metrics;

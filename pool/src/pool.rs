@@ -131,7 +131,7 @@ impl PoolHandle {
     /// [`Other`](io::ErrorKind::Other) after the pool has begun to shut down, or in a forked child.
     ///
     /// # Safety
-    /// As for [`ec_tasks::spawn`].
+    /// As for [`ec_tasks::spawn_unchecked`].
     pub unsafe fn spawn<T, F>(&self, options: SpawnOptions, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T,
@@ -145,7 +145,7 @@ impl PoolHandle {
         }
         // SAFETY: by contract.
         let task =
-            unsafe { ec_tasks::spawn(self.shared.clone(), options, f) }.inspect_err(|_| life.turn_away())?;
+            unsafe { ec_tasks::spawn_unchecked(self.shared.clone(), options, f) }.inspect_err(|_| life.turn_away())?;
         life.task_started();
         if !life.is_open() {
             // The shutdown began meanwhile and may have missed it.
@@ -186,7 +186,7 @@ pub(crate) fn shared_of(task: &Task) -> Option<&Shared> {
 /// task of the process that this one was forked from. (A dedicated task goes on without its pool.)
 pub fn is_abandoned(task: &Task) -> bool {
     ec_tasks::forked()
-        || (task.kind() == Kind::Lean && shared_of(task).is_some_and(|shared| shared.life.is_stopped()))
+        || (task.kind() != Kind::Dedicated && shared_of(task).is_some_and(|shared| shared.life.is_stopped()))
 }
 
 /// The pool of the task that calls, or of the worker whose handler calls; `None` on every other thread and in

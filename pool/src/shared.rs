@@ -1,6 +1,7 @@
 //! What the workers of one pool share, and how a task that becomes ready finds a run queue.
 
 use crate::core::{Core, Ready};
+use crate::forced::Forced;
 use crate::idle::Idle;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::CoreStats;
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) stealers: Box<[Stealer<Ready>]>,
     pub(crate) stats: Box<[CachePadded<CoreStats>]>,
     pub(crate) idle: Idle,
+    /// Set in tests that force migration.
+    pub(crate) forced: Option<Forced>,
     pub(crate) life: Lifecycle,
     /// Held by the one worker that returns surplus stack memory while the pool is idle.
     pub(crate) housekeeping: AtomicBool,
@@ -40,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) stack_size: usize,
     pub(crate) max_threads: usize,
     pub(crate) keep_alive: std::time::Duration,
+    pub(crate) force_migration: bool,
 }
 
 impl Shared {
@@ -53,6 +57,7 @@ impl Shared {
             stealers,
             stats: (0..cores).map(|_| CachePadded::default()).collect(),
             idle: Idle::new(cores),
+            forced: settings.force_migration.then(|| Forced::new(cores)).flatten(),
             life: Lifecycle::new(),
             housekeeping: AtomicBool::new(false),
             threads: Mutex::new(Vec::with_capacity(cores)),
@@ -78,7 +83,13 @@ impl Shared {
 
     /// Queues `ready` where the caller is: on its worker's core if it has one of this pool, else in
     /// the injector; and wakes a sleeper for it if nobody is looking for work.
-    pub(crate) fn make_ready(&self, ready: Ready) {
+    pub(crate) fn make_ready(&self, mut ready: Ready) {
+        if let Some(forced) = &self.forced {
+            match self.make_leave(forced, ready) {
+                Some(other) => ready = other,
+                None => return,
+            }
+        }
         let notify = seat::here(|seat| match seat.filter(|seat| self.owns(seat)) {
             Some(seat) => {
                 if let Err(ready) = seat.push(ready) {
@@ -94,6 +105,21 @@ impl Shared {
         });
         if notify {
             self.notify();
+        }
+    }
+
+    /// Migration is forced: a task that has run before waits for another worker. Gives back all else.
+    #[cold]
+    fn make_leave(&self, forced: &Forced, ready: Ready) -> Option<Ready> {
+        match ready {
+            Ready::Task(runnable) if !ec_tasks::forked() => match forced.push(runnable) {
+                Ok(()) => {
+                    self.wake_all();
+                    None
+                }
+                Err(fresh) => Some(Ready::Task(fresh)),
+            },
+            other => Some(other),
         }
     }
 
@@ -121,6 +147,9 @@ impl Scheduler for Shared {
     }
 
     fn task_finished(&self, id: TaskId) {
+        if let Some(forced) = &self.forced {
+            forced.forget(id);
+        }
         self.life.task_finished(id);
     }
 

@@ -14,6 +14,7 @@
 //!    task is never unwound: it keeps its stack, its place in a queue, and through its scheduler
 //!    pointer the channel whose ports its requests are in.
 
+use crate::forced::Forced;
 use crate::seat;
 use crate::shared::Shared;
 use ec_tasks::{Task, TaskId, Tokens, WaitKind};
@@ -263,7 +264,10 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
 
 /// Nothing in flight, nothing queued that an event waits for.
 fn is_drained(shared: &Shared) -> bool {
-    shared.channel.metrics().in_flight == 0 && !shared.work_is_visible() && busy_workers(shared) == 0
+    shared.channel.metrics().in_flight == 0
+        && !shared.work_is_visible()
+        && shared.forced.as_ref().is_none_or(Forced::is_empty)
+        && busy_workers(shared) == 0
 }
 
 fn busy_workers(shared: &Shared) -> usize {

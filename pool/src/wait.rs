@@ -18,6 +18,7 @@
 //! [`Stop::deliver`]. A caller that already has a partial result returns that and lets the stop be.
 
 use crate::cancel::Cancelled;
+use crate::forced;
 use ec_channel::raw::{Action, RawOp};
 use ec_channel::{Driver, EventId};
 use ec_tasks::{Tokens, WaitKind};
@@ -167,6 +168,7 @@ fn until_token(
     mut ready: impl FnMut(Tokens) -> bool,
 ) -> Result<bool, Stop> {
     assert!(in_task(), "only a task can be suspended");
+    let home = forced::home();
     let scope = if point { scope_deadline() } else { None };
     let at = earliest(deadline, scope);
     let mut op = RawOp::new(Action::Timer, wake_task, task_word());
@@ -206,6 +208,7 @@ fn until_token(
     }
     ec_tasks::end_wait();
     std::mem::forget(armed);
+    forced::leave(home);
     verdict
 }
 
@@ -218,6 +221,7 @@ unsafe fn run_op(
     deadline: Option<Instant>,
     point: bool,
 ) -> i32 {
+    let home = forced::home();
     let mut op = RawOp::new(action, wake_task, task_word());
     op.set_deadline(deadline);
     let op = &raw mut op;
@@ -242,6 +246,7 @@ unsafe fn run_op(
     }
     ec_tasks::end_wait();
     std::mem::forget(armed);
+    forced::leave(home);
     // SAFETY: complete, so it is ours alone again; the wake-up orders its result before this read.
     unsafe { (*op).result() }
 }

@@ -107,11 +107,12 @@ impl<'a> Worker<'a> {
         if self.pace.due() {
             self.look_at_port(self.index, Wait::No);
             self.pace.looked(Instant::now());
-            if let Some(ready) = self.take_injected() {
+            if let Some(ready) = self.take_injected().or_else(|| self.take_forced()) {
                 return Some(ready);
             }
         }
-        if let Some(ready) = self.pop_own().or_else(|| self.take_injected()) {
+        let ready = self.pop_own().or_else(|| self.take_forced()).or_else(|| self.take_injected());
+        if let Some(ready) = ready {
             return Some(ready);
         }
         self.pace.restart();
@@ -128,6 +129,11 @@ impl<'a> Worker<'a> {
             return None;
         }
         self.seat.with_core(|core| core.take_from(&self.shared.injector)).flatten()
+    }
+
+    /// Where migration is forced, what the others have to leave to this worker.
+    fn take_forced(&self) -> Option<Ready> {
+        self.shared.forced.as_ref()?.take(self.index).map(Ready::Task)
     }
 
     /// The queues of the others, then the ports of those who are too busy to look at them.
@@ -206,6 +212,9 @@ impl<'a> Worker<'a> {
         let busy = Busy::new(&self.shared.stats[self.index].busy);
         match ready {
             Ready::Task(runnable) => {
+                if let Some(forced) = &self.shared.forced {
+                    forced.runs(runnable.task().id(), self.index);
+                }
                 if let Outcome::Yielded(again) = runnable.run(self.seat.as_context()) {
                     // Behind all others. Nobody is woken: this worker comes to it.
                     self.seat.publishing(|| self.shared.make_ready(Ready::Task(again)));

@@ -2,14 +2,14 @@
 
 mod common;
 
-use common::{go, named, nap, pool, threads_and_files, until};
+use common::{go, named, nap, pool, threads_and_files, until, until_no_more_than};
 use ec_channel::Request;
 use ec_pool::Pool;
 use ec_test_support::limit;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(30);
@@ -63,16 +63,20 @@ fn after_it_nothing_is_spawned_and_the_error_says_so() {
 fn who_would_not_stop_is_named() {
     let _alone = ONE_AT_A_TIME.lock();
     limit(60, || {
-        let pool = pool(2);
-        let stubborn = named(&pool, Some("stubborn"), ec_tasks::park);
-        let obedient = named(&pool, Some("obedient"), obedient);
-        let error = pool.shutdown(Duration::from_millis(50)).unwrap_err();
-        assert!(error.to_string().contains("'stubborn'"), "{error}");
-        assert!(!error.to_string().contains("obedient"), "{error}");
-        assert_eq!(error.names().len(), 1);
-        obedient.join().unwrap();
-        assert!(!stubborn.is_finished());
-        assert_eq!(pool.metrics().workers, 0);
+        // On a machine that stands still meanwhile, a short grace is over before anybody could stop.
+        for grace in [Duration::from_millis(50), SECOND, 10 * SECOND] {
+            let pool = pool(2);
+            let stubborn = named(&pool, Some("stubborn"), ec_tasks::park);
+            let obedient = named(&pool, Some("obedient"), obedient);
+            let error = pool.shutdown(grace).unwrap_err();
+            assert!(error.to_string().contains("'stubborn'"), "{error}");
+            assert!(!stubborn.is_finished());
+            until("the workers have gone", || pool.metrics().workers == 0);
+            if error.names().len() == 1 {
+                return obedient.join().unwrap();
+            }
+        }
+        panic!("who stops is named as well");
     });
 }
 
@@ -89,7 +93,7 @@ fn tasks_that_yield_for_ever_do_not_hold_the_workers() {
             }))
         });
         assert_eq!(pool.shutdown(Duration::from_millis(20)).unwrap_err().names().len(), 5);
-        assert_eq!(pool.metrics().workers, 0);
+        until("the workers have gone", || pool.metrics().workers == 0);
     });
 }
 
@@ -165,7 +169,7 @@ fn two_tasks_may_call_it_at_once() {
 fn dropped_in_its_own_task_it_ends_afterwards() {
     let _alone = ONE_AT_A_TIME.lock();
     limit(60, || {
-        let (threads, files) = threads_and_files();
+        let before = threads_and_files();
         let pool = pool(2);
         let handle = pool.handle();
         let task = go(&handle, move || {
@@ -175,10 +179,7 @@ fn dropped_in_its_own_task_it_ends_afterwards() {
         });
         drop(handle);
         assert_eq!(task.join().unwrap(), 7);
-        until("threads and descriptors are as before", || {
-            let now = threads_and_files();
-            now.0 <= threads && now.1 <= files
-        });
+        until_no_more_than(before);
     });
 }
 
@@ -207,9 +208,8 @@ fn a_task_in_get_event_is_let_out() {
         until("it waits", || {
             pool.dump().tasks.iter().any(|task| task.state == ec_tasks::TaskState::Suspended)
         });
-        let start = Instant::now();
-        pool.shutdown(LONG).unwrap();
-        assert!(start.elapsed() < LONG / 2, "not only at the end of the grace");
+        // Not only at the end of the grace: there is none.
+        pool.shutdown(Duration::MAX).unwrap();
         assert!(getter.join().unwrap().is_err());
     });
 }
@@ -271,9 +271,7 @@ fn building_and_ending_leaks_no_thread_and_no_descriptor() {
                 pool.shutdown(LONG).unwrap();
             }
         }
-        let after = threads_and_files();
-        // Less, if something of an earlier test has gone meanwhile.
-        assert!(after.0 <= before.0 && after.1 <= before.1, "{before:?} has become {after:?}");
+        until_no_more_than(before);
     });
 }
 
@@ -284,7 +282,6 @@ fn a_pool_that_cannot_be_built_leaves_nothing_behind() {
         let before = threads_and_files();
         assert!(Pool::builder().cores(0).build().is_err());
         assert!(Pool::builder().cores(4).max_threads(3).build().is_err());
-        let after = threads_and_files();
-        assert!(after.0 <= before.0 && after.1 <= before.1, "{before:?} has become {after:?}");
+        until_no_more_than(before);
     });
 }

@@ -13,8 +13,8 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::header::{Header, TaskCell};
 use crate::local::Locals;
-use crate::park_word;
 use crate::stack::SlabStack;
+use crate::{fork, fp, own, park_word};
 
 type Body = Coroutine<(), u32, (), SlabStack>;
 
@@ -36,11 +36,14 @@ pub(crate) struct Own {
     /// One pointer for deadline scopes.
     pub(crate) scope: Cell<*const ()>,
     pub(crate) locals: Locals,
+    /// Of the task's own thread-locals; 0 if it has none.
+    pub(crate) thread_pointer: usize,
 }
 
 impl Own {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(thread_pointer: usize) -> Self {
         Own {
+            thread_pointer,
             body: UnsafeCell::new(None),
             yielder: Cell::new(ptr::null()),
             scope: Cell::new(ptr::null()),
@@ -75,6 +78,15 @@ unsafe fn on_stack<T, F: FnOnce() -> T>(cell: NonNull<Header>, stack: SlabStack,
         unsafe {
             cell.as_ref().own.yielder.set(yielder);
             run_body::<T, F>(cell, f);
+            if cell.as_ref().own.thread_pointer != 0 {
+                own::run_destructors();
+                if fork::forked() {
+                    // libc believes that this task's block is the thread, and may have reused the
+                    // worker's. As with a thread whose function returns: when the last one ends, so
+                    // does the process.
+                    std::process::exit(0);
+                }
+            }
         }
     };
     // SAFETY: `prepare`'s caller answers for the borrows.
@@ -104,6 +116,7 @@ pub(crate) unsafe fn run_body<T, F: FnOnce() -> T>(cell: NonNull<Header>, f: F) 
 
 /// Resumes the task until it switches away. The one place where the thread changes stacks (and,
 /// with thread-locals of a task's own, its thread pointer): no thread-local is touched in here.
+/// What the task has set in the floating-point unit does not stay with the thread.
 ///
 /// # Safety
 /// The caller has the right to run the task, and the body has not ended.
@@ -111,7 +124,20 @@ pub(crate) unsafe fn run_body<T, F: FnOnce() -> T>(cell: NonNull<Header>, f: F) 
 pub(crate) unsafe fn resume(header: NonNull<Header>) -> Step {
     // SAFETY: only the runner touches the body, and it is there until `recycle`.
     let body = unsafe { (*header.as_ref().own.body.get()).as_mut().unwrap_unchecked() };
-    match body.resume(()) {
+    let control = fp::Control::of_thread();
+    // SAFETY: as above.
+    let outcome = match unsafe { header.as_ref() }.own.thread_pointer {
+        0 => body.resume(()),
+        // SAFETY: the task's own block, which its runner alone is in.
+        thread_pointer => unsafe {
+            let thread = own::enter(thread_pointer);
+            let outcome = body.resume(());
+            own::leave(thread_pointer, thread);
+            outcome
+        },
+    };
+    control.restore();
+    match outcome {
         CoroutineResult::Yield(0) => Step::Yield,
         CoroutineResult::Yield(accept) => Step::Wait(accept),
         CoroutineResult::Return(()) => Step::End,
@@ -121,12 +147,14 @@ pub(crate) unsafe fn resume(header: NonNull<Header>) -> Step {
 /// Switches from the task to its worker; returns when the task is run again, maybe by another.
 ///
 /// # Safety
-/// `header` is the task that is running here, and it is a lean one.
+/// `header` is the task that is running here, and it is on a stack of its own.
 #[inline]
 pub(crate) unsafe fn switch_out(header: &Header, accept: u32) {
     debug_assert_eq!(accept & !park_word::ALL, 0);
+    let control = fp::Control::of_thread();
     // SAFETY: set when the body began, and valid as long as it has not returned.
     unsafe { (*header.own.yielder.get()).suspend(accept) };
+    control.restore();
 }
 
 /// Gives the stack of a task that has ended back.

@@ -2,7 +2,8 @@
 //!
 //! The thread-local that says which task a thread runs is read and written only in functions
 //! that are never inlined and contain no suspension: the compiler keeps the address of a
-//! thread-local in a register, and a task may wake up on another thread.
+//! thread-local in a register, and a lean task may wake up on another thread. A task with
+//! thread-locals of its own has this one in its block, and its worker writes it there.
 
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
@@ -10,6 +11,8 @@ use std::ptr::{self, NonNull};
 use crate::coroutine;
 use crate::fork::forked;
 use crate::header::{Header, Task};
+use crate::own;
+use crate::scheduler::WorkerLocal;
 use crate::spawn::Kind;
 use crate::tokens::Tokens;
 
@@ -18,31 +21,97 @@ struct Here {
     context: Cell<*const ()>,
     /// The scope cell of a plain thread.
     scope: Cell<*const ()>,
+    /// What the worker has for waking tasks; null on other threads.
+    worker: Cell<*const WorkerLocal>,
+    /// In the block of a task that runs: the thread pointer of the thread it runs on. Else 0.
+    thread: Cell<usize>,
+    /// The thread's signal stack, if the task has set another one since it was entered.
+    signal_stack: Cell<Option<libc::stack_t>>,
 }
 
 thread_local! {
     static HERE: Here = const {
-        Here { task: Cell::new(ptr::null()), context: Cell::new(ptr::null()), scope: Cell::new(ptr::null()) }
+        Here {
+            task: Cell::new(ptr::null()),
+            context: Cell::new(ptr::null()),
+            scope: Cell::new(ptr::null()),
+            worker: Cell::new(ptr::null()),
+            thread: Cell::new(0),
+            signal_stack: Cell::new(None),
+        }
     };
 }
 
-/// This thread runs `task` from now on.
+/// This thread runs `task` from now on, with the block of `thread_pointer` if that is not 0.
 #[inline(never)]
-pub(crate) fn enter(task: *const Header, context: *const ()) {
+pub(crate) fn enter(task: *const Header, context: *const (), thread_pointer: usize) {
     HERE.with(|here| {
-        assert!(here.task.get().is_null(), "a task cannot be run from within a task");
-        here.task.set(task);
-        here.context.set(context);
+        assert!(
+            here.task.get().is_null() && here.thread.get() == 0,
+            "a task cannot be run from within a task"
+        );
+        if thread_pointer == 0 {
+            here.task.set(task);
+            here.context.set(context);
+        } else {
+            let (place, thread) = own::same_place(ptr::from_ref(here) as usize, thread_pointer);
+            // SAFETY: the block is complete and ours until `leave`; nobody runs on it.
+            let there = unsafe { &*(place as *const Here) };
+            there.task.set(task);
+            there.context.set(context);
+            there.worker.set(here.worker.get());
+            there.thread.set(thread);
+        }
     });
 }
 
-/// This thread runs no task any more.
+/// This thread runs the task of `enter` no more.
 #[inline(never)]
-pub(crate) fn leave() {
+pub(crate) fn leave(thread_pointer: usize) {
     HERE.with(|here| {
-        here.task.set(ptr::null());
-        here.context.set(ptr::null());
+        if thread_pointer == 0 {
+            here.task.set(ptr::null());
+            here.context.set(ptr::null());
+        } else {
+            let (place, _) = own::same_place(ptr::from_ref(here) as usize, thread_pointer);
+            // SAFETY: as in `enter`.
+            let there = unsafe { &*(place as *const Here) };
+            if let Some(stack) = there.signal_stack.take() {
+                // SAFETY: the signal stack that this thread had when it entered the task.
+                unsafe { libc::sigaltstack(&stack, ptr::null_mut()) };
+            }
+        }
     });
+}
+
+/// Where the thread-local of this file lies. For measuring.
+#[inline(never)]
+pub(crate) fn address_of_here() -> usize {
+    HERE.with(|here| ptr::from_ref(here) as usize)
+}
+
+/// If the caller is on a task's own thread-locals: the thread pointer of the thread that runs it. Else 0.
+#[inline(never)]
+pub(crate) fn thread_of_task() -> usize {
+    HERE.with(|here| here.thread.get())
+}
+
+/// The task on its own thread-locals that runs here sets another signal stack than `before`.
+#[inline(never)]
+pub(crate) fn note_signal_stack(before: libc::stack_t) {
+    HERE.with(|here| here.signal_stack.set(here.signal_stack.take().or(Some(before))));
+}
+
+/// What this worker, or the one that runs this task, has for waking tasks. Not to be kept across a suspension.
+#[inline(never)]
+pub(crate) fn worker_local() -> *const WorkerLocal {
+    HERE.with(|here| here.worker.get())
+}
+
+/// This thread is a worker, with `local`; null: no more.
+#[inline(never)]
+pub(crate) fn set_worker_local(local: *const WorkerLocal) {
+    HERE.with(|here| here.worker.set(local));
 }
 
 #[inline(never)]
@@ -136,7 +205,7 @@ pub fn suspend(accept: Tokens) -> Tokens {
         if header.kind == Kind::Dedicated {
             crate::dedicated::block(header, accept);
         } else {
-            // SAFETY: a lean task, which runs here.
+            // SAFETY: a task on a stack of its own, which runs here.
             unsafe { coroutine::switch_out(header, accept.bits()) };
         }
     }
@@ -147,8 +216,8 @@ pub fn suspend(accept: Tokens) -> Tokens {
 pub fn yield_now() {
     match here() {
         // SAFETY: the task that runs here.
-        Some(header) if unsafe { header.as_ref() }.kind == Kind::Lean => {
-            // SAFETY: it is a lean one. Zero: not a wait.
+        Some(header) if unsafe { header.as_ref() }.kind != Kind::Dedicated => {
+            // SAFETY: it is on a stack of its own. Zero: not a wait.
             unsafe { coroutine::switch_out(header.as_ref(), 0) };
         }
         _ => std::thread::yield_now(),

@@ -3,8 +3,10 @@
 //! They have the same header, word and handle as lean tasks; to wait, the thread blocks on its
 //! [`Parker`].
 
+use std::cell::Cell;
 use std::io;
 use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 use std::thread;
 
 use parking_lot::{Condvar, Mutex};
@@ -45,6 +47,50 @@ pub(crate) fn block(header: &Header, accept: Tokens) {
     }
 }
 
+/// The task ends when the destructors of the thread's thread-locals have run: who joins it finds
+/// nothing under way any more, and they may call what suspends. So its end is a destructor itself,
+/// of a value of `pthread_setspecific`, in the last round of those.
+fn at_thread_end(header: NonNull<Header>) {
+    static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+    let key = KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: a place for the key, and a destructor for what is set below.
+        (unsafe { libc::pthread_key_create(&mut key, Some(round)) } == 0).then_some(key)
+    });
+    ROUND.set(0);
+    // SAFETY: a key of ours.
+    if key.is_none_or(|key| unsafe { libc::pthread_setspecific(key, header.as_ptr().cast()) } != 0) {
+        end(header);
+    }
+
+    unsafe extern "C" fn round(header: *mut libc::c_void) {
+        ROUND.set(ROUND.get() + 1);
+        let header = NonNull::new(header).expect("only values are destroyed").cast::<Header>();
+        let again = match KEY.get() {
+            // SAFETY: as above.
+            Some(Some(key)) if ROUND.get() < ROUNDS => unsafe {
+                libc::pthread_setspecific(*key, header.as_ptr().cast()) == 0
+            },
+            _ => false,
+        };
+        if !again {
+            end(header);
+        }
+    }
+
+    fn end(header: NonNull<Header>) {
+        current::leave(0);
+        scheduler::ended(header);
+    }
+}
+
+/// `PTHREAD_DESTRUCTOR_ITERATIONS` of all systems.
+const ROUNDS: u32 = 4;
+
+thread_local! {
+    static ROUND: Cell<u32> = const { Cell::new(0) };
+}
+
 struct Body<F>(NonNull<Header>, F);
 
 // SAFETY: `spawn`'s contract: the closure may run on any thread.
@@ -53,7 +99,7 @@ unsafe impl<F> Send for Body<F> {}
 /// Starts the thread that is the task.
 ///
 /// # Safety
-/// As for [`spawn`](crate::spawn); the task has not been started yet. On an error it never is.
+/// As for [`spawn_unchecked`](crate::spawn_unchecked); the task has not been started yet. On an error it never is.
 pub(crate) unsafe fn start<T, F: FnOnce() -> T>(
     header: NonNull<Header>,
     stack_size: usize,
@@ -75,16 +121,15 @@ pub(crate) unsafe fn start<T, F: FnOnce() -> T>(
     let run = move || {
         let body = body;
         let Body(header, f) = body;
-        current::enter(header.as_ptr(), ptr::null());
+        current::enter(header.as_ptr(), ptr::null(), 0);
         // SAFETY: the run reference is this thread's now.
         unsafe {
             header.as_ref().phase.store(RUNNING, std::sync::atomic::Ordering::Relaxed);
             coroutine::run_body::<T, F>(header, f);
         }
-        current::leave();
-        scheduler::ended(header);
+        at_thread_end(header);
     };
     // SAFETY: the caller keeps what `f` borrows until the task has ended; `ended`, after which
-    // the thread uses nothing of it, comes last.
+    // the thread uses nothing of it, comes when the thread has left `run`.
     unsafe { builder.spawn_unchecked(run) }.map(drop)
 }

@@ -20,10 +20,11 @@ pub fn forked() -> bool {
 pub fn watch_forks() {
     extern "C" fn in_child() {
         FORKED.store(true, Ordering::Relaxed);
+        crate::own::after_fork();
     }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler only stores to an atomic.
+        // SAFETY: the handler stores to an atomic, and makes a system call.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }

@@ -94,6 +94,7 @@ impl Header {
         scheduler: Arc<dyn Scheduler>,
         vtable: &'static Vtable,
         stack: (usize, usize),
+        thread_pointer: usize,
     ) -> Self {
         Header {
             word: ParkWord::new(),
@@ -102,7 +103,7 @@ impl Header {
             kind,
             // The run reference and the handle's.
             refs: AtomicUsize::new(2),
-            own: Own::new(),
+            own: Own::new(thread_pointer),
             wait: WaitSlot::new(),
             scheduler,
             parker: (kind == Kind::Dedicated).then(Arc::default),

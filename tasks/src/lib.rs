@@ -2,7 +2,10 @@
 //! knows nothing of I/O, and runs nothing by itself: whoever has threads implements
 //! [`Scheduler`] and calls [`Runnable::run`].
 //!
-//! How a task passes through: [`spawn`] takes a stack from its slab ([`stack_stats`]), puts the
+//! To the language a task is a thread: it has thread-locals of its own, which travel with it
+//! ([`own_thread_locals`]); [`on_thread`] steps out of them.
+//!
+//! How a task passes through: [`spawn()`] takes a stack from its slab ([`stack_stats`]), puts the
 //! closure on it and schedules the task; a worker runs it; to wait, the task announces for what
 //! ([`begin_wait`]) and calls [`suspend`]; a waker leaves a token ([`wake_raw`], [`Task::wake`]) and
 //! schedules it again, maybe for another worker; at the end its stack is recycled and
@@ -28,13 +31,10 @@
 //! }
 //!
 //! let queue = Arc::new(Queue::default());
-//! // SAFETY: nothing in the task cares for the thread, and it ends.
-//! let task = unsafe {
-//!     ec_tasks::spawn(queue.clone(), SpawnOptions::new().name("answer"), || {
-//!         ec_tasks::yield_now();
-//!         42
-//!     })
-//! }?;
+//! let task = ec_tasks::spawn(queue.clone(), SpawnOptions::new().name("answer"), || {
+//!     ec_tasks::yield_now();
+//!     42
+//! })?;
 //! let _worker = ec_tasks::prepare_worker_thread(queue.clone())?;
 //! loop {
 //!     let Some(ready) = queue.0.lock().pop_front() else { break };
@@ -51,17 +51,32 @@ mod coroutine;
 mod current;
 mod dedicated;
 mod fork;
+mod fp;
 mod header;
 mod info;
 mod join;
 mod local;
 mod overflow;
+#[cfg_attr(
+    not(all(
+        feature = "own-tls",
+        target_os = "linux",
+        target_env = "gnu",
+        target_arch = "x86_64",
+        target_pointer_width = "64",
+        not(target_feature = "crt-static"),
+        not(miri)
+    )),
+    path = "own_unsupported.rs"
+)]
+mod own;
 mod park_word;
 mod quiet;
 mod scheduler;
 mod spawn;
 mod stack;
 mod sync;
+mod thread;
 mod tokens;
 mod wait;
 
@@ -75,11 +90,14 @@ pub use local::{AccessError, LocalKey};
 pub use overflow::{WorkerGuard, prepare_worker_thread};
 pub use quiet::{catch_quietly, drop_quietly};
 pub use scheduler::{Outcome, Runnable, Scheduler};
-pub use spawn::{Kind, SpawnOptions, spawn, spawn_dedicated};
+pub use spawn::{Kind, SpawnOptions, spawn, spawn_unchecked};
 pub use stack::guard::GuardKind;
 #[doc(hidden)]
 pub use stack::guard::force_protected_guards;
 pub use stack::{DEFAULT_STACK_SIZE, StackStats, stack_stats, trim_stacks};
+#[doc(hidden)]
+pub use thread::breakable_facts;
+pub use thread::{on_thread, on_thread_for_allocator, own_thread_locals};
 pub use tokens::Tokens;
 pub use wait::{WaitKind, begin_wait, end_wait};
 

@@ -5,7 +5,7 @@
 //! handled it before, and so does a signal that is no fault because somebody has sent it.
 //! Everything here is async-signal-safe: no lock, no allocation.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::io;
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
@@ -13,10 +13,10 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 
+use crate::current;
 use crate::header::Header;
-use crate::scheduler::{self, Scheduler};
-use crate::stack::guard::GUARD;
-use crate::stack::slab::{self, SLOT_HEAD, Slot};
+use crate::scheduler::{Scheduler, WorkerLocal};
+use crate::stack::slab::{self, Slot};
 
 /// Bytes of a worker's signal stack.
 const SIGNAL_STACK: usize = 256 * 1024;
@@ -27,8 +27,8 @@ pub struct WorkerGuard {
     /// The mapping of the signal stack, with its guard.
     mapping: usize,
     before: libc::stack_t,
-    /// The worker's own scheduler, boxed: see `scheduler::schedule`.
-    held: *mut Arc<dyn Scheduler>,
+    /// Boxed: see `scheduler::schedule`.
+    local: *mut WorkerLocal,
     /// A signal stack belongs to its thread.
     _here: PhantomData<*mut ()>,
 }
@@ -62,19 +62,22 @@ pub fn prepare_worker_thread(own: Arc<dyn Scheduler>) -> io::Result<WorkerGuard>
             libc::munmap(mapping, PAGE_GUARD + SIGNAL_STACK);
             return Err(why);
         }
-        let held = Box::into_raw(Box::new(own));
-        scheduler::hold(held);
-        Ok(WorkerGuard { mapping: mapping as usize, before, held, _here: PhantomData })
+        let local = Box::into_raw(Box::new(WorkerLocal { held: own, calls: Cell::new(0) }));
+        current::set_worker_local(local);
+        Ok(WorkerGuard { mapping: mapping as usize, before, local, _here: PhantomData })
     }
 }
 
 impl Drop for WorkerGuard {
     fn drop(&mut self) {
-        if scheduler::hold(ptr::null()) {
-            // May be the scheduler's last reference: its own drop finds a plain thread.
-            // SAFETY: it came from a Box, is dropped here only, and nobody finds it any more.
-            // (Dropped from within `schedule`, a guard leaks it.)
-            drop(unsafe { Box::from_raw(self.held) });
+        current::set_worker_local(ptr::null());
+        // SAFETY: it came from a Box and is dropped here only, and nobody finds it any more.
+        // (Dropped from within `schedule`, a guard leaks it.) May be the scheduler's last
+        // reference: its own drop finds a plain thread.
+        unsafe {
+            if (*self.local).calls.get() == 0 {
+                drop(Box::from_raw(self.local));
+            }
         }
         // SAFETY: on the thread that made it (the guard cannot be sent). If somebody else has
         // set another signal stack meanwhile, that stays.
@@ -167,7 +170,8 @@ fn report(slot: Slot) -> ! {
         words.add(b"\n");
         add_title(&mut words, owner);
         words.add(b" has overflowed its stack\nfatal runtime error: the stack of ");
-        words.add_number(((slot.top - slot.low - GUARD - SLOT_HEAD).div_ceil(1024)) as u64);
+        let (low, high) = owner.map_or((slot.low, slot.top), |owner| owner.stack);
+        words.add_number((high - low).div_ceil(1024) as u64);
         words.add(b" KiB is full (more by its stack_size), aborting\n");
         // SAFETY: a buffer of that length.
         unsafe { libc::write(2, words.bytes.as_ptr().cast(), words.length) };

@@ -95,9 +95,10 @@ impl Runnable {
     #[inline(never)]
     pub fn run(self, context: *const ()) -> Outcome {
         let header = self.0;
-        current::enter(header.as_ptr(), context);
         // SAFETY: we hold the run reference: the task is alive and nobody else runs it.
         let task = unsafe { header.as_ref() };
+        let thread_pointer = task.own.thread_pointer;
+        current::enter(header.as_ptr(), context, thread_pointer);
         task.phase.store(RUNNING, Ordering::Relaxed);
         let outcome = loop {
             // SAFETY: as above; after `park` said true it is not touched again.
@@ -115,18 +116,18 @@ impl Runnable {
                     task.phase.store(RUNNING, Ordering::Relaxed);
                 }
                 Step::End => {
-                    current::leave();
+                    current::leave(thread_pointer);
                     finish(header);
                     return Outcome::Finished;
                 }
             }
         };
-        current::leave();
+        current::leave(thread_pointer);
         outcome
     }
 }
 
-/// The end of a lean task, on its worker.
+/// The end of a task on a stack of its own, on its worker.
 fn finish(header: NonNull<Header>) {
     if !crate::fork::forked() {
         // SAFETY: the coroutine has returned and we hold the run reference.
@@ -150,18 +151,12 @@ pub(crate) fn ended(header: NonNull<Header>) {
     }
 }
 
-thread_local! {
-    /// The worker's own scheduler, while this thread is a worker's: see `schedule`.
-    static HELD: Cell<*const Arc<dyn Scheduler>> = const { Cell::new(ptr::null()) };
+/// What a worker has for waking tasks: see `schedule`.
+pub(crate) struct WorkerLocal {
+    /// The worker's own scheduler.
+    pub(crate) held: Arc<dyn Scheduler>,
     /// Calls of `schedule` under way on this thread by what is held.
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Tells this thread's wakes where the worker's own scheduler is held; null: nowhere any more. False if
-/// what was held is in use further up this very stack.
-pub(crate) fn hold(place: *const Arc<dyn Scheduler>) -> bool {
-    HELD.set(place);
-    CALLS.get() == 0
+    pub(crate) calls: Cell<usize>,
 }
 
 /// Hands a ready task to its scheduler.
@@ -174,18 +169,16 @@ pub(crate) fn hold(place: *const Arc<dyn Scheduler>) -> bool {
 pub(crate) fn schedule(runnable: Runnable) {
     // SAFETY: the run reference keeps the header until `runnable` is handed over.
     let scheduler = unsafe { &runnable.0.as_ref().scheduler };
-    let place = HELD.get();
-    if !place.is_null() {
-        // SAFETY: the place lives in this thread's `WorkerGuard`, which takes the pointer back
-        // before it goes, and then keeps what is held while CALLS says that it is in use, so that
-        // nothing within `schedule` can drop it under us.
-        let held = unsafe { &*place };
-        if ptr::addr_eq(Arc::as_ptr(held), Arc::as_ptr(scheduler)) {
-            CALLS.set(CALLS.get() + 1);
-            held.schedule(runnable);
-            CALLS.set(CALLS.get() - 1);
-            return;
-        }
+    // SAFETY: it lives in this thread's `WorkerGuard`, which takes the pointer back before it
+    // goes, and then keeps what is held while `calls` says that it is in use, so that nothing
+    // within `schedule` can drop it under us.
+    if let Some(local) = unsafe { current::worker_local().as_ref() }
+        && ptr::addr_eq(Arc::as_ptr(&local.held), Arc::as_ptr(scheduler))
+    {
+        local.calls.set(local.calls.get() + 1);
+        local.held.schedule(runnable);
+        local.calls.set(local.calls.get() - 1);
+        return;
     }
     let scheduler = ManuallyDrop::new(scheduler.clone());
     scheduler.schedule(runnable);

@@ -7,14 +7,18 @@ use std::sync::Arc;
 use crate::header::{Header, Task, TaskCell};
 use crate::join::JoinHandle;
 use crate::scheduler::{self, Runnable, Scheduler};
-use crate::{coroutine, dedicated, fork, info, stack};
+use crate::{coroutine, dedicated, fork, info, own, stack};
 
 /// What runs a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// A bare stack that any worker's thread runs; it shares that thread's thread-locals.
+    /// A stack with thread-locals of its own: any worker's thread runs it, and to the language it is a
+    /// thread. Where that does not work (see [`own_thread_locals`](crate::own_thread_locals)) the task
+    /// becomes a dedicated one.
     #[default]
+    Own,
+    /// A bare stack that any worker's thread runs; it shares that thread's thread-locals.
     Lean,
     /// An OS thread of its own.
     Dedicated,
@@ -33,7 +37,7 @@ pub struct SpawnOptions {
 }
 
 impl SpawnOptions {
-    /// A lean, unnamed task with the default stack.
+    /// An unnamed task with thread-locals of its own and the default stack.
     pub fn new() -> Self {
         Self::default()
     }
@@ -65,18 +69,37 @@ impl SpawnOptions {
 /// # Errors
 /// No memory or address space for the stack, no guard for it (`vm.max_map_count`), no thread for
 /// a dedicated task, a stack larger than there are, or a forked child. Then `f` is dropped and
-/// nothing has happened.
-///
-/// # Safety
-/// - `f`, what it captures and its result may be moved to another thread, at the start and for a
-///   lean task at *every suspension*. That is more than `Send` can say: nothing alive across a
-///   suspension may refer to a thread-local (a borrow from `LocalKey::with`, an `Rc` that one
-///   reaches) or be `!Send` otherwise, also not inside the functions it calls.
-/// - What `f` and its result borrow outlives the task, and the result the task leaves behind;
-///   for ever, if the task may be abandoned.
+/// nothing has happened. [`Kind::Lean`] is refused ([`InvalidInput`](io::ErrorKind::InvalidInput)): see
+/// [`spawn_unchecked`].
 ///
 /// An example is at [the crate's front page](crate).
-pub unsafe fn spawn<T, F>(
+pub fn spawn<T, F>(scheduler: Arc<dyn Scheduler>, options: SpawnOptions, f: F) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    if options.kind == Kind::Lean {
+        let why = "a lean task has no thread-locals of its own: it takes `spawn_unchecked`, which is unsafe";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    // SAFETY: all is `Send` and borrows nothing, and to the language the task is a thread.
+    unsafe { spawn_unchecked(scheduler, options, f) }
+}
+
+/// As [`spawn`], for all kinds of tasks, and for closures that borrow.
+///
+/// # Errors
+/// As [`spawn`].
+///
+/// # Safety
+/// - `f` and its result may be sent to another thread.
+/// - What they borrow outlives the task, and the result the task leaves behind; for ever, if
+///   the task may be abandoned.
+/// - Of a lean task more is asked than `Send` can say, since at every suspension it may go on
+///   on another thread: nothing alive across a suspension may refer to a thread-local (a
+///   borrow from `LocalKey::with`, an `Rc` that one reaches) or be `!Send` otherwise, also not
+///   inside the functions it calls.
+pub unsafe fn spawn_unchecked<T, F>(
     scheduler: Arc<dyn Scheduler>,
     options: SpawnOptions,
     f: F,
@@ -92,12 +115,15 @@ where
         ));
     }
     let SpawnOptions { name, stack_size, kind } = options;
+    let kind = if kind == Kind::Own && own::support().is_err() { Kind::Dedicated } else { kind };
     let stack = match kind {
+        Kind::Own => Some(stack::allocate_with_block(stack_size)?),
         Kind::Lean => Some(stack::allocate(stack_size)?),
         Kind::Dedicated => None,
     };
     let usable = stack.as_ref().map_or((0, 0), stack::SlabStack::usable);
-    let header = Header::new(kind, name, scheduler, &TaskCell::<T>::VTABLE, usable);
+    let thread_pointer = stack.as_ref().map_or(0, stack::SlabStack::thread_pointer);
+    let header = Header::new(kind, name, scheduler, &TaskCell::<T>::VTABLE, usable, thread_pointer);
     let cell = Box::new(TaskCell::<T> { header, result: None.into() });
     let header = NonNull::from(Box::leak(cell)).cast::<Header>();
     // SAFETY: one of the two references that the header was made with, and the only handle.
@@ -122,22 +148,4 @@ where
         }
     }
     Ok(handle)
-}
-
-/// Makes a dedicated task: an OS thread of its own, with whatever thread-locals and non-`Send`
-/// values it likes. `options.kind` is not looked at.
-///
-/// # Errors
-/// The system gives no thread, the name contains a NUL, or this is a forked child.
-pub fn spawn_dedicated<T, F>(
-    scheduler: Arc<dyn Scheduler>,
-    options: SpawnOptions,
-    f: F,
-) -> io::Result<JoinHandle<T>>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
-    // SAFETY: a dedicated task stays on its thread, and all is `Send` and `'static`.
-    unsafe { spawn(scheduler, options.kind(Kind::Dedicated), f) }
 }

@@ -8,13 +8,21 @@ use std::io::ErrorKind;
 
 use common::{Workers, until};
 use ec_tasks::{
-    Kind, SpawnOptions, TaskState, Tokens, current, current_context, park, spawn_dedicated, suspend,
-    task_local, wake_raw, yield_now,
+    Kind, SpawnOptions, TaskState, Tokens, current, current_context, park, suspend, task_local, wake_raw,
+    yield_now,
 };
 use ec_test_support::limit;
 
 fn named(name: &str) -> SpawnOptions {
     SpawnOptions::new().name(name)
+}
+
+fn spawn_dedicated<T: Send + 'static>(
+    scheduler: std::sync::Arc<dyn ec_tasks::Scheduler>,
+    options: SpawnOptions,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<ec_tasks::JoinHandle<T>> {
+    ec_tasks::spawn(scheduler, options.kind(Kind::Dedicated), f)
 }
 
 #[test]
@@ -116,8 +124,7 @@ fn a_forked_child_knows() {
         let wakes = sleeper.task().clone();
         let task = workers.spawn(move || {
             in_fork(move || {
-                // SAFETY: it is refused.
-                let spawned = unsafe { ec_tasks::spawn(scheduler, SpawnOptions::new(), || ()) };
+                let spawned = ec_tasks::spawn(scheduler, SpawnOptions::new(), || ());
                 ec_tasks::forked()
                     && current().is_none()
                     && current_context().is_null()

@@ -6,7 +6,7 @@ mod common;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Workers, until};
 use ec_tasks::{
@@ -24,6 +24,7 @@ static READ: WaitKind = WaitKind {
 #[test]
 fn every_task_is_listed_with_what_it_does() {
     limit(20, || {
+        let start = Instant::now();
         let workers = Workers::new(2);
         let other = Workers::new(1);
         let elsewhere = other.spawn(park);
@@ -52,8 +53,9 @@ fn every_task_is_listed_with_what_it_does() {
         assert_eq!(list[0].name.as_deref(), Some("runs"));
         assert_eq!((list[0].waits_for.as_deref(), list[0].since), (None, None));
         assert_eq!(list[1].waits_for.as_deref(), Some("read: fd 7, request 9"));
-        assert!(list[1].since.unwrap() < Duration::from_secs(20));
-        assert_eq!((list[1].kind, list[1].cancelled), (Kind::Lean, false));
+        // The clock behind it is a coarse one.
+        assert!(list[1].since.unwrap() < start.elapsed() + Duration::from_millis(100));
+        assert_eq!((list[1].kind, list[1].cancelled), (Kind::Own, false));
         assert_eq!((list[2].name.as_deref(), list[2].waits_for.as_deref()), (None, Some("unpark")));
         assert_eq!(list[2].id, parks.task().id());
         stop.store(true, Ordering::Relaxed);
@@ -73,26 +75,30 @@ fn tasks_may_come_and_go_meanwhile() {
     limit(60, || {
         let workers = Workers::new(2);
         let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::new(AtomicBool::new(false));
         let lister = {
             let stop = stop.clone();
             let identity = workers.identity() as usize;
+            let seen = seen.clone();
             std::thread::spawn(move || {
-                let mut most = 0;
                 while !stop.load(Ordering::Relaxed) {
                     let list = tasks_of(identity as *const ());
                     assert!(list.iter().all(|task| task.name.as_deref() == Some("short")));
-                    most = most.max(list.len());
+                    if !list.is_empty() {
+                        seen.store(true, Ordering::Relaxed);
+                    }
                 }
-                most
             })
         };
-        for _ in 0..300 {
+        let mut rounds = 0;
+        while rounds < 300 || !seen.load(Ordering::Relaxed) {
+            rounds += 1;
             let short = || SpawnOptions::new().name("short");
             let tasks: Vec<_> = (0..50).map(|_| workers.spawn_with(short(), yield_now)).collect();
             tasks.into_iter().for_each(|task| task.join().unwrap());
         }
         stop.store(true, Ordering::Relaxed);
-        assert!(lister.join().unwrap() > 0);
+        lister.join().unwrap();
     });
 }
 

@@ -47,9 +47,7 @@ fn no_end_is_missed() {
             let scheduler = workers.scheduler();
             move || {
                 for number in 0..50_000u64 {
-                    // SAFETY: nothing in the task cares for the thread.
-                    let child =
-                        unsafe { ec_tasks::spawn(scheduler.clone(), SpawnOptions::new(), move || number) };
+                    let child = ec_tasks::spawn(scheduler.clone(), SpawnOptions::new(), move || number);
                     assert_eq!(child.unwrap().join().unwrap(), number);
                 }
             }

@@ -36,7 +36,7 @@ fn overflow(name: &str) {
 fn an_overflow_names_the_task() {
     let output = in_child("an_overflow_names_the_task", || overflow("deep"));
     must_name(&output, "task 'deep' (id 4)");
-    assert!(stderr(&output).contains("the stack of 192 KiB is full"));
+    assert!(stderr(&output).contains("KiB is full (more by its stack_size)"));
 }
 
 #[test]

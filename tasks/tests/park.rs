@@ -173,27 +173,33 @@ fn only_the_driver_can_complete_an_operation() {
 fn tasks_migrate_at_each_yield_with_their_stacks() {
     limit(60, || {
         let workers = Workers::new(4);
+        let moved = Arc::new(AtomicBool::new(false));
         let tasks: Vec<_> = (0..64u64)
             .map(|number| {
+                let moved = moved.clone();
                 workers.spawn(move || {
                     let mut random = Random(number + 1);
                     let pattern: [u64; 128] = std::array::from_fn(|_| random.below(u64::MAX));
                     let copy = std::hint::black_box(Box::new(pattern));
                     let running = AtomicBool::new(false);
                     let mut threads = HashSet::new();
-                    for _ in 0..2_000 {
+                    let mut rounds = 0;
+                    // Until somebody has changed threads, however long the system lets one worker run alone.
+                    while rounds < 2_000 || !moved.load(Ordering::Relaxed) {
+                        rounds += 1;
                         assert!(!running.swap(true, Ordering::Relaxed), "run by two at once");
                         threads.insert(ec_tasks::current_context() as usize);
                         assert!(running.swap(false, Ordering::Relaxed));
                         yield_now();
                         assert_eq!(std::hint::black_box(&pattern), &*copy);
+                        if threads.len() > 1 {
+                            moved.store(true, Ordering::Relaxed);
+                        }
                     }
-                    threads.len()
                 })
             })
             .collect();
-        let most = tasks.into_iter().map(|task| task.join().unwrap()).max().unwrap();
-        assert!(most >= 2, "nobody has changed threads");
+        tasks.into_iter().for_each(|task| task.join().unwrap());
     });
 }
 
@@ -206,18 +212,19 @@ fn many_wakers_race_for_one_task() {
         let task = {
             let stop = stop.clone();
             workers.spawn(move || {
-                let mut waits = 0u64;
                 let running = AtomicBool::new(false);
-                while !stop.load(Ordering::Relaxed) {
+                loop {
                     suspend(Tokens::PARK | Tokens::SYNC);
                     assert!(!running.swap(true, Ordering::AcqRel), "run by two at once");
                     for _ in 0..20 {
                         std::hint::spin_loop();
                     }
                     running.store(false, Ordering::Release);
-                    waits += 1;
+                    // The wake that follows the word is not lost either.
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
                 }
-                waits
             })
         };
         let wakers: Vec<_> = (0..4)
@@ -235,7 +242,7 @@ fn many_wakers_race_for_one_task() {
         }
         stop.store(true, Ordering::Relaxed);
         task.task().unpark();
-        assert!(task.join().unwrap() > 0);
+        task.join().unwrap();
     });
 }
 
@@ -265,13 +272,10 @@ fn a_scheduler_outlives_its_own_schedule() {
     limit(20, || {
         let gone = Arc::new(AtomicBool::new(false));
         let scheduler = Arc::new(Once(AtomicBool::new(false), gone.clone()));
-        // SAFETY: the task touches nothing of a thread's.
-        let task = unsafe {
-            ec_tasks::spawn(scheduler, SpawnOptions::new(), || {
-                suspend(Tokens::OP);
-            })
-        }
-        .unwrap();
+        let waits = || {
+            suspend(Tokens::OP);
+        };
+        let task = ec_tasks::spawn(scheduler, SpawnOptions::new(), waits).unwrap();
         let raw = task.task().as_ptr() as usize;
         until(|| task.task().info().state == ec_tasks::TaskState::Suspended);
         drop(task);

@@ -4,6 +4,7 @@
 use event_channel::Runtime;
 use event_channel::channel::Driver;
 use event_channel::net::{TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -56,6 +57,14 @@ pub fn pair() -> (TcpStream, TcpStream) {
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (far, _) = listener.accept().unwrap();
     (near, far)
+}
+
+/// An address that refuses connections, as long as what comes with it is kept: bound, so that nobody else gets the port,
+/// and not listening.
+pub fn nobody() -> (SocketAddr, socket2::Socket) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    (socket.local_addr().unwrap().as_socket().unwrap(), socket)
 }
 
 /// Bytes that tell where they are, so that one lost or doubled shows.

@@ -30,6 +30,13 @@ pub fn drivers() -> Vec<Driver> {
         .collect()
 }
 
+/// Returns when somebody sleeps in the channel's first port.
+pub fn until_asleep(channel: &EventChannel) {
+    while !channel.is_asleep(0) {
+        std::thread::yield_now();
+    }
+}
+
 /// A small generator of numbers, the same each time.
 pub struct Random(pub u64);
 

@@ -51,17 +51,31 @@ pub fn nap(span: Duration) {
     assert_eq!(operate(Action::Timer, Some(Instant::now() + span)), 0);
 }
 
-/// Waits, on a plain thread, until something has become true.
+/// Waits, on a plain thread, until something has become true. The test's time limit catches the case that it never does;
+/// for that it says beforehand what is waited for.
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
+    let mut said = false;
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        if !said && start.elapsed() > Duration::from_secs(10) {
+            said = true;
+            eprintln!("still waiting until {what}");
+        }
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
 pub fn until_idle(pool: &PoolHandle) {
     until("all workers sleep", || pool.metrics().workers_asleep == pool.metrics().cores);
+}
+
+/// Waits until the process has no more threads and descriptors than `before`: a thread that was joined is listed for a
+/// moment longer.
+pub fn until_no_more_than(before: (usize, usize)) {
+    until(&format!("there are no more threads and descriptors than {before:?}"), || {
+        let now = threads_and_files();
+        now.0 <= before.0 && now.1 <= before.1
+    });
 }
 
 /// The pools' threads (not the test harness's, which come and go) and the open descriptors of this process.

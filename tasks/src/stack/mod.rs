@@ -1,4 +1,4 @@
-//! The stacks of lean tasks: slots of fixed sizes, given out last-in first-out, so that the next
+//! The stacks of tasks: slots of fixed sizes, given out last-in first-out, so that the next
 //! task finds a stack that is still in the cache.
 //!
 //! `allocate` pops a free slot of its size class, or cuts a new one from the class's slab and
@@ -17,11 +17,17 @@ use corosensei::stack::{Stack, StackPointer};
 use parking_lot::Mutex;
 
 use crate::header::Header;
+use crate::own;
 use guard::{GUARD, GuardKind};
 use slab::{SLOT_HEAD, Slot};
 
-/// The usable stack of a task that asks for none in particular: with its guard a slot of 256 KiB.
-pub const DEFAULT_STACK_SIZE: usize = (256 * 1024) - GUARD - SLOT_HEAD;
+/// What is set aside in a default slot for a task's own thread-locals. They take 5 to 6 KiB in most
+/// programs; where they take more, the default slot is a larger one.
+const USUAL_BLOCK: usize = 16 * 1024;
+
+/// The usable stack of a task that asks for none in particular, at least: with its guard and its
+/// thread-locals a slot of 256 KiB.
+pub const DEFAULT_STACK_SIZE: usize = (256 * 1024) - GUARD - SLOT_HEAD - USUAL_BLOCK;
 
 const SMALLEST: u32 = 17; // 128 KiB: the guard and nearly as much again
 const LARGEST: u32 = 30;
@@ -32,8 +38,11 @@ const TRIM_EVERY: Duration = Duration::from_secs(1);
 /// So many stacks are returned under one hold of the lock.
 const TRIM_BATCH: usize = 16;
 
-static CLASSES: [Mutex<Class>; (LARGEST - SMALLEST + 1) as usize] =
-    [const { Mutex::new(Class::new()) }; (LARGEST - SMALLEST + 1) as usize];
+type Classes = [Mutex<Class>; (LARGEST - SMALLEST + 1) as usize];
+
+/// A slot is for tasks with a block of their own, or for bare ones, for good.
+static BARE: Classes = [const { Mutex::new(Class::new()) }; (LARGEST - SMALLEST + 1) as usize];
+static WITH_BLOCK: Classes = [const { Mutex::new(Class::new()) }; (LARGEST - SMALLEST + 1) as usize];
 static LAST_TRIM: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// The slots of one size.
@@ -54,6 +63,8 @@ struct Class {
 pub(crate) struct SlabStack {
     low: usize,
     class: u32,
+    /// Of the task's own block; 0 for a bare stack.
+    thread_pointer: usize,
 }
 
 impl Class {
@@ -80,49 +91,71 @@ impl Class {
         self.free.try_reserve(self.slots + 1).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         // SAFETY: the low end of a slot in our slab that nobody has had yet.
         unsafe { guard::install(low)? };
+        slab::note_cut(low);
         self.uncut.0 += size;
         self.slots += 1;
         Ok(low)
     }
 }
 
-fn class_of(stack_size: usize) -> io::Result<u32> {
+/// The size class for `stack_size` usable bytes (0: the default) with `block` bytes above them.
+fn class_of(stack_size: usize, block: usize) -> io::Result<u32> {
     let usable = if stack_size == 0 { DEFAULT_STACK_SIZE } else { stack_size };
-    let slot = usable.checked_add(GUARD + SLOT_HEAD).and_then(usize::checked_next_power_of_two);
+    let slot = usable.checked_add(GUARD + SLOT_HEAD + block).and_then(usize::checked_next_power_of_two);
     match slot {
         Some(slot) if slot <= 1 << LARGEST => Ok(slot.trailing_zeros().max(SMALLEST)),
         _ => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             format!(
                 "a task's stack of {stack_size} bytes is more than the {} possible",
-                (1usize << LARGEST) - GUARD - SLOT_HEAD
+                (1usize << LARGEST) - GUARD - SLOT_HEAD - block
             ),
         )),
     }
 }
 
-/// A stack of at least `stack_size` usable bytes (0: the default).
+/// A stack of at least `stack_size` usable bytes (0: the default), bare.
 pub(crate) fn allocate(stack_size: usize) -> io::Result<SlabStack> {
-    let class = class_of(stack_size)?;
-    let used = class_state(class).lock().pop();
-    let low = used.map_or_else(|| fresh(class), Ok)?;
-    Ok(SlabStack { low, class })
+    let class = class_of(stack_size, 0)?;
+    Ok(SlabStack { low: slot_of(&BARE, class)?, class, thread_pointer: 0 })
+}
+
+/// The same with a block of thread-locals as a new thread finds them. [`own::support`] said that this works.
+pub(crate) fn allocate_with_block(stack_size: usize) -> io::Result<SlabStack> {
+    let class = class_of(stack_size, own::space())?;
+    let mut stack = SlabStack { low: slot_of(&WITH_BLOCK, class)?, class, thread_pointer: 0 };
+    let slot = stack.slot();
+    stack.thread_pointer = own::thread_pointer_below(slot.head() as usize);
+    // SAFETY: the head and the room below it, of a slot that is ours.
+    if let Err(why) = unsafe { own::build(stack.thread_pointer, slot.low, &(*slot.head()).block) } {
+        // SAFETY: nobody has used it.
+        unsafe { stack.release() };
+        return Err(why);
+    }
+    Ok(stack)
+}
+
+fn slot_of(classes: &'static Classes, class: u32) -> io::Result<usize> {
+    let state = &classes[(class - SMALLEST) as usize];
+    let used = state.lock().pop();
+    used.map_or_else(|| fresh(state, class), Ok)
 }
 
 #[cold]
-fn fresh(class: u32) -> io::Result<usize> {
-    let cut = class_state(class).lock().cut(class);
+fn fresh(state: &'static Mutex<Class>, class: u32) -> io::Result<usize> {
+    let cut = state.lock().cut(class);
     guard::report();
     cut
-}
-
-fn class_state(class: u32) -> &'static Mutex<Class> {
-    &CLASSES[(class - SMALLEST) as usize]
 }
 
 impl SlabStack {
     fn slot(&self) -> Slot {
         Slot { low: self.low, top: self.low + (1 << self.class) }
+    }
+
+    /// The thread pointer of the block above the stack; 0 if there is none.
+    pub(crate) fn thread_pointer(&self) -> usize {
+        self.thread_pointer
     }
 
     /// Says whose stack this is (null: nobody's).
@@ -142,15 +175,26 @@ impl SlabStack {
     /// No frame on it is live and nobody refers to it.
     pub(crate) unsafe fn release(self) {
         self.set_owner(std::ptr::null());
-        class_state(self.class).lock().free.push(self.low);
+        let classes = if self.thread_pointer == 0 {
+            &BARE
+        } else {
+            // SAFETY: the caller's promise; a block that was never built is left alone.
+            unsafe { own::clear(&(*self.slot().head()).block) };
+            &WITH_BLOCK
+        };
+        classes[(self.class - SMALLEST) as usize].lock().free.push(self.low);
     }
 }
 
 // SAFETY: the slot has a guard at its low end (`limit` includes it), far more than the minimum
-// of usable memory, and both ends are aligned: the slot to a page, the head to 64 bytes.
+// of usable memory, and both ends are aligned: the slot to a page, the head and the block to 64 bytes.
 unsafe impl Stack for SlabStack {
     fn base(&self) -> StackPointer {
-        StackPointer::new(self.slot().top - SLOT_HEAD).expect("a slot does not end at zero")
+        let end = match self.thread_pointer {
+            0 => self.slot().top - SLOT_HEAD,
+            thread_pointer => own::low_end(thread_pointer),
+        };
+        StackPointer::new(end).expect("a slot does not end at zero")
     }
 
     fn limit(&self) -> StackPointer {
@@ -176,12 +220,12 @@ pub struct StackStats {
     pub guard: GuardKind,
 }
 
-/// Counts the stacks of lean tasks. Takes a small lock per size class.
+/// Counts the stacks of tasks. Takes a small lock per size class.
 pub fn stack_stats() -> StackStats {
     let (slabs, reserved) = slab::reserved();
     let guard = guard::kind();
     let mut stats = StackStats { slabs, reserved, in_use: 0, free: 0, free_and_returned: 0, guard };
-    for class in &CLASSES {
+    for class in BARE.iter().chain(&WITH_BLOCK) {
         let class = class.lock();
         stats.in_use += class.slots - class.free.len();
         stats.free += class.free.len();
@@ -205,7 +249,7 @@ pub fn trim_stacks(now: Instant) -> Option<Duration> {
         *last = Some(now);
     }
     let mut more = false;
-    for (class, state) in (SMALLEST..).zip(&CLASSES) {
+    for (class, state) in (SMALLEST..).zip(&BARE).chain((SMALLEST..).zip(&WITH_BLOCK)) {
         while trim_some(state, class) {}
         let mut state = state.lock();
         state.idle = state.free.len();
@@ -219,8 +263,11 @@ fn trim_some(state: &Mutex<Class>, class: u32) -> bool {
     let mut state = state.lock();
     let end = state.idle.min(state.clean + TRIM_BATCH);
     for &low in &state.free[state.clean.min(end)..end] {
-        // SAFETY: a free slot, held by the lock; the guard is left alone.
+        let slot = Slot { low, top: low + (1 << class) };
+        // SAFETY: a free slot, held by the lock; the guard is left alone, and so is what the slot's
+        // head refers to: nothing is left of that.
         unsafe {
+            own::discard(&(*slot.head()).block);
             libc::madvise((low + GUARD) as *mut _, (1 << class) - GUARD, libc::MADV_DONTNEED);
         }
     }

@@ -1,9 +1,9 @@
 //! Slabs: large mappings cut into stack slots of one size, and the table in which the overflow
 //! handler finds the slot of an address.
 //!
-//! A slot, from low to high: the guard, the stack (it grows down towards the guard), and the
-//! [`SlotHead`] at the top. Slabs are never unmapped; their memory is returned, their addresses
-//! are kept.
+//! A slot, from low to high: the guard, the stack (it grows down towards the guard), for tasks
+//! with thread-locals of their own the block that holds these, and the [`SlotHead`] at the top.
+//! Slabs are never unmapped; their memory is returned, their addresses are kept.
 
 use std::io;
 use std::ptr;
@@ -18,6 +18,19 @@ use crate::header::Header;
 pub(crate) struct SlotHead {
     /// The task whose stack this is: read by the overflow handler.
     pub(crate) owner: AtomicPtr<Header>,
+    /// What the block of thread-locals in this slot has outside of it.
+    pub(crate) block: BlockHead,
+}
+
+/// See `own/block.rs`. All zero in a slot that was never used or whose memory was returned.
+#[derive(Default)]
+pub(crate) struct BlockHead {
+    /// The thread pointer, while a task may use the block; else 0.
+    pub(crate) live: AtomicUsize,
+    /// The dynamic thread vector that is kept for the next task; 0 if there is none.
+    pub(crate) dtv: AtomicUsize,
+    /// How often the block was used.
+    pub(crate) uses: AtomicUsize,
 }
 
 /// Bytes of a slot that are not stack.
@@ -28,13 +41,24 @@ struct Entry {
     base: AtomicUsize,
     slot: AtomicUsize,
     end: AtomicUsize,
+    /// The number of the first slot: slots are numbered through all slabs.
+    first: AtomicUsize,
+    /// Up to here slots have been given out.
+    cut: AtomicUsize,
 }
 
 const SLABS: usize = 1024;
-static TABLE: [Entry; SLABS] =
-    [const { Entry { base: AtomicUsize::new(0), slot: AtomicUsize::new(0), end: AtomicUsize::new(0) } };
-        SLABS];
+static TABLE: [Entry; SLABS] = [const {
+    Entry {
+        base: AtomicUsize::new(0),
+        slot: AtomicUsize::new(0),
+        end: AtomicUsize::new(0),
+        first: AtomicUsize::new(0),
+        cut: AtomicUsize::new(0),
+    }
+}; SLABS];
 static USED: AtomicUsize = AtomicUsize::new(0);
+static SLOTS: AtomicUsize = AtomicUsize::new(0);
 static RESERVED: AtomicUsize = AtomicUsize::new(0);
 
 /// A slot found by an address in it.
@@ -61,18 +85,54 @@ impl Slot {
     }
 }
 
+fn slabs() -> &'static [Entry] {
+    &TABLE[..USED.load(Ordering::Acquire).min(SLABS)]
+}
+
+impl Entry {
+    /// Which of its slots `address` lies in, and the size of each.
+    fn index_of(&self, address: usize) -> Option<(usize, usize)> {
+        let end = self.end.load(Ordering::Acquire);
+        let base = self.base.load(Ordering::Relaxed);
+        let size = self.slot.load(Ordering::Relaxed);
+        (base..end).contains(&address).then(|| ((address - base) / size, size))
+    }
+
+    fn slot(&self, index: usize, size: usize) -> Slot {
+        let low = self.base.load(Ordering::Relaxed) + index * size;
+        Slot { low, top: low + size }
+    }
+}
+
 /// The slot in which `address` lies. Async-signal-safe.
 pub(crate) fn find(address: usize) -> Option<Slot> {
-    let used = USED.load(Ordering::Acquire).min(SLABS);
-    TABLE[..used].iter().find_map(|entry| {
-        let end = entry.end.load(Ordering::Acquire);
-        let base = entry.base.load(Ordering::Relaxed);
-        if !(base..end).contains(&address) {
-            return None;
+    slabs().iter().find_map(|slab| slab.index_of(address).map(|(index, size)| slab.slot(index, size)))
+}
+
+/// The slot that begins at `low` has been given out for the first time.
+pub(crate) fn note_cut(low: usize) {
+    for slab in slabs() {
+        if let Some((_, size)) = slab.index_of(low) {
+            slab.cut.fetch_max(low + size, Ordering::AcqRel);
         }
-        let size = entry.slot.load(Ordering::Relaxed);
-        let low = base + (address - base) / size * size;
-        Some(Slot { low, top: low + size })
+    }
+}
+
+/// The number of the slot that begins at `low`: no other slot in the process has it.
+pub(crate) fn number(low: usize) -> usize {
+    slabs()
+        .iter()
+        .find_map(|slab| slab.index_of(low).map(|(index, _)| slab.first.load(Ordering::Relaxed) + index))
+        .expect("a slot lies in a slab")
+}
+
+/// Every slot that was ever given out.
+pub(crate) fn all_cut() -> impl Iterator<Item = Slot> {
+    slabs().iter().flat_map(|slab| {
+        let base = slab.base.load(Ordering::Relaxed);
+        let size = slab.slot.load(Ordering::Relaxed).max(1);
+        let cut = slab.cut.load(Ordering::Acquire).max(base);
+        (0..(cut - base) / size).map(move |index| slab.slot(index, size))
     })
 }
 
@@ -114,6 +174,7 @@ pub(crate) fn map(slot: usize, mut slots: usize) -> io::Result<(usize, usize)> {
     let entry = &TABLE[index];
     entry.base.store(base, Ordering::Relaxed);
     entry.slot.store(slot, Ordering::Relaxed);
+    entry.first.store(SLOTS.fetch_add(bytes / slot, Ordering::Relaxed), Ordering::Relaxed);
     entry.end.store(base + bytes, Ordering::Release);
     RESERVED.fetch_add(bytes, Ordering::Relaxed);
     Ok((base, base + bytes))

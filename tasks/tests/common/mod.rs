@@ -92,8 +92,7 @@ impl Workers {
         options: SpawnOptions,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        // SAFETY: the tests' tasks hold nothing that belongs to a thread across a suspension.
-        unsafe { ec_tasks::spawn(self.scheduler(), options, f).unwrap() }
+        ec_tasks::spawn(self.scheduler(), options, f).unwrap()
     }
 }
 

@@ -1,0 +1,100 @@
+//! Forced migration, for tests: a task that becomes ready again is next run by a worker other than its last.
+//!
+//! ```text
+//!   worker 0 ran it last        worker 1 ran it last        worker 2 ran it last
+//!       left[0]                     left[1]                     left[2]
+//!          └── taken from by 1, 2      └── by 0, 2                 └── by 0, 1
+//! ```
+//! A task that runs for the first time takes the ordinary way. Afterwards it lies, whenever it is ready, in the queue
+//! of the worker that it has left, from which every other one takes: so a worker that is blocked, perhaps
+//! by that very task, holds up nothing as long as there is a third. All are woken, which costs what it costs.
+//!
+//! A wait whose end comes before the task is parked spares the switch to a queue, or any switch: [`leave`] makes
+//! up for that in the pool's own waits.
+
+use crate::seat;
+use ec_tasks::{Runnable, TaskId};
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Is there, or was there, such a pool in this process? Spares the others the question.
+static ANY: AtomicBool = AtomicBool::new(false);
+
+/// See the module.
+pub(crate) struct Forced {
+    /// Who ran each live task last.
+    last: Mutex<HashMap<TaskId, usize>>,
+    /// What is ready, by the worker that may not run it.
+    left: Box<[Mutex<VecDeque<Runnable>>]>,
+    /// Where to look first; moves on, so that no queue starves.
+    first: AtomicUsize,
+}
+
+impl Forced {
+    /// For so many workers; there is no other one to go to if it is not at least two.
+    pub(crate) fn new(cores: usize) -> Option<Forced> {
+        if cores < 2 {
+            return None;
+        }
+        ANY.store(true, Ordering::Relaxed);
+        let left = (0..cores).map(|_| Mutex::default()).collect();
+        Some(Forced { last: Mutex::default(), left, first: AtomicUsize::new(0) })
+    }
+
+    /// `worker` is about to run the task.
+    pub(crate) fn runs(&self, id: TaskId, worker: usize) {
+        self.last.lock().insert(id, worker);
+    }
+
+    /// The task has ended.
+    pub(crate) fn forget(&self, id: TaskId) {
+        self.last.lock().remove(&id);
+    }
+
+    /// Queues a task that has run before. The others are to be woken then. Gives back one that has not.
+    pub(crate) fn push(&self, runnable: Runnable) -> Result<(), Runnable> {
+        let last = self.last.lock().get(&runnable.task().id()).copied();
+        match last {
+            Some(last) => {
+                self.left[last].lock().push_back(runnable);
+                Ok(())
+            }
+            None => Err(runnable),
+        }
+    }
+
+    /// A task that `worker` may run.
+    pub(crate) fn take(&self, worker: usize) -> Option<Runnable> {
+        let cores = self.left.len();
+        let first = self.first.fetch_add(1, Ordering::Relaxed);
+        (0..cores)
+            .map(|i| first.wrapping_add(i) % cores)
+            .filter(|&last| last != worker)
+            .find_map(|last| self.left[last].lock().pop_front())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left.iter().all(|queue| queue.lock().is_empty())
+    }
+}
+
+/// The core that the calling task runs on, if its pool forces migration: for [`leave`], after the wait.
+#[inline]
+pub(crate) fn home() -> Option<usize> {
+    if !ANY.load(Ordering::Relaxed) {
+        return None;
+    }
+    seat::here(|seat| {
+        let forcing = seat.filter(|seat| seat.shared.forced.is_some());
+        forcing.and_then(|seat| seat.with_core(|core| core.index))
+    })
+}
+
+/// The calling task's wait is over: it goes elsewhere if it has not in the meantime.
+#[inline]
+pub(crate) fn leave(before: Option<usize>) {
+    if before.is_some() && before == home() {
+        ec_tasks::yield_now();
+    }
+}

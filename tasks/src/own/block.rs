@@ -1,0 +1,182 @@
+//! A block: made from the template, cleaned up after its task, kept for the next.
+//!
+//! Outside of the slot a block has one allocation, its dynamic thread vector, which must come from
+//! malloc because libc enlarges it with realloc; the head of the slot remembers it between tasks.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::facts::{Facts, word};
+use super::template::{self, Template};
+use crate::stack::slab::{self, BlockHead};
+
+/// The facts that are needed again and again. Written once, before the first block.
+struct Layout {
+    below: AtomicUsize,
+    above: AtomicUsize,
+    align: AtomicUsize,
+    tid: AtomicUsize,
+    specific: AtomicUsize,
+    dtv: AtomicUsize,
+    /// 0: none, which is no offset of such a word.
+    freed: [AtomicUsize; 4],
+}
+
+static LAYOUT: Layout = Layout {
+    below: AtomicUsize::new(0),
+    above: AtomicUsize::new(0),
+    align: AtomicUsize::new(64),
+    tid: AtomicUsize::new(0),
+    specific: AtomicUsize::new(0),
+    dtv: AtomicUsize::new(0),
+    freed: [const { AtomicUsize::new(0) }; 4],
+};
+
+/// Thread ids of blocks lie above those of the kernel (at most 2^22) and below the bits that mutexes
+/// keep beside them.
+const FIRST_TID: usize = 1 << 22;
+const LAST_TID: usize = 1 << 30;
+/// So many different ones a block has in turn: a mutex that a task has left locked is not the next one's.
+const TIDS: usize = 64;
+
+pub(super) fn set_layout(facts: &Facts, template: &Template) -> Result<(), String> {
+    if template.words.len() * 8 != facts.below + facts.above {
+        return Err("the template has another size than a block".into());
+    }
+    LAYOUT.below.store(facts.below, Ordering::Relaxed);
+    LAYOUT.above.store(facts.above, Ordering::Relaxed);
+    LAYOUT.align.store(facts.align, Ordering::Relaxed);
+    LAYOUT.tid.store(facts.tid, Ordering::Relaxed);
+    LAYOUT.specific.store(facts.specific, Ordering::Relaxed);
+    LAYOUT.dtv.store(facts.dtv, Ordering::Relaxed);
+    for (place, &at) in LAYOUT.freed.iter().zip(&facts.freed) {
+        place.store(at, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+fn layout(fact: &AtomicUsize) -> usize {
+    fact.load(Ordering::Relaxed)
+}
+
+/// The most bytes that a block takes of its slot.
+pub(crate) fn space() -> usize {
+    layout(&LAYOUT.below) + layout(&LAYOUT.above) + layout(&LAYOUT.align)
+}
+
+/// The thread pointer of a block whose descriptor ends at or below `end`.
+pub(crate) fn thread_pointer_below(end: usize) -> usize {
+    (end - layout(&LAYOUT.above)) & !(layout(&LAYOUT.align) - 1)
+}
+
+/// Where the block ends and the stack begins.
+pub(crate) fn low_end(thread_pointer: usize) -> usize {
+    thread_pointer - layout(&LAYOUT.below)
+}
+
+/// Makes the block new for a task. `slot` is where its slot begins.
+///
+/// # Safety
+/// The memory of the block is the caller's, and `head` is that of its slot.
+pub(crate) unsafe fn build(thread_pointer: usize, slot: usize, head: &BlockHead) -> io::Result<()> {
+    let uses = head.uses.fetch_add(1, Ordering::Relaxed);
+    let tid = FIRST_TID + slab::number(slot) * TIDS + uses % TIDS;
+    if tid >= LAST_TID {
+        return Err(io::Error::new(io::ErrorKind::OutOfMemory, "no thread id left for another task"));
+    }
+    let built = template::with(|template| {
+        // SAFETY: the caller's block, which has the size of the template.
+        unsafe {
+            let vector = vector_for(head, template)?;
+            fill(low_end(thread_pointer), &template.words[..], template.first_used);
+            for &at in &template.relative {
+                let place = (low_end(thread_pointer) as *mut usize).add(at as usize);
+                place.write(place.read().wrapping_add(thread_pointer));
+            }
+            fill(vector, &template.dtv, 0);
+            for &at in &template.relative_in_dtv {
+                let place = (vector as *mut usize).add(at as usize);
+                place.write(place.read().wrapping_add(thread_pointer));
+            }
+            ((thread_pointer + layout(&LAYOUT.dtv)) as *mut usize).write(vector + 16);
+            ((thread_pointer + layout(&LAYOUT.tid)) as *mut u32).write(tid as u32);
+        }
+        // From here on a library that is loaded is written into it, too.
+        head.live.store(thread_pointer, Ordering::Release);
+        Ok(())
+    });
+    built.unwrap_or_else(|| Err(io::Error::other("tasks have no thread-locals of their own here")))
+}
+
+/// # Safety
+/// From `start` there is room for `words`.
+unsafe fn fill(start: usize, words: &[usize], from: usize) {
+    // SAFETY: the caller's promise; the slice is elsewhere.
+    unsafe {
+        std::ptr::copy_nonoverlapping(
+            words.as_ptr().add(from),
+            (start as *mut usize).add(from),
+            words.len() - from,
+        );
+    }
+}
+
+/// The allocation for the vector: the one that is kept, if it is large enough.
+///
+/// # Safety
+/// `head` is that of a block of the caller's.
+unsafe fn vector_for(head: &BlockHead, template: &Template) -> io::Result<usize> {
+    let kept = head.dtv.load(Ordering::Relaxed);
+    // SAFETY: a vector begins with its length; it is malloc's and the caller's.
+    unsafe {
+        if kept != 0 && word(kept) >= template.dtv[0] {
+            return Ok(kept);
+        }
+        let vector = libc::realloc(kept as *mut _, template.dtv.len() * 8);
+        if vector.is_null() {
+            return Err(io::Error::from(io::ErrorKind::OutOfMemory));
+        }
+        head.dtv.store(vector as usize, Ordering::Relaxed);
+        Ok(vector as usize)
+    }
+}
+
+/// The task has ended: what its block has outside of the slot is freed, but for the vector.
+///
+/// # Safety
+/// Nobody uses the block any more, or it was not built.
+pub(crate) unsafe fn clear(head: &BlockHead) {
+    let thread_pointer = head.live.swap(0, Ordering::AcqRel);
+    if thread_pointer == 0 {
+        return;
+    }
+    // SAFETY: as libc does at the end of a thread: what dynamic modules had in it, the tables of
+    // the keys above 31, texts. libc may have moved the vector.
+    unsafe {
+        let vector = word(thread_pointer + layout(&LAYOUT.dtv)) - 16;
+        head.dtv.store(vector, Ordering::Relaxed);
+        let entries = word(vector);
+        for index in 1..=entries {
+            let entry = (vector + 16 + index * 16) as *mut usize;
+            if *entry.add(1) != 0 {
+                libc::free(*entry.add(1) as *mut _);
+            }
+        }
+        let specific = thread_pointer + layout(&LAYOUT.specific);
+        let tables = (1..32).map(|level| specific + level * 8);
+        let texts = LAYOUT.freed.iter().map(layout).filter(|&at| at != 0).map(|at| thread_pointer + at);
+        for place in tables.chain(texts) {
+            libc::free(word(place) as *mut _);
+        }
+    }
+}
+
+/// The memory of the slot is about to be returned to the system.
+///
+/// # Safety
+/// The slot is free.
+pub(crate) unsafe fn discard(head: &BlockHead) {
+    let vector = head.dtv.swap(0, Ordering::Relaxed);
+    // SAFETY: malloc's, or null.
+    unsafe { libc::free(vector as *mut _) };
+}

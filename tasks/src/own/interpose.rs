@@ -1,0 +1,262 @@
+//! The functions of libc's that this program defines itself, so that they know of tasks.
+//!
+//! A definition in the executable comes before libc's for std, for static C code and for shared libraries. In a
+//! plain thread each does what libc's does. If the runtime is part of a library that was loaded
+//! later, nobody calls these; [`in_place`] notices, and tasks become threads.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::ending::{self, Destructor};
+use super::{facts, helper, switch, template};
+use crate::current;
+
+/// libc's own function behind one of ours.
+struct Real {
+    name: &'static CStr,
+    address: AtomicUsize,
+}
+
+impl Real {
+    const fn new(name: &'static CStr) -> Real {
+        Real { name, address: AtomicUsize::new(0) }
+    }
+
+    /// Its address; ends the process if there is none, as the call would have failed to link.
+    fn get(&self) -> usize {
+        let known = self.address.load(Ordering::Relaxed);
+        if known != 0 {
+            return known;
+        }
+        // SAFETY: a terminated name.
+        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) } as usize;
+        if found == 0 {
+            // SAFETY: ends the process.
+            unsafe { libc::abort() };
+        }
+        self.address.store(found, Ordering::Relaxed);
+        found
+    }
+}
+
+static ATEXIT: Real = Real::new(c"__cxa_thread_atexit_impl");
+static KEY_DELETE: Real = Real::new(c"pthread_key_delete");
+static DLOPEN: Real = Real::new(c"dlopen");
+
+unsafe extern "C" {
+    /// libc's other name for `pthread_key_create`.
+    fn __pthread_key_create(key: *mut libc::pthread_key_t, destructor: Option<Destructor>) -> c_int;
+    static __dso_handle: c_void;
+}
+
+/// Registers the destructor of a thread-local: of the task if the caller is one.
+///
+/// # Safety
+/// As for libc's function, by the C++ ABI.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __cxa_thread_atexit_impl(
+    destructor: Destructor,
+    object: *mut c_void,
+    dso: *mut c_void,
+) -> c_int {
+    // SAFETY: the caller's promise, handed on.
+    unsafe {
+        if current::thread_of_task() != 0 {
+            return ending::add(destructor, object);
+        }
+        real_atexit(destructor, object, dso)
+    }
+}
+
+unsafe fn real_atexit(destructor: Destructor, object: *mut c_void, dso: *mut c_void) -> c_int {
+    type Atexit = unsafe extern "C" fn(Destructor, *mut c_void, *mut c_void) -> c_int;
+    // SAFETY: libc's function of that name and type.
+    unsafe { std::mem::transmute::<usize, Atexit>(ATEXIT.get())(destructor, object, dso) }
+}
+
+/// Makes libc's list of destructors change, for [`super::helper`].
+///
+/// # Safety
+/// On a thread that ends soon.
+pub(super) unsafe fn register_nothing_with_libc() {
+    unsafe extern "C" fn nothing(_: *mut c_void) {}
+    // SAFETY: a destructor that may be called with anything.
+    unsafe { real_atexit(nothing, ptr::null_mut(), (&raw const __dso_handle).cast_mut()) };
+}
+
+/// Makes a key, whose destructor runs at the end of tasks, too.
+///
+/// # Safety
+/// As for libc's function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_key_create(
+    key: *mut libc::pthread_key_t,
+    destructor: Option<Destructor>,
+) -> c_int {
+    // SAFETY: the caller's promise, handed on; on success the key is there.
+    unsafe {
+        let failed = __pthread_key_create(key, destructor);
+        if failed == 0 {
+            ending::key_created(*key, destructor);
+        }
+        failed
+    }
+}
+
+/// Deletes a key.
+///
+/// # Safety
+/// As for libc's function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_key_delete(key: libc::pthread_key_t) -> c_int {
+    ending::key_deleted(key);
+    type Delete = unsafe extern "C" fn(libc::pthread_key_t) -> c_int;
+    // SAFETY: libc's function of that name and type.
+    unsafe { std::mem::transmute::<usize, Delete>(KEY_DELETE.get())(key) }
+}
+
+/// C11's name for [`pthread_key_create`].
+///
+/// # Safety
+/// As for libc's function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tss_create(key: *mut libc::pthread_key_t, destructor: Option<Destructor>) -> c_int {
+    /// `thrd_error`; success is 0 in both.
+    const ERROR: c_int = 2;
+    // SAFETY: the caller's promise, handed on.
+    if unsafe { pthread_key_create(key, destructor) } == 0 { 0 } else { ERROR }
+}
+
+/// C11's name for [`pthread_key_delete`].
+///
+/// # Safety
+/// As for libc's function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tss_delete(key: libc::pthread_key_t) {
+    // SAFETY: the caller's promise, handed on.
+    unsafe { pthread_key_delete(key) };
+}
+
+/// Sets the signal stack. It belongs to the kernel's thread: what a task sets is taken back when it
+/// suspends.
+///
+/// # Safety
+/// As for libc's function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sigaltstack(new: *const libc::stack_t, old: *mut libc::stack_t) -> c_int {
+    // SAFETY: the caller's promise, handed on to the kernel.
+    unsafe {
+        if !new.is_null() && current::thread_of_task() != 0 {
+            let mut before = std::mem::zeroed::<libc::stack_t>();
+            if libc::syscall(libc::SYS_sigaltstack, ptr::null::<libc::stack_t>(), &raw mut before) == 0 {
+                current::note_signal_stack(before);
+            }
+        }
+        libc::syscall(libc::SYS_sigaltstack, new, old) as c_int
+    }
+}
+
+/// Loads a library: with the thread's own thread-locals, as libc finds only those of threads; and then
+/// tells all tasks what it has brought.
+///
+/// # Safety
+/// As for libc's function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void {
+    // SAFETY: the caller's promise, handed on.
+    let library = switch::on_thread(|| unsafe { real_dlopen_at(name, flags) });
+    if !library.is_null() {
+        template::refresh();
+    }
+    library
+}
+
+unsafe fn real_dlopen_at(name: *const c_char, flags: c_int) -> *mut c_void {
+    type Open = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
+    // SAFETY: libc's function of that name and type.
+    unsafe { std::mem::transmute::<usize, Open>(DLOPEN.get())(name, flags) }
+}
+
+/// libc's `dlopen`.
+pub(super) unsafe fn real_dlopen(name: &CStr, flags: c_int) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    switch::on_thread(|| unsafe { real_dlopen_at(name.as_ptr(), flags) })
+}
+
+/// Whether this process calls our functions and not libc's.
+pub(super) fn in_place() -> Result<(), String> {
+    let ours: [(&CStr, *const c_void); 7] = [
+        (c"__cxa_thread_atexit_impl", __cxa_thread_atexit_impl as *const c_void),
+        (c"pthread_key_create", pthread_key_create as *const c_void),
+        (c"pthread_key_delete", pthread_key_delete as *const c_void),
+        (c"tss_create", tss_create as *const c_void),
+        (c"tss_delete", tss_delete as *const c_void),
+        (c"sigaltstack", sigaltstack as *const c_void),
+        (c"dlopen", dlopen as *const c_void),
+    ];
+    for (name, address) in ours {
+        if facts::symbol(name) != Some(address as usize) {
+            let name = name.to_string_lossy();
+            return Err(format!(
+                "{name} is not the runtime's: is it in a library, or is another there twice?"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A key whose value is kept in a table of the second level (keys from 32 on), for [`super::helper`].
+pub(super) struct SecondLevelKey {
+    keys: Vec<libc::pthread_key_t>,
+}
+
+static SECOND_LEVEL_KEY: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+impl SecondLevelKey {
+    pub(super) fn new() -> Result<SecondLevelKey, String> {
+        let mut all = SecondLevelKey { keys: Vec::new() };
+        loop {
+            let mut key = 0;
+            // SAFETY: a place for the key.
+            let failed = unsafe { __pthread_key_create(&mut key, None) };
+            if failed != 0 {
+                let why = std::io::Error::from_raw_os_error(failed);
+                return Err(format!("no key for pthread_setspecific: {why}"));
+            }
+            all.keys.push(key);
+            if key >= 32 {
+                SECOND_LEVEL_KEY.store(key as usize, Ordering::Release);
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Which word of the caller's descriptor points at the table, and the key.
+    ///
+    /// # Safety
+    /// `descriptor` is the calling thread's, which has used no key yet.
+    pub(super) unsafe fn find_in(descriptor: usize) -> Option<(usize, usize)> {
+        let key = SECOND_LEVEL_KEY.load(Ordering::Acquire);
+        // SAFETY: the caller's own descriptor; the key exists.
+        let places = unsafe {
+            let set = |value| _ = libc::pthread_setspecific(key as libc::pthread_key_t, value);
+            let places = helper::pointers_set_by(descriptor, || set(ptr::dangling::<u8>().cast()));
+            set(ptr::null());
+            places
+        };
+        match places[..] {
+            [place] => Some((place, key)),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for SecondLevelKey {
+    fn drop(&mut self) {
+        for &key in &self.keys {
+            // SAFETY: made by us, and nobody else knows it.
+            unsafe { pthread_key_delete(key) };
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Into a task's block and back.
+//!
+//! Two things make a thread a task: the FS register, and libc's own thread-locals. The latter
+//! (malloc's cache and arena, the resolver) stay with the *thread*: they are copied into the block on the
+//! way in and back on the way out, so that a hundred thousand tasks have no hundred thousand malloc
+//! caches. Only errno and the locale in them are the task's.
+//!
+//! Between the two writes of the register, on the thread's side, there is nothing but the
+//! switch of the stack: no thread-local, no panic, no user's code.
+
+use std::arch::asm;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicIsize, AtomicUsize, Ordering};
+
+use super::facts::Facts;
+use crate::current;
+
+/// The parts of libc's segment (and words of the descriptor) that go with the thread: where each begins, in bytes from the
+/// thread pointer, and how many 4-byte words it has. Written once, before the first block.
+struct Shared {
+    start: AtomicI32,
+    words: AtomicUsize,
+}
+
+const PARTS: usize = 16;
+static SHARED: [Shared; PARTS] =
+    [const { Shared { start: AtomicI32::new(0), words: AtomicUsize::new(0) } }; PARTS];
+static PARTS_USED: AtomicUsize = AtomicUsize::new(0);
+/// Whether user code may write the register (the kernel's `HWCAP2_FSGSBASE`).
+static FSGSBASE: AtomicBool = AtomicBool::new(false);
+
+/// Where the area for restartable sequences lies.
+static RSEQ: AtomicIsize = AtomicIsize::new(NO_RSEQ);
+const NO_RSEQ: isize = isize::MAX;
+
+pub(super) fn set_layout(facts: &Facts) {
+    RSEQ.store(facts.rseq.unwrap_or(NO_RSEQ), Ordering::Relaxed);
+    let mut parts = Vec::new();
+    let mut at = facts.libc.0;
+    for &(kept, size) in &facts.kept {
+        parts.push((at, kept - at));
+        at = kept + size as isize;
+    }
+    parts.push((at, facts.libc.1 - at));
+    parts.extend(facts.carried.iter().map(|&at| (at as isize, 8)));
+    parts.retain(|&(_, length)| length >= 4);
+    // More parts than places, which no libc has: then less is shared, which costs memory only.
+    let used = parts.len().min(PARTS);
+    for (place, (start, length)) in SHARED.iter().zip(parts) {
+        place.start.store(start as i32, Ordering::Relaxed);
+        place.words.store(length as usize / 4, Ordering::Relaxed);
+    }
+    PARTS_USED.store(used, Ordering::Relaxed);
+    // SAFETY: a question.
+    let capabilities = unsafe { libc::getauxval(libc::AT_HWCAP2) };
+    FSGSBASE.store(capabilities & 2 != 0, Ordering::Relaxed);
+}
+
+/// The thread pointer in force.
+#[inline(always)]
+pub(super) fn thread_pointer() -> usize {
+    let thread_pointer: usize;
+    // SAFETY: the ABI has the thread pointer's own value where it points.
+    unsafe {
+        asm!("mov {}, qword ptr fs:[0]", out(reg) thread_pointer, options(nostack, preserves_flags, readonly));
+    }
+    thread_pointer
+}
+
+/// What lies at `address` in this thread's block: where it lies in the task's; and this thread's own pointer.
+#[inline(always)]
+pub(crate) fn same_place(address: usize, task: usize) -> (usize, usize) {
+    let thread = thread_pointer();
+    (task.wrapping_add(address.wrapping_sub(thread)), thread)
+}
+
+/// # Safety
+/// `thread_pointer` is that of a complete block, and the caller touches no thread-local whose address was
+/// computed before.
+#[inline(always)]
+unsafe fn set_thread_pointer(thread_pointer: usize) {
+    // SAFETY: the caller's promise; the instruction was asked for, and the system call does the same.
+    unsafe {
+        if FSGSBASE.load(Ordering::Relaxed) {
+            asm!("wrfsbase {}", in(reg) thread_pointer, options(nostack, preserves_flags));
+        } else {
+            asm!(
+                "syscall",
+                inlateout("rax") libc::SYS_arch_prctl => _,
+                in("rdi") 0x1002, // ARCH_SET_FS
+                in("rsi") thread_pointer,
+                out("rcx") _,
+                out("r11") _,
+                options(nostack),
+            );
+        }
+    }
+}
+
+/// Copies what goes with the thread from one block to another.
+///
+/// # Safety
+/// Both are complete blocks; nobody but the caller uses these parts of them.
+#[inline(always)]
+unsafe fn carry(from: usize, to: usize) {
+    for part in &SHARED[..PARTS_USED.load(Ordering::Relaxed).min(PARTS)] {
+        let start = part.start.load(Ordering::Relaxed) as isize;
+        let from = from.wrapping_add_signed(start) as *const u32;
+        let to = to.wrapping_add_signed(start) as *mut u32;
+        let words = part.words.load(Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut at = 0;
+            while at + 2 <= words {
+                let value = from.add(at).cast::<u64>().read_unaligned();
+                to.add(at).cast::<u64>().write_unaligned(value);
+                at += 2;
+            }
+            if at < words {
+                to.add(at).write(from.add(at).read());
+            }
+        }
+    }
+}
+
+/// Makes the thread the task of `thread_pointer`. Gives the thread's own for [`leave`].
+///
+/// # Safety
+/// The block is complete and no other thread is in it. Until `leave`, the caller's frame does nothing
+/// but switch to the task's stack and come back.
+#[inline(always)]
+pub(crate) unsafe fn enter(task: usize) -> usize {
+    let thread = thread_pointer();
+    // SAFETY: the caller's promise; the thread's own block is complete.
+    unsafe {
+        carry(thread, task);
+        set_thread_pointer(task);
+    }
+    thread
+}
+
+/// The way back.
+///
+/// # Safety
+/// `thread` is what `enter(task)` gave, on this very thread.
+#[inline(always)]
+pub(crate) unsafe fn leave(task: usize, thread: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set_thread_pointer(thread);
+        carry(task, thread);
+    }
+}
+
+/// In a forked child, on a task: what the kernel keeps writing to is in the block of a thread that is not
+/// there any more, whose memory libc may return. (It would register the area of a new thread itself.)
+pub(crate) fn after_fork() {
+    let (thread, at) = (current::thread_of_task(), RSEQ.load(Ordering::Relaxed));
+    if thread != 0 && at != NO_RSEQ {
+        const UNREGISTER: i32 = 1;
+        const SIGNATURE: u32 = 0x5305_3053;
+        let area = thread.wrapping_add_signed(at);
+        // The size is the one that libc registered; a wrong one is refused.
+        for size in [32, 64, 128, 256] {
+            // SAFETY: withdraws an area; the kernel writes there no more.
+            if unsafe { libc::syscall(libc::SYS_rseq, area, size, UNREGISTER, SIGNATURE) } == 0 {
+                break;
+            }
+        }
+    }
+}
+
+/// Runs `f` on the thread's own thread-locals if the caller is a task with other ones. See
+/// [`crate::on_thread`].
+pub(crate) fn on_thread<R>(f: impl FnOnce() -> R) -> R {
+    if thread_below() == 0 {
+        return f();
+    }
+    // A panic must not run through the change of the register.
+    match step_out(|| catch_unwind(AssertUnwindSafe(f)), true) {
+        Ok(value) => value,
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// The thread pointer of the thread that runs this task, if it has a block of its own (and the thread
+/// still exists: not in a forked child).
+#[inline]
+fn thread_below() -> usize {
+    if crate::fork::forked() { 0 } else { current::thread_of_task() }
+}
+
+/// As [`on_thread`], for an `f` that does not unwind. With `carried`, libc's part comes along, so that `f` may
+/// call malloc.
+#[inline]
+pub(crate) fn step_out<R>(f: impl FnOnce() -> R, carried: bool) -> R {
+    let thread = thread_below();
+    if thread == 0 {
+        return f();
+    }
+    let mut f = Some(f);
+    let mut result = None;
+    let mut call = || result = f.take().map(|f| f());
+    // SAFETY: the thread's block is complete, and only this thread uses it.
+    unsafe { outside(thread, carried, &mut call) };
+    result.expect("called once")
+}
+
+/// Not inlined, nor is what it calls: the compiler may have computed addresses of thread-locals on either side.
+///
+/// # Safety
+/// `thread` is this thread's own thread pointer; `f` does not unwind.
+#[inline(never)]
+unsafe fn outside(thread: usize, carried: bool, f: &mut dyn FnMut()) {
+    let task = thread_pointer();
+    // SAFETY: the caller's promise, and the block that we come from.
+    unsafe {
+        if carried {
+            carry(task, thread);
+        }
+        set_thread_pointer(thread);
+        call(f);
+        set_thread_pointer(task);
+        if carried {
+            carry(thread, task);
+        }
+    }
+}
+
+#[inline(never)]
+fn call(f: &mut dyn FnMut()) {
+    f();
+}

@@ -1,0 +1,211 @@
+//! What a thread looks like that has done nothing yet: the template of every block.
+//!
+//! It is the memory of a helper thread, taken while the helper waits, with every pointer into that
+//! memory made relative. So libc itself has initialised it: stack and pointer guards, character
+//! tables, the list of modules. When a library with thread-locals is loaded, a new helper
+//! gives a new template, and the initial values of what has come into the static part are written to the
+//! blocks of all live tasks, as libc does for threads.
+
+use std::ptr;
+
+use parking_lot::RwLock;
+
+use super::facts::{Facts, word};
+use super::helper::{Helper, Module};
+use crate::stack::slab;
+
+/// See the module. Indices count words from the low end of a block.
+pub(super) struct Template {
+    pub(super) words: Vec<usize>,
+    /// The words that are relative to the thread pointer.
+    pub(super) relative: Vec<u32>,
+    /// Below this one all is zero, in every block that nothing was loaded into.
+    pub(super) first_used: usize,
+    pub(super) dtv: Vec<usize>,
+    pub(super) relative_in_dtv: Vec<u32>,
+    pub(super) modules: Vec<Module>,
+    /// How many modules had been loaded when it was taken.
+    adds: u64,
+}
+
+struct Installed {
+    facts: Facts,
+    template: Template,
+}
+
+static INSTALLED: RwLock<Option<Installed>> = RwLock::new(None);
+
+/// A vector entry whose module has no memory in this thread yet.
+const UNALLOCATED: usize = usize::MAX;
+
+pub(super) fn install(facts: Facts, template: Template) {
+    *INSTALLED.write() = Some(Installed { facts, template });
+}
+
+/// Calls `f` with the present template; none is put in its place meanwhile.
+pub(super) fn with<R>(f: impl FnOnce(&Template) -> R) -> Option<R> {
+    INSTALLED.read().as_ref().map(|installed| f(&installed.template))
+}
+
+/// A library was loaded: the template is renewed if there is one and the library is not known to it.
+pub(super) fn refresh() {
+    if INSTALLED.read().as_ref().is_none_or(|installed| installed.template.adds == adds()) {
+        return;
+    }
+    let mut installed = INSTALLED.write();
+    let Some(Installed { facts, template }) = installed.as_mut() else { return };
+    let renewed = match Template::take(facts) {
+        Ok(renewed) => renewed,
+        Err(why) => {
+            // Only a library with static thread-locals would notice.
+            log::error!("the thread-locals of a library that was loaded are not known to tasks: {why}");
+            return;
+        }
+    };
+    for module in renewed.modules.iter().filter(|module| !template.modules.contains(module)) {
+        for slot in slab::all_cut() {
+            // SAFETY: the head of a slot that was given out. A live block has room for all of the
+            // static part, and nobody uses what belongs to a library whose loading has not
+            // returned yet. (A block being built is not live yet, and its builder waits for our lock.)
+            unsafe {
+                let live = (*slot.head()).block.live.load(std::sync::atomic::Ordering::Acquire);
+                if live != 0 {
+                    module.write_image(live);
+                }
+            }
+        }
+    }
+    *template = renewed;
+}
+
+impl Module {
+    /// Writes the initial values into the block of `thread_pointer`.
+    ///
+    /// # Safety
+    /// It is a block, and nobody uses this module's part of it.
+    unsafe fn write_image(&self, thread_pointer: usize) {
+        let place = thread_pointer.wrapping_add_signed(self.offset) as *mut u8;
+        // SAFETY: the module is loaded, so its image can be read; the rest is the caller's promise.
+        unsafe {
+            ptr::copy_nonoverlapping(self.image.0 as *const u8, place, self.image.1);
+            ptr::write_bytes(place.add(self.image.1), 0, self.size - self.image.1);
+        }
+    }
+
+    /// Whether the block of `thread_pointer` has the initial values.
+    ///
+    /// # Safety
+    /// It is a block that nobody uses.
+    pub(super) unsafe fn is_initial_in(&self, thread_pointer: usize) -> bool {
+        // SAFETY: as for `write_image`.
+        unsafe {
+            let place = thread_pointer.wrapping_add_signed(self.offset) as *const u8;
+            let here = std::slice::from_raw_parts(place, self.size);
+            let image = std::slice::from_raw_parts(self.image.0 as *const u8, self.image.1);
+            here[..self.image.1] == *image && here[self.image.1..].iter().all(|byte| *byte == 0)
+        }
+    }
+}
+
+impl Template {
+    /// Takes the picture of a new helper.
+    pub(super) fn take(facts: &Facts) -> Result<Template, String> {
+        let adds = adds();
+        let helper = Helper::start()?;
+        let thread_pointer = helper.seen().thread_pointer;
+        let low = thread_pointer - facts.below;
+        let block = low..thread_pointer + facts.above;
+        let memory = helper.memory();
+        // SAFETY: the helper's memory, which it leaves alone while it waits for us.
+        let mut words: Vec<usize> =
+            block.clone().step_by(8).map(|address| unsafe { word(address) }).collect();
+        // SAFETY: the pointer that libc put there; before the vector lies its length.
+        let mut dtv: Vec<usize> = unsafe {
+            let vector = word(thread_pointer + facts.dtv);
+            let length = word(vector - 16);
+            if length > 1 << 20 {
+                return Err(format!("a dynamic thread vector of {length} entries"));
+            }
+            (0..(length + 2) * 2).map(|index| word(vector - 16 + index * 8)).collect()
+        };
+        helper.go_on();
+        let modules = helper.seen().modules.clone();
+        drop(helper);
+
+        let index = |offset: isize| ((offset + facts.below as isize) / 8) as usize;
+        // What is not the thread's own: no error, no thread id, no list, no restartable sequences.
+        let half = |words: &mut Vec<usize>, offset: isize| {
+            words[index(offset)] &= !(0xffff_ffff << ((offset & 4) * 8))
+        };
+        half(&mut words, facts.errno);
+        half(&mut words, facts.tid as isize);
+        if let Some(rseq) = facts.rseq {
+            // CPU numbers (first "0", then "not registered"), and the pointer to a sequence.
+            words[index(rseq)] = 0xffff_ffff_0000_0000;
+            words[index(rseq) + 1] = 0;
+        }
+        let mut relative = Vec::new();
+        for (at, value) in words.iter_mut().enumerate() {
+            if block.contains(value) {
+                *value = value.wrapping_sub(thread_pointer);
+                relative.push(at as u32);
+            } else if memory.contains(value) {
+                // Of the stack of a thread that will be gone.
+                *value = 0;
+            }
+        }
+        // Both ends of the list node point at the node, which is thereby a list of its own.
+        for (at, value) in [(0, facts.list), (1, facts.list)] {
+            let at = index(facts.list as isize) + at;
+            words[at] = value;
+            relative.push(at as u32);
+        }
+        words[index(facts.dtv as isize)] = 0;
+        relative.retain(|&at| at as usize != index(facts.dtv as isize));
+        let mut relative_in_dtv = Vec::new();
+        for at in (4..dtv.len()).step_by(2) {
+            if block.contains(&dtv[at]) {
+                dtv[at] = dtv[at].wrapping_sub(thread_pointer);
+                relative_in_dtv.push(at as u32);
+            } else {
+                dtv[at] = UNALLOCATED;
+                dtv[at + 1] = 0;
+            }
+        }
+        let used = modules.iter().map(|module| module.offset).chain(facts.rseq.filter(|&at| at < 0)).min();
+        let first_used = index(used.unwrap_or(0));
+        // What the helper's first frames have left below is nobody's.
+        words[..first_used].fill(0);
+        relative.retain(|&at| at as usize >= first_used);
+        Ok(Template { words, relative, first_used, dtv, relative_in_dtv, modules, adds })
+    }
+}
+
+/// How many modules have ever been loaded.
+fn adds() -> u64 {
+    unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, adds: *mut libc::c_void) -> i32 {
+        // SAFETY: libc's word for the time of this call; the number is the caller's.
+        unsafe { *adds.cast::<u64>() = (*info).dlpi_adds };
+        1
+    }
+    let mut adds = 0u64;
+    // SAFETY: the callback has the number for the time of the call.
+    unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut adds).cast()) };
+    adds
+}
+
+/// The initial values of each module but libc's own, compared with a block that nobody has used.
+///
+/// # Safety
+/// `thread_pointer` is that of such a block.
+pub(super) unsafe fn compare(thread_pointer: usize) -> Result<(), String> {
+    let installed = INSTALLED.read();
+    let Some(Installed { facts, template }) = installed.as_ref() else { return Ok(()) };
+    for module in template.modules.iter().filter(|module| module.offset != facts.libc.0) {
+        // SAFETY: the caller's promise.
+        if !unsafe { module.is_initial_in(thread_pointer) } {
+            return Err(format!("the thread-locals of module {} are not the initial ones", module.id));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Tasks with thread-locals of their own do not exist on this target: each is a thread. The same
+//! names as in `own/mod.rs`; what only such tasks need is never called.
+
+use std::io;
+
+use crate::stack::slab::BlockHead;
+
+pub(crate) const FACTS: &[&str] = &[];
+
+pub(crate) fn support() -> Result<(), &'static str> {
+    Err(if cfg!(feature = "own-tls") {
+        "tasks can have thread-locals of their own only on x86-64 Linux with a shared glibc"
+    } else {
+        "the feature `own-tls` is off"
+    })
+}
+
+pub(crate) fn space() -> usize {
+    0
+}
+
+pub(crate) fn thread_pointer_below(_: usize) -> usize {
+    unreachable!("asked for without support")
+}
+
+pub(crate) fn low_end(_: usize) -> usize {
+    unreachable!("asked for without support")
+}
+
+pub(crate) unsafe fn build(_: usize, _: usize, _: &BlockHead) -> io::Result<()> {
+    unreachable!("asked for without support")
+}
+
+pub(crate) unsafe fn clear(_: &BlockHead) {}
+
+pub(crate) unsafe fn discard(_: &BlockHead) {}
+
+pub(crate) fn same_place(_: usize, _: usize) -> (usize, usize) {
+    unreachable!("asked for without support")
+}
+
+pub(crate) fn run_destructors() {}
+
+pub(crate) fn after_fork() {}
+
+#[inline(always)]
+pub(crate) unsafe fn enter(_: usize) -> usize {
+    0
+}
+
+#[inline(always)]
+pub(crate) unsafe fn leave(_: usize, _: usize) {}
+
+pub(crate) fn on_thread<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+pub(crate) fn step_out<R>(f: impl FnOnce() -> R, _: bool) -> R {
+    f()
+}

@@ -1,0 +1,50 @@
+//! Stepping out of a task's own thread-locals.
+
+use crate::own;
+
+/// Whether tasks have thread-locals of their own in this process; if not, why. Then tasks of
+/// [`Kind::Own`](crate::Kind::Own) are threads.
+///
+/// Finds out when first asked (or when the first task is spawned), which takes about a millisecond and starts
+/// a few helper threads that end at once. The answer never changes.
+///
+/// ```
+/// match ec_tasks::own_thread_locals() {
+///     Ok(()) => println!("tasks migrate with their thread-locals"),
+///     Err(why) => println!("tasks are threads: {why}"),
+/// }
+/// ```
+pub fn own_thread_locals() -> Result<(), &'static str> {
+    own::support()
+}
+
+/// The facts that `EVENT_CHANNEL_OWN_TLS=break:FACT` falsifies. For tests.
+#[doc(hidden)]
+pub fn breakable_facts() -> &'static [&'static str] {
+    own::FACTS
+}
+
+/// Runs `f` on the thread-locals of the thread that the task runs on at the moment, for code that
+/// must not take the task for a thread: what asks the kernel about `pthread_self()`, changes the process's user
+/// (`setuid` and its kin), or loads libraries behind `dlopen`'s back. In a plain thread, a dedicated and a lean task
+/// it just calls `f`.
+///
+/// Inside, there is no current task: what would suspend blocks the thread. A panic in `f` comes out.
+///
+/// ```
+/// thread_local!(static NAME: std::cell::Cell<&'static str> = const { std::cell::Cell::new("nobody") });
+/// assert_eq!(ec_tasks::on_thread(|| NAME.get()), "nobody");
+/// ```
+pub fn on_thread<R>(f: impl FnOnce() -> R) -> R {
+    own::on_thread(f)
+}
+
+/// As [`on_thread`], cheaper: libc's own thread-locals are not brought along, so `f` must not rely on
+/// errno or hand over what libc's malloc keeps. For allocators.
+///
+/// # Safety
+/// `f` does not unwind.
+#[inline]
+pub unsafe fn on_thread_for_allocator<R>(f: impl FnOnce() -> R) -> R {
+    own::step_out(f, false)
+}

@@ -1,0 +1,81 @@
+//! A program with large and strongly aligned thread-locals: they are in each task's block.
+
+use ec_hostile::check::{self, Check};
+use ec_hostile::support::{hop, many, tasks};
+use std::cell::{Cell, RefCell, UnsafeCell};
+
+const CHECKS: &[Check] = &[
+    Check::new("a_thread_local_aligned_to_a_page", aligned_to_a_page),
+    Check::new("a_thread_local_aligned_to_two_cache_lines", aligned_to_two_cache_lines),
+    Check::new("a_thread_local_of_100_kib", of_100_kib),
+];
+
+fn main() -> std::process::ExitCode {
+    check::main(&[&[CHECKS]])
+}
+
+#[repr(align(4096))]
+struct Page(UnsafeCell<[u64; 512]>);
+
+#[repr(align(128))]
+struct Padded(RefCell<Vec<usize>>, Cell<usize>);
+
+thread_local! {
+    static PAGE: Page = const { Page(UnsafeCell::new([0xfeed; 512])) };
+    static PADDED: Padded = const { Padded(RefCell::new(Vec::new()), Cell::new(3)) };
+    static LARGE: [Cell<u8>; 100 << 10] = const { [const { Cell::new(0) }; 100 << 10] };
+    static SMALL: Cell<u8> = const { Cell::new(9) };
+}
+
+fn aligned_to_a_page() {
+    for _ in 0..3 {
+        tasks(many(300), |me| {
+            PAGE.with(|page| {
+                // SAFETY: only this task has it, and nothing else borrows it in here.
+                let words = unsafe { &mut *page.0.get() };
+                assert_eq!(words.as_ptr() as usize % 4096, 0);
+                assert!(words.iter().all(|&word| word == 0xfeed), "the words of an earlier task");
+                for n in 0..10 {
+                    words.fill((me + n) as u64);
+                    hop();
+                    assert!(words.iter().all(|&word| word == (me + n) as u64));
+                }
+            });
+        });
+    }
+}
+
+fn aligned_to_two_cache_lines() {
+    for _ in 0..3 {
+        tasks(many(500), |me| {
+            PADDED.with(|padded| {
+                assert_eq!(std::ptr::from_ref(padded) as usize % 128, 0);
+                assert_eq!(padded.1.replace(me), 3);
+                let mut held = padded.0.borrow_mut();
+                for n in 0..10 {
+                    held.push(n);
+                    hop();
+                    assert_eq!((padded.1.get(), held.len()), (me, n + 1));
+                }
+            });
+        });
+    }
+}
+
+fn of_100_kib() {
+    for _ in 0..3 {
+        tasks(many(300), |me| {
+            assert_eq!(SMALL.replace(me as u8), 9);
+            LARGE.with(|large| {
+                assert!(large.iter().all(|cell| cell.get() == 0), "the bytes of an earlier task");
+                for n in 0..5 {
+                    let byte = |at: usize| (at / 64 + me + n) as u8 | 1;
+                    large.iter().enumerate().for_each(|(at, cell)| cell.set(byte(at)));
+                    hop();
+                    assert!(large.iter().enumerate().all(|(at, cell)| cell.get() == byte(at)));
+                }
+            });
+            assert_eq!(SMALL.get(), me as u8);
+        });
+    }
+}
