@@ -33,7 +33,7 @@ impl Queue {
     fn spawn(self: &Arc<Queue>, kind: Kind, f: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
         // SAFETY: the tasks stay on the measuring thread and keep nothing of its across a suspension;
         // they borrow nothing.
-        unsafe { ec_tasks::spawn(self.clone(), SpawnOptions::new().kind(kind), f) }.expect("a task")
+        unsafe { ec_tasks::spawn_unchecked(self.clone(), SpawnOptions::new().kind(kind), f) }.expect("a task")
     }
 
     fn take(&self) -> Runnable {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 pub const FLAG: &str = "--child";
+pub const TOUCH: &str = "--touch";
 pub const PROTECTED: &str = "protected";
 
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);
@@ -87,8 +88,7 @@ impl Held {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
         };
-        // Of the two that tell it, `statm` is exact only after the kernel's per-thread counts were
-        // added up, which reading `smaps_rollup` does not need.
+        // `status` and `statm` may be off by some pages for each CPU, which counts with few tasks.
         let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
         let exact = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
         let exact = exact.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
@@ -196,6 +196,26 @@ pub fn run(kind: Kind, tasks: usize, protected: bool) -> Answer {
             Answer::Refused(format!("the process ended with {} {last}", output.status))
         }
     }
+}
+
+/// Has a child touch so much memory once, as the parent.
+pub fn touch(bytes: f64) {
+    let touched = std::env::current_exe()
+        .and_then(|program| Command::new(program).args([TOUCH, &(bytes as usize).to_string()]).status());
+    if !touched.is_ok_and(|status| status.success()) {
+        println!(
+            "the memory could not be touched beforehand: the first of the largest measurements may seem slow"
+        );
+    }
+}
+
+/// As the child.
+pub fn touch_here(bytes: usize) {
+    let mut memory: Vec<u8> = Vec::with_capacity(bytes);
+    for page in memory.spare_capacity_mut().chunks_mut(4096) {
+        page[0].write(1);
+    }
+    std::hint::black_box(&memory);
 }
 
 fn parse(line: &str) -> Option<Figures> {

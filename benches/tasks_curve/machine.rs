@@ -47,7 +47,7 @@ impl Machine {
     /// How many of `tasks` there is room for, if each costs what it did in the `last` measurement; and the reason
     /// if it is fewer.
     pub fn room_for(&self, tasks: usize, last: &Figures) -> (usize, Option<String>) {
-        let each = (last.resident + last.page_tables + last.threads * KERNEL_PER_THREAD) / last.tasks as f64;
+        let each = need(1, last);
         let available = available();
         let by_memory = if each > 0.0 { (available * SHARE / each) as usize } else { usize::MAX };
         let limit = read_to_string("/proc/sys/vm/max_map_count").ok();
@@ -89,6 +89,11 @@ impl fmt::Display for Machine {
         let memory = bytes(*memory);
         write!(f, "{processors} x {processor}, {memory}, Linux {kernel}, {libc}, guards by {guards}")
     }
+}
+
+/// The memory for so many tasks, if each costs what it did in the `last` measurement.
+pub fn need(tasks: usize, last: &Figures) -> f64 {
+    (last.resident + last.page_tables + last.threads * KERNEL_PER_THREAD) / last.tasks as f64 * tasks as f64
 }
 
 /// To two digits.

@@ -161,6 +161,28 @@ fn a_detached_result_may_suspend_while_it_is_dropped() {
 }
 
 #[test]
+fn a_closure_may_be_of_any_size() {
+    fn task_of<const SIZE: usize>(workers: &Workers) {
+        let bytes = [7u8; SIZE];
+        assert_eq!(
+            workers.spawn(move || bytes.iter().map(|byte| usize::from(*byte)).sum()).join().ok(),
+            Some(7 * SIZE)
+        );
+    }
+    limit(20, || {
+        let workers = Workers::new(1);
+        task_of::<0>(&workers);
+        task_of::<900>(&workers);
+        task_of::<960>(&workers);
+        task_of::<961>(&workers);
+        task_of::<1_017>(&workers);
+        task_of::<1_500>(&workers);
+        task_of::<2_048>(&workers);
+        task_of::<100_000>(&workers);
+    });
+}
+
+#[test]
 fn a_panic_comes_out_of_join_with_its_payload() {
     limit(20, || {
         let workers = Workers::new(1);

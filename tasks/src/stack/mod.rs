@@ -6,6 +6,7 @@
 //! on the free list with its memory; `trim_stacks` returns the memory of those that nobody
 //! needed lately, coldest first.
 
+mod checker;
 pub(crate) mod guard;
 pub(crate) mod slab;
 
@@ -92,6 +93,7 @@ impl Class {
         // SAFETY: the low end of a slot in our slab that nobody has had yet.
         unsafe { guard::install(low)? };
         slab::note_cut(low);
+        checker::is_stack(low + GUARD, low + size);
         self.uncut.0 += size;
         self.slots += 1;
         Ok(low)
@@ -175,6 +177,8 @@ impl SlabStack {
     /// No frame on it is live and nobody refers to it.
     pub(crate) unsafe fn release(self) {
         self.set_owner(std::ptr::null());
+        let (low, top) = self.usable();
+        checker::is_fresh(low, top);
         let classes = if self.thread_pointer == 0 {
             &BARE
         } else {

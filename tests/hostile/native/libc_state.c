@@ -1,6 +1,8 @@
 /* What libc itself keeps for each thread: locale, character tables, buffers, conversions, allocations. */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <iconv.h>
 #include <langinfo.h>
@@ -38,6 +40,23 @@ int ec_describe(int error, char *buffer, size_t size) {
         buffer[size - 1] = 0;
     }
     return 0;
+}
+
+/* Texts that libc keeps for each thread until its next call of the kind. */
+const char *ec_text_of_error(int error) { return strerror(error); }
+const char *ec_text_of_signal(int signal) { return strsignal(signal); }
+const char *ec_text_of_address(unsigned address) {
+    struct in_addr in = {.s_addr = htonl(address)};
+    return inet_ntoa(in);
+}
+int ec_text_is(const char *text, const char *expected) { return text && strcmp(text, expected) == 0; }
+
+/* An error of dlopen's, fetched after the callback. */
+int ec_dlerror_after(const char *name, void (*callback)(void)) {
+    if (dlopen(name, RTLD_NOW)) return 0;
+    callback();
+    const char *text = dlerror();
+    return text && strstr(text, name) && !dlerror();
 }
 
 void *ec_iconv_open(void) { return iconv_open("UTF-16LE", "ISO-8859-15"); }

@@ -4,6 +4,7 @@
 //! ```text
 //! hostile              every check, each in a process of its own
 //! hostile NAME         one check, in this process
+//! hostile --only WORD  those with the word in their names, each in a process of its own
 //! hostile --list       their names
 //! hostile --facts      what EVENT_CHANNEL_OWN_TLS=break:FACT can falsify
 //! hostile --why        why tasks do not migrate here; nothing if they do
@@ -62,6 +63,12 @@ pub fn main(parts: &[&[&'static [Check]]]) -> ExitCode {
     match argument.as_deref() {
         None if run_apart(checks()) => return ExitCode::SUCCESS,
         None => return ExitCode::FAILURE,
+        Some("--only") => {
+            let word = std::env::args().nth(2).unwrap_or_default();
+            if !run_apart(checks().filter(|check| check.name.contains(&word))) {
+                return ExitCode::FAILURE;
+            }
+        }
         Some("--list") => checks().for_each(|check| println!("{}", check.name)),
         Some("--facts") => product::facts().iter().for_each(|fact| println!("{fact}")),
         Some("--why") => product::why_dedicated().iter().for_each(|why| println!("{why}")),

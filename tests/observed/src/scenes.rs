@@ -127,6 +127,7 @@ pub(crate) fn captures() {
     for _ in 0..2 {
         all::<8>();
         all::<900>();
+        all::<1_500>();
         all::<3_000>();
     }
 }
@@ -156,7 +157,7 @@ pub(crate) fn panics() {
         })
         .collect();
     for handle in handles {
-        let payload = handle.join().err().expect("it has panicked");
+        let payload = handle.join().expect_err("it has panicked");
         assert_eq!(payload.downcast_ref::<String>().map(String::as_str), Some("on purpose"));
     }
 }

@@ -63,7 +63,8 @@ fn a_function_of_a_database_may_suspend() {
                 Ok(context.get::<i64>(0)? + add)
             })
             .expect("a function");
-        let sum: i64 = connection.query_row("SELECT sum(hopping(n)) FROM numbers", [], |row| row.get(0)).expect("a sum");
+        let sum: i64 =
+            connection.query_row("SELECT sum(hopping(n)) FROM numbers", [], |row| row.get(0)).expect("a sum");
         assert_eq!(sum, 99 * 100 / 2 + 100 * add);
     });
 }
@@ -95,8 +96,10 @@ fn transactions_on_one_file_exclude_each_other() {
             .expect("a handler");
         connection.execute_batch("PRAGMA synchronous = OFF").expect("a pragma");
         for _ in 0..TIMES {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).expect("begun");
-            let n: i64 = transaction.query_row("SELECT n FROM counter", [], |row| row.get(0)).expect("a number");
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate).expect("begun");
+            let n: i64 =
+                transaction.query_row("SELECT n FROM counter", [], |row| row.get(0)).expect("a number");
             hop();
             transaction.execute("UPDATE counter SET n = ?1", [n + 1]).expect("an update");
             hop();

@@ -238,7 +238,10 @@ fn a_deleted_key_takes_its_destructor_with_it() {
     eventually(|| set.is_complete());
     first.iter().for_each(|key| assert_eq!(ec_key_delete(*key), 0));
     let next = [create(Some(note_the_end)), create(None)];
-    assert_eq!(next, first, "this libc does not use a deleted key's number again, and this check is pointless");
+    assert_eq!(
+        next, first,
+        "this libc does not use a deleted key's number again, and this check is pointless"
+    );
     KEY.store(next[0], SeqCst);
     OTHER.store(next[1], SeqCst);
     exchanged.store(true, SeqCst);

@@ -7,7 +7,10 @@ use libc::ESRCH;
 use std::ffi::c_int;
 
 pub const CHECKS: &[Check] = &[
-    Check::new("affinity_and_scheduling_of_a_task_are_refused", affinity_and_scheduling_of_a_task_are_refused),
+    Check::new(
+        "affinity_and_scheduling_of_a_task_are_refused",
+        affinity_and_scheduling_of_a_task_are_refused,
+    ),
     Check::new("on_the_thread_they_are_granted", on_the_thread_they_are_granted),
     Check::new("a_tasks_thread_can_be_named", a_tasks_thread_can_be_named),
 ];

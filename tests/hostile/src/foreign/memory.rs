@@ -5,7 +5,8 @@ use crate::support::{hop, resident, tasks};
 use std::ffi::{c_int, c_uchar};
 use std::sync::{Arc, Mutex};
 
-pub const CHECKS: &[Check] = &[Check::new("c_memory_passes_from_task_to_task", c_memory_passes_from_task_to_task)];
+pub const CHECKS: &[Check] =
+    &[Check::new("c_memory_passes_from_task_to_task", c_memory_passes_from_task_to_task)];
 
 unsafe extern "C" {
     fn ec_block_new(size: usize, pattern: c_uchar) -> *mut c_uchar;

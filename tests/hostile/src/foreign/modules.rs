@@ -117,7 +117,8 @@ struct Round {
 fn closed_and_others_opened() {
     const TASKS: usize = 40;
     let paths = [STATIC, OTHERS[0], DYNAMIC, OTHERS[1], LARGE];
-    let round = |n: usize| Round { path: paths[n % paths.len()], module: OnceLock::new(), used: Meeting::of(TASKS) };
+    let round =
+        |n: usize| Round { path: paths[n % paths.len()], module: OnceLock::new(), used: Meeting::of(TASKS) };
     let rounds: Vec<_> = (0..20).map(|n| Arc::new(round(n))).collect();
     let theirs = rounds.clone();
     let living: Vec<_> = (0..TASKS)

@@ -54,7 +54,11 @@ fn only_its_owner(kind: c_int) {
                         hops(2);
                         owner_again(kind, mutex);
                         assert_eq!(inside.swap(0, SeqCst), i + 1, "another task was in");
-                        assert_eq!(ec_mutex_unlock(mutex), 0, "its owner cannot unlock it after a suspension");
+                        assert_eq!(
+                            ec_mutex_unlock(mutex),
+                            0,
+                            "its owner cannot unlock it after a suspension"
+                        );
                         had += 1;
                     }
                     EBUSY => {

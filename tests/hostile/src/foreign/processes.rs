@@ -2,7 +2,7 @@
 
 use super::locals;
 use crate::check::Check;
-use crate::support::{eventually, hop, many, tasks};
+use crate::support::{eventually, hop, hops, many, tasks};
 use event_channel::net::UdpSocket;
 use event_channel::task;
 use std::cell::RefCell;
@@ -19,6 +19,7 @@ pub const CHECKS: &[Check] = &[
     Check::new("popen_and_system", popen_and_system),
     Check::new("commands_that_fork_and_commands_that_spawn", commands_that_fork_and_commands_that_spawn),
     Check::new("setuid_on_the_thread_does_not_hang", setuid_on_the_thread_does_not_hang),
+    Check::new("setuid_on_the_thread_while_tasks_start_threads", setuid_while_tasks_start_threads),
 ];
 
 unsafe extern "C" {
@@ -97,7 +98,7 @@ fn in_child(i: usize) {
     assert_eq!(socket.recv_from(&mut [0; 8]).expect("a receive").0, 5);
     assert!(task::Builder::new().spawn(|| ()).is_err(), "a task was started in a forked child");
     assert_eq!(event_channel::run(|| 5), 5);
-    let thread = std::thread::spawn(|| locals::fresh());
+    let thread = std::thread::spawn(locals::fresh);
     assert!(thread.join().expect("a thread of the child"), "the child's thread has the task's thread-locals");
     // SAFETY: the child's own child, which ends at once.
     let grandchild = unsafe { fork() };
@@ -161,24 +162,45 @@ fn commands_that_fork_and_commands_that_spawn() {
             let mut command = Command::new("sh");
             command.arg("-c").arg(format!("exit {i}"));
             // SAFETY: the closure reads thread-locals and allocates nothing.
-            let status = unsafe { command.pre_exec(before_exec) }.status().expect("the child's thread-locals");
+            let status =
+                unsafe { command.pre_exec(before_exec) }.status().expect("the child's thread-locals");
             assert_eq!(status.code(), Some(i as c_int));
         }
     });
 }
 
+/// libc makes every thread of the process change its ids, by a signal, and waits for them.
+fn change_ids() {
+    // SAFETY: without arguments; and nothing changes.
+    let done = task::on_thread(|| unsafe { (libc::setuid(libc::getuid()), libc::setgid(libc::getgid())) });
+    assert_eq!(done, (0, 0));
+}
+
 fn setuid_on_the_thread_does_not_hang() {
+    // What `hop` needs is made before: no thread is started meanwhile.
+    tasks(32, |_| hops(8));
     tasks(many(100), |i| {
-        hop();
-        if i % 10 == 0 {
-            // libc makes every thread of the process change its ids, and waits for them.
-            // SAFETY: without arguments; and nothing changes.
-            let done = task::on_thread(|| unsafe { (libc::setuid(libc::getuid()), libc::setgid(libc::getgid())) });
-            assert_eq!(done, (0, 0));
+        for _ in 0..5 {
+            hop();
+            if i % 10 == 0 {
+                change_ids();
+            }
         }
-        hop();
     });
     // Again without tasks, whose traces might be in the way.
-    // SAFETY: as above.
-    assert_eq!(unsafe { libc::setuid(libc::getuid()) }, 0);
+    change_ids();
+}
+
+fn setuid_while_tasks_start_threads() {
+    // Whoever starts a thread waits for the change to end, in the task; which waits for that worker's answer.
+    tasks(many(100), |i| {
+        for _ in 0..10 {
+            hop();
+            if i % 10 == 0 {
+                change_ids();
+            } else {
+                std::thread::spawn(|| ()).join().expect("a thread");
+            }
+        }
+    });
 }

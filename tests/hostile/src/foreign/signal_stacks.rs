@@ -32,7 +32,11 @@ fn not_left_with_workers() {
         for n in 0..8 {
             if installs && n == 2 {
                 let stack = ec_signal_stack_install();
-                assert_eq!(ec_signal_stack_of_kernel(), stack, "the library has it until it suspends, at least");
+                assert_eq!(
+                    ec_signal_stack_of_kernel(),
+                    stack,
+                    "the library has it until it suspends, at least"
+                );
                 own = stack.addr();
                 theirs.lock().unwrap().insert(own);
             }
@@ -69,7 +73,10 @@ fn overflow_after(ended: bool) {
         .expect("this program once more");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{:?}\n{said}", output.status);
-    assert!(said.contains("the-one-that-overflows") && said.contains("overflowed its stack"), "it said: {said}");
+    assert!(
+        said.contains("the-one-that-overflows") && said.contains("overflowed its stack"),
+        "it said: {said}"
+    );
 }
 
 fn overflow(ended: bool) {
@@ -77,10 +84,7 @@ fn overflow(ended: bool) {
         .map(|_| {
             spawn(move || {
                 ec_signal_stack_install();
-                hops(6);
-                while !ended {
-                    hop();
-                }
+                hops(if ended { 6 } else { usize::MAX });
             })
         })
         .collect();

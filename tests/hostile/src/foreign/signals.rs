@@ -26,7 +26,8 @@ fn send_to_all(stop: &AtomicBool) {
     let process = process::id() as libc::pid_t;
     while !stop.load(SeqCst) {
         for thread in fs::read_dir("/proc/self/task").expect("proc").flatten() {
-            let number: c_long = thread.file_name().to_str().and_then(|name| name.parse().ok()).expect("a number");
+            let number: c_long =
+                thread.file_name().to_str().and_then(|name| name.parse().ok()).expect("a number");
             // A burst, so that one comes while another's handler runs out.
             for _ in 0..20 {
                 // SAFETY: signals that have a handler; a thread that has ended meanwhile is an error.
@@ -49,7 +50,11 @@ fn handlers_find_whole_thread_locals() {
         .map(|i| {
             spawn(move || {
                 for n in 0..40 {
-                    assert_ne!(ec_errno_through(1000 * (n + 1) + i, 20_000), 0, "a signal's handler has changed errno");
+                    assert_ne!(
+                        ec_errno_through(1000 * (n + 1) + i, 20_000),
+                        0,
+                        "a signal's handler has changed errno"
+                    );
                     assert!(ec_signals_hits() >= 0);
                     hop();
                 }
@@ -71,7 +76,11 @@ fn a_task_signals_itself() {
             spawn(|| {
                 assert_eq!(ec_signals_hits(), 0, "a new task has another's thread-locals");
                 for done in 1..=10 {
-                    assert_ne!(ec_signals_self(SIGUSR1), 0, "raise or pthread_kill(self) was not for the caller");
+                    assert_ne!(
+                        ec_signals_self(SIGUSR1),
+                        0,
+                        "raise or pthread_kill(self) was not for the caller"
+                    );
                     hop();
                     assert_eq!(ec_signals_hits(), 2 * done, "signals of others");
                 }

@@ -11,6 +11,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Condvar, LazyLock, Mutex, OnceLock, RwLock, mpsc};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 /// What the suite counts.
 pub const CHECKS: &[Check] = &[
@@ -154,17 +155,29 @@ fn threads_in_tasks() {
 
 fn scopes() {
     tasks(many(100), |me| {
-        let mut numbers = vec![me; 8];
-        let sum = thread::scope(|scope| {
+        let (mut numbers, done) = (vec![me; 8], AtomicBool::new(false));
+        let until_done = || {
+            while !done.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+        };
+        thread::scope(|scope| {
             let (low, high) = numbers.split_at_mut(4);
-            scope.spawn(|| low.iter_mut().for_each(|n| *n += 1));
-            // The handle that the last thread unparks is made before these hops, and parked on after them.
+            // The scope notes whom the last thread has to unpark; after these hops it must still be who parks.
+            scope.spawn(move || {
+                until_done();
+                low.iter_mut().for_each(|n| *n += 1);
+            });
             hops(3);
-            scope.spawn(|| high.iter_mut().for_each(|n| *n += 2));
+            scope.spawn(move || {
+                until_done();
+                thread::sleep(Duration::from_millis(1));
+                high.iter_mut().for_each(|n| *n += 2);
+            });
             hops(3);
-            me
+            done.store(true, Ordering::Release);
         });
-        assert_eq!(numbers.iter().sum::<usize>(), 8 * sum + 12);
+        assert_eq!(numbers.iter().sum::<usize>(), 8 * me + 12);
     });
 }
 
