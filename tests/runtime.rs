@@ -285,6 +285,9 @@ fn forced_migration_takes_a_task_to_another_worker_each_time_it_waits() {
             };
             // SAFETY: the task holds nothing of a thread across its waits.
             runtime.run(|| unsafe { task::Builder::new().spawn_lean(body) }.unwrap().join().unwrap());
+            if task::migrates() {
+                runtime.spawn(body).join().unwrap();
+            }
         });
     }
 }

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -422,15 +422,15 @@ fn a_notification_wakes_one_of_many_and_all_when_asked() {
     limit(30, || {
         each_driver(|channel| {
             let (told, heard) = mpsc::channel();
-            let hold = AtomicBool::new(false);
+            let over = AtomicU64::new(0);
             std::thread::scope(|s| {
                 for _ in 0..4 {
-                    let (channel, hold, told) = (&channel, &hold, told.clone());
+                    let (channel, over, told) = (&channel, &over, told.clone());
                     s.spawn(move || {
                         while let Ok(event) = channel.get_event() {
                             told.send(event.token()).unwrap();
-                            // so that one that is for all comes to each once
-                            while event.token() == 1 && hold.load(Ordering::SeqCst) {
+                            // until the round is over, so that what is for all comes to each once
+                            while over.load(Ordering::SeqCst) < event.token() {
                                 std::thread::yield_now();
                             }
                         }
@@ -440,16 +440,17 @@ fn a_notification_wakes_one_of_many_and_all_when_asked() {
                 assert_eq!(heard.recv().unwrap(), 0);
                 assert!(heard.recv_timeout(SOON).is_err(), "it was for one");
                 // It comes to those who wait at this moment: again until those are all four.
-                let mut reached = 0;
-                while reached < 4 {
-                    hold.store(true, Ordering::SeqCst);
+                for round in 1.. {
                     let before = channel.metrics().posted;
-                    channel.post(Request::notification().token(1).wake_all()).unwrap();
-                    reached = channel.metrics().posted - before;
+                    channel.post(Request::notification().token(round).wake_all()).unwrap();
+                    let reached = channel.metrics().posted - before;
                     assert!(reached <= 4, "{reached} events for four who wait");
-                    (0..reached).for_each(|_| assert_eq!(heard.recv().unwrap(), 1));
+                    (0..reached).for_each(|_| assert_eq!(heard.recv().unwrap(), round));
                     assert!(heard.try_recv().is_err());
-                    hold.store(false, Ordering::SeqCst);
+                    over.store(round, Ordering::SeqCst);
+                    if reached == 4 {
+                        break;
+                    }
                 }
                 channel.shutdown();
             });

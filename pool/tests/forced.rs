@@ -80,6 +80,16 @@ fn a_task_that_waits_for_an_operation_goes_on_elsewhere() {
     });
 }
 
+/// As when a completion outruns the suspension: nothing is left to wait for.
+#[test]
+fn a_task_that_need_not_wait_goes_on_elsewhere_all_the_same() {
+    each_pool(|pool| {
+        moves_each_time(pool, 50, || {
+            assert!(ec_pool::wait::until(&SLEEP, 0, None, false, || true).unwrap());
+        });
+    });
+}
+
 #[test]
 fn a_task_woken_from_outside_goes_on_elsewhere() {
     each_pool(|pool| {

@@ -225,7 +225,7 @@ fn long_runs_make_a_timer_late_by_few_of_them_not_by_61() {
         });
         let during = during.join().unwrap();
         stop();
-        // Two or three for each nap; with a look after every 61 it would be some 600.
+        // Four for each nap; with a look after every 61 it would be some 550.
         assert!(during < 200, "{during} runs during ten naps");
     });
 }

@@ -9,7 +9,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::interpose;
+use super::{interpose, switch};
 
 /// A destructor of a thread-local, as `__cxa_thread_atexit_impl` is given it.
 pub(super) type Destructor = unsafe extern "C" fn(*mut c_void);
@@ -77,10 +77,11 @@ pub(crate) fn run_destructors() {
     for _ in 0..ROUNDS {
         let listed = run_list();
         if !run_keys() && !listed {
-            return;
+            break;
         }
     }
     run_list();
+    switch::forget_dlerror();
 }
 
 fn run_list() -> bool {
@@ -98,7 +99,7 @@ fn run_list() -> bool {
             libc::free(node.cast());
             run(object);
             if !library.is_null() {
-                super::on_thread(|| libc::dlclose(library));
+                switch::on_thread(|| libc::dlclose(library));
             }
         }
     }

@@ -16,7 +16,7 @@ use super::interpose;
 /// What can be falsified, by the names of the fields.
 pub(crate) const NAMES: &[&str] = &[
     "below", "above", "align", "tid", "list", "specific", "dtv", "rseq", "libc", "errno", "locale",
-    "carried", "freed", "here",
+    "dlerror", "carried", "freed", "here",
 ];
 
 /// See the module. Offsets are in bytes from the thread pointer.
@@ -42,8 +42,10 @@ pub(crate) struct Facts {
     pub(crate) libc: (isize, isize),
     /// errno, which the task keeps.
     pub(crate) errno: isize,
-    /// What else of libc's segment the task keeps: locale, character tables, list of destructors.
+    /// What of libc's segment the task keeps: errno, locale, character tables, list of destructors, texts.
     pub(crate) kept: Vec<(isize, usize)>,
+    /// One of these: the pointer to the text of `dlerror`, which must be freed.
+    pub(crate) dlerror: Option<isize>,
     /// Words of the descriptor that go with the thread: the state of getrandom.
     pub(crate) carried: Vec<usize>,
     /// Words of the descriptor that are malloc's and freed at the end of a thread: texts of strerror, strsignal.
@@ -160,9 +162,18 @@ impl Facts {
         for (x, y) in one.changed.iter().zip(&two.changed) {
             kept.push((same("a thread-local of libc", *x, *y)?, 8));
         }
+        // 18 bytes, wherever they begin.
+        if let Ok(text) = same("the text of an address", one.address_text, two.address_text) {
+            let start = text & !3;
+            kept.push((start, (text + 18 - start) as usize));
+        }
         kept.retain(|&(at, _)| (libc.0..libc.1).contains(&at));
         kept.sort_unstable();
         kept.dedup();
+        let dlerror = match (one.dlerror, two.dlerror) {
+            (Some(x), Some(y)) => Some(same("the text of dlerror", x, y)?),
+            _ => None,
+        };
         let here = same("the runtime's thread-local", one.here, two.here)?;
         let align = one.modules.iter().map(|module| module.align).fold(64, usize::max);
         let rseq = Facts::rseq(one)?;
@@ -192,6 +203,7 @@ impl Facts {
             libc,
             errno,
             kept,
+            dlerror,
             carried,
             freed,
             here,
@@ -230,6 +242,7 @@ impl Facts {
             "libc" => self.libc.0 += 8,
             "errno" => self.errno += 4,
             "locale" => drop(self.kept.pop()),
+            "dlerror" => self.dlerror = self.dlerror.map_or(Some(-8), |at| Some(at + 8)),
             "carried" => self.carried.push(8),
             "freed" => self.freed.push(8),
             _ => self.here += 8,
@@ -249,6 +262,7 @@ impl Facts {
             self.libc == other.libc,
             self.errno == other.errno,
             self.kept == other.kept,
+            self.dlerror == other.dlerror,
             self.carried == other.carried,
             self.freed == other.freed,
             self.here == other.here,

@@ -71,6 +71,10 @@ pub(super) struct Seen {
     pub(super) here: usize,
     /// The words of its memory that change when it uses another locale, or registers a destructor.
     pub(super) changed: Vec<usize>,
+    /// The word that refers to the text of `dlerror`, if it is one of libc's.
+    pub(super) dlerror: Option<usize>,
+    /// Where `inet_ntoa` writes.
+    pub(super) address_text: usize,
     /// Which word of its descriptor changes when it uses a key of the second level, and its index.
     pub(super) second_level: Option<(usize, usize)>,
     pub(super) carried: Vec<usize>,
@@ -215,6 +219,8 @@ extern "C" fn look(shared: *mut c_void) -> *mut c_void {
             ],
             here: current::address_of_here(),
             changed: Vec::new(),
+            dlerror: None,
+            address_text: 0,
             second_level: None,
             carried: Vec::new(),
             freed: Vec::new(),
@@ -230,6 +236,7 @@ extern "C" fn look(shared: *mut c_void) -> *mut c_void {
 }
 
 unsafe extern "C" {
+    fn inet_ntoa(address: libc::in_addr) -> *mut libc::c_char;
     fn __h_errno_location() -> *mut c_int;
     fn __ctype_b_loc() -> *mut c_void;
     fn __ctype_tolower_loc() -> *mut c_void;
@@ -268,6 +275,19 @@ unsafe fn second_look(seen: &mut Seen) {
         interpose::register_nothing_with_libc();
         let after = picture();
         note_changes(&mut seen.changed, libc_words.start, &before, &after);
+        let before = picture();
+        libc::dlsym(libc::RTLD_DEFAULT, c"no such symbol".as_ptr());
+        let after = picture();
+        let mut dlerror = Vec::new();
+        note_changes(&mut dlerror, libc_words.start, &before, &after);
+        if let [place] = dlerror[..] {
+            seen.dlerror = Some(place);
+            seen.changed.push(place);
+        }
+        // The first call gives the text, the second frees it.
+        libc::dlerror();
+        libc::dlerror();
+        seen.address_text = inet_ntoa(libc::in_addr { s_addr: 0 }) as usize;
     }
     // SAFETY: this thread's own descriptor; the calls have places for what they give, and the numbers
     // are none that libc has a constant text for.

@@ -165,7 +165,7 @@ pub unsafe extern "C" fn sigaltstack(new: *const libc::stack_t, old: *mut libc::
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void {
     // SAFETY: the caller's promise, handed on.
-    let library = switch::on_thread(|| unsafe { real_dlopen_at(name, flags) });
+    let library = switch::load_on_thread(|| unsafe { real_dlopen_at(name, flags) });
     if !library.is_null() {
         template::refresh();
     }
@@ -181,7 +181,7 @@ unsafe fn real_dlopen_at(name: *const c_char, flags: c_int) -> *mut c_void {
 /// libc's `dlopen`.
 pub(super) unsafe fn real_dlopen(name: &CStr, flags: c_int) -> *mut c_void {
     // SAFETY: the caller's promise.
-    switch::on_thread(|| unsafe { real_dlopen_at(name.as_ptr(), flags) })
+    switch::load_on_thread(|| unsafe { real_dlopen_at(name.as_ptr(), flags) })
 }
 
 /// Whether this process calls our functions and not libc's.

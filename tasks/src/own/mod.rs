@@ -18,6 +18,7 @@
 //! * [`switch`] takes a thread into a block and back; libc's own segment (malloc's caches) stays
 //!   with the thread.
 //! * [`ending`] runs the destructors when the task ends; [`interpose`] is how they get there.
+//! * [`setxid`] lets libc change the process's user while tasks run.
 //! * [`check`] tries it all on two blocks before the first task gets one.
 //!
 //! Where anything is not as it should be, tasks become threads instead, and the reason is logged.
@@ -28,6 +29,7 @@ mod ending;
 mod facts;
 mod helper;
 mod interpose;
+mod setxid;
 mod switch;
 mod template;
 
@@ -53,7 +55,13 @@ pub(crate) fn support() -> Result<(), &'static str> {
         return known.as_ref().copied().map_err(String::as_str);
     }
     let found = SUPPORT.get_or_init(|| {
-        let found = find_out();
+        // On a thread of its own: the one that asks may be in a task.
+        let asked = std::thread::Builder::new().name("ec-own-check".into()).spawn(find_out);
+        let found = match asked.map(std::thread::JoinHandle::join) {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) => Err("the self-test panicked".into()),
+            Err(why) => Err(format!("no thread for the self-test: {why}")),
+        };
         match &found {
             Ok(()) => log::debug!("tasks have thread-locals of their own"),
             Err(why) => log::warn!("each task gets an OS thread, which is slower: {why}"),
@@ -91,5 +99,6 @@ fn find_out() -> Result<(), String> {
     template::install(facts, template);
     // Meanwhile another thread may have loaded a library.
     template::refresh();
+    setxid::install()?;
     check::run()
 }

@@ -10,6 +10,7 @@
 
 use std::arch::asm;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicIsize, AtomicUsize, Ordering};
 
 use super::facts::Facts;
@@ -30,16 +31,19 @@ static PARTS_USED: AtomicUsize = AtomicUsize::new(0);
 static FSGSBASE: AtomicBool = AtomicBool::new(false);
 
 /// Where the area for restartable sequences lies.
-static RSEQ: AtomicIsize = AtomicIsize::new(NO_RSEQ);
-const NO_RSEQ: isize = isize::MAX;
+static RSEQ: AtomicIsize = AtomicIsize::new(NOWHERE);
+/// Where the pointer to the text of `dlerror` lies.
+static DLERROR: AtomicIsize = AtomicIsize::new(NOWHERE);
+const NOWHERE: isize = isize::MAX;
 
 pub(super) fn set_layout(facts: &Facts) {
-    RSEQ.store(facts.rseq.unwrap_or(NO_RSEQ), Ordering::Relaxed);
+    RSEQ.store(facts.rseq.unwrap_or(NOWHERE), Ordering::Relaxed);
+    DLERROR.store(facts.dlerror.unwrap_or(NOWHERE), Ordering::Relaxed);
     let mut parts = Vec::new();
     let mut at = facts.libc.0;
     for &(kept, size) in &facts.kept {
         parts.push((at, kept - at));
-        at = kept + size as isize;
+        at = at.max(kept + (size as isize + 3) / 4 * 4);
     }
     parts.push((at, facts.libc.1 - at));
     parts.extend(facts.carried.iter().map(|&at| (at as isize, 8)));
@@ -156,7 +160,7 @@ pub(crate) unsafe fn leave(task: usize, thread: usize) {
 /// there any more, whose memory libc may return. (It would register the area of a new thread itself.)
 pub(crate) fn after_fork() {
     let (thread, at) = (current::thread_of_task(), RSEQ.load(Ordering::Relaxed));
-    if thread != 0 && at != NO_RSEQ {
+    if thread != 0 && at != NOWHERE {
         const UNREGISTER: i32 = 1;
         const SIGNATURE: u32 = 0x5305_3053;
         let area = thread.wrapping_add_signed(at);
@@ -180,6 +184,35 @@ pub(crate) fn on_thread<R>(f: impl FnOnce() -> R) -> R {
     match step_out(|| catch_unwind(AssertUnwindSafe(f)), true) {
         Ok(value) => value,
         Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// As [`on_thread`], for what loads libraries: the error that `dlerror` tells is the caller's.
+pub(super) fn load_on_thread<R>(f: impl FnOnce() -> R) -> R {
+    let swap = || {
+        let (thread, at) = (thread_below(), DLERROR.load(Ordering::Relaxed));
+        if thread != 0 && at != NOWHERE {
+            let mine = thread_pointer().wrapping_add_signed(at) as *mut usize;
+            let threads = thread.wrapping_add_signed(at) as *mut usize;
+            // SAFETY: the same word of two blocks that only this thread uses.
+            unsafe { ptr::swap(mine, threads) };
+        }
+    };
+    swap();
+    let result = on_thread(f);
+    swap();
+    result
+}
+
+/// At the end of a task: frees the text of `dlerror`.
+pub(super) fn forget_dlerror() {
+    let at = DLERROR.load(Ordering::Relaxed);
+    // SAFETY: a word of this task's block; the first call gives the text, the second frees it.
+    unsafe {
+        if at != NOWHERE && super::facts::word(thread_pointer().wrapping_add_signed(at)) != 0 {
+            libc::dlerror();
+            libc::dlerror();
+        }
     }
 }
 

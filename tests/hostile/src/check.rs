@@ -181,7 +181,11 @@ fn how_it_ended(status: ExitStatus) -> String {
 }
 
 fn reason(said: &str) -> String {
-    said.lines().filter_map(|line| line.strip_prefix("skipped: ")).next_back().unwrap_or("no reason").to_owned()
+    said.lines()
+        .filter_map(|line| line.strip_prefix("skipped: "))
+        .next_back()
+        .unwrap_or("no reason")
+        .to_owned()
 }
 
 /// The last lines of the output.

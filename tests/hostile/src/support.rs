@@ -1,9 +1,9 @@
 //! What all checks are made of: tasks on a runtime with forced migration, and hops.
 
+use event_channel::Runtime;
 use event_channel::net::UdpSocket;
 use event_channel::sync::Notification;
 use event_channel::task::{self, JoinHandle, Task};
-use event_channel::Runtime;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -68,6 +68,14 @@ pub fn hop() {
 /// As `hop` in a task that stays on its thread, whatever others do.
 pub fn hop_staying() {
     hop_and(false);
+}
+
+/// As `hop`, always by a yield: for tasks beside others that block their workers. A timer or a socket would wait in
+/// the port of a worker that may be blocked by then, and nobody looks at that until something else stirs.
+pub fn hop_by_yield() {
+    let before = thread_number();
+    task::yield_now();
+    assert_eq!(thread_number() != before, task::migrates() && is_task());
 }
 
 /// That many hops.
@@ -168,7 +176,11 @@ fn helper<T: Send + 'static>(f: impl Fn(T) + Send + 'static) -> Mutex<Sender<T>>
 /// Returns when `condition` holds; the check's time limit catches the case that it never does.
 pub fn eventually(mut condition: impl FnMut() -> bool) {
     while !condition() {
-        if is_task() { task::sleep(Duration::from_millis(1)) } else { thread::sleep(Duration::from_millis(1)) }
+        if is_task() {
+            task::sleep(Duration::from_millis(1))
+        } else {
+            thread::sleep(Duration::from_millis(1))
+        }
     }
 }
 

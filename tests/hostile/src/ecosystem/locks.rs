@@ -1,7 +1,7 @@
 //! parking_lot: guards that are tied to their thread, and a parking lot that knows threads by a thread-local.
 
 use crate::check::Check;
-use crate::support::{CORES, hop, many, tasks};
+use crate::support::{CORES, hop, hop_by_yield, many, tasks};
 use event_channel::task;
 use parking_lot::{Condvar, Mutex, Once, ReentrantMutex, RwLock};
 use std::cell::{Cell, RefCell};
@@ -39,7 +39,7 @@ fn guards() {
 
 fn reentrant() {
     let shared = Arc::new((ReentrantMutex::new(RefCell::new(0_usize)), AtomicUsize::new(0)));
-    let n = many(300);
+    let n = many(100);
     let counted = shared.clone();
     tasks(n, move |_| {
         let (mutex, inside) = &*counted;
@@ -79,7 +79,7 @@ fn contended() {
             let mut guard = counted.0.lock();
             let before = *guard;
             if n % 3 == 0 {
-                hop();
+                hop_by_yield();
             }
             *guard = before + 1;
             drop(guard);
@@ -107,7 +107,7 @@ fn condvars() {
             *now += 1;
             turn.1.notify_all();
             drop(now);
-            hop();
+            hop_by_yield();
         }
     });
 }

@@ -38,7 +38,9 @@ fn rayon_computes() {
             hop();
             assert_eq!(sum, 124_750 * me);
             let count = AtomicUsize::new(0);
-            POOL.scope(|scope| (0..10).for_each(|_| scope.spawn(|_| drop(count.fetch_add(1, Ordering::Relaxed).to_string()))));
+            POOL.scope(|scope| {
+                (0..10).for_each(|_| scope.spawn(|_| drop(count.fetch_add(1, Ordering::Relaxed).to_string())))
+            });
             hop();
             assert_eq!((count.into_inner(), MINE.get()), (10, me + 1));
         }
@@ -54,7 +56,8 @@ fn rayon_thread() {
             }
             return;
         }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).use_current_thread().build().expect("a pool");
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(2).use_current_thread().build().expect("a pool");
         for _ in 0..20 {
             hop();
             assert_eq!(pool.current_thread_index(), Some(0));

@@ -2,7 +2,7 @@
 
 use super::{Meeting, locals};
 use crate::check::Check;
-use crate::support::{CORES, eventually, hop, many, spawn, tasks};
+use crate::support::{CORES, eventually, hop, many, resident, spawn, tasks};
 use std::ffi::{c_int, c_long, c_void};
 use std::ptr;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ pub const CHECKS: &[Check] = &[
     Check::new("key_destructors_run_as_many_rounds_as_in_a_thread", rounds_as_in_a_thread),
     Check::new("a_key_destructor_may_set_another_key", a_key_destructor_may_set_another_key),
     Check::new("keys_of_the_second_level_belong_to_their_task", keys_of_the_second_level),
+    Check::new("keys_of_the_second_level_cost_nothing_after_their_task", second_level_costs_nothing),
     Check::new("a_deleted_key_takes_its_destructor_with_it", a_deleted_key_takes_its_destructor_with_it),
 ];
 
@@ -204,6 +205,27 @@ fn keys_of_the_second_level() {
         });
         all_have_ended(n);
     }
+}
+
+fn second_level_costs_nothing() {
+    let keys: Arc<Vec<u32>> = Arc::new((0..320).map(|_| create(None)).collect());
+    let use_all = |n: usize| {
+        let keys = keys.clone();
+        tasks(8, move |_| {
+            for _ in 0..n {
+                let keys = keys.clone();
+                let one =
+                    spawn(move || keys.iter().for_each(|key| assert_eq!(ec_key_set(*key, value(1)), 0)));
+                one.join().expect("a task");
+            }
+        });
+    };
+    use_all(50);
+    let before = resident();
+    // 64 MiB, if each left its tables behind.
+    use_all(1600);
+    let grown = resident().saturating_sub(before) >> 20;
+    assert!(grown < 24, "{grown} MiB more than after the first tasks");
 }
 
 extern "C" fn never(_: *mut c_void) {

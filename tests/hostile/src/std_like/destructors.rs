@@ -44,14 +44,14 @@ impl Drop for Noisy {
 
 thread_local! {
     static NOISY: RefCell<Vec<Noisy>> = const { RefCell::new(Vec::new()) };
-    static LAZY_NOISY: RefCell<Option<Box<Noisy>>> = RefCell::new(None);
+    static LAZY_NOISY: RefCell<Vec<Noisy>> = RefCell::new(Vec::with_capacity(1));
 }
 
 /// Puts two values into thread-locals of this task.
 fn leave(owner: usize, dropped: &'static AtomicUsize, hops: usize) {
     OWNER.set(owner);
     NOISY.with_borrow_mut(|all| all.push(Noisy { owner, dropped, hops }));
-    LAZY_NOISY.set(Some(Box::new(Noisy { owner, dropped, hops })));
+    LAZY_NOISY.with_borrow_mut(|all| all.push(Noisy { owner, dropped, hops }));
 }
 
 /// Exactly so many, also a while later.
@@ -94,7 +94,7 @@ fn may_make_further() {
     thread_local! {
         static FIRST: RefCell<Option<First>> = const { RefCell::new(None) };
         static SECOND: RefCell<Option<Second>> = const { RefCell::new(None) };
-        static THIRD: RefCell<Option<Third>> = RefCell::new(None);
+        static THIRD: RefCell<Vec<Third>> = RefCell::new(Vec::with_capacity(1));
     }
     impl Drop for First {
         fn drop(&mut self) {
@@ -107,7 +107,7 @@ fn may_make_further() {
     impl Drop for Second {
         fn drop(&mut self) {
             assert_eq!(OWNER.get(), self.0);
-            THIRD.set(Some(Third(self.0)));
+            THIRD.with_borrow_mut(|third| third.push(Third(self.0)));
             hop();
             DROPPED.fetch_add(1, Ordering::Relaxed);
         }

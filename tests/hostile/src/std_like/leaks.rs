@@ -15,7 +15,10 @@ pub const CHECKS: &[Check] = &[
     Check::new("a_leaked_join_handle_costs_its_task_nothing", a_leaked_handle),
     Check::new("a_forgotten_borrow_is_forgotten_with_its_task", a_forgotten_borrow),
     Check::new("a_leaked_value_of_a_thread_local_harms_nobody", a_leaked_value),
-    Check::new("a_result_dropped_by_who_joins_sees_the_joiners_thread_locals", a_result_dropped_by_the_joiner),
+    Check::new(
+        "a_result_dropped_by_who_joins_sees_the_joiners_thread_locals",
+        a_result_dropped_by_the_joiner,
+    ),
     Check::new("a_result_that_nobody_takes_is_dropped_once", a_result_nobody_takes),
     Check::new("a_value_sent_elsewhere_is_dropped_with_that_ones_thread_locals", a_value_sent_elsewhere),
     Check::new("a_task_cancelled_in_the_middle_keeps_its_thread_locals", cancelled_in_the_middle),
@@ -62,7 +65,8 @@ fn a_forgotten_borrow() {
     for _ in 0..4 {
         tasks(many(700), |me| {
             LIST.with(|list| {
-                let mut mine = list.try_borrow_mut().expect("a task that has ended has nothing borrowed here");
+                let mut mine =
+                    list.try_borrow_mut().expect("a task that has ended has nothing borrowed here");
                 mine.push(me);
                 hop();
                 mem::forget(mine);
@@ -206,7 +210,7 @@ fn everything_forgotten() {
         tasks(many(500), |me| {
             let counted = COUNTED.with(Rc::clone);
             counted.set(me);
-            let mutex = Box::leak(Box::new(Mutex::new(me)));
+            let mutex: &'static Mutex<usize> = Box::leak(Box::new(Mutex::new(me)));
             mem::forget(mutex.lock());
             mem::forget(counted);
             LIST.with(|list| mem::forget(list.borrow_mut()));

@@ -86,7 +86,11 @@ fn an_rc_counts_right() {
         let mut held = vec![mine];
         for n in 0..40 {
             hop();
-            if n % 3 == 2 { drop(held.pop()) } else { held.push(COUNTED.with(Rc::clone)) }
+            if n % 3 == 2 {
+                drop(held.pop())
+            } else {
+                held.push(COUNTED.with(Rc::clone))
+            }
             assert_eq!(COUNTED.with(Rc::strong_count), held.len() + 1);
             assert_eq!(COUNTED.with(|rc| rc.get()), me);
         }
@@ -254,8 +258,11 @@ fn a_list_lives() {
     tasks(many(500), |me| {
         for n in 0..30 {
             let next = HEAD.take();
-            let node =
-                Rc::new(Node { value: me + n, next: RefCell::default(), previous: RefCell::new(Weak::new()) });
+            let node = Rc::new(Node {
+                value: me + n,
+                next: RefCell::default(),
+                previous: RefCell::new(Weak::new()),
+            });
             if let Some(next) = &next {
                 hop();
                 *next.previous.borrow_mut() = Rc::downgrade(&node);

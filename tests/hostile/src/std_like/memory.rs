@@ -21,8 +21,7 @@ fn scaled(full: usize) -> usize {
 fn stays_flat(all: usize, at_a_time: usize, body: fn(usize) -> Vec<String>) {
     let run = |n: usize| {
         for wave in 0..n / at_a_time {
-            let tasks: Vec<_> =
-                (0..at_a_time).map(|i| spawn(move || body(wave * at_a_time + i))).collect();
+            let tasks: Vec<_> = (0..at_a_time).map(|i| spawn(move || body(wave * at_a_time + i))).collect();
             // What the tasks allocated is freed here.
             assert!(tasks.into_iter().all(|task| task.join().is_ok_and(|result| !result.is_empty())));
         }
@@ -47,7 +46,6 @@ fn a_million_short_tasks() {
         vec![me.to_string()]
     });
 }
-
 
 fn malloc_heavy_tasks() {
     stays_flat(scaled(50_000), 200, |me| {

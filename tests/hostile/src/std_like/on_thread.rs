@@ -199,7 +199,8 @@ fn destroyed_with_the_worker() {
     thread_local! {
         static KEPT: Counts = Counts::new();
     }
-    let runtime = event_channel::Runtime::builder().cores(CORES).force_migration().build().expect("a runtime");
+    let runtime =
+        event_channel::Runtime::builder().cores(CORES).force_migration().build().expect("a runtime");
     let n = many(100);
     let all: Vec<_> = (0..n)
         .map(|_| {
@@ -230,7 +231,7 @@ fn a_panic_comes_out() {
         for _ in 0..5 {
             let caught = catch_unwind(AssertUnwindSafe(|| on_thread(|| super::panics::planned())));
             assert!(!thread::panicking());
-            super::panics::assert_planned(caught.err().expect("it panics"));
+            super::panics::assert_planned(caught.expect_err("it panics"));
             assert_eq!(MINE.get(), me);
             assert!(!on_thread(thread::panicking), "the thread's panic count stays up");
             hop();
@@ -240,7 +241,7 @@ fn a_panic_comes_out() {
         hop();
         on_thread(|| super::panics::planned())
     });
-    super::panics::assert_planned(failing.join().err().expect("it panics"));
+    super::panics::assert_planned(failing.join().expect_err("it panics"));
     tasks(50, |_| {
         hops(5);
         assert!(!on_thread(thread::panicking));

@@ -1,9 +1,10 @@
 //! What a task is to `std::thread` and `std::sync`: a thread with an id, a park token and threads of its own.
 //!
-//! std's blocking calls block the worker: no check has more tasks in one than cores, less one.
+//! std's blocking calls block the worker: no check has more tasks in one than cores, less one, and what ends such a
+//! wait suspends by yields only.
 
 use crate::check::Check;
-use crate::support::{CORES, eventually, hop, hops, many, spawn, tasks};
+use crate::support::{CORES, eventually, hop, hop_by_yield, hops, many, spawn, tasks};
 use event_channel::task;
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -79,7 +80,7 @@ fn std_park_is_ended() {
                 to_thread.lock().unwrap().send(me).unwrap();
             } else {
                 drop(spawn(move || {
-                    hop();
+                    hop_by_yield();
                     me.1.store(true, Ordering::Release);
                     me.0.unpark();
                 }));
@@ -87,7 +88,7 @@ fn std_park_is_ended() {
             while !flag.load(Ordering::Acquire) {
                 thread::park();
             }
-            hop();
+            hop_by_yield();
         }
     });
     thread.join().expect("its channel is closed");
@@ -188,7 +189,7 @@ fn std_channel() {
         for n in 0..300 {
             assert_eq!(receive.recv(), Ok(n * me));
             if n % 4 == 0 {
-                hop();
+                hop_by_yield();
             }
         }
         thread.join().unwrap().expect("all were received");
@@ -234,10 +235,10 @@ fn condvar_and_barrier() {
     let parties = CORES; // the tasks, and a thread
     let play = {
         let (barrier, turn) = (barrier.clone(), turn.clone());
-        move |me: usize, hop: fn()| {
+        move |me: usize, suspend: fn()| {
             for round in 0..50 {
                 barrier.wait();
-                hop();
+                suspend();
                 let mut now = turn.0.lock().unwrap();
                 while *now != round * parties + me {
                     now = turn.1.wait(now).unwrap();
@@ -245,7 +246,7 @@ fn condvar_and_barrier() {
                 *now += 1;
                 turn.1.notify_all();
                 drop(now);
-                hop();
+                suspend();
             }
         }
     };
@@ -253,7 +254,7 @@ fn condvar_and_barrier() {
         let play = play.clone();
         move || play(CORES - 1, || ())
     });
-    tasks(CORES - 1, move |me| play(me, hop));
+    tasks(CORES - 1, move |me| play(me, hop_by_yield));
     thread.join().expect("it ends");
     assert_eq!(*turn.0.lock().unwrap(), 50 * CORES);
 }
@@ -266,9 +267,11 @@ fn stdout_lock() {
         if me == 0 {
             let mut lock = std::io::stdout().lock();
             HELD.store(true, Ordering::Release);
-            eventually(|| ASKED.load(Ordering::Acquire));
+            while !ASKED.load(Ordering::Acquire) {
+                hop_by_yield();
+            }
             for _ in 0..100 {
-                hop();
+                hop_by_yield();
                 // Again by the owner: with another owner's id this would wait for ever.
                 writeln!(std::io::stdout().lock(), "still mine").unwrap();
                 assert!(!ENTERED.load(Ordering::Acquire), "two tasks have the lock");
@@ -279,7 +282,7 @@ fn stdout_lock() {
             ASKED.store(true, Ordering::Release);
             let _lock = std::io::stdout().lock();
             ENTERED.store(true, Ordering::Release);
-            hop();
+            hop_by_yield();
         }
     });
 }
@@ -288,14 +291,14 @@ fn lazy_statics() {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     static FLAG: OnceLock<usize> = OnceLock::new();
     static LAZY: LazyLock<usize> = LazyLock::new(|| {
-        hops(3);
+        (0..3).for_each(|_| hop_by_yield());
         MADE.fetch_add(1, Ordering::Relaxed)
     });
     // One makes it, and hops meanwhile; not all the others may block in it.
     tasks(CORES - 2, |_| assert_eq!(*LAZY, 0));
     tasks(many(300), |me| {
         let before = *FLAG.get_or_init(|| me);
-        hop();
+        hop_by_yield();
         assert_eq!((*LAZY, FLAG.get()), (0, Some(&before)));
     });
     assert_eq!(MADE.load(Ordering::Relaxed), 1);
