@@ -81,5 +81,4 @@ fn c_memory_passes_from_task_to_task() {
     let grown = resident().saturating_sub(before) >> 20;
     // A round makes about 50 MiB. If each task had malloc's caches for itself, 48 MiB would be left in them.
     assert!(grown < 20, "{grown} MiB more than after the first rounds");
-    assert!(grown < 64, "{grown} MiB more than after the first rounds");
 }
