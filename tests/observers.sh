@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# What others see of our tasks: valgrind's memcheck finds nothing wrong in tasks of all kinds, and gdb, stopped in a
-# task, shows its stack and the threads. Prints each check and at the end `N passed, N failed, N skipped`.
+# What others see of our tasks: valgrind's memcheck finds nothing wrong in tasks of all kinds; gdb, stopped in a
+# task, shows its stack and the threads; the disassembly of the switch has no thread-local between the two changes of
+# the thread pointer. Prints each check and at the end `N passed, N failed, N skipped`.
 #
 #   tests/observers.sh              all
-#   tests/observers.sh memcheck     or gdb
+#   tests/observers.sh memcheck     or gdb, or switch
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-wanted=${1:-memcheck gdb}
+wanted=${1:-memcheck gdb switch}
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 passed=0 failed=0 skipped=0
@@ -152,12 +153,34 @@ COMMANDS
     fi
 }
 
+# What the compiler made of `Runnable::run`: each write of FS, and whatever else names that register.
+check_switch() {
+    local name="switch: no thread-local between the changes of the thread pointer" server
+    if [[ $(uname -m) != x86_64 ]] || ! command -v objdump >/dev/null; then
+        skip switch "needs x86-64 and objdump"
+        return
+    fi
+    server=$(cargo build --release --locked --example port7 --message-format=json 2>"$place/built" |
+        sed -n 's/.*"executable":"\([^"]*port7\)".*/\1/p' | tail -n 1)
+    if [[ -z $server ]]; then
+        fail "$name" "the build" "$place/built"
+        return
+    fi
+    objdump -d --no-show-raw-insn -C "$server" |
+        awk '/<ec_tasks::scheduler::Runnable::run>:$/ { inside = 1 } inside { print } /^$/ { inside = 0 }' >"$place/run"
+    # In the order of the addresses: the code in between is what runs in between, but for the calls that
+    # switch stacks, which are indirect or to corosensei.
+    awk '/wrfsbase/ { writes++; next } writes == 1 && /%fs:/ { bad = 1 } END { exit !(writes == 2 && !bad) }' "$place/run" &&
+        ok "$name" || fail "$name" "two writes and nothing between" "$place/run"
+}
+
 for what in $wanted; do
     case $what in
     memcheck) check_memcheck ;;
     gdb) check_gdb ;;
+    switch) check_switch ;;
     *)
-        echo "usage: tests/observers.sh [memcheck|gdb]" >&2
+        echo "usage: tests/observers.sh [memcheck|gdb|switch]" >&2
         exit 2
         ;;
     esac
