@@ -4,11 +4,13 @@
 #   debug, release (fat LTO), release-abort (and panic = "abort")
 #     × own        tasks that migrate with their thread-locals, if this machine can do it
 #     × dedicated  EVENT_CHANNEL_OWN_TLS=off: each task is an OS thread
-#   break:FACT     each measured fact falsified: tasks have to become threads, with the reason on stderr
+#   facts          each measured fact falsified: tasks have to become threads, with the reason on stderr
+#   embedded       the runtime in a library that a C program loads, or is linked with
 #
 #   tests/hostile.sh             all of it
 #   tests/hostile.sh PROFILE...  only these profiles (debug, release, release-abort)
 #   tests/hostile.sh facts       only the falsified facts (with the profile FACTS_PROFILE, by default debug)
+#   tests/hostile.sh embedded    only that
 set -euo pipefail
 cd "$(dirname "$0")/hostile"
 
@@ -97,12 +99,25 @@ fail_fact() {
     trouble+=("break:$1: $2")
 }
 
-(($# > 0)) || set -- debug release release-abort facts
+embedded() {
+    local start=$SECONDS status=0 line
+    ./embedded.sh --release >"$said" || status=$?
+    grep -v '^ok ' "$said" | sed '$d' || true
+    line=$(tail -n 1 "$said")
+    if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+    fi
+    ((status == 0)) || trouble+=("embedded: $line")
+    echo "embedded in C programs in $((SECONDS - start)) s: $line"
+}
+
+(($# > 0)) || set -- debug release release-abort facts embedded
 for what; do
     case $what in
     debug | release | release-abort) profile "$what" ;;
-    facts) facts ;;
-    *) echo "there is no $what: debug, release, release-abort, facts" >&2; exit 2 ;;
+    facts | embedded) "$what" ;;
+    *) echo "there is no $what: debug, release, release-abort, facts, embedded" >&2; exit 2 ;;
     esac
 done
 ((${#trouble[@]} == 0)) || printf 'FAILED: %s\n' "${trouble[@]}"

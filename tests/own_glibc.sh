@@ -37,7 +37,10 @@ chmod 755 "$place"
 
 # --- Packages: apt with a state of its own for each suite.
 
-mirror=http://deb.debian.org/debian
+# Where this machine itself gets Debian's packages from.
+mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources || true; } 2>/dev/null |
+    grep -v '^ *#' | grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ')
+[[ -n $mirror ]] || skip_all "apt is not set up for Debian's packages here"
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 signed=
 [[ -e $keyring ]] && signed="[signed-by=$keyring]"

@@ -144,8 +144,8 @@ impl PoolHandle {
             return Err(io::Error::other("the runtime has been shut down: it takes no new tasks"));
         }
         // SAFETY: by contract.
-        let task =
-            unsafe { ec_tasks::spawn_unchecked(self.shared.clone(), options, f) }.inspect_err(|_| life.turn_away())?;
+        let task = unsafe { ec_tasks::spawn_unchecked(self.shared.clone(), options, f) }
+            .inspect_err(|_| life.turn_away())?;
         life.task_started();
         if !life.is_open() {
             // The shutdown began meanwhile and may have missed it.

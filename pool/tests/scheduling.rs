@@ -2,9 +2,8 @@
 
 mod common;
 
-use common::{go, named, nap, operate, pool, until};
+use common::{go, migrating, named, nap, operate, pool, until};
 use ec_channel::raw::Action;
-use ec_tasks::SpawnOptions;
 use ec_test_support::limit;
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -296,7 +295,7 @@ fn a_dump_shows_each_task_and_what_it_waits_for() {
 fn by_default_a_stack_with_its_guard_takes_256_kib_of_addresses() {
     limit(20, || {
         let pool = pool(1);
-        let options = SpawnOptions::new().stack_size(pool.stack_size());
+        let options = migrating().stack_size(pool.stack_size());
         // SAFETY: the task does not suspend.
         let task =
             unsafe { pool.spawn(options, || ec_tasks::current().unwrap().info().stack.unwrap().len()) };

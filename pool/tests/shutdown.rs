@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{go, named, nap, pool, threads_and_files, until, until_no_more_than};
+use common::{go, migrating, named, nap, pool, threads_and_files, until, until_no_more_than};
 use ec_channel::Request;
 use ec_pool::Pool;
 use ec_test_support::limit;
@@ -53,7 +53,7 @@ fn after_it_nothing_is_spawned_and_the_error_says_so() {
         let pool = pool(1);
         pool.shutdown(SECOND).unwrap();
         // SAFETY: it is never run.
-        let error = unsafe { pool.spawn(ec_tasks::SpawnOptions::new(), || ()) }.unwrap_err();
+        let error = unsafe { pool.spawn(migrating(), || ()) }.unwrap_err();
         assert!(error.to_string().contains("shut down"), "{error}");
         assert!(pool.channel().post(Request::notification()).is_err());
     });
@@ -235,7 +235,7 @@ fn at_any_moment_under_load_it_ends_and_each_task_has_ended() {
                             ended.fetch_add(1, Ordering::SeqCst);
                         };
                         // SAFETY: nothing of a thread is held across a suspension.
-                        match unsafe { pool.spawn(ec_tasks::SpawnOptions::new(), body) } {
+                        match unsafe { pool.spawn(migrating(), body) } {
                             Ok(_) => started.fetch_add(1, Ordering::SeqCst),
                             Err(_) => return,
                         };

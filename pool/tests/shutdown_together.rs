@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{named, pool, until};
+use common::{migrating, named, pool, until};
 use ec_pool::ShutdownError;
-use ec_tasks::{JoinHandle, SpawnOptions};
+use ec_tasks::JoinHandle;
 use ec_test_support::limit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
@@ -79,7 +79,7 @@ fn a_task_spawned_just_before_it_runs_or_is_named() {
                 start.wait();
                 let mut tasks = Vec::new();
                 // SAFETY: the task does not suspend.
-                while let Ok(task) = unsafe { pool.spawn(SpawnOptions::new(), || ()) } {
+                while let Ok(task) = unsafe { pool.spawn(migrating(), || ()) } {
                     tasks.push(task);
                 }
                 tasks

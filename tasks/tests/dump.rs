@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Workers, until};
+use common::{Workers, migrating, until};
 use ec_tasks::{
     Kind, SpawnOptions, TaskState, Tokens, WaitKind, begin_wait, end_wait, park, suspend, tasks_of,
     with_scope_cell, yield_now,
@@ -55,7 +55,7 @@ fn every_task_is_listed_with_what_it_does() {
         assert_eq!(list[1].waits_for.as_deref(), Some("read: fd 7, request 9"));
         // The clock behind it is a coarse one.
         assert!(list[1].since.unwrap() < start.elapsed() + Duration::from_millis(100));
-        assert_eq!((list[1].kind, list[1].cancelled), (Kind::Own, false));
+        assert_eq!((list[1].kind, list[1].cancelled), (migrating(Kind::Own), false));
         assert_eq!((list[2].name.as_deref(), list[2].waits_for.as_deref()), (None, Some("unpark")));
         assert_eq!(list[2].id, parks.task().id());
         stop.store(true, Ordering::Relaxed);

@@ -47,7 +47,7 @@ fn no_end_is_missed() {
             let scheduler = workers.scheduler();
             move || {
                 for number in 0..50_000u64 {
-                    let child = ec_tasks::spawn(scheduler.clone(), SpawnOptions::new(), move || number);
+                    let child = common::start(scheduler.clone(), SpawnOptions::new(), move || number);
                     assert_eq!(child.unwrap().join().unwrap(), number);
                 }
             }

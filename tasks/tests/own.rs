@@ -193,7 +193,8 @@ fn a_lean_task_has_its_workers_thread_locals() {
 fn must_be_threads(test: &str, value: &str, words: &str) {
     let output = in_child_with(test, &[("EVENT_CHANNEL_OWN_TLS", value)], || {
         let why = own_thread_locals().unwrap_err();
-        let task = Workers::new(1).spawn(|| (ec_tasks::current().unwrap().kind(), NUMBER.get()));
+        let kind = || (ec_tasks::current().unwrap().kind(), NUMBER.get());
+        let task = ec_tasks::spawn(Workers::new(1).scheduler(), SpawnOptions::new(), kind).unwrap();
         assert_eq!(task.join().unwrap(), (Kind::Dedicated, 7));
         eprintln!("the reason: {why}");
     });

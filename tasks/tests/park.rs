@@ -275,7 +275,7 @@ fn a_scheduler_outlives_its_own_schedule() {
         let waits = || {
             suspend(Tokens::OP);
         };
-        let task = ec_tasks::spawn(scheduler, SpawnOptions::new(), waits).unwrap();
+        let task = common::start(scheduler, SpawnOptions::new(), waits).unwrap();
         let raw = task.task().as_ptr() as usize;
         until(|| task.task().info().state == ec_tasks::TaskState::Suspended);
         drop(task);

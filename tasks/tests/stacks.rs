@@ -64,7 +64,7 @@ fn a_stack_has_at_least_the_size_asked_for() {
 fn a_stack_too_large_is_an_error() {
     let workers = Workers::new(1);
     for size in [2 << 30, usize::MAX] {
-        let refused = ec_tasks::spawn(workers.scheduler(), SpawnOptions::new().stack_size(size), || ());
+        let refused = common::start(workers.scheduler(), SpawnOptions::new().stack_size(size), || ());
         let error = refused.expect_err("too large");
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     }
@@ -146,7 +146,7 @@ fn no_memory_for_a_stack_is_an_error() {
         let held = Arc::new(());
         let copy = held.clone();
         let options = SpawnOptions::new().stack_size(64 << 20);
-        let refused = ec_tasks::spawn(workers.scheduler(), options.clone(), move || copy);
+        let refused = common::start(workers.scheduler(), options.clone(), move || copy);
         // SAFETY: as above.
         unsafe { libc::setrlimit(libc::RLIMIT_AS, &old) };
         let error = refused.expect_err("no address space");
@@ -169,7 +169,7 @@ fn no_more_guards_is_an_error() {
         let workers = Workers::new(1);
         let mut tasks = Vec::new();
         let error = loop {
-            match ec_tasks::spawn(workers.scheduler(), SpawnOptions::new(), park) {
+            match common::start(workers.scheduler(), SpawnOptions::new(), park) {
                 Ok(task) => tasks.push(task),
                 Err(error) => break error,
             }

@@ -3,14 +3,20 @@
 
 use ec_channel::raw::{Action, RawOp};
 use ec_pool::{Pool, PoolHandle};
-use ec_tasks::{JoinHandle, SpawnOptions, Tokens};
+use ec_tasks::{JoinHandle, Kind, SpawnOptions, Tokens};
 use std::time::{Duration, Instant};
 
 pub fn pool(cores: usize) -> Pool {
     Pool::builder().cores(cores).build().unwrap()
 }
 
-/// Starts a lean task.
+/// A kind of task that workers run: lean where a task with thread-locals of its own would be a thread.
+pub fn migrating() -> SpawnOptions {
+    let own = ec_tasks::own_thread_locals().is_ok();
+    SpawnOptions::new().kind(if own { Kind::Own } else { Kind::Lean })
+}
+
+/// Starts a task that workers run.
 pub fn go<T: Send + 'static>(pool: &PoolHandle, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     named(pool, None, f)
 }
@@ -20,7 +26,7 @@ pub fn named<T: Send + 'static>(
     name: Option<&str>,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
-    let mut options = SpawnOptions::new();
+    let mut options = migrating();
     options.name = name.map(String::from);
     // SAFETY: the tests' tasks hold nothing of a thread across a suspension.
     unsafe { pool.spawn(options, f) }.unwrap()

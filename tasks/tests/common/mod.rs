@@ -8,8 +8,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use ec_tasks::{JoinHandle, Outcome, Runnable, Scheduler, SpawnOptions, TaskId};
+use ec_tasks::{JoinHandle, Kind, Outcome, Runnable, Scheduler, SpawnOptions, TaskId, own_thread_locals};
 use parking_lot::{Condvar, Mutex};
+
+/// A kind that workers run: lean where a task with thread-locals of its own would be a thread.
+pub fn migrating(kind: Kind) -> Kind {
+    if kind == Kind::Own && own_thread_locals().is_err() { Kind::Lean } else { kind }
+}
+
+/// As `ec_tasks::spawn`, of a kind that workers run.
+pub fn start<T: Send + 'static>(
+    scheduler: Arc<dyn Scheduler>,
+    mut options: SpawnOptions,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    options.kind = migrating(options.kind);
+    // SAFETY: all is `Send` and borrows nothing; what runs as lean tasks where there are no others keeps
+    // nothing that belongs to a thread.
+    unsafe { ec_tasks::spawn_unchecked(scheduler, options, f) }
+}
 
 #[derive(Default)]
 struct State {
@@ -92,7 +109,7 @@ impl Workers {
         options: SpawnOptions,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        ec_tasks::spawn(self.scheduler(), options, f).unwrap()
+        start(self.scheduler(), options, f).unwrap()
     }
 }
 
