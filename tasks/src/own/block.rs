@@ -166,7 +166,10 @@ pub(crate) unsafe fn clear(head: &BlockHead) {
         let tables = (1..32).map(|level| specific + level * 8);
         let texts = LAYOUT.freed.iter().map(layout).filter(|&at| at != 0).map(|at| thread_pointer + at);
         for place in tables.chain(texts) {
-            libc::free(word(place) as *mut _);
+            let allocation = word(place);
+            if allocation != 0 {
+                libc::free(allocation as *mut _);
+            }
         }
     }
 }

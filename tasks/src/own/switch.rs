@@ -16,17 +16,37 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicIsize, AtomicUsize, Orderin
 use super::facts::Facts;
 use crate::current;
 
-/// The parts of libc's segment (and words of the descriptor) that go with the thread: where each begins, in bytes from the
-/// thread pointer, and how many 4-byte words it has. Written once, before the first block.
-struct Shared {
-    start: AtomicI32,
-    words: AtomicUsize,
+/// The words of libc's segment (and of the descriptor) that go with the thread, in bytes from the
+/// thread pointer. Written once, before the first block.
+struct Carried<const MOST: usize> {
+    places: [AtomicI32; MOST],
+    used: AtomicUsize,
 }
 
-const PARTS: usize = 16;
-static SHARED: [Shared; PARTS] =
-    [const { Shared { start: AtomicI32::new(0), words: AtomicUsize::new(0) } }; PARTS];
-static PARTS_USED: AtomicUsize = AtomicUsize::new(0);
+/// Of 8 bytes each, and what is left over, of 4.
+static WORDS: Carried<64> = Carried::new();
+static HALVES: Carried<16> = Carried::new();
+
+impl<const MOST: usize> Carried<MOST> {
+    const fn new() -> Self {
+        Carried { places: [const { AtomicI32::new(0) }; MOST], used: AtomicUsize::new(0) }
+    }
+
+    /// Beyond what there is room for (no libc has so much) less is carried, which costs memory only.
+    fn set(&self, places: &[isize]) {
+        for (place, &at) in self.places.iter().zip(places) {
+            place.store(at as i32, Ordering::Relaxed);
+        }
+        self.used.store(places.len().min(MOST), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn each(&self) -> impl Iterator<Item = isize> {
+        let used = self.used.load(Ordering::Relaxed).min(MOST);
+        self.places[..used].iter().map(|place| place.load(Ordering::Relaxed) as isize)
+    }
+}
+
 /// Whether user code may write the register (the kernel's `HWCAP2_FSGSBASE`).
 static FSGSBASE: AtomicBool = AtomicBool::new(false);
 
@@ -39,22 +59,25 @@ const NOWHERE: isize = isize::MAX;
 pub(super) fn set_layout(facts: &Facts) {
     RSEQ.store(facts.rseq.unwrap_or(NOWHERE), Ordering::Relaxed);
     DLERROR.store(facts.dlerror.unwrap_or(NOWHERE), Ordering::Relaxed);
-    let mut parts = Vec::new();
+    let is_kept = |half: isize| {
+        facts.kept.iter().any(|&(start, size)| half + 4 > start && half < start + size as isize)
+    };
+    let (mut words, mut halves) = (Vec::new(), Vec::new());
     let mut at = facts.libc.0;
-    for &(kept, size) in &facts.kept {
-        parts.push((at, kept - at));
-        at = at.max(kept + (size as isize + 3) / 4 * 4);
+    while at + 4 <= facts.libc.1 {
+        if is_kept(at) {
+            at += 4;
+        } else if at % 8 == 0 && at + 8 <= facts.libc.1 && !is_kept(at + 4) {
+            words.push(at);
+            at += 8;
+        } else {
+            halves.push(at);
+            at += 4;
+        }
     }
-    parts.push((at, facts.libc.1 - at));
-    parts.extend(facts.carried.iter().map(|&at| (at as isize, 8)));
-    parts.retain(|&(_, length)| length >= 4);
-    // More parts than places, which no libc has: then less is shared, which costs memory only.
-    let used = parts.len().min(PARTS);
-    for (place, (start, length)) in SHARED.iter().zip(parts) {
-        place.start.store(start as i32, Ordering::Relaxed);
-        place.words.store(length as usize / 4, Ordering::Relaxed);
-    }
-    PARTS_USED.store(used, Ordering::Relaxed);
+    words.extend(facts.carried.iter().map(|&at| at as isize));
+    WORDS.set(&words);
+    HALVES.set(&halves);
     // SAFETY: a question.
     let capabilities = unsafe { libc::getauxval(libc::AT_HWCAP2) };
     FSGSBASE.store(capabilities & 2 != 0, Ordering::Relaxed);
@@ -107,23 +130,15 @@ unsafe fn set_thread_pointer(thread_pointer: usize) {
 /// Both are complete blocks; nobody but the caller uses these parts of them.
 #[inline(always)]
 unsafe fn carry(from: usize, to: usize) {
-    for part in &SHARED[..PARTS_USED.load(Ordering::Relaxed).min(PARTS)] {
-        let start = part.start.load(Ordering::Relaxed) as isize;
-        let from = from.wrapping_add_signed(start) as *const u32;
-        let to = to.wrapping_add_signed(start) as *mut u32;
-        let words = part.words.load(Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut at = 0;
-            while at + 2 <= words {
-                let value = from.add(at).cast::<u64>().read_unaligned();
-                to.add(at).cast::<u64>().write_unaligned(value);
-                at += 2;
-            }
-            if at < words {
-                to.add(at).write(from.add(at).read());
-            }
-        }
+    for at in WORDS.each() {
+        let (from, to) = (from.wrapping_add_signed(at) as *const u64, to.wrapping_add_signed(at) as *mut u64);
+        // SAFETY: the caller's promise; the places are aligned.
+        unsafe { to.write(from.read()) };
+    }
+    for at in HALVES.each() {
+        let (from, to) = (from.wrapping_add_signed(at) as *const u32, to.wrapping_add_signed(at) as *mut u32);
+        // SAFETY: as above.
+        unsafe { to.write(from.read()) };
     }
 }
 
