@@ -33,6 +33,8 @@ struct Shared {
     looked: Signal,
     /// Posted by the starter: to look for the second time, to end.
     go_on: Signal,
+    /// Where its descriptor ends.
+    top: usize,
     seen: MaybeUninit<Seen>,
 }
 
@@ -122,8 +124,12 @@ impl Helper {
         if low == libc::MAP_FAILED {
             return Err(format!("no stack for a helper thread: {}", std::io::Error::last_os_error()));
         }
-        let shared =
-            Box::new(Shared { looked: Signal::new(), go_on: Signal::new(), seen: MaybeUninit::uninit() });
+        let shared = Box::new(Shared {
+            looked: Signal::new(),
+            go_on: Signal::new(),
+            top: low as usize + size,
+            seen: MaybeUninit::uninit(),
+        });
         Ok(Helper { low: low as usize, size, thread: 0, shared })
     }
 
@@ -228,7 +234,7 @@ extern "C" fn look(shared: *mut c_void) -> *mut c_void {
         });
         (*shared).looked.post();
         (*shared).go_on.wait();
-        second_look((*shared).seen.assume_init_mut());
+        second_look((*shared).seen.assume_init_mut(), (*shared).top);
         (*shared).looked.post();
         (*shared).go_on.wait();
     }
@@ -246,8 +252,8 @@ unsafe extern "C" {
 /// What takes calls into libc, on the helper thread.
 ///
 /// # Safety
-/// `seen` is that of the calling thread.
-unsafe fn second_look(seen: &mut Seen) {
+/// `seen` is that of the calling thread, whose descriptor ends at `top`.
+unsafe fn second_look(seen: &mut Seen, top: usize) {
     seen.modules = modules();
     let Some(libc_words) = seen
         .modules
@@ -292,12 +298,13 @@ unsafe fn second_look(seen: &mut Seen) {
     // SAFETY: this thread's own descriptor; the calls have places for what they give, and the numbers
     // are none that libc has a constant text for.
     unsafe {
-        seen.second_level = interpose::SecondLevelKey::find_in(seen.thread_pointer);
+        let descriptor = seen.thread_pointer..top;
+        seen.second_level = interpose::SecondLevelKey::find_in(descriptor.clone());
         let mut byte = 0u8;
         let random = || _ = libc::getrandom((&raw mut byte).cast(), 1, 0);
-        seen.carried = pointers_set_by(seen.thread_pointer, random);
+        seen.carried = pointers_set_by(descriptor.clone(), random);
         let texts = || _ = (libc::strerror(123_456), libc::strsignal(123_456));
-        seen.freed = pointers_set_by(seen.thread_pointer, texts);
+        seen.freed = pointers_set_by(descriptor, texts);
     }
 }
 
@@ -305,10 +312,9 @@ unsafe fn second_look(seen: &mut Seen) {
 ///
 /// # Safety
 /// `descriptor` is the calling thread's.
-pub(super) unsafe fn pointers_set_by(descriptor: usize, f: impl FnOnce()) -> Vec<usize> {
-    // What is looked for lies in the first 2 KiB of the descriptor in all versions of libc.
-    // SAFETY: the caller's own descriptor, which has more than that.
-    let picture = || (0..2048).step_by(8).map(|at| unsafe { word(descriptor + at) }).collect::<Vec<_>>();
+pub(super) unsafe fn pointers_set_by(descriptor: Range<usize>, f: impl FnOnce()) -> Vec<usize> {
+    // SAFETY: the caller's own descriptor.
+    let picture = || descriptor.clone().step_by(8).map(|at| unsafe { word(at) }).collect::<Vec<_>>();
     let before = picture();
     f();
     let after = picture();

@@ -5,6 +5,7 @@
 //! later, nobody calls these; [`in_place`] notices, and tasks become threads.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -236,7 +237,7 @@ impl SecondLevelKey {
     ///
     /// # Safety
     /// `descriptor` is the calling thread's, which has used no key yet.
-    pub(super) unsafe fn find_in(descriptor: usize) -> Option<(usize, usize)> {
+    pub(super) unsafe fn find_in(descriptor: Range<usize>) -> Option<(usize, usize)> {
         let key = SECOND_LEVEL_KEY.load(Ordering::Acquire);
         // SAFETY: the caller's own descriptor; the key exists.
         let places = unsafe {

@@ -2,11 +2,14 @@
 
 use crate::check::Check;
 use crate::support::{hop, resident, tasks};
+use event_channel::task;
 use std::ffi::{c_int, c_uchar};
 use std::sync::{Arc, Mutex};
 
-pub const CHECKS: &[Check] =
-    &[Check::new("c_memory_passes_from_task_to_task", c_memory_passes_from_task_to_task)];
+pub const CHECKS: &[Check] = &[
+    Check::new("c_memory_passes_from_task_to_task", c_memory_passes_from_task_to_task),
+    Check::new("what_libc_keeps_for_a_thread_ends_with_the_task", what_libc_keeps_ends),
+];
 
 unsafe extern "C" {
     fn ec_block_new(size: usize, pattern: c_uchar) -> *mut c_uchar;
@@ -81,4 +84,33 @@ fn c_memory_passes_from_task_to_task() {
     let grown = resident().saturating_sub(before) >> 20;
     // A round makes about 50 MiB. If each task had malloc's caches for itself, 48 MiB would be left in them.
     assert!(grown < 20, "{grown} MiB more than after the first rounds");
+}
+
+/// Texts of errors that libc makes on demand, the error of `dlerror`, the state of `getrandom` (since glibc 2.41).
+fn what_libc_keeps_ends() {
+    let one_after_another = |count: usize| {
+        tasks(8, move |_| {
+            for _ in 0..count {
+                task::spawn(use_all).join().expect("a task");
+            }
+        });
+    };
+    one_after_another(100);
+    let before = resident();
+    // At least 24 MiB, if each left only one text behind.
+    one_after_another(if task::migrates() { 50_000 } else { 500 });
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "{} KiB were left behind", grown >> 10);
+}
+
+fn use_all() {
+    let mut byte = 0u8;
+    // SAFETY: texts that are only looked at; a name that ends; a place for a byte.
+    unsafe {
+        assert!(!libc::strerror(123_456).is_null() && !libc::strsignal(123_456).is_null());
+        assert!(
+            libc::dlsym(libc::RTLD_DEFAULT, c"no_such_symbol_anywhere_in_this_program".as_ptr()).is_null()
+        );
+        assert_eq!(libc::getrandom((&raw mut byte).cast(), 1, 0), 1);
+    }
 }
