@@ -228,3 +228,56 @@ fn each_wrong_fact_is_noticed_and_makes_tasks_threads() {
 fn with_own_or_child(test: impl FnOnce() + Send + 'static) {
     if std::env::var_os("EVENT_CHANNEL_OWN_TLS").is_some() { limit(60, test) } else { with_own(test) }
 }
+
+/// A scheduler for the test's own thread.
+#[derive(Default)]
+struct Queue(parking_lot::Mutex<Vec<ec_tasks::Runnable>>);
+
+impl ec_tasks::Scheduler for Queue {
+    fn schedule(&self, task: ec_tasks::Runnable) {
+        self.0.lock().push(task);
+    }
+    fn task_finished(&self, _: ec_tasks::TaskId) {}
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn rounding() -> u32 {
+    let mut mxcsr = 0u32;
+    // SAFETY: stores the register.
+    unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut mxcsr, options(nostack)) };
+    mxcsr & 0x6000
+}
+
+#[cfg(target_arch = "x86_64")]
+fn round_towards_zero() {
+    let mxcsr = 0x1f80u32 | 0x6000;
+    // SAFETY: the default with another rounding; nothing is computed.
+    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const mxcsr, options(nostack)) };
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_worker_does_not_keep_a_tasks_rounding() {
+    limit(20, || {
+        let queue = Arc::new(Queue::default());
+        let body = || {
+            round_towards_zero();
+            yield_now();
+            rounding()
+        };
+        let task = common::start(queue.clone(), SpawnOptions::new(), body).unwrap();
+        let _worker = ec_tasks::prepare_worker_thread(queue.clone()).unwrap();
+        loop {
+            let Some(ready) = queue.0.lock().pop() else { break };
+            let outcome = ready.run(std::ptr::null());
+            assert_eq!(rounding(), 0, "the worker rounds to nearest, as before");
+            if let ec_tasks::Outcome::Yielded(again) = outcome {
+                queue.0.lock().push(again);
+            }
+        }
+        assert_eq!(task.join().unwrap(), 0x6000);
+    });
+}
