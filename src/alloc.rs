@@ -6,10 +6,10 @@
 //!
 //! ```
 //! use event_channel::alloc::OnThread;
-//! use std::alloc::System; // in real life: `mimalloc::MiMalloc`
+//! # use std::alloc::System as MiMalloc;
 //!
 //! #[global_allocator]
-//! static ALLOCATOR: OnThread<System> = OnThread(System);
+//! static ALLOCATOR: OnThread<MiMalloc> = OnThread(MiMalloc); // `mimalloc::MiMalloc`
 //!
 //! assert_eq!(event_channel::run(|| vec![1; 1000].len()), 1000);
 //! ```

@@ -370,11 +370,12 @@ pub fn why_not() -> Option<&'static str> {
 
 /// Runs `f` on the thread-locals of the OS thread that the task is on at the moment. For what asks or tells the kernel
 /// something about the calling *thread*, as `setuid` does, and for C functions that load libraries by themselves
-/// (`getaddrinfo`, `iconv_open`; the wrappers in [`net`](crate::net) do it where needed). On a plain thread, and in
+/// (`getpwuid_r`, `iconv_open`; `getaddrinfo` does it by itself). On a plain thread, and in
 /// dedicated and lean tasks, it just calls `f`.
 ///
 /// In `f` there is no current task: what would suspend the task blocks the thread instead. A panic in `f`
-/// comes out here.
+/// comes out here. To the language it is a call into another thread: hence the bounds, as with
+/// [`std::thread::spawn`], though `f` may borrow.
 ///
 /// ```
 /// use event_channel::task;
@@ -386,6 +387,6 @@ pub fn why_not() -> Option<&'static str> {
 ///     assert_eq!(task::on_thread(|| COUNT.get()), if task::migrates() { 0 } else { 5 });
 /// }).join().unwrap();
 /// ```
-pub fn on_thread<R>(f: impl FnOnce() -> R) -> R {
+pub fn on_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     ec_tasks::on_thread(f)
 }

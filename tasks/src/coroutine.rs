@@ -80,6 +80,9 @@ unsafe fn on_stack<T, F: FnOnce() -> T>(cell: NonNull<Header>, stack: SlabStack,
         // SAFETY: the task runs, so its worker holds the run reference; what is `own` is ours now.
         unsafe {
             cell.as_ref().own.yielder.set(yielder);
+            if cell.as_ref().own.thread_pointer != 0 {
+                own::begin();
+            }
             run_body::<T, F>(cell, f);
             if cell.as_ref().own.thread_pointer != 0 {
                 own::run_destructors();

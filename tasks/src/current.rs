@@ -59,7 +59,6 @@ pub(crate) fn enter(task: *const Header, context: *const (), thread_pointer: usi
             let there = unsafe { &*(place as *const Here) };
             there.task.set(task);
             there.context.set(context);
-            there.worker.set(here.worker.get());
             there.thread.set(thread);
         }
     });
@@ -102,10 +101,21 @@ pub(crate) fn note_signal_stack(before: libc::stack_t) {
     HERE.with(|here| here.signal_stack.set(here.signal_stack.take().or(Some(before))));
 }
 
-/// What this worker, or the one that runs this task, has for waking tasks. Not to be kept across a suspension.
+/// What this worker, or the one that runs this task, has for waking tasks. Not to be kept across a suspension. Read
+/// where the worker has it, as a task may step out onto the thread and change it.
 #[inline(never)]
 pub(crate) fn worker_local() -> *const WorkerLocal {
-    HERE.with(|here| here.worker.get())
+    if forked() {
+        return ptr::null();
+    }
+    HERE.with(|here| match here.thread.get() {
+        0 => here.worker.get(),
+        thread => {
+            let (place, _) = own::same_place(ptr::from_ref(here) as usize, thread);
+            // SAFETY: the block of the thread that runs this task, which is complete.
+            unsafe { (*(place as *const Here)).worker.get() }
+        }
+    })
 }
 
 /// This thread is a worker, with `local`; null: no more.

@@ -46,6 +46,19 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+// Without thread-locals of a task's own much of what serves them is not used.
+#![cfg_attr(
+    not(all(
+        feature = "own-tls",
+        target_env = "gnu",
+        target_arch = "x86_64",
+        target_pointer_width = "64",
+        not(target_feature = "crt-static"),
+        not(miri)
+    )),
+    allow(dead_code)
+)]
+
 mod cancel;
 mod coroutine;
 mod current;

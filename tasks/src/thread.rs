@@ -31,20 +31,27 @@ pub fn breakable_facts() -> &'static [&'static str] {
 ///
 /// Inside, there is no current task: what would suspend blocks the thread. A panic in `f` comes out.
 ///
+/// To the language the call is one into another thread, hence the bounds: what belongs to the task must not be left
+/// with the thread, nor the other way round.
+///
+/// ```compile_fail
+/// thread_local!(static SHARED: std::rc::Rc<u32> = std::rc::Rc::new(1));
+/// let of_the_thread = ec_tasks::on_thread(|| SHARED.with(std::rc::Rc::clone));
+/// ```
 /// ```
 /// thread_local!(static NAME: std::cell::Cell<&'static str> = const { std::cell::Cell::new("nobody") });
 /// assert_eq!(ec_tasks::on_thread(|| NAME.get()), "nobody");
 /// ```
-pub fn on_thread<R>(f: impl FnOnce() -> R) -> R {
+pub fn on_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     own::on_thread(f)
 }
 
-/// As [`on_thread`], cheaper: libc's own thread-locals are not brought along, so `f` must not rely on
-/// errno or hand over what libc's malloc keeps. For allocators.
+/// As [`on_thread`], for allocators: no bounds, no panics caught. errno is the thread's.
 ///
 /// # Safety
-/// `f` does not unwind.
+/// `f` does not unwind, and what it takes and gives does not depend on the thread.
 #[inline]
 pub unsafe fn on_thread_for_allocator<R>(f: impl FnOnce() -> R) -> R {
-    own::step_out(f, false)
+    // With libc's part, for allocators that sit on its malloc.
+    own::step_out(f, true)
 }

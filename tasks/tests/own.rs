@@ -281,3 +281,25 @@ fn a_worker_does_not_keep_a_tasks_rounding() {
         assert_eq!(task.join().unwrap(), 0x6000);
     });
 }
+
+#[test]
+fn a_task_may_drop_its_workers_guard_and_wake_others() {
+    thread_local!(static GUARD: RefCell<Option<ec_tasks::WorkerGuard>> = const { RefCell::new(None) });
+    with_own(|| {
+        let queue = Arc::new(Queue::default());
+        GUARD.set(Some(ec_tasks::prepare_worker_thread(queue.clone()).unwrap()));
+        let waits = ec_tasks::spawn(queue.clone(), SpawnOptions::new(), ec_tasks::park).unwrap();
+        let waiting = waits.task().clone();
+        let wakes = move || {
+            on_thread(|| drop(GUARD.take()));
+            waiting.unpark();
+        };
+        let wakes = ec_tasks::spawn(queue.clone(), SpawnOptions::new(), wakes).unwrap();
+        loop {
+            let Some(ready) = queue.0.lock().pop() else { break };
+            assert!(!matches!(ready.run(std::ptr::null()), ec_tasks::Outcome::Yielded(_)));
+        }
+        waits.join().unwrap();
+        wakes.join().unwrap();
+    });
+}

@@ -11,6 +11,11 @@ const MODULES: &[(&str, &str, &[&str])] = &[
     ("EC_DYNAMIC", "module.c", &["-ftls-model=global-dynamic", "-DFIRST=0xd14a", "-DWORDS=40"]),
     ("EC_DYNAMIC_OTHER", "module.c", &["-ftls-model=global-dynamic", "-DFIRST=0x2d14a", "-DWORDS=400"]),
     ("EC_LARGE", "module.c", &["-ftls-model=global-dynamic", "-DFIRST=0x1a46e", "-DWORDS=131072"]),
+    // Most of what libc has to spare for the static thread-locals of libraries.
+    ("EC_STATIC_BIG", "module.c", &["-ftls-model=initial-exec", "-DFIRST=0xb16", "-DWORDS=150"]),
+    ("EC_INNER", "module.c", &["-ftls-model=initial-exec", "-DFIRST=0x1223", "-DWORDS=3"]),
+    // After the one that it opens.
+    ("EC_OUTER", "opens.c", &["-ldl"]),
     ("EC_DESTRUCTOR", "module.cpp", &["-std=c++17", "-fno-gnu-unique"]),
 ];
 
@@ -38,6 +43,7 @@ fn main() {
         warnings(&mut build);
         build.cpp(source.ends_with(".cpp")).pic(true);
         let mut command = build.get_compiler().to_command();
+        command.arg(format!("-DINNER=\"{}\"", place.join("libec_inner.so").display()));
         command.args(*options).arg("-shared").arg("-o").arg(&path).arg(format!("native/{source}"));
         let status = command.status().expect("the C compiler");
         assert!(status.success(), "{command:?}: {status}");

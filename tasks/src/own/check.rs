@@ -73,7 +73,11 @@ pub(super) fn run() -> Result<(), String> {
         fresh(guards)?;
         expect(mutex.unlock() == libc::EPERM, "two tasks are one to a mutex")?;
         yielder.suspend(());
-        expect(std::thread::spawn(|| 1).join().is_ok_and(|one| one == 1), "a thread cannot be started")
+        let thread = std::thread::Builder::new().spawn(|| 1);
+        expect(
+            thread.is_ok_and(|thread| thread.join().is_ok_and(|one| one == 1)),
+            "a thread cannot be started",
+        )
     })?;
     let before = PLAIN.get();
     // Both stacks are left to their end, whatever the result.
@@ -136,7 +140,9 @@ impl Place {
         // SAFETY: a block that was just built.
         unsafe { template::compare(thread_pointer)? };
         let body = move |yielder: &Yielder<(), ()>, ()| {
-            let result = f(yielder);
+            // Nothing may unwind through the change of the thread pointer.
+            let result =
+                catch_unwind(AssertUnwindSafe(|| f(yielder))).unwrap_or(Err("the self-test panicked"));
             super::run_destructors();
             result
         };

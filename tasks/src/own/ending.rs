@@ -1,11 +1,11 @@
-//! The end of a task is the end of a thread: destructors of thread-locals, then those of the values of
+//! The beginning and the end of a task. Its end is the end of a thread: destructors of thread-locals, then those of the values of
 //! `pthread_setspecific`, in up to four rounds, as they may make new ones.
 //!
 //! They run on the task, on its own thread-locals, and may suspend. The list of the first kind is
 //! the task's own; libc's would be the worker's.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -72,6 +72,14 @@ pub(super) fn key_deleted(key: libc::pthread_key_t) {
     }
 }
 
+/// The beginning of a task is that of a thread: libc's tables of characters are those of the present locale, which may
+/// be another one than the template's.
+pub(crate) fn begin() {
+    const GLOBAL: libc::locale_t = ptr::without_provenance_mut(usize::MAX); // LC_GLOBAL_LOCALE
+    // SAFETY: the global locale always exists.
+    unsafe { libc::uselocale(GLOBAL) };
+}
+
 /// Runs what the current task has registered. Called last on the task, if it has a block of its own.
 pub(crate) fn run_destructors() {
     for _ in 0..ROUNDS {
@@ -99,7 +107,7 @@ fn run_list() -> bool {
             libc::free(node.cast());
             run(object);
             if !library.is_null() {
-                switch::on_thread(|| libc::dlclose(library));
+                interpose::dlclose(library);
             }
         }
     }
@@ -140,8 +148,7 @@ fn library_of(code: *const c_void) -> *mut c_void {
         if libc::dladdr(code, &mut info) == 0 || info.dli_fname.is_null() {
             return ptr::null_mut();
         }
-        let name = CStr::from_ptr(info.dli_fname);
-        interpose::real_dlopen(name, libc::RTLD_LAZY | libc::RTLD_NOLOAD)
+        interpose::dlopen(info.dli_fname, libc::RTLD_LAZY | libc::RTLD_NOLOAD)
     }
 }
 

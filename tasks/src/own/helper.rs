@@ -15,9 +15,13 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr;
 
-use super::facts::word;
+use super::facts::{self, word};
 use super::{interpose, switch};
 use crate::current;
+
+/// Bytes of a helper's stack that nobody may touch, and those for its frames.
+const GUARD: usize = 64 << 10;
+const STACK: usize = 1 << 20;
 
 /// A helper and its stack, at whose top its descriptor lies. When this is dropped the helper ends.
 pub(super) struct Helper {
@@ -35,6 +39,8 @@ struct Shared {
     go_on: Signal,
     /// Where its descriptor ends.
     top: usize,
+    /// The second look is at everything, not at the modules alone.
+    measure: bool,
     seen: MaybeUninit<Seen>,
 }
 
@@ -99,13 +105,15 @@ pub(super) struct Module {
 }
 
 impl Helper {
-    /// Starts a helper and waits until it has looked at itself for the first time.
-    pub(super) fn start() -> Result<Helper, String> {
+    /// Starts a helper and waits until it has looked at itself for the first time. One that does not `measure` asks
+    /// the loader for nothing that is locked while it runs a library's constructors.
+    pub(super) fn start(measure: bool) -> Result<Helper, String> {
         // A program may have megabytes of thread-locals, which lie on the stack.
-        let mut size = 1 << 20;
+        let mut size = (GUARD + STACK + facts::static_tls_size().unwrap_or(0)).next_multiple_of(1 << 16);
         loop {
-            let mut helper = Helper::mapped(size)?;
+            let mut helper = Helper::mapped(size, measure)?;
             match helper.create() {
+                0 if helper.seen().stack_pointer - helper.low < STACK / 2 && size < 1 << 30 => size *= 8,
                 0 => return Ok(helper),
                 libc::EINVAL if size < 1 << 30 => size *= 8,
                 errno => {
@@ -116,7 +124,7 @@ impl Helper {
         }
     }
 
-    fn mapped(size: usize) -> Result<Helper, String> {
+    fn mapped(size: usize, measure: bool) -> Result<Helper, String> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
         // SAFETY: a new mapping.
         let low =
@@ -124,10 +132,13 @@ impl Helper {
         if low == libc::MAP_FAILED {
             return Err(format!("no stack for a helper thread: {}", std::io::Error::last_os_error()));
         }
+        // SAFETY: the low end of the new mapping. (Without a guard it works as well.)
+        unsafe { libc::mprotect(low, GUARD, libc::PROT_NONE) };
         let shared = Box::new(Shared {
             looked: Signal::new(),
             go_on: Signal::new(),
             top: low as usize + size,
+            measure,
             seen: MaybeUninit::uninit(),
         });
         Ok(Helper { low: low as usize, size, thread: 0, shared })
@@ -234,7 +245,11 @@ extern "C" fn look(shared: *mut c_void) -> *mut c_void {
         });
         (*shared).looked.post();
         (*shared).go_on.wait();
-        second_look((*shared).seen.assume_init_mut(), (*shared).top);
+        let seen = (*shared).seen.assume_init_mut();
+        seen.modules = modules();
+        if (*shared).measure {
+            second_look(seen, (*shared).top);
+        }
         (*shared).looked.post();
         (*shared).go_on.wait();
     }
@@ -254,7 +269,6 @@ unsafe extern "C" {
 /// # Safety
 /// `seen` is that of the calling thread, whose descriptor ends at `top`.
 unsafe fn second_look(seen: &mut Seen, top: usize) {
-    seen.modules = modules();
     let Some(libc_words) = seen
         .modules
         .iter()
@@ -327,6 +341,24 @@ fn note_changes(changed: &mut Vec<usize>, start: usize, before: &[usize], after:
             changed.push(start + index * 8);
         }
     }
+}
+
+/// Number and place of each module with thread-locals that is loaded at present.
+pub(super) fn loaded() -> Vec<(usize, usize)> {
+    unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, list: *mut c_void) -> c_int {
+        // SAFETY: libc's word for the time of this call; the list is the caller's.
+        unsafe {
+            let (info, list) = (&*info, &mut *list.cast::<Vec<(usize, usize)>>());
+            if info.dlpi_tls_modid != 0 {
+                list.push((info.dlpi_tls_modid, info.dlpi_addr as usize));
+            }
+        }
+        0
+    }
+    let mut list = Vec::new();
+    // SAFETY: the callback has the list for the time of the call.
+    unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut list).cast()) };
+    list
 }
 
 /// The modules whose thread-locals are in the static part of the calling thread, which is a new one: in

@@ -9,6 +9,8 @@ use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::{ReentrantMutex, const_reentrant_mutex};
+
 use super::ending::{self, Destructor};
 use super::{facts, helper, switch, template};
 use crate::current;
@@ -44,6 +46,8 @@ impl Real {
 static ATEXIT: Real = Real::new(c"__cxa_thread_atexit_impl");
 static KEY_DELETE: Real = Real::new(c"pthread_key_delete");
 static DLOPEN: Real = Real::new(c"dlopen");
+static DLCLOSE: Real = Real::new(c"dlclose");
+static GETADDRINFO: Real = Real::new(c"getaddrinfo");
 
 unsafe extern "C" {
     /// libc's other name for `pthread_key_create`.
@@ -158,36 +162,85 @@ pub unsafe extern "C" fn sigaltstack(new: *const libc::stack_t, old: *mut libc::
     }
 }
 
-/// Loads a library: with the thread's own thread-locals, as libc finds only those of threads; and then
-/// tells all tasks what it has brought.
+/// One library is loaded or unloaded at a time, with what follows from it: another thread's refresh must not take
+/// one for known that is half loaded. As libc's own lock, it may be taken again by a constructor.
+static LOADING: ReentrantMutex<()> = const_reentrant_mutex(());
+
+/// Runs `f`, which loads or unloads, on the thread's own thread-locals, since libc finds only those of threads.
+pub(super) fn loading<R>(f: impl FnOnce() -> R) -> R {
+    switch::load_on_thread(|| {
+        // In a forked child it may be held by a thread that is not there.
+        let _one = (!crate::fork::forked()).then(|| LOADING.lock());
+        f()
+    })
+}
+
+/// Loads a library, and tells all tasks what it has brought.
 ///
 /// # Safety
 /// As for libc's function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void {
-    // SAFETY: the caller's promise, handed on.
-    let library = switch::load_on_thread(|| unsafe { real_dlopen_at(name, flags) });
-    if !library.is_null() {
-        template::refresh();
-    }
-    library
-}
-
-unsafe fn real_dlopen_at(name: *const c_char, flags: c_int) -> *mut c_void {
     type Open = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
-    // SAFETY: libc's function of that name and type.
-    unsafe { std::mem::transmute::<usize, Open>(DLOPEN.get())(name, flags) }
+    loading(|| {
+        // SAFETY: libc's function of that name and type; the caller's promise, handed on.
+        let library = unsafe { std::mem::transmute::<usize, Open>(DLOPEN.get())(name, flags) };
+        if !library.is_null() {
+            template::refresh();
+        }
+        library
+    })
 }
 
-/// libc's `dlopen`.
-pub(super) unsafe fn real_dlopen(name: &CStr, flags: c_int) -> *mut c_void {
-    // SAFETY: the caller's promise.
-    switch::load_on_thread(|| unsafe { real_dlopen_at(name.as_ptr(), flags) })
+/// Unloads a library. Its destructors run on the thread's own thread-locals.
+///
+/// # Safety
+/// As for libc's function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlclose(library: *mut c_void) -> c_int {
+    type Close = unsafe extern "C" fn(*mut c_void) -> c_int;
+    loading(|| {
+        // SAFETY: libc's function of that name and type; the caller's promise, handed on.
+        let failed = unsafe { std::mem::transmute::<usize, Close>(DLCLOSE.get())(library) };
+        template::forget_unloaded();
+        failed
+    })
+}
+
+/// Looks a name up. libc loads libraries for that without asking `dlopen`.
+///
+/// # Safety
+/// As for libc's function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getaddrinfo(
+    node: *const c_char,
+    service: *const c_char,
+    hints: *const libc::addrinfo,
+    found: *mut *mut libc::addrinfo,
+) -> c_int {
+    type Look = unsafe extern "C" fn(
+        *const c_char,
+        *const c_char,
+        *const libc::addrinfo,
+        *mut *mut libc::addrinfo,
+    ) -> c_int;
+    // SAFETY: libc's function of that name and type; the caller's promise, handed on; errno is the thread's and
+    // then the caller's.
+    unsafe {
+        let look = || {
+            let failed = std::mem::transmute::<usize, Look>(GETADDRINFO.get())(node, service, hints, found);
+            (failed, *libc::__errno_location())
+        };
+        let (failed, errno) = switch::on_thread(look);
+        *libc::__errno_location() = errno;
+        template::refresh();
+        failed
+    }
 }
 
 /// Whether this process calls our functions and not libc's.
 pub(super) fn in_place() -> Result<(), String> {
-    let ours: [(&CStr, *const c_void); 7] = [
+    let ours: [(&CStr, *const c_void); 9] = [
         (c"__cxa_thread_atexit_impl", __cxa_thread_atexit_impl as *const c_void),
         (c"pthread_key_create", pthread_key_create as *const c_void),
         (c"pthread_key_delete", pthread_key_delete as *const c_void),
@@ -195,6 +248,8 @@ pub(super) fn in_place() -> Result<(), String> {
         (c"tss_delete", tss_delete as *const c_void),
         (c"sigaltstack", sigaltstack as *const c_void),
         (c"dlopen", dlopen as *const c_void),
+        (c"dlclose", dlclose as *const c_void),
+        (c"getaddrinfo", getaddrinfo as *const c_void),
     ];
     for (name, address) in ours {
         if facts::symbol(name) != Some(address as usize) {

@@ -36,7 +36,7 @@ mod template;
 use std::sync::OnceLock;
 
 pub(crate) use block::{build, clear, discard, low_end, space, thread_pointer_below};
-pub(crate) use ending::run_destructors;
+pub(crate) use ending::{begin, run_destructors};
 pub(crate) use switch::{after_fork, enter, leave, on_thread, same_place, step_out};
 
 /// The variable that says how tasks get thread-locals: `off` makes them threads, `break:WHAT` falsifies
@@ -54,20 +54,24 @@ pub(crate) fn support() -> Result<(), &'static str> {
     if let Some(known) = SUPPORT.get() {
         return known.as_ref().copied().map_err(String::as_str);
     }
+    let mut first = false;
     let found = SUPPORT.get_or_init(|| {
+        first = true;
         // On a thread of its own: the one that asks may be in a task.
         let asked = std::thread::Builder::new().name("ec-own-check".into()).spawn(find_out);
-        let found = match asked.map(std::thread::JoinHandle::join) {
+        match asked.map(std::thread::JoinHandle::join) {
             Ok(Ok(found)) => found,
             Ok(Err(_)) => Err("the self-test panicked".into()),
             Err(why) => Err(format!("no thread for the self-test: {why}")),
-        };
-        match &found {
+        }
+    });
+    if first {
+        // Not under the lock: a logger may spawn tasks.
+        match found {
             Ok(()) => log::debug!("tasks have thread-locals of their own"),
             Err(why) => log::warn!("each task gets an OS thread, which is slower: {why}"),
         }
-        found
-    });
+    }
     found.as_ref().copied().map_err(String::as_str)
 }
 
@@ -93,12 +97,14 @@ fn find_out() -> Result<(), String> {
     interpose::in_place()?;
     ending::find_program();
     let facts = facts::establish(falsify.as_deref())?;
-    let template = template::Template::take(&facts)?;
-    block::set_layout(&facts, &template)?;
-    switch::set_layout(&facts);
-    template::install(facts, template);
-    // Meanwhile another thread may have loaded a library.
-    template::refresh();
+    // Meanwhile no library is loaded.
+    interpose::loading(|| {
+        let template = template::Template::take(&facts)?;
+        block::set_layout(&facts, &template)?;
+        switch::set_layout(&facts)?;
+        template::install(facts, template);
+        Ok::<_, String>(())
+    })?;
     setxid::install()?;
     check::run()
 }

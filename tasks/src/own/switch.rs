@@ -32,12 +32,15 @@ impl<const MOST: usize> Carried<MOST> {
         Carried { places: [const { AtomicI32::new(0) }; MOST], used: AtomicUsize::new(0) }
     }
 
-    /// Beyond what there is room for (no libc has so much) less is carried, which costs memory only.
-    fn set(&self, places: &[isize]) {
+    fn set(&self, places: &[isize]) -> Result<(), String> {
+        if places.len() > MOST {
+            return Err(format!("libc has more than {MOST} words of its own thread-locals"));
+        }
         for (place, &at) in self.places.iter().zip(places) {
             place.store(at as i32, Ordering::Relaxed);
         }
-        self.used.store(places.len().min(MOST), Ordering::Relaxed);
+        self.used.store(places.len(), Ordering::Relaxed);
+        Ok(())
     }
 
     #[inline(always)]
@@ -56,7 +59,7 @@ static RSEQ: AtomicIsize = AtomicIsize::new(NOWHERE);
 static DLERROR: AtomicIsize = AtomicIsize::new(NOWHERE);
 const NOWHERE: isize = isize::MAX;
 
-pub(super) fn set_layout(facts: &Facts) {
+pub(super) fn set_layout(facts: &Facts) -> Result<(), String> {
     RSEQ.store(facts.rseq.unwrap_or(NOWHERE), Ordering::Relaxed);
     DLERROR.store(facts.dlerror.unwrap_or(NOWHERE), Ordering::Relaxed);
     let is_kept = |half: isize| {
@@ -76,11 +79,12 @@ pub(super) fn set_layout(facts: &Facts) {
         }
     }
     words.extend(facts.carried.iter().map(|&at| at as isize));
-    WORDS.set(&words);
-    HALVES.set(&halves);
+    WORDS.set(&words)?;
+    HALVES.set(&halves)?;
     // SAFETY: a question.
     let capabilities = unsafe { libc::getauxval(libc::AT_HWCAP2) };
     FSGSBASE.store(capabilities & 2 != 0, Ordering::Relaxed);
+    Ok(())
 }
 
 /// The thread pointer in force.
@@ -180,7 +184,7 @@ pub(crate) fn after_fork() {
         const SIGNATURE: u32 = 0x5305_3053;
         let area = thread.wrapping_add_signed(at);
         // The size is the one that libc registered; a wrong one is refused.
-        for size in [32, 64, 128, 256] {
+        for size in (32..=512).step_by(4) {
             // SAFETY: withdraws an area; the kernel writes there no more.
             if unsafe { libc::syscall(libc::SYS_rseq, area, size, UNREGISTER, SIGNATURE) } == 0 {
                 break;

@@ -11,7 +11,7 @@ use std::ptr;
 use parking_lot::RwLock;
 
 use super::facts::{Facts, word};
-use super::helper::{Helper, Module};
+use super::helper::{self, Helper, Module};
 use crate::stack::slab;
 
 /// See the module. Indices count words from the low end of a block.
@@ -49,6 +49,10 @@ pub(super) fn with<R>(f: impl FnOnce(&Template) -> R) -> Option<R> {
 
 /// A library was loaded: the template is renewed if there is one and the library is not known to it.
 pub(super) fn refresh() {
+    if crate::fork::forked() {
+        // The lock may be held for ever; and libc knows this child's only block.
+        return;
+    }
     if INSTALLED.read().as_ref().is_none_or(|installed| installed.template.adds == adds()) {
         return;
     }
@@ -58,6 +62,7 @@ pub(super) fn refresh() {
         Ok(renewed) => renewed,
         Err(why) => {
             // Only a library with static thread-locals would notice.
+            drop(installed);
             log::error!("the thread-locals of a library that was loaded are not known to tasks: {why}");
             return;
         }
@@ -76,6 +81,17 @@ pub(super) fn refresh() {
         }
     }
     *template = renewed;
+}
+
+/// A library was unloaded: what is loaded next in its place begins anew.
+pub(super) fn forget_unloaded() {
+    if crate::fork::forked() {
+        return;
+    }
+    if let Some(Installed { template, .. }) = INSTALLED.write().as_mut() {
+        let loaded = helper::loaded();
+        template.modules.retain(|module| loaded.contains(&(module.id, module.base)));
+    }
 }
 
 impl Module {
@@ -111,7 +127,7 @@ impl Template {
     /// Takes the picture of a new helper.
     pub(super) fn take(facts: &Facts) -> Result<Template, String> {
         let adds = adds();
-        let helper = Helper::start()?;
+        let helper = Helper::start(false)?;
         let thread_pointer = helper.seen().thread_pointer;
         let low = thread_pointer - facts.below;
         let block = low..thread_pointer + facts.above;
@@ -173,6 +189,9 @@ impl Template {
             }
         }
         let used = modules.iter().map(|module| module.offset).chain(facts.rseq.filter(|&at| at < 0)).min();
+        if used.is_some_and(|at| at < -(facts.below as isize)) {
+            return Err("a library's thread-locals lie outside of what a block has room for".into());
+        }
         let first_used = index(used.unwrap_or(0));
         // What the helper's first frames have left below is nobody's.
         words[..first_used].fill(0);

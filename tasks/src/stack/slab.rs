@@ -129,10 +129,11 @@ pub(crate) fn number(low: usize) -> usize {
 /// Every slot that was ever given out.
 pub(crate) fn all_cut() -> impl Iterator<Item = Slot> {
     slabs().iter().flat_map(|slab| {
+        // First: a slab that has been cut from is complete.
+        let cut = slab.cut.load(Ordering::Acquire);
         let base = slab.base.load(Ordering::Relaxed);
         let size = slab.slot.load(Ordering::Relaxed).max(1);
-        let cut = slab.cut.load(Ordering::Acquire).max(base);
-        (0..(cut - base) / size).map(move |index| slab.slot(index, size))
+        (0..cut.saturating_sub(base) / size).map(move |index| slab.slot(index, size))
     })
 }
 

@@ -1,17 +1,19 @@
 //! `uselocale` in a task: the locale and its character tables stay with the task, and with nobody else.
 
 use crate::check::Check;
-use crate::support::{hop, many, skip, tasks};
+use crate::support::{hop, many, skip, spawn, tasks};
 use std::ffi::{CStr, c_char, c_double, c_int, c_void};
 use std::process::Command;
 use std::{env, fs, process, ptr};
 
 pub const CHECKS: &[Check] = &[
     Check::new("a_locale_stays_with_its_task", a_locale_stays_with_its_task),
+    Check::new("a_new_task_has_the_tables_of_the_present_locale", tables_of_the_present_locale),
     Check::new("character_tables_stay_with_their_task", character_tables_stay_with_their_task),
 ];
 
 unsafe extern "C" {
+    safe fn __ctype_b_loc() -> *const *const u16;
     fn ec_locale_new(name: *const c_char) -> *mut c_void;
     fn ec_locale_use(locale: *mut c_void) -> *mut c_void;
     fn ec_locale_free(locale: *mut c_void);
@@ -160,4 +162,19 @@ fn character_tables_stay_with_their_task() {
     // SAFETY: no locale; only asks.
     assert!(!unsafe { ec_locale_use(ptr::null_mut()) }.is_null());
     drop(place);
+}
+
+/// As a new thread has, also if the process has changed it since the first task.
+fn tables_of_the_present_locale() {
+    // SAFETY: libc's table of the caller.
+    let table = || unsafe { *__ctype_b_loc() } as usize;
+    let before = spawn(table).join().expect("a task");
+    // SAFETY: a name; no other thread asks for the locale at this moment.
+    let set = unsafe { libc::setlocale(libc::LC_ALL, c"C.UTF-8".as_ptr()) };
+    if set.is_null() {
+        skip("there is no locale C.UTF-8 here");
+    }
+    let threads = std::thread::spawn(table).join().expect("a thread");
+    assert_ne!(threads, before, "the locale has other tables");
+    assert_eq!(spawn(table).join().expect("a task"), threads);
 }

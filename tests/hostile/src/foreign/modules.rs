@@ -14,6 +14,9 @@ pub const CHECKS: &[Check] = &[
     Check::new("modules_opened_in_a_task", || opened_meanwhile(true)),
     Check::new("modules_opened_on_a_thread_while_tasks_live", || opened_meanwhile(false)),
     Check::new("modules_closed_and_others_opened_in_their_place", closed_and_others_opened),
+    Check::new("a_module_opened_again_begins_anew_in_living_tasks", opened_again),
+    Check::new("a_modules_constructor_may_open_another", a_constructor_may_open_another),
+    Check::new("a_module_with_all_the_room_there_is", a_big_one),
     Check::new("a_modules_destructors_outlive_its_dlclose", destructors_outlive_dlclose),
     Check::new("a_large_module_costs_nothing_after_its_task", a_large_module_costs_nothing_after_its_task),
 ];
@@ -23,6 +26,9 @@ const DYNAMIC: &str = env!("EC_DYNAMIC");
 const LARGE: &str = env!("EC_LARGE");
 const OTHERS: [&str; 2] = [env!("EC_STATIC_OTHER"), env!("EC_DYNAMIC_OTHER")];
 const DESTRUCTOR: &str = env!("EC_DESTRUCTOR");
+
+const STATIC_BIG: &str = env!("EC_STATIC_BIG");
+const OUTER: &str = env!("EC_OUTER");
 
 /// An open module, never unloaded unless by `close`, and its functions, which are those of `native/module.c`.
 struct Module {
@@ -71,6 +77,50 @@ impl Module {
             assert_eq!(unsafe { address.read() }, value, "through a pointer that was kept");
         }
     }
+}
+
+/// In the same place as before, where the values of last time still lie.
+fn opened_again() {
+    tasks(4, |me| {
+        for round in 0..20 {
+            static ONE_AT_A_TIME: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+            let _guard = ONE_AT_A_TIME.lock();
+            let module = Module::open(STATIC);
+            assert_ne!((module.fresh)(), 0, "the values of an earlier time");
+            (module.set)((100 * me + round) as c_long);
+            // SAFETY: opened above, and used by nobody else.
+            unsafe { module.close() };
+        }
+    });
+}
+
+fn a_constructor_may_open_another() {
+    // A task has to have been there, or nothing follows from the loading of a library.
+    tasks(4, |_| ());
+    for in_task in [false, true] {
+        let open = || {
+            // SAFETY: our own library; the function has this type.
+            unsafe {
+                let library = Library::new(OUTER).expect("the library");
+                assert_ne!(library.get::<extern "C" fn() -> c_int>(b"opened").expect("opened")(), 0);
+                library.close().expect("dlclose");
+            }
+        };
+        if in_task { tasks(4, move |_| open()) } else { open() }
+    }
+}
+
+fn a_big_one() {
+    let opened = Arc::new(OnceLock::new());
+    let before = opened.clone();
+    let early = spawn(move || {
+        eventually(|| before.get().is_some());
+        let module: &Module = before.get().expect("opened");
+        module.used(5);
+    });
+    assert!(opened.set(Module::open(STATIC_BIG)).is_ok());
+    early.join().expect("a task that lived when the module was opened");
+    tasks(many(50), move |me| opened.get().expect("opened").used(me as c_long + 1));
 }
 
 fn opened_before_tasks() {
