@@ -13,6 +13,7 @@ const MODULES: &[(&str, &str, &[&str])] = &[
     ("EC_LARGE", "module.c", &["-ftls-model=global-dynamic", "-DFIRST=0x1a46e", "-DWORDS=131072"]),
     // Most of what libc has to spare for the static thread-locals of libraries.
     ("EC_STATIC_BIG", "module.c", &["-ftls-model=initial-exec", "-DFIRST=0xb16", "-DWORDS=150"]),
+    ("EC_STATIC_HUGE", "module.c", &["-ftls-model=initial-exec", "-DFIRST=0x4063", "-DWORDS=440"]),
     ("EC_INNER", "module.c", &["-ftls-model=initial-exec", "-DFIRST=0x1223", "-DWORDS=3"]),
     // After the one that it opens.
     ("EC_OUTER", "opens.c", &["-ldl"]),

@@ -207,12 +207,23 @@ pub unsafe extern "C" fn dlclose(library: *mut c_void) -> c_int {
     })
 }
 
-/// Looks a name up. libc loads libraries for that without asking `dlopen`.
+// Weak: a program may have a `getaddrinfo` of its own, which then knows itself what it loads.
+std::arch::global_asm!(
+    ".pushsection .text.getaddrinfo,\"ax\",@progbits",
+    ".weak getaddrinfo",
+    ".type getaddrinfo, @function",
+    "getaddrinfo:",
+    "jmp {look_up}",
+    ".size getaddrinfo, . - getaddrinfo",
+    ".popsection",
+    look_up = sym look_up,
+);
+
+/// `getaddrinfo`: libc loads libraries for that without asking `dlopen`.
 ///
 /// # Safety
 /// As for libc's function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn getaddrinfo(
+unsafe extern "C" fn look_up(
     node: *const c_char,
     service: *const c_char,
     hints: *const libc::addrinfo,
@@ -240,7 +251,7 @@ pub unsafe extern "C" fn getaddrinfo(
 
 /// Whether this process calls our functions and not libc's.
 pub(super) fn in_place() -> Result<(), String> {
-    let ours: [(&CStr, *const c_void); 9] = [
+    let ours: [(&CStr, *const c_void); 8] = [
         (c"__cxa_thread_atexit_impl", __cxa_thread_atexit_impl as *const c_void),
         (c"pthread_key_create", pthread_key_create as *const c_void),
         (c"pthread_key_delete", pthread_key_delete as *const c_void),
@@ -249,7 +260,6 @@ pub(super) fn in_place() -> Result<(), String> {
         (c"sigaltstack", sigaltstack as *const c_void),
         (c"dlopen", dlopen as *const c_void),
         (c"dlclose", dlclose as *const c_void),
-        (c"getaddrinfo", getaddrinfo as *const c_void),
     ];
     for (name, address) in ours {
         if facts::symbol(name) != Some(address as usize) {

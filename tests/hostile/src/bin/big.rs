@@ -1,6 +1,6 @@
 //! A program with large and strongly aligned thread-locals: they are in each task's block.
 
-use ec_hostile::check::{self, Check};
+use ec_hostile::check::{self, Check, skip};
 use ec_hostile::support::{hop, many, tasks};
 use std::cell::{Cell, RefCell, UnsafeCell};
 
@@ -8,6 +8,7 @@ const CHECKS: &[Check] = &[
     Check::new("a_thread_local_aligned_to_a_page", aligned_to_a_page),
     Check::new("a_thread_local_aligned_to_two_cache_lines", aligned_to_two_cache_lines),
     Check::new("a_thread_local_of_100_kib", of_100_kib),
+    Check::new("a_module_in_the_room_that_alignment_leaves", a_module_in_what_alignment_leaves),
 ];
 
 fn main() -> std::process::ExitCode {
@@ -81,6 +82,33 @@ fn of_100_kib() {
                 }
             });
             assert_eq!(SMALL.get(), me as u8);
+        });
+    }
+}
+
+/// Where thread-locals are aligned to a page, libc has more to spare for libraries than it says.
+fn a_module_in_what_alignment_leaves() {
+    tasks(2, |_| PAGE.with(|_| ()));
+    // SAFETY: our own module, without constructors; the functions have these types.
+    let (fresh, set, have) = unsafe {
+        let library = match libloading::Library::new(env!("EC_STATIC_HUGE")) {
+            Ok(library) => std::mem::ManuallyDrop::new(library),
+            Err(why) => skip(&format!("this libc has no room for it: {why}")),
+        };
+        (
+            *library.get::<extern "C" fn() -> i32>(b"fresh").expect("fresh"),
+            *library.get::<extern "C" fn(i64)>(b"set").expect("set"),
+            *library.get::<extern "C" fn(i64) -> i32>(b"have").expect("have"),
+        )
+    };
+    for _ in 0..2 {
+        tasks(many(100), move |me| {
+            assert_ne!(fresh(), 0, "the module's thread-locals are not as it initialises them");
+            set(me as i64 + 1);
+            for _ in 0..5 {
+                hop();
+                assert_ne!(have(me as i64 + 1), 0, "values were lost or exchanged");
+            }
         });
     }
 }
