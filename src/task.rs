@@ -19,6 +19,10 @@
 //! `setuid` and its kin must be called by way of [`on_thread`]. Mutexes with priority inheritance do not
 //! work between tasks, robust ones do not notice an owner's death. DESIGN.md has the whole list and the reasons.
 //!
+//! Libraries that count threads count tasks: `tracing-subscriber`'s registry, for one, panics above 4,096 live tasks
+//! that record spans. `pthread_exit`, `pthread_cancel` and `pthread_join` of a task are not supported; do not suspend in a
+//! callback that libc runs with a lock held (`dl_iterate_phdr`).
+//!
 //! Allocators with a heap per thread (mimalloc, jemalloc) would keep one per task: see [`alloc`](crate::alloc).
 
 use crate::runtime;

@@ -191,6 +191,9 @@ fn a_lean_task_has_its_workers_thread_locals() {
 
 /// In a process with `value` for the variable: tasks are threads, for a reason that says `words`.
 fn must_be_threads(test: &str, value: &str, words: &str) {
+    if breakable_facts().is_empty() {
+        return skipped("this target has nothing to switch off");
+    }
     let output = in_child_with(test, &[("EVENT_CHANNEL_OWN_TLS", value)], || {
         let why = own_thread_locals().unwrap_err();
         let kind = || (ec_tasks::current().unwrap().kind(), NUMBER.get());
