@@ -9,7 +9,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{interpose, switch};
+use super::{helper, interpose, switch};
 
 /// A destructor of a thread-local, as `__cxa_thread_atexit_impl` is given it.
 pub(super) type Destructor = unsafe extern "C" fn(*mut c_void);
@@ -157,13 +157,9 @@ static PROGRAM: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// Finds the program's addresses. Before the first block.
 pub(super) fn find_program() {
-    unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
-        // SAFETY: libc's word for the time of this call.
-        let (base, headers) = unsafe {
-            let info = &*info;
-            (info.dlpi_addr, std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()))
-        };
-        let loaded = headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
+    helper::each_loaded(|info| {
+        let base = info.dlpi_addr;
+        let loaded = helper::headers(info).iter().filter(|header| header.p_type == libc::PT_LOAD);
         let ranges = loaded.map(|header| (base + header.p_vaddr, base + header.p_vaddr + header.p_memsz));
         let (start, end) = ranges.fold((u64::MAX, 0), |all, one| (all.0.min(one.0), all.1.max(one.1)));
         let ours = (start as usize..end as usize).contains(&(find_program as *const () as usize));
@@ -171,8 +167,6 @@ pub(super) fn find_program() {
             PROGRAM[0].store(start as usize, Ordering::Relaxed);
             PROGRAM[1].store(end as usize, Ordering::Relaxed);
         }
-        ours.into()
-    }
-    // SAFETY: the callback reads what it is given.
-    unsafe { libc::dl_iterate_phdr(Some(note), ptr::null_mut()) };
+        ours
+    });
 }

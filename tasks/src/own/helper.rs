@@ -272,9 +272,10 @@ unsafe fn second_look(seen: &mut Seen, top: usize) {
     let Some(libc_words) = seen
         .modules
         .iter()
-        .map(|module| seen.thread_pointer.wrapping_add_signed(module.offset)..)
-        .zip(&seen.modules)
-        .map(|(start, module)| start.start..start.start + module.size / 8 * 8)
+        .map(|module| {
+            let start = seen.thread_pointer.wrapping_add_signed(module.offset);
+            start..start + module.size / 8 * 8
+        })
         .find(|range| range.contains(&seen.errno))
     else {
         return;
@@ -343,51 +344,62 @@ fn note_changes(changed: &mut Vec<usize>, start: usize, before: &[usize], after:
     }
 }
 
+/// Calls `f` with each module that is loaded, until it says that it has seen enough.
+pub(super) fn each_loaded(mut f: impl FnMut(&libc::dl_phdr_info) -> bool) {
+    unsafe extern "C" fn visit<F: FnMut(&libc::dl_phdr_info) -> bool>(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        f: *mut c_void,
+    ) -> c_int {
+        // SAFETY: libc's word for the time of this call; `f` is the caller's, of this type.
+        unsafe { (*f.cast::<F>())(&*info) }.into()
+    }
+    fn visitor<F: FnMut(&libc::dl_phdr_info) -> bool>(
+        _: &F,
+    ) -> unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int {
+        visit::<F>
+    }
+    // SAFETY: the callback has `f` for the time of the call.
+    unsafe { libc::dl_iterate_phdr(Some(visitor(&f)), (&raw mut f).cast()) };
+}
+
+/// Its program headers.
+pub(super) fn headers(info: &libc::dl_phdr_info) -> &[libc::Elf64_Phdr] {
+    // SAFETY: the module is loaded as long as libc shows it.
+    unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) }
+}
+
 /// Number and place of each module with thread-locals that is loaded at present.
 pub(super) fn loaded() -> Vec<(usize, usize)> {
-    unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, list: *mut c_void) -> c_int {
-        // SAFETY: libc's word for the time of this call; the list is the caller's.
-        unsafe {
-            let (info, list) = (&*info, &mut *list.cast::<Vec<(usize, usize)>>());
-            if info.dlpi_tls_modid != 0 {
-                list.push((info.dlpi_tls_modid, info.dlpi_addr as usize));
-            }
-        }
-        0
-    }
     let mut list = Vec::new();
-    // SAFETY: the callback has the list for the time of the call.
-    unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut list).cast()) };
+    each_loaded(|info| {
+        if info.dlpi_tls_modid != 0 {
+            list.push((info.dlpi_tls_modid, info.dlpi_addr as usize));
+        }
+        false
+    });
     list
 }
 
 /// The modules whose thread-locals are in the static part of the calling thread, which is a new one: in
 /// an older one libc may not have noticed those loaded since.
 fn modules() -> Vec<Module> {
-    unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, list: *mut c_void) -> c_int {
-        // SAFETY: libc's word for the time of this call; the list is the caller's.
-        unsafe {
-            let (info, list) = (&*info, &mut *list.cast::<Vec<Module>>());
-            let headers = std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into());
-            if let Some(tls) = headers.iter().find(|header| header.p_type == libc::PT_TLS)
-                && !info.dlpi_tls_data.is_null()
-            {
-                let offset = (info.dlpi_tls_data as usize).wrapping_sub(switch::thread_pointer()) as isize;
-                list.push(Module {
-                    id: info.dlpi_tls_modid,
-                    base: info.dlpi_addr as usize,
-                    offset,
-                    size: tls.p_memsz as usize,
-                    align: tls.p_align as usize,
-                    image: ((info.dlpi_addr + tls.p_vaddr) as usize, tls.p_filesz as usize),
-                });
-            }
-        }
-        0
-    }
     let mut list = Vec::<Module>::new();
-    // SAFETY: the callback has the list for the time of the call.
-    unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut list).cast()) };
+    each_loaded(|info| {
+        if let Some(tls) = headers(info).iter().find(|header| header.p_type == libc::PT_TLS)
+            && !info.dlpi_tls_data.is_null()
+        {
+            list.push(Module {
+                id: info.dlpi_tls_modid,
+                base: info.dlpi_addr as usize,
+                offset: (info.dlpi_tls_data as usize).wrapping_sub(switch::thread_pointer()) as isize,
+                size: tls.p_memsz as usize,
+                align: tls.p_align as usize,
+                image: ((info.dlpi_addr + tls.p_vaddr) as usize, tls.p_filesz as usize),
+            });
+        }
+        false
+    });
     list.retain(|module| (-0x4000_0000..0).contains(&module.offset));
     list
 }

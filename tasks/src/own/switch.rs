@@ -3,7 +3,7 @@
 //! Two things make a thread a task: the FS register, and libc's own thread-locals. The latter
 //! (malloc's cache and arena, the resolver) stay with the *thread*: they are copied into the block on the
 //! way in and back on the way out, so that a hundred thousand tasks have no hundred thousand malloc
-//! caches. Only errno and the locale in them are the task's.
+//! caches. A few of them are the task's: errno, the locale, texts (`Facts::kept`).
 //!
 //! Between the two writes of the register, on the thread's side, there is nothing but the
 //! switch of the stack: no thread-local, no panic, no user's code.

@@ -202,14 +202,11 @@ impl Template {
 
 /// How many modules have ever been loaded.
 fn adds() -> u64 {
-    unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, adds: *mut libc::c_void) -> i32 {
-        // SAFETY: libc's word for the time of this call; the number is the caller's.
-        unsafe { *adds.cast::<u64>() = (*info).dlpi_adds };
-        1
-    }
-    let mut adds = 0u64;
-    // SAFETY: the callback has the number for the time of the call.
-    unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut adds).cast()) };
+    let mut adds = 0;
+    helper::each_loaded(|info| {
+        adds = info.dlpi_adds;
+        true
+    });
     adds
 }
 
