@@ -36,6 +36,7 @@ mod lifecycle;
 mod metrics;
 mod pace;
 mod pool;
+mod ready;
 mod seat;
 mod shared;
 mod shutdown;

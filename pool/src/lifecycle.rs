@@ -22,13 +22,19 @@ const STOPPED: u8 = 2;
 /// See the module.
 pub(crate) struct Lifecycle {
     state: AtomicU8,
-    spawned: CachePadded<AtomicU64>,
-    /// So many of the spawned ones are queued (or have ended): the rest is being spawned at this moment.
-    started: CachePadded<AtomicU64>,
-    finished: CachePadded<AtomicU64>,
+    /// One for each core, and one for all other threads: those who count seldom meet.
+    counts: Box<[CachePadded<Counts>]>,
     running_workers: AtomicUsize,
     closing: Mutex<Closing>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct Counts {
+    spawned: AtomicU64,
+    /// So many of the spawned ones are queued (or have ended): the rest is being spawned at this moment.
+    started: AtomicU64,
+    finished: AtomicU64,
 }
 
 /// What only matters once the end has begun.
@@ -43,53 +49,55 @@ struct Closing {
 }
 
 impl Lifecycle {
-    pub(crate) fn new() -> Lifecycle {
+    pub(crate) fn new(cores: usize) -> Lifecycle {
         Lifecycle {
             state: AtomicU8::new(OPEN),
-            spawned: CachePadded::new(AtomicU64::new(0)),
-            started: CachePadded::new(AtomicU64::new(0)),
-            finished: CachePadded::new(AtomicU64::new(0)),
+            counts: (0..=cores).map(|_| CachePadded::default()).collect(),
             running_workers: AtomicUsize::new(0),
             closing: Mutex::new(Closing::default()),
             changed: Condvar::new(),
         }
     }
 
-    /// Counts a task that is about to be spawned; false if none may be any more. Then follows either
-    /// `task_started` or `turn_away`.
-    pub(crate) fn admit(&self) -> bool {
-        self.spawned.fetch_add(1, Ordering::SeqCst);
+    fn sum(&self, of: fn(&Counts) -> &AtomicU64) -> u64 {
+        self.counts.iter().fold(0, |sum, counts| sum.wrapping_add(of(counts).load(Ordering::SeqCst)))
+    }
+
+    /// Counts a task that is about to be spawned, in `shard`; false if none may be any more. Then follows, in the same
+    /// shard, either `task_started` or `turn_away`.
+    pub(crate) fn admit(&self, shard: usize) -> bool {
+        self.counts[shard].spawned.fetch_add(1, Ordering::SeqCst);
         if self.is_open() {
             return true;
         }
-        self.turn_away();
+        self.turn_away(shard);
         false
     }
 
     /// The task counted last was not spawned after all.
-    pub(crate) fn turn_away(&self) {
-        self.spawned.fetch_sub(1, Ordering::SeqCst);
+    pub(crate) fn turn_away(&self, shard: usize) {
+        self.counts[shard].spawned.fetch_sub(1, Ordering::SeqCst);
         self.tell_if_closing();
     }
 
     /// The task counted last can be found, and run.
-    pub(crate) fn task_started(&self) {
-        self.started.fetch_add(1, Ordering::SeqCst);
+    pub(crate) fn task_started(&self, shard: usize) {
+        self.counts[shard].started.fetch_add(1, Ordering::SeqCst);
         self.tell_if_closing();
     }
 
     /// A task has ended.
-    pub(crate) fn task_finished(&self, id: TaskId) {
+    pub(crate) fn task_finished(&self, shard: usize, id: TaskId) {
         if self.is_open() {
             // No insider: that one would have closed the pool.
-            self.finished.fetch_add(1, Ordering::SeqCst);
+            self.counts[shard].finished.fetch_add(1, Ordering::SeqCst);
             self.tell_if_closing();
             return;
         }
         let mut closing = self.closing.lock();
         // Both in one: an insider that counts as finished as well would make up for another that lives.
         closing.insiders.retain(|insider| *insider != id);
-        self.finished.fetch_add(1, Ordering::SeqCst);
+        self.counts[shard].finished.fetch_add(1, Ordering::SeqCst);
         drop(closing);
         self.changed.notify_all();
     }
@@ -113,8 +121,8 @@ impl Lifecycle {
 
     /// Tasks spawned and finished so far. Read in the order that never shows more finished than spawned.
     pub(crate) fn tasks(&self) -> (u64, u64) {
-        let finished = self.finished.load(Ordering::SeqCst);
-        (self.spawned.load(Ordering::SeqCst).max(finished), finished)
+        let finished = self.sum(|counts| &counts.finished);
+        (self.sum(|counts| &counts.spawned).max(finished), finished)
     }
 
     fn live(&self) -> u64 {
@@ -166,8 +174,8 @@ impl Lifecycle {
     pub(crate) fn wait_for_spawns(&self) {
         // In this order: never more started than spawned.
         let under_way = || {
-            let started = self.started.load(Ordering::SeqCst);
-            self.spawned.load(Ordering::SeqCst) > started
+            let started = self.sum(|counts| &counts.started);
+            self.sum(|counts| &counts.spawned) > started
         };
         self.wait(None, |_| !under_way());
     }

@@ -139,14 +139,14 @@ impl PoolHandle {
         if ec_tasks::forked() {
             return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
         }
-        let life = &self.shared.life;
-        if !life.admit() {
+        let (life, shard) = (&self.shared.life, self.shared.shard());
+        if !life.admit(shard) {
             return Err(io::Error::other("the runtime has been shut down: it takes no new tasks"));
         }
         // SAFETY: by contract.
         let task = unsafe { ec_tasks::spawn_unchecked(self.shared.clone(), options, f) }
-            .inspect_err(|_| life.turn_away())?;
-        life.task_started();
+            .inspect_err(|_| life.turn_away(shard))?;
+        life.task_started(shard);
         if !life.is_open() {
             // The shutdown began meanwhile and may have missed it.
             task.task().cancel_sticky();

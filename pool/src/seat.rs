@@ -6,9 +6,10 @@
 //! it is found through a thread-local of the worker. A crossing borrows the core for as long as it
 //! takes to push or to read a number; whoever finds no core in the seat goes to the injector.
 //!
-//! This file, `blocker.rs`, `pool.rs` and `wait.rs` are the ones of this crate with `unsafe` in them.
+//! This file, `blocker.rs`, `pool.rs`, `ready.rs` and `wait.rs` are the ones of this crate with `unsafe` in them.
 
-use crate::core::{Core, Ready};
+use crate::core::Core;
+use crate::ready::Ready;
 use crate::shared::Shared;
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -33,6 +34,7 @@ impl Seat {
     }
 
     /// Lets `f` use the core; `None` if the seat has none (any more), or is using it right now.
+    #[inline]
     pub(crate) fn with_core<R>(&self, f: impl FnOnce(&Core) -> R) -> Option<R> {
         self.core.try_borrow().ok().and_then(|core| core.as_ref().map(f))
     }
@@ -45,6 +47,7 @@ impl Seat {
     /// Puts `ready` into the run queue of the core.
     ///
     /// Gives it back if there is no core.
+    #[inline]
     pub(crate) fn push(&self, ready: Ready) -> Result<(), Ready> {
         match self.core.try_borrow().ok().as_ref().and_then(|core| core.as_ref()) {
             Some(core) => {

@@ -1,12 +1,13 @@
 //! What the workers of one pool share, and how a task that becomes ready finds a run queue.
 
-use crate::core::{Core, Ready};
+use crate::core::{Core, Ends};
 use crate::forced::Forced;
 use crate::idle::Idle;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::CoreStats;
+use crate::ready::{Ready, What};
 use crate::seat::{self, Seat};
-use crossbeam::deque::{Injector, Stealer};
+use crossbeam::deque::Injector;
 use crossbeam::utils::CachePadded;
 use ec_channel::{EventChannel, ServeGuard};
 use ec_tasks::{Runnable, Scheduler, TaskId};
@@ -25,7 +26,7 @@ pub(crate) struct Shared {
     _serving: ServeGuard,
     /// Work that comes from threads that hold no core of this pool.
     pub(crate) injector: Injector<Ready>,
-    pub(crate) stealers: Box<[Stealer<Ready>]>,
+    pub(crate) stealers: Box<[Ends]>,
     pub(crate) stats: Box<[CachePadded<CoreStats>]>,
     pub(crate) idle: Idle,
     /// Set in tests that force migration.
@@ -58,7 +59,7 @@ impl Shared {
             stats: (0..cores).map(|_| CachePadded::default()).collect(),
             idle: Idle::new(cores),
             forced: settings.force_migration.then(|| Forced::new(cores)).flatten(),
-            life: Lifecycle::new(),
+            life: Lifecycle::new(cores),
             housekeeping: AtomicBool::new(false),
             threads: Mutex::new(Vec::with_capacity(cores)),
             settings,
@@ -74,6 +75,13 @@ impl Shared {
     /// What `ec_tasks::tasks_of` knows this pool by.
     pub(crate) fn identity(&self) -> *const () {
         ptr::from_ref(self).cast()
+    }
+
+    /// Where the caller counts tasks.
+    pub(crate) fn shard(&self) -> usize {
+        let of_core = |seat: &Seat| seat.with_core(|core| core.index);
+        seat::here(|seat| seat.filter(|seat| self.owns(seat)).and_then(of_core))
+            .unwrap_or(self.stealers.len())
     }
 
     /// Is `seat` one of this pool's?
@@ -111,15 +119,18 @@ impl Shared {
     /// Migration is forced: a task that has run before waits for another worker. Gives back all else.
     #[cold]
     fn make_leave(&self, forced: &Forced, ready: Ready) -> Option<Ready> {
-        match ready {
-            Ready::Task(runnable) if !ec_tasks::forked() => match forced.push(runnable) {
+        if ec_tasks::forked() {
+            return Some(ready);
+        }
+        match ready.what() {
+            What::Task(runnable) => match forced.push(runnable) {
                 Ok(()) => {
                     self.wake_all();
                     None
                 }
-                Err(fresh) => Some(Ready::Task(fresh)),
+                Err(new) => Some(Ready::task(new)),
             },
-            other => Some(other),
+            What::Call(call) => Some(Ready::call(*call)),
         }
     }
 
@@ -143,26 +154,17 @@ impl Shared {
 
 impl Scheduler for Shared {
     fn schedule(&self, runnable: Runnable) {
-        self.make_ready(Ready::Task(runnable));
+        self.make_ready(Ready::task(runnable));
     }
 
     fn task_finished(&self, id: TaskId) {
         if let Some(forced) = &self.forced {
             forced.forget(id);
         }
-        self.life.task_finished(id);
+        self.life.task_finished(self.shard(), id);
     }
 
     fn as_any(&self) -> &dyn Any {
         self
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // Only of tasks that were abandoned while they were ready.
-        while let Some(ready) = self.injector.steal().success() {
-            ready.abandon();
-        }
     }
 }

@@ -18,10 +18,11 @@
 //! Shutdown: workers leave when the lifecycle says "stopped", and pour what is left in their queue
 //! into the injector.
 
-use crate::core::{Core, Ready};
+use crate::core::{Core, Turn};
 use crate::idle::Woken;
 use crate::metrics::bump;
 use crate::pace::Pace;
+use crate::ready::{Ready, What};
 use crate::seat::Seat;
 use crate::shared::Shared;
 use ec_channel::{Completion, Completions, Wait};
@@ -54,9 +55,7 @@ pub(crate) fn work(shared: Arc<Shared>, core: Core) {
         }
     });
     if let Some(core) = seat.leave() {
-        while let Some(ready) = core.pop() {
-            seat.shared.injector.push(ready);
-        }
+        core.drain().for_each(|ready| seat.shared.injector.push(ready));
     }
     drop(seat);
     drop(prepared);
@@ -71,6 +70,7 @@ struct Worker<'a> {
     searching: &'a Cell<bool>,
     out: Completions,
     pace: Pace,
+    turn: Turn,
     /// Whose queue to look at first; moves on, so that not all begin at the same one.
     victim: usize,
 }
@@ -79,7 +79,16 @@ impl<'a> Worker<'a> {
     fn new(seat: &'a Seat, index: usize, searching: &'a Cell<bool>) -> Worker<'a> {
         let pace = Pace::new(Instant::now());
         let out = Completions::new();
-        Worker { seat, shared: &seat.shared, index, searching, out, pace, victim: index }
+        Worker {
+            seat,
+            shared: &seat.shared,
+            index,
+            searching,
+            out,
+            pace,
+            turn: Turn::default(),
+            victim: index,
+        }
     }
 
     fn run(&mut self) {
@@ -120,8 +129,9 @@ impl<'a> Worker<'a> {
         self.pop_own().or_else(|| self.search())
     }
 
-    fn pop_own(&self) -> Option<Ready> {
-        self.seat.with_core(Core::pop).flatten()
+    fn pop_own(&mut self) -> Option<Ready> {
+        let Worker { seat, turn, .. } = self;
+        seat.with_core(|core| core.pop(turn)).flatten()
     }
 
     fn take_injected(&self) -> Option<Ready> {
@@ -133,7 +143,7 @@ impl<'a> Worker<'a> {
 
     /// Where migration is forced, what the others have to leave to this worker.
     fn take_forced(&self) -> Option<Ready> {
-        self.shared.forced.as_ref()?.take(self.index).map(Ready::Task)
+        self.shared.forced.as_ref()?.take(self.index).map(Ready::task)
     }
 
     /// The queues of the others, then the ports of those who are too busy to look at them.
@@ -196,7 +206,7 @@ impl<'a> Worker<'a> {
                 // A raw operation's wake function is its owner's code.
                 let published = ec_tasks::catch_quietly(|| match completion {
                     Completion::Raw(operation) => operation.deliver(),
-                    Completion::Call(call) => shared.make_ready(Ready::Call(call)),
+                    Completion::Call(call) => shared.make_ready(Ready::call(call)),
                 });
                 if published.is_none() {
                     log::error!("the wake function of an operation panicked");
@@ -210,23 +220,36 @@ impl<'a> Worker<'a> {
 
     fn run_one(&mut self, ready: Ready) {
         let busy = Busy::new(&self.shared.stats[self.index].busy);
-        match ready {
-            Ready::Task(runnable) => {
+        match ready.what() {
+            What::Task(runnable) => {
                 if let Some(forced) = &self.shared.forced {
                     forced.runs(runnable.task().id(), self.index);
                 }
                 if let Outcome::Yielded(again) = runnable.run(self.seat.as_context()) {
-                    // Behind all others. Nobody is woken: this worker comes to it.
-                    self.seat.publishing(|| self.shared.make_ready(Ready::Task(again)));
+                    self.yielded(Ready::task(again));
                 }
             }
-            Ready::Call(call) => call.run(),
+            What::Call(call) => ec_tasks::keeping_float_control(|| call.run()),
         }
         drop(busy);
         if ec_tasks::forked() {
             // The user's code has forked and returned here in the child, where this is the only thread. As
             // with a thread whose function returns: when the last one ends, so does the process.
             std::process::exit(0);
+        }
+    }
+
+    /// Behind all others. Nobody is woken: this worker comes to it.
+    fn yielded(&mut self, again: Ready) {
+        let Worker { seat, shared, turn, .. } = self;
+        if shared.forced.is_some() {
+            seat.publishing(|| shared.make_ready(again));
+            return;
+        }
+        let mut again = Some(again);
+        seat.with_core(|core| again.take().into_iter().for_each(|again| core.push_behind(again, turn)));
+        if let Some(again) = again {
+            shared.injector.push(again);
         }
     }
 

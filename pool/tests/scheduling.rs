@@ -133,7 +133,8 @@ fn a_task_that_yields_goes_behind_all_others() {
             others.into_iter().for_each(|task| task.join().unwrap());
         });
         first.join().unwrap();
-        assert_eq!(order.lock().as_str(), "abcd");
+        let order = order.lock();
+        assert!(["abcd", "acbd"].contains(&order.as_str()), "{order}");
     });
 }
 

@@ -6,21 +6,16 @@
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use crate::header::{Header, TaskCell};
+use crate::header::Header;
 use crate::local::Locals;
-use crate::stack::SlabStack;
+use crate::stack::{Keep, Reserved, SlabStack};
 use crate::{fork, fp, own, park_word};
 
 type Body = Coroutine<(), u32, (), SlabStack>;
-
-/// A closure up to this size is moved to the task's stack, a larger one to the heap: corosensei
-/// takes 1,024 bytes, with what `on_stack` adds.
-const LARGE: usize = 960;
 
 /// What a suspending task tells its worker in the switch (as a number: zero yields).
 pub(crate) enum Step {
@@ -31,110 +26,100 @@ pub(crate) enum Step {
 
 /// What the task and its runner use, one of them at a time.
 pub(crate) struct Own {
+    /// There from the task's first run to its end.
     body: UnsafeCell<Option<ManuallyDrop<Body>>>,
     yielder: Cell<*const Yielder<(), u32>>,
+    /// Of the task's own thread-locals; 0 if it has none.
+    pub(crate) thread_pointer: Cell<usize>,
+    /// While the task does not run: its part of the floating-point unit.
+    control: fp::Saved,
     /// One pointer for deadline scopes.
     pub(crate) scope: Cell<*const ()>,
     pub(crate) locals: Locals,
-    /// While the task does not run: its part of the floating-point unit.
-    control: Cell<fp::Control>,
-    /// Of the task's own thread-locals; 0 if it has none.
-    pub(crate) thread_pointer: usize,
+    /// What was promised to it; nothing for a dedicated task.
+    stack: Option<Reserved>,
 }
 
 impl Own {
-    pub(crate) fn new(thread_pointer: usize) -> Self {
+    pub(crate) fn new(stack: Option<Reserved>) -> Self {
+        let control = fp::Saved::new();
+        // As with a thread: its spawner's.
+        control.save();
         Own {
-            thread_pointer,
             body: UnsafeCell::new(None),
             yielder: Cell::new(ptr::null()),
+            thread_pointer: Cell::new(0),
+            control,
             scope: Cell::new(ptr::null()),
             locals: Locals::new(),
-            control: Cell::new(fp::Control::in_force()),
+            stack,
         }
+    }
+
+    /// Whether the task has never run. Asked by its runner.
+    #[inline]
+    pub(crate) fn is_new(&self) -> bool {
+        // SAFETY: only the runner touches the body.
+        unsafe { (*self.body.get()).is_none() }
     }
 }
 
-/// Puts `f` on `stack` as the body of the task.
+/// Gives the task its stack. `keep` is the calling worker's.
 ///
 /// # Safety
-/// The task has not been scheduled yet; what `f` borrows lives until the task has ended, and any
-/// thread may run it.
-pub(crate) unsafe fn prepare<T, F: FnOnce() -> T>(cell: NonNull<Header>, stack: SlabStack, f: F) {
+/// The caller has the right to run the task, which is new and has been promised a stack.
+pub(crate) unsafe fn begin(cell: NonNull<Header>, keep: Option<&Keep>) {
+    // SAFETY: the caller's right.
+    let header = unsafe { cell.as_ref() };
+    let stack = header.own.stack.expect("a task that workers run was promised a stack").take(keep);
     stack.set_owner(cell.as_ptr());
-    // SAFETY: nobody else knows the task yet. The coroutine may be left unfinished for ever (an
-    // abandoned task): the caller's promise covers that.
+    header.set_stack(stack.usable());
+    header.own.thread_pointer.set(stack.thread_pointer());
+    // SAFETY: only the runner touches the body. The coroutine may be left unfinished for ever (an
+    // abandoned task): the contract of `spawn_unchecked` covers that.
     unsafe {
-        let body = if size_of::<F>() > LARGE || align_of::<F>() > 64 {
-            let f = Box::new(f);
-            on_stack::<T, _>(cell, stack, f)
-        } else {
-            on_stack::<T, _>(cell, stack, f)
-        };
-        *cell.as_ref().own.body.get() = Some(ManuallyDrop::new(body));
+        let body = Body::with_stack_unchecked(stack, move |yielder, ()| life(cell, yielder));
+        *header.own.body.get() = Some(ManuallyDrop::new(body));
     }
 }
 
-unsafe fn on_stack<T, F: FnOnce() -> T>(cell: NonNull<Header>, stack: SlabStack, f: F) -> Body {
-    let body = move |yielder: &Yielder<(), u32>, ()| {
-        // SAFETY: the task runs, so its worker holds the run reference; what is `own` is ours now.
-        unsafe {
-            cell.as_ref().own.yielder.set(yielder);
-            if cell.as_ref().own.thread_pointer != 0 {
-                own::begin();
-            }
-            run_body::<T, F>(cell, f);
-            if cell.as_ref().own.thread_pointer != 0 {
-                own::run_destructors();
-                if fork::forked() {
-                    // libc believes that this task's block is the thread, and may have reused the
-                    // worker's. As with a thread whose function returns: when the last one ends, so
-                    // does the process.
-                    std::process::exit(0);
-                }
-            }
-        }
-    };
-    // SAFETY: `prepare`'s caller answers for the borrows.
-    unsafe { Body::with_stack_unchecked(stack, body) }
-}
-
-/// A task's life, on its own stack (or its own thread): nothing unwinds out of here.
-///
-/// # Safety
-/// Called once, by the runner of the task whose result is a `T`.
-pub(crate) unsafe fn run_body<T, F: FnOnce() -> T>(cell: NonNull<Header>, f: F) {
-    // SAFETY: the runner's reference keeps the cell; until `settle` the result is ours alone,
-    // and afterwards we use it only if `settle` gives it back to us.
-    unsafe {
-        let header = cell.as_ref();
-        let result = catch_unwind(AssertUnwindSafe(f));
-        if let Err(payload) = &result {
-            report(header, &message_of(payload.as_ref()), header.join.is_detached());
-        }
-        header.own.locals.clear();
-        *cell.cast::<TaskCell<T>>().as_ref().result.get() = Some(result);
-        if header.join.settle() {
-            (header.vtable.drop_result)(cell);
+/// A task's life, on its own stack: nothing unwinds out of here.
+fn life(cell: NonNull<Header>, yielder: &Yielder<(), u32>) {
+    // SAFETY: the task runs, so its worker holds the run reference; what is `own` is ours now.
+    let header = unsafe { cell.as_ref() };
+    header.own.yielder.set(yielder);
+    let on_block = header.own.thread_pointer.get() != 0;
+    if on_block {
+        own::begin();
+    }
+    // SAFETY: once, by the task's runner.
+    unsafe { (header.vtable.run)(cell) };
+    if on_block {
+        own::run_destructors();
+        if fork::forked() {
+            // libc believes that this task's block is the thread, and may have reused the
+            // worker's. As with a thread whose function returns: when the last one ends, so
+            // does the process.
+            std::process::exit(0);
         }
     }
+    header.own.control.save();
 }
 
 /// Resumes the task until it switches away. The one place where the thread changes stacks (and,
 /// with thread-locals of a task's own, its thread pointer): no thread-local is touched in here.
-/// What the task has set in the floating-point unit does not stay with the thread.
+/// What the task has set in the floating-point unit does not stay with the thread, whose part of it is `control`.
 ///
 /// # Safety
-/// The caller has the right to run the task, and the body has not ended.
+/// The caller has the right to run the task, and the body has begun and not ended.
 #[inline(always)]
-pub(crate) unsafe fn resume(header: NonNull<Header>) -> Step {
+pub(crate) unsafe fn resume(header: NonNull<Header>, control: fp::Control) -> Step {
     // SAFETY: only the runner touches the body, and it is there until `recycle`.
     let body = unsafe { (*header.as_ref().own.body.get()).as_mut().unwrap_unchecked() };
     // SAFETY: as above.
     let own = unsafe { &header.as_ref().own };
-    let threads = fp::Control::in_force();
-    threads.change_to(own.control.get());
-    let outcome = match own.thread_pointer {
+    control.change_to(own.control.get());
+    let outcome = match own.thread_pointer.get() {
         0 => body.resume(()),
         // SAFETY: the task's own block, which its runner alone is in.
         thread_pointer => unsafe {
@@ -144,9 +129,7 @@ pub(crate) unsafe fn resume(header: NonNull<Header>) -> Step {
             outcome
         },
     };
-    let tasks = fp::Control::in_force();
-    tasks.change_to(threads);
-    own.control.set(tasks);
+    own.control.get().change_to(control);
     match outcome {
         CoroutineResult::Yield(0) => Step::Yield,
         CoroutineResult::Yield(accept) => Step::Wait(accept),
@@ -161,19 +144,21 @@ pub(crate) unsafe fn resume(header: NonNull<Header>) -> Step {
 #[inline]
 pub(crate) unsafe fn switch_out(header: &Header, accept: u32) {
     debug_assert_eq!(accept & !park_word::ALL, 0);
+    // Here and not after the switch, where the worker would have to wait for what it reads.
+    header.own.control.save();
     // SAFETY: set when the body began, and valid as long as it has not returned.
     unsafe { (*header.own.yielder.get()).suspend(accept) };
 }
 
-/// Gives the stack of a task that has ended back.
+/// Gives the stack of a task that has ended back; `keep` is the calling worker's.
 ///
 /// # Safety
 /// The body has returned, and the caller has the right to run the task.
-pub(crate) unsafe fn recycle(header: NonNull<Header>) {
+pub(crate) unsafe fn recycle(header: NonNull<Header>, keep: Option<&Keep>) {
     // SAFETY: exclusive as for `resume`; a body that has returned has no frame left.
     unsafe {
         if let Some(body) = (*header.as_ref().own.body.get()).take() {
-            ManuallyDrop::into_inner(body).into_stack().release();
+            ManuallyDrop::into_inner(body).into_stack().release(keep);
         }
     }
 }

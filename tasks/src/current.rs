@@ -29,6 +29,13 @@ struct Here {
     signal_stack: Cell<Option<libc::stack_t>>,
 }
 
+impl Here {
+    fn assert_outside_of_tasks(&self) {
+        let outside = self.task.get().is_null() && self.thread.get() == 0;
+        assert!(outside, "a task cannot be run from within a task");
+    }
+}
+
 thread_local! {
     static HERE: Here = const {
         Here {
@@ -42,14 +49,27 @@ thread_local! {
     };
 }
 
-/// This thread runs `task` from now on, with the block of `thread_pointer` if that is not 0.
+/// What this thread has for waking tasks, if it is a worker.
+///
+/// # Panics
+/// In a task.
 #[inline(never)]
-pub(crate) fn enter(task: *const Header, context: *const (), thread_pointer: usize) {
+pub(crate) fn outside_of_tasks() -> *const WorkerLocal {
     HERE.with(|here| {
-        assert!(
-            here.task.get().is_null() && here.thread.get() == 0,
-            "a task cannot be run from within a task"
-        );
+        here.assert_outside_of_tasks();
+        here.worker.get()
+    })
+}
+
+/// This thread runs `task` from now on, with the block of `thread_pointer` if that is not 0. Gives what
+/// [`outside_of_tasks`] does.
+///
+/// # Panics
+/// In a task.
+#[inline(never)]
+pub(crate) fn enter(task: *const Header, context: *const (), thread_pointer: usize) -> *const WorkerLocal {
+    HERE.with(|here| {
+        here.assert_outside_of_tasks();
         if thread_pointer == 0 {
             here.task.set(task);
             here.context.set(context);
@@ -61,7 +81,8 @@ pub(crate) fn enter(task: *const Header, context: *const (), thread_pointer: usi
             there.context.set(context);
             there.thread.set(thread);
         }
-    });
+        here.worker.get()
+    })
 }
 
 /// This thread runs the task of `enter` no more.

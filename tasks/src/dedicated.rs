@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::header::{Header, RUNNING};
 use crate::tokens::Tokens;
-use crate::{coroutine, current, scheduler};
+use crate::{current, scheduler};
 
 /// Where a thread waits for a condition that others change.
 #[derive(Default)]
@@ -91,20 +91,16 @@ thread_local! {
     static ROUND: Cell<u32> = const { Cell::new(0) };
 }
 
-struct Body<F>(NonNull<Header>, F);
+struct Body(NonNull<Header>);
 
 // SAFETY: `spawn`'s contract: the closure may run on any thread.
-unsafe impl<F> Send for Body<F> {}
+unsafe impl Send for Body {}
 
 /// Starts the thread that is the task.
 ///
 /// # Safety
 /// As for [`spawn_unchecked`](crate::spawn_unchecked); the task has not been started yet. On an error it never is.
-pub(crate) unsafe fn start<T, F: FnOnce() -> T>(
-    header: NonNull<Header>,
-    stack_size: usize,
-    f: F,
-) -> io::Result<()> {
+pub(crate) unsafe fn start(header: NonNull<Header>, stack_size: usize) -> io::Result<()> {
     // SAFETY: the caller has the run reference.
     let name = unsafe { header.as_ref() }.name.as_deref();
     let mut builder = thread::Builder::new();
@@ -117,19 +113,19 @@ pub(crate) unsafe fn start<T, F: FnOnce() -> T>(
     if stack_size != 0 {
         builder = builder.stack_size(stack_size);
     }
-    let body = Body(header, f);
+    let body = Body(header);
     let run = move || {
         let body = body;
-        let Body(header, f) = body;
+        let Body(header) = body;
         current::enter(header.as_ptr(), ptr::null(), 0);
         // SAFETY: the run reference is this thread's now.
         unsafe {
             header.as_ref().phase.store(RUNNING, std::sync::atomic::Ordering::Relaxed);
-            coroutine::run_body::<T, F>(header, f);
+            (header.as_ref().vtable.run)(header);
         }
         at_thread_end(header);
     };
-    // SAFETY: the caller keeps what `f` borrows until the task has ended; `ended`, after which
+    // SAFETY: the caller keeps what the closure borrows until the task has ended; `ended`, after which
     // the thread uses nothing of it, comes when the thread has left `run`.
     unsafe { builder.spawn_unchecked(run) }.map(drop)
 }

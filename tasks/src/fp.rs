@@ -2,8 +2,51 @@
 //! belongs to the task: its runner puts the task's in before the switch, and its own back after it,
 //! where they differ. As with a thread, a task begins with what its spawner had.
 
+use std::cell::UnsafeCell;
+
+use crate::current;
+
+/// Where a task leaves its control bits when it switches away: to be read a little later, since a processor
+/// takes its time to tell them.
+pub(crate) struct Saved(UnsafeCell<Control>);
+
+impl Saved {
+    pub(crate) fn new() -> Saved {
+        Saved(UnsafeCell::new(Control::default()))
+    }
+
+    /// Leaves those in force here.
+    #[inline(always)]
+    pub(crate) fn save(&self) {
+        // SAFETY: of the task and its runner, one at a time; nobody refers into it.
+        unsafe { Control::store(self.0.get()) };
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self) -> Control {
+        // SAFETY: as above.
+        unsafe { *self.0.get() }
+    }
+}
+
+/// Runs `f`, on a worker and outside of tasks; the control bits of the floating-point unit are afterwards as they were when
+/// the thread became one.
+pub fn keeping_float_control<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore;
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            // SAFETY: the thread's own, which lives as long as it is a worker.
+            if let Some(local) = unsafe { current::worker_local().as_ref() } {
+                Control::in_force().change_to(local.control);
+            }
+        }
+    }
+    let _restore = Restore;
+    f()
+}
+
 /// Control bits.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Control {
     #[cfg(target_arch = "x86_64")]
     mxcsr: u32,
@@ -20,20 +63,27 @@ const FLAGS: u32 = 0x3f;
 #[cfg(target_arch = "x86_64")]
 impl Control {
     /// Those in force.
-    #[inline(always)]
     pub(crate) fn in_force() -> Control {
-        let mut control = Control { mxcsr: 0, x87: 0 };
-        // SAFETY: stores both registers.
+        let mut control = Control::default();
+        // SAFETY: a place of ours.
+        unsafe { Control::store(&mut control) };
+        control
+    }
+
+    /// # Safety
+    /// A place to write to.
+    #[inline(always)]
+    unsafe fn store(to: *mut Control) {
+        // SAFETY: stores both registers there.
         unsafe {
             std::arch::asm!(
                 "stmxcsr [{mxcsr}]",
                 "fnstcw [{x87}]",
-                mxcsr = in(reg) &raw mut control.mxcsr,
-                x87 = in(reg) &raw mut control.x87,
+                mxcsr = in(reg) &raw mut (*to).mxcsr,
+                x87 = in(reg) &raw mut (*to).x87,
                 options(nostack, preserves_flags),
             );
         }
-        control
     }
 
     /// Puts `wanted` in force in place of these.
@@ -56,12 +106,19 @@ impl Control {
 #[cfg(target_arch = "aarch64")]
 impl Control {
     /// Those in force.
-    #[inline(always)]
     pub(crate) fn in_force() -> Control {
         let fpcr: u64;
         // SAFETY: reads the register.
         unsafe { std::arch::asm!("mrs {}, fpcr", out(reg) fpcr, options(nomem, nostack, preserves_flags)) };
         Control { fpcr }
+    }
+
+    /// # Safety
+    /// A place to write to.
+    #[inline(always)]
+    unsafe fn store(to: *mut Control) {
+        // SAFETY: the caller's promise.
+        unsafe { to.write(Control::in_force()) };
     }
 
     /// Puts `wanted` in force in place of these.
@@ -81,6 +138,8 @@ impl Control {
     pub(crate) fn in_force() -> Control {
         Control {}
     }
+
+    unsafe fn store(_: *mut Control) {}
 
     pub(crate) fn change_to(self, _: Control) {}
 }

@@ -1,12 +1,11 @@
-//! What a task is in memory: one allocation with this header in front and room for the result
-//! behind, counted by hand.
+//! What a task is in memory: one allocation with this header in front (`cell.rs` has what is behind it), counted by
+//! hand.
 //!
 //! Who holds a reference: each [`Task`], the `JoinHandle`, and one, the *run reference*, whoever
 //! has the right to run the task: its `Runnable`, the worker that runs it, the waker that is
 //! about to queue it, or nobody while it is parked (then it stays counted until it ends). So a
 //! task that has not ended is never freed, and a waker that may wake only once needs no count.
 
-use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
@@ -15,14 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 
 use crate::cancel::CancelFlags;
+use crate::cell::Vtable;
 use crate::coroutine::Own;
 use crate::dedicated::Parker;
 use crate::info::{Links, TaskInfo};
 use crate::join::JoinWord;
 use crate::park_word::ParkWord;
-use crate::quiet::drop_quietly;
 use crate::scheduler::{self, Runnable, Scheduler};
 use crate::spawn::Kind;
+use crate::stack::Reserved;
 use crate::tokens::Tokens;
 use crate::wait::WaitSlot;
 
@@ -54,16 +54,6 @@ pub(crate) const READY: u8 = 0;
 pub(crate) const RUNNING: u8 = 1;
 pub(crate) const FINISHED: u8 = 2;
 
-/// What depends on the type of the result.
-pub(crate) struct Vtable {
-    /// Drops the result where it lies. It must be there, and nobody else use it.
-    pub(crate) drop_result: unsafe fn(NonNull<Header>),
-    /// Frees the allocation.
-    pub(crate) free: unsafe fn(NonNull<Header>),
-    /// Whether the result is a panic, and which message it has.
-    pub(crate) panic_message: unsafe fn(NonNull<Header>) -> Option<String>,
-}
-
 /// See the module. `repr(C)`: what wakers and the switch touch comes first.
 #[repr(C)]
 pub(crate) struct Header {
@@ -83,8 +73,8 @@ pub(crate) struct Header {
     pub(crate) links: Links,
     pub(crate) id: TaskId,
     pub(crate) name: Option<Box<str>>,
-    /// The stack's usable addresses; zeros for a dedicated task.
-    pub(crate) stack: (usize, usize),
+    /// The stack's usable addresses; zeros until the task first runs, and for a dedicated one.
+    stack: [AtomicUsize; 2],
 }
 
 impl Header {
@@ -93,8 +83,7 @@ impl Header {
         name: Option<String>,
         scheduler: Arc<dyn Scheduler>,
         vtable: &'static Vtable,
-        stack: (usize, usize),
-        thread_pointer: usize,
+        stack: Option<Reserved>,
     ) -> Self {
         Header {
             word: ParkWord::new(),
@@ -103,7 +92,7 @@ impl Header {
             kind,
             // The run reference and the handle's.
             refs: AtomicUsize::new(2),
-            own: Own::new(thread_pointer),
+            own: Own::new(stack),
             wait: WaitSlot::new(),
             scheduler,
             parker: (kind == Kind::Dedicated).then(Arc::default),
@@ -112,51 +101,26 @@ impl Header {
             links: Links::new(),
             id: TaskId::next(),
             name: name.map(String::into_boxed_str),
-            stack,
+            stack: [const { AtomicUsize::new(0) }; 2],
         }
+    }
+
+    /// The addresses that the task's frames may use, once it has a stack of its own.
+    pub(crate) fn stack(&self) -> Option<(usize, usize)> {
+        let [low, high] = &self.stack;
+        // `high` comes last.
+        let high = high.load(Ordering::Acquire);
+        (high != 0).then(|| (low.load(Ordering::Relaxed), high))
+    }
+
+    pub(crate) fn set_stack(&self, (low, high): (usize, usize)) {
+        self.stack[0].store(low, Ordering::Relaxed);
+        self.stack[1].store(high, Ordering::Release);
     }
 
     /// "task 'name' (id 7)", as messages call it.
     pub(crate) fn title(&self) -> String {
         format!("task '{}' (id {})", self.name.as_deref().unwrap_or("<unnamed>"), self.id)
-    }
-}
-
-/// The header in front, the result behind.
-#[repr(C)]
-pub(crate) struct TaskCell<T> {
-    pub(crate) header: Header,
-    pub(crate) result: UnsafeCell<Option<std::thread::Result<T>>>,
-}
-
-impl<T> TaskCell<T> {
-    pub(crate) const VTABLE: Vtable =
-        Vtable { drop_result: drop_result::<T>, free: free::<T>, panic_message: panic_message::<T> };
-
-    /// # Safety
-    /// The result is there and the caller alone may use it.
-    pub(crate) unsafe fn take_result(cell: NonNull<Header>) -> Option<std::thread::Result<T>> {
-        // SAFETY: the header is the first field of this cell; exclusive by the caller's word.
-        unsafe { (*cell.cast::<TaskCell<T>>().as_ref().result.get()).take() }
-    }
-}
-
-unsafe fn drop_result<T>(cell: NonNull<Header>) {
-    // SAFETY: the caller's promise is the same.
-    let result = unsafe { TaskCell::<T>::take_result(cell) };
-    drop_quietly(result);
-}
-
-unsafe fn free<T>(cell: NonNull<Header>) {
-    // SAFETY: it came from a Box of this type and the last reference is gone.
-    drop(unsafe { Box::from_raw(cell.cast::<TaskCell<T>>().as_ptr()) });
-}
-
-unsafe fn panic_message<T>(cell: NonNull<Header>) -> Option<String> {
-    // SAFETY: the result is there and nobody changes it, by the caller's word.
-    match unsafe { &*cell.cast::<TaskCell<T>>().as_ref().result.get() } {
-        Some(Err(payload)) => Some(crate::coroutine::message_of(payload.as_ref())),
-        _ => None,
     }
 }
 

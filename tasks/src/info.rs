@@ -47,7 +47,7 @@ pub struct TaskInfo {
     pub since: Option<Duration>,
     /// What runs it.
     pub kind: Kind,
-    /// The addresses its frames may use (`None`: its thread's stack).
+    /// The addresses its frames may use. `None`: its thread's stack, or it has not run yet.
     pub stack: Option<Range<usize>>,
     /// Whether it was cancelled.
     pub cancelled: bool,
@@ -72,7 +72,6 @@ impl TaskInfo {
             (None, Some(accept)) if accept.contains(Tokens::PARK) => Some("unpark".to_owned()),
             _ => None,
         };
-        let (low, high) = header.stack;
         TaskInfo {
             id: header.id,
             name: header.name.as_deref().map(str::to_owned),
@@ -80,7 +79,7 @@ impl TaskInfo {
             waits_for,
             since: wait.map(|wait| wait.lasted()),
             kind: header.kind,
-            stack: (high != 0).then_some(low..high),
+            stack: header.stack().map(|(low, high)| low..high),
             cancelled: task.is_cancelled(),
         }
     }

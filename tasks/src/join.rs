@@ -12,9 +12,10 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::cell::take_result;
 use crate::current::{suspend, with_current};
 use crate::dedicated::Parker;
-use crate::header::{Task, TaskCell};
+use crate::header::Task;
 use crate::tokens::Tokens;
 use crate::wait::{WaitKind, begin_wait, end_wait};
 
@@ -137,7 +138,7 @@ impl<T> JoinHandle<T> {
             });
         }
         // SAFETY: complete, so settled, and only the handle takes the result from then on.
-        let result = unsafe { TaskCell::<T>::take_result(self.task.raw()) };
+        let result = unsafe { take_result::<T>(self.task.raw()) };
         // What remains of this handle is its reference: there is nothing left to detach.
         // SAFETY: read out once, the handle itself forgotten.
         drop(unsafe { std::ptr::read(&self.task) });

@@ -5,8 +5,8 @@
 //! To the language a task is a thread: it has thread-locals of its own, which travel with it
 //! ([`own_thread_locals`]); [`on_thread`] steps out of them.
 //!
-//! How a task passes through: [`spawn()`] takes a stack from its slab ([`stack_stats`]), puts the
-//! closure on it and schedules the task; a worker runs it; to wait, the task announces for what
+//! How a task passes through: [`spawn()`] makes sure of a stack for it ([`stack_stats`]) and schedules the
+//! task; a worker gives it the stack and runs it; to wait, the task announces for what
 //! ([`begin_wait`]) and calls [`suspend`]; a waker leaves a token ([`wake_raw`], [`Task::wake`]) and
 //! schedules it again, maybe for another worker; at the end its stack is recycled and
 //! [`JoinHandle::join`] gives the result.
@@ -60,6 +60,7 @@
 )]
 
 mod cancel;
+mod cell;
 mod coroutine;
 mod current;
 mod dedicated;
@@ -96,6 +97,7 @@ mod wait;
 pub use cancel::{cancel_pending, take_cancel};
 pub use current::{current, current_context, park, suspend, with_current, with_scope_cell, yield_now};
 pub use fork::{forked, watch_forks};
+pub use fp::keeping_float_control;
 pub use header::{Task, TaskId, wake_raw};
 pub use info::{TaskInfo, TaskState, live_tasks_of, tasks_of};
 pub use join::JoinHandle;

@@ -13,10 +13,11 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 
-use crate::current;
 use crate::header::Header;
 use crate::scheduler::{Scheduler, WorkerLocal};
+use crate::stack::Keep;
 use crate::stack::slab::{self, Slot};
+use crate::{current, fp};
 
 /// Bytes of a worker's signal stack.
 const SIGNAL_STACK: usize = 256 * 1024;
@@ -36,7 +37,10 @@ pub struct WorkerGuard {
 /// Prepares this thread for running tasks: a signal stack of its own, of 256 KiB, on which an
 /// overflow of a task's stack can be reported, and (once in the process) the handler. The guard keeps
 /// `own`, the scheduler whose tasks this thread is going to run, so that waking one of them from here
-/// need not count it.
+/// need not count it; and the thread keeps the stack of the task that ended last for the next one.
+///
+/// The control bits of the floating-point unit that are in force now are the thread's from here on: what tasks set there
+/// does not stay. What else the thread calls should leave them alone, or be called by [`keeping_float_control`].
 ///
 /// Dropping the guard restores the signal stack that the thread had before.
 ///
@@ -62,7 +66,12 @@ pub fn prepare_worker_thread(own: Arc<dyn Scheduler>) -> io::Result<WorkerGuard>
             libc::munmap(mapping, PAGE_GUARD + SIGNAL_STACK);
             return Err(why);
         }
-        let local = Box::into_raw(Box::new(WorkerLocal { held: own, calls: Cell::new(0) }));
+        let local = Box::into_raw(Box::new(WorkerLocal {
+            held: own,
+            calls: Cell::new(0),
+            keep: Keep::new(),
+            control: fp::Control::in_force(),
+        }));
         current::set_worker_local(local);
         Ok(WorkerGuard { mapping: mapping as usize, before, local, _here: PhantomData })
     }
@@ -170,7 +179,7 @@ fn report(slot: Slot) -> ! {
         words.add(b"\n");
         add_title(&mut words, owner);
         words.add(b" has overflowed its stack\nfatal runtime error: the stack of ");
-        let (low, high) = owner.map_or((slot.low, slot.top), |owner| owner.stack);
+        let (low, high) = owner.and_then(Header::stack).unwrap_or((slot.low, slot.top));
         words.add_number((high - low).div_ceil(1024) as u64);
         words.add(b" KiB is full (more by its stack_size), aborting\n");
         // SAFETY: a buffer of that length.

@@ -27,7 +27,11 @@ pub(crate) fn low_end(_: usize) -> usize {
     unreachable!("asked for without support")
 }
 
-pub(crate) unsafe fn build(_: usize, _: usize, _: &BlockHead) -> io::Result<()> {
+pub(crate) fn admit(_: usize) -> io::Result<()> {
+    unreachable!("asked for without support")
+}
+
+pub(crate) unsafe fn build(_: usize, _: usize, _: &BlockHead) {
     unreachable!("asked for without support")
 }
 

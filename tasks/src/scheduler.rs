@@ -16,8 +16,9 @@ use std::sync::atomic::Ordering;
 use crate::coroutine::Step;
 use crate::current;
 use crate::header::{self, FINISHED, Header, READY, RUNNING, Task, TaskId};
+use crate::stack::Keep;
 use crate::tokens::Tokens;
-use crate::{coroutine, info};
+use crate::{coroutine, fp, info};
 
 /// Who runs tasks.
 pub trait Scheduler: Send + Sync + 'static {
@@ -71,6 +72,12 @@ impl Runnable {
         unsafe { &*(&raw const self.0).cast::<Task>() }
     }
 
+    /// Whether the task has never run.
+    pub fn is_new(&self) -> bool {
+        // SAFETY: we hold the run reference.
+        unsafe { self.0.as_ref() }.own.is_new()
+    }
+
     /// One word for a queue.
     pub fn into_raw(self) -> usize {
         self.0.as_ptr() as usize
@@ -97,12 +104,17 @@ impl Runnable {
         let header = self.0;
         // SAFETY: we hold the run reference: the task is alive and nobody else runs it.
         let task = unsafe { header.as_ref() };
-        let thread_pointer = task.own.thread_pointer;
-        current::enter(header.as_ptr(), context, thread_pointer);
+        if task.own.is_new() {
+            begin(header);
+        }
+        let thread_pointer = task.own.thread_pointer.get();
+        // SAFETY: this thread's own, which it keeps as long as it is a worker.
+        let local = unsafe { current::enter(header.as_ptr(), context, thread_pointer).as_ref() };
+        let control = local.map_or_else(fp::Control::in_force, |local| local.control);
         task.phase.store(RUNNING, Ordering::Relaxed);
         let outcome = loop {
             // SAFETY: as above; after `park` said true it is not touched again.
-            match unsafe { coroutine::resume(header) } {
+            match unsafe { coroutine::resume(header, control) } {
                 Step::Yield => {
                     task.phase.store(READY, Ordering::Relaxed);
                     break Outcome::Yielded(self);
@@ -117,7 +129,7 @@ impl Runnable {
                 }
                 Step::End => {
                     current::leave(thread_pointer);
-                    finish(header);
+                    finish(header, local.map(|local| &local.keep));
                     return Outcome::Finished;
                 }
             }
@@ -127,11 +139,19 @@ impl Runnable {
     }
 }
 
+/// The beginning of a task on a stack of its own, on its first worker.
+fn begin(header: NonNull<Header>) {
+    // SAFETY: this thread's own, which it keeps as long as it is a worker.
+    let local = unsafe { current::outside_of_tasks().as_ref() };
+    // SAFETY: we have the right to run it, and it is new.
+    unsafe { coroutine::begin(header, local.map(|local| &local.keep)) };
+}
+
 /// The end of a task on a stack of its own, on its worker.
-fn finish(header: NonNull<Header>) {
+fn finish(header: NonNull<Header>, keep: Option<&Keep>) {
     if !crate::fork::forked() {
         // SAFETY: the coroutine has returned and we hold the run reference.
-        unsafe { coroutine::recycle(header) };
+        unsafe { coroutine::recycle(header, keep) };
     }
     ended(header);
 }
@@ -157,6 +177,9 @@ pub(crate) struct WorkerLocal {
     pub(crate) held: Arc<dyn Scheduler>,
     /// Calls of `schedule` under way on this thread by what is held.
     pub(crate) calls: Cell<usize>,
+    pub(crate) keep: Keep,
+    /// The thread's part of the floating-point unit.
+    pub(crate) control: fp::Control,
 }
 
 /// Hands a ready task to its scheduler.

@@ -1,13 +1,14 @@
 //! Making tasks.
 
 use std::io;
-use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::header::{Header, Task, TaskCell};
+use crate::cell::TaskCell;
+use crate::header::{Header, Task};
 use crate::join::JoinHandle;
 use crate::scheduler::{self, Runnable, Scheduler};
-use crate::{coroutine, dedicated, fork, info, own, stack};
+use crate::stack::{Reserved, guard};
+use crate::{current, dedicated, fork, info, own, stack};
 
 /// What runs a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -117,35 +118,36 @@ where
     let SpawnOptions { name, stack_size, kind } = options;
     let kind = if kind == Kind::Own && own::support().is_err() { Kind::Dedicated } else { kind };
     let stack = match kind {
-        Kind::Own => Some(stack::allocate_with_block(stack_size)?),
-        Kind::Lean => Some(stack::allocate(stack_size)?),
+        Kind::Own => Some(reserve(stack_size, true)?),
+        Kind::Lean => Some(reserve(stack_size, false)?),
         Kind::Dedicated => None,
     };
-    let usable = stack.as_ref().map_or((0, 0), stack::SlabStack::usable);
-    let thread_pointer = stack.as_ref().map_or(0, stack::SlabStack::thread_pointer);
-    let header = Header::new(kind, name, scheduler, &TaskCell::<T>::VTABLE, usable, thread_pointer);
-    let cell = Box::new(TaskCell::<T> { header, result: None.into() });
-    let header = NonNull::from(Box::leak(cell)).cast::<Header>();
+    let header = Header::new(kind, name, scheduler, &TaskCell::<T, F>::VTABLE, stack);
+    let header = TaskCell::<T, F>::allocate(header, f);
     // SAFETY: one of the two references that the header was made with, and the only handle.
     let handle = unsafe { JoinHandle::new(Task::from_ref(header)) };
     // SAFETY: the other one, the run reference, is ours until the task is scheduled; the rest is
     // this function's own contract.
     unsafe {
-        match stack {
-            Some(stack) => {
-                coroutine::prepare::<T, F>(header, stack, f);
-                info::insert(header);
-                scheduler::schedule(Runnable::from_header(header));
-            }
-            None => {
-                info::insert(header);
-                if let Err(why) = dedicated::start::<T, F>(header, stack_size, f) {
-                    info::remove(header);
-                    drop(Task::from_ref(header));
-                    return Err(why);
-                }
-            }
+        info::insert(header);
+        if stack.is_some() {
+            scheduler::schedule(Runnable::from_header(header));
+        } else if let Err(why) = dedicated::start(header, stack_size) {
+            info::remove(header);
+            (header.as_ref().vtable.drop_closure)(header);
+            drop(Task::from_ref(header));
+            return Err(why);
         }
     }
     Ok(handle)
+}
+
+/// A promise of a stack; the worker that runs the caller may have one in stock.
+fn reserve(stack_size: usize, with_block: bool) -> io::Result<Reserved> {
+    // SAFETY: the worker does not go on while the caller runs on it, and nothing in here suspends.
+    let local = unsafe { current::worker_local().as_ref() };
+    let reserved = stack::reserve(stack_size, with_block, local.map(|local| &local.keep));
+    // Not before: a logger is the user's code, after which the caller may be on another worker.
+    guard::report();
+    reserved
 }

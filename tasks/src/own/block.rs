@@ -3,6 +3,7 @@
 //! Outside of the slot a block has one allocation, its dynamic thread vector, which must come from
 //! malloc because libc enlarges it with realloc; the head of the slot remembers it between tasks.
 
+use std::alloc::{Layout, handle_alloc_error};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +12,7 @@ use super::template::{self, Template};
 use crate::stack::slab::{self, BlockHead};
 
 /// The facts that are needed again and again. Written once, before the first block.
-struct Layout {
+struct Places {
     below: AtomicUsize,
     above: AtomicUsize,
     align: AtomicUsize,
@@ -22,7 +23,7 @@ struct Layout {
     freed: [AtomicUsize; 4],
 }
 
-static LAYOUT: Layout = Layout {
+static LAYOUT: Places = Places {
     below: AtomicUsize::new(0),
     above: AtomicUsize::new(0),
     align: AtomicUsize::new(64),
@@ -74,20 +75,25 @@ pub(crate) fn low_end(thread_pointer: usize) -> usize {
     thread_pointer - layout(&LAYOUT.below)
 }
 
+/// Whether there are thread ids for the tasks in the slot that begins at `slot`. To be asked before the slot is used.
+pub(crate) fn admit(slot: usize) -> io::Result<()> {
+    if FIRST_TID + (slab::number(slot) + 1) * TIDS > LAST_TID {
+        return Err(io::Error::new(io::ErrorKind::OutOfMemory, "no thread id left for another task"));
+    }
+    Ok(())
+}
+
 /// Makes the block new for a task. `slot` is where its slot begins.
 ///
 /// # Safety
-/// The memory of the block is the caller's, and `head` is that of its slot.
-pub(crate) unsafe fn build(thread_pointer: usize, slot: usize, head: &BlockHead) -> io::Result<()> {
+/// The memory of the block is the caller's, and `head` is that of its slot, which was admitted.
+pub(crate) unsafe fn build(thread_pointer: usize, slot: usize, head: &BlockHead) {
     let uses = head.uses.fetch_add(1, Ordering::Relaxed);
     let tid = FIRST_TID + slab::number(slot) * TIDS + uses % TIDS;
-    if tid >= LAST_TID {
-        return Err(io::Error::new(io::ErrorKind::OutOfMemory, "no thread id left for another task"));
-    }
-    let built = template::with(|template| {
+    template::with(|template| {
         // SAFETY: the caller's block, which has the size of the template.
         unsafe {
-            let vector = vector_for(head, template)?;
+            let vector = vector_for(head, template);
             fill(low_end(thread_pointer), &template.words[..], template.first_used);
             for &at in &template.relative {
                 let place = (low_end(thread_pointer) as *mut usize).add(at as usize);
@@ -103,9 +109,7 @@ pub(crate) unsafe fn build(thread_pointer: usize, slot: usize, head: &BlockHead)
         }
         // From here on a library that is loaded is written into it, too.
         head.live.store(thread_pointer, Ordering::Release);
-        Ok(())
     });
-    built.unwrap_or_else(|| Err(io::Error::other("tasks have no thread-locals of their own here")))
 }
 
 /// # Safety
@@ -125,19 +129,21 @@ unsafe fn fill(start: usize, words: &[usize], from: usize) {
 ///
 /// # Safety
 /// `head` is that of a block of the caller's.
-unsafe fn vector_for(head: &BlockHead, template: &Template) -> io::Result<usize> {
+unsafe fn vector_for(head: &BlockHead, template: &Template) -> usize {
     let kept = head.dtv.load(Ordering::Relaxed);
     // SAFETY: a vector begins with its length; it is malloc's and the caller's.
     unsafe {
         if kept != 0 && word(kept) >= template.dtv[0] {
-            return Ok(kept);
+            return kept;
         }
-        let vector = libc::realloc(kept as *mut _, template.dtv.len() * 8);
+        let size = template.dtv.len() * 8;
+        let vector = libc::realloc(kept as *mut _, size);
         if vector.is_null() {
-            return Err(io::Error::from(io::ErrorKind::OutOfMemory));
+            // As any allocation of the program that fails: the task cannot be refused any more.
+            handle_alloc_error(Layout::array::<u8>(size).unwrap_or(Layout::new::<usize>()));
         }
         head.dtv.store(vector as usize, Ordering::Relaxed);
-        Ok(vector as usize)
+        vector as usize
     }
 }
 

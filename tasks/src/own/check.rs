@@ -135,7 +135,8 @@ fn set_errno(value: i32) {
 
 impl Place {
     fn new(f: impl FnOnce(&Yielder<(), ()>) -> Result<(), &'static str>) -> Result<Place, String> {
-        let stack = stack::allocate_with_block(0).map_err(|why| why.to_string())?;
+        let reserved = stack::reserve(0, true, None).map_err(|why| why.to_string())?;
+        let stack = reserved.take(None);
         let thread_pointer = stack.thread_pointer();
         // SAFETY: a block that was just built.
         unsafe { template::compare(thread_pointer)? };
@@ -185,7 +186,7 @@ impl Place {
         }
         if self.trial.done() {
             // SAFETY: no frame is left.
-            unsafe { self.trial.into_stack().release() };
+            unsafe { self.trial.into_stack().release(None) };
         } else {
             std::mem::forget(self.trial);
         }

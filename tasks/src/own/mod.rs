@@ -35,7 +35,7 @@ mod template;
 
 use std::sync::OnceLock;
 
-pub(crate) use block::{build, clear, discard, low_end, space, thread_pointer_below};
+pub(crate) use block::{admit, build, clear, discard, low_end, space, thread_pointer_below};
 pub(crate) use ending::{begin, run_destructors};
 pub(crate) use switch::{after_fork, enter, leave, on_thread, same_place, step_out};
 

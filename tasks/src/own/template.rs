@@ -7,8 +7,9 @@
 //! blocks of all live tasks, as libc does for threads.
 
 use std::ptr;
+use std::sync::{LazyLock, PoisonError};
 
-use parking_lot::RwLock;
+use crossbeam::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
 use super::facts::{Facts, word};
 use super::helper::{self, Helper, Module};
@@ -33,18 +34,27 @@ struct Installed {
     template: Template,
 }
 
-static INSTALLED: RwLock<Option<Installed>> = RwLock::new(None);
+/// Sharded: every start of a task reads it, on whichever worker, and writers are rare.
+static INSTALLED: LazyLock<ShardedLock<Option<Installed>>> = LazyLock::new(|| ShardedLock::new(None));
+
+fn read() -> ShardedLockReadGuard<'static, Option<Installed>> {
+    INSTALLED.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write() -> ShardedLockWriteGuard<'static, Option<Installed>> {
+    INSTALLED.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A vector entry whose module has no memory in this thread yet.
 const UNALLOCATED: usize = usize::MAX;
 
 pub(super) fn install(facts: Facts, template: Template) {
-    *INSTALLED.write() = Some(Installed { facts, template });
+    *write() = Some(Installed { facts, template });
 }
 
 /// Calls `f` with the present template; none is put in its place meanwhile.
 pub(super) fn with<R>(f: impl FnOnce(&Template) -> R) -> Option<R> {
-    INSTALLED.read().as_ref().map(|installed| f(&installed.template))
+    read().as_ref().map(|installed| f(&installed.template))
 }
 
 /// A library was loaded: the template is renewed if there is one and the library is not known to it.
@@ -53,10 +63,10 @@ pub(super) fn refresh() {
         // The lock may be held for ever; and libc knows this child's only block.
         return;
     }
-    if INSTALLED.read().as_ref().is_none_or(|installed| installed.template.adds == adds()) {
+    if read().as_ref().is_none_or(|installed| installed.template.adds == adds()) {
         return;
     }
-    let mut installed = INSTALLED.write();
+    let mut installed = write();
     let Some(Installed { facts, template }) = installed.as_mut() else { return };
     let renewed = match Template::take(facts) {
         Ok(renewed) => renewed,
@@ -88,7 +98,7 @@ pub(super) fn forget_unloaded() {
     if crate::fork::forked() {
         return;
     }
-    if let Some(Installed { template, .. }) = INSTALLED.write().as_mut() {
+    if let Some(Installed { template, .. }) = write().as_mut() {
         let loaded = helper::loaded();
         template.modules.retain(|module| loaded.contains(&(module.id, module.base)));
     }
@@ -215,7 +225,7 @@ fn adds() -> u64 {
 /// # Safety
 /// `thread_pointer` is that of such a block.
 pub(super) unsafe fn compare(thread_pointer: usize) -> Result<(), String> {
-    let installed = INSTALLED.read();
+    let installed = read();
     let Some(Installed { facts, template }) = installed.as_ref() else { return Ok(()) };
     for module in template.modules.iter().filter(|module| module.offset != facts.libc.0) {
         // SAFETY: the caller's promise.

@@ -46,6 +46,9 @@ pub(crate) fn kind() -> GuardKind {
 /// Logs once why guards are not marked. Apart from [`install`], which is called under a lock: a logger is a
 /// user's code.
 pub(crate) fn report() {
+    if REFUSED.load(Ordering::Relaxed) == 0 {
+        return;
+    }
     let refused = REFUSED.swap(0, Ordering::Relaxed);
     if refused != 0 {
         let why = io::Error::from_raw_os_error(refused);
