@@ -5,7 +5,7 @@
 
 use crate::channel::{Driver, EventChannel};
 use crate::task::{self, JoinHandle};
-use ec_pool::{Pool, PoolHandle};
+use ec_pool::{Here, Pool};
 use parking_lot::Mutex;
 use std::fmt;
 use std::io;
@@ -17,12 +17,15 @@ pub use ec_pool::{Dump, Metrics, ShutdownError};
 
 static DEFAULT: OnceLock<Pool> = OnceLock::new();
 
-/// The pool for what is spawned here and now: the caller's, else the default one.
-pub(crate) fn pool() -> io::Result<PoolHandle> {
+/// Calls `f` with the pool for what is spawned here and now: the caller's, else the default one.
+pub(crate) fn with_pool<R>(f: impl FnOnce(Here<'_>) -> io::Result<R>) -> io::Result<R> {
     if ec_tasks::forked() {
         return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
     }
-    ec_pool::current().map_or_else(|| default_pool().map(Pool::handle), Ok)
+    ec_pool::with_current(|pool| match pool {
+        Some(pool) => f(pool),
+        None => f(default_pool()?.here()),
+    })
 }
 
 fn default_pool() -> io::Result<&'static Pool> {
@@ -73,13 +76,13 @@ where
     if ec_tasks::forked() || ec_pool::in_handler() {
         return f();
     }
-    match pool() {
-        Ok(pool) => run_in(&pool, f),
+    match with_pool(|pool| Ok(run_in(pool, f))) {
+        Ok(value) => value,
         Err(error) => panic!("the default runtime could not be started: {error}"),
     }
 }
 
-fn run_in<F, T>(pool: &PoolHandle, f: F) -> T
+fn run_in<F, T>(pool: Here<'_>, f: F) -> T
 where
     F: FnOnce() -> T + Send,
     T: Send,
@@ -145,7 +148,7 @@ impl Runtime {
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        run_in(&self.pool, f)
+        run_in(self.pool.here(), f)
     }
 
     /// Starts a task in this runtime, from anywhere. As [`task::spawn`]; for names and the like, and for an error
@@ -170,7 +173,7 @@ impl Runtime {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        builder.spawn_in(&self.pool, f)
+        builder.spawn_in(self.pool.here(), f)
     }
 
     /// The channel that this runtime's workers drive. Events with a handler are handled on the workers; those

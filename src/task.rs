@@ -26,11 +26,12 @@
 //! Allocators with a heap per thread (mimalloc, jemalloc) would keep one per task: see [`alloc`](crate::alloc).
 
 use crate::runtime;
-use ec_pool::PoolHandle;
+use ec_pool::Here;
 use ec_tasks::{Kind, SpawnOptions};
 use std::cell::Cell;
 use std::fmt;
 use std::io;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -118,10 +119,10 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.spawn_in(&runtime::pool()?, f)
+        runtime::with_pool(|pool| self.spawn_in(pool, f))
     }
 
-    pub(crate) fn spawn_in<F, T>(self, pool: &PoolHandle, f: F) -> io::Result<JoinHandle<T>>
+    pub(crate) fn spawn_in<F, T>(self, pool: Here<'_>, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -149,12 +150,12 @@ impl Builder {
     {
         let lean = Builder { kind: Kind::Lean, ..self };
         // SAFETY: `f` borrows nothing and may go to other threads; the rest is the caller's promise.
-        unsafe { lean.start(&runtime::pool()?, f) }
+        runtime::with_pool(|pool| unsafe { lean.start(pool, f) })
     }
 
     /// # Safety
     /// What `f` borrows lives until the task has ended; if it is lean, the contract of `spawn_lean`.
-    unsafe fn start<F, T>(self, pool: &PoolHandle, f: F) -> io::Result<JoinHandle<T>>
+    unsafe fn start<F, T>(self, pool: Here<'_>, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send,
         T: Send,
@@ -171,13 +172,12 @@ impl Builder {
         };
         // SAFETY: by contract.
         let inner = unsafe { pool.spawn(options, f) }?;
-        let task = Task(Who::Task(inner.task().clone()));
-        Ok(JoinHandle { inner, task })
+        Ok(JoinHandle { inner, task: OnceLock::new() })
     }
 }
 
 /// Runs `f` as a task and waits for its end: `f` may borrow.
-pub(crate) fn run_scoped<F, T>(pool: &PoolHandle, f: F) -> io::Result<std::thread::Result<T>>
+pub(crate) fn run_scoped<F, T>(pool: Here<'_>, f: F) -> io::Result<std::thread::Result<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
@@ -203,7 +203,8 @@ where
 /// The handle of a spawned task. Dropping it detaches the task.
 pub struct JoinHandle<T> {
     inner: ec_tasks::JoinHandle<T>,
-    task: Task,
+    /// Made when somebody asks for it.
+    task: OnceLock<Task>,
 }
 
 impl<T> JoinHandle<T> {
@@ -230,13 +231,13 @@ impl<T> JoinHandle<T> {
 
     /// The task itself: its id, its name, and the way to [`unpark`](Task::unpark) it.
     pub fn task(&self) -> &Task {
-        &self.task
+        self.task.get_or_init(|| Task(Who::Task(self.inner.task().clone())))
     }
 }
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("task", &self.task).finish_non_exhaustive()
+        f.debug_struct("JoinHandle").field("task", self.task()).finish_non_exhaustive()
     }
 }
 

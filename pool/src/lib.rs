@@ -49,5 +49,7 @@ pub use cancel::Cancelled;
 pub use cpus::available_cpus;
 pub use dump::Dump;
 pub use metrics::Metrics;
-pub use pool::{Pool, PoolHandle, current, current_port, in_handler, is_abandoned, with_channel};
+pub use pool::{
+    Here, Pool, PoolHandle, current, current_port, in_handler, is_abandoned, with_channel, with_current,
+};
 pub use shutdown::ShutdownError;

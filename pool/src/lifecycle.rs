@@ -7,17 +7,22 @@
 //!           cancelled          not stop, and stays where it is
 //! ```
 //! Spawning counts the task and then reads the state; closing writes the state and then reads
-//! the count: one of the two sees the other.
+//! the count: one of the two sees the other. The other counts, of what has been queued and what has ended, are written
+//! without waiting until others can see it, since they are written so often; so whoever waits for them
+//! looks again now and then.
 
 use crossbeam::utils::CachePadded;
 use ec_tasks::TaskId;
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const OPEN: u8 = 0;
 const CLOSING: u8 = 1;
 const STOPPED: u8 = 2;
+
+/// Only while somebody waits for the pool's end.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// See the module.
 pub(crate) struct Lifecycle {
@@ -59,6 +64,17 @@ impl Lifecycle {
         }
     }
 
+    /// Adds one to a count of `shard`.
+    fn count(&self, shard: usize, of: fn(&Counts) -> &AtomicU64) {
+        let count = of(&self.counts[shard]);
+        if shard + 1 == self.counts.len() {
+            count.fetch_add(1, Ordering::SeqCst);
+        } else {
+            // Whoever holds the core is alone in writing it.
+            count.store(count.load(Ordering::Relaxed) + 1, Ordering::Release);
+        }
+    }
+
     fn sum(&self, of: fn(&Counts) -> &AtomicU64) -> u64 {
         self.counts.iter().fold(0, |sum, counts| sum.wrapping_add(of(counts).load(Ordering::SeqCst)))
     }
@@ -82,7 +98,7 @@ impl Lifecycle {
 
     /// The task counted last can be found, and run.
     pub(crate) fn task_started(&self, shard: usize) {
-        self.counts[shard].started.fetch_add(1, Ordering::SeqCst);
+        self.count(shard, |counts| &counts.started);
         self.tell_if_closing();
     }
 
@@ -90,14 +106,14 @@ impl Lifecycle {
     pub(crate) fn task_finished(&self, shard: usize, id: TaskId) {
         if self.is_open() {
             // No insider: that one would have closed the pool.
-            self.counts[shard].finished.fetch_add(1, Ordering::SeqCst);
+            self.count(shard, |counts| &counts.finished);
             self.tell_if_closing();
             return;
         }
         let mut closing = self.closing.lock();
         // Both in one: an insider that counts as finished as well would make up for another that lives.
         closing.insiders.retain(|insider| *insider != id);
-        self.counts[shard].finished.fetch_add(1, Ordering::SeqCst);
+        self.count(shard, |counts| &counts.finished);
         drop(closing);
         self.changed.notify_all();
     }
@@ -222,14 +238,12 @@ impl Lifecycle {
     fn wait(&self, deadline: Option<Instant>, settled: impl Fn(&Closing) -> bool) -> bool {
         let mut closing = self.closing.lock();
         while !settled(&closing) {
-            match deadline {
-                None => self.changed.wait(&mut closing),
-                Some(end) => {
-                    if self.changed.wait_until(&mut closing, end).timed_out() {
-                        return settled(&closing);
-                    }
-                }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return false;
             }
+            let look_again = now + LOOK_AGAIN;
+            self.changed.wait_until(&mut closing, deadline.map_or(look_again, |at| at.min(look_again)));
         }
         true
     }

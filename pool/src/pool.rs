@@ -7,7 +7,7 @@ use crate::seat;
 use crate::shared::Shared;
 use crate::shutdown::{self, ShutdownError};
 use ec_channel::EventChannel;
-use ec_tasks::{JoinHandle, Kind, SpawnOptions, Task};
+use ec_tasks::{JoinHandle, Kind, Scheduler, SpawnOptions, Task};
 use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -136,22 +136,13 @@ impl PoolHandle {
     where
         F: FnOnce() -> T,
     {
-        if ec_tasks::forked() {
-            return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
-        }
-        let (life, shard) = (&self.shared.life, self.shared.shard());
-        if !life.admit(shard) {
-            return Err(io::Error::other("the runtime has been shut down: it takes no new tasks"));
-        }
         // SAFETY: by contract.
-        let task = unsafe { ec_tasks::spawn_unchecked(self.shared.clone(), options, f) }
-            .inspect_err(|_| life.turn_away(shard))?;
-        life.task_started(shard);
-        if !life.is_open() {
-            // The shutdown began meanwhile and may have missed it.
-            task.task().cancel_sticky();
-        }
-        Ok(task)
+        unsafe { self.here().spawn(options, f) }
+    }
+
+    /// The pool, without a count.
+    pub fn here(&self) -> Here<'_> {
+        Here(&self.shared)
     }
 
     /// Numbers about the pool. All zero in a forked child.
@@ -168,6 +159,58 @@ impl PoolHandle {
     pub fn is(&self, other: &PoolHandle) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
+}
+
+/// A pool as it is seen from inside, without a count: see [`with_current`].
+#[derive(Clone, Copy)]
+pub struct Here<'a>(&'a Shared);
+
+impl Here<'_> {
+    /// The stack that a task gets if it does not ask for another size, in bytes.
+    pub fn stack_size(&self) -> usize {
+        self.0.settings.stack_size
+    }
+
+    /// As [`PoolHandle::spawn`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn spawn<T, F>(&self, options: SpawnOptions, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T,
+    {
+        if ec_tasks::forked() {
+            return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
+        }
+        let (shared, shard) = (self.0, self.0.shard());
+        let life = &shared.life;
+        if !life.admit(shard) {
+            return Err(io::Error::other("the runtime has been shut down: it takes no new tasks"));
+        }
+        let counted = || -> Arc<dyn Scheduler> { shared.arc().expect("whoever spawns keeps the pool") };
+        // SAFETY: by contract; the pool lives as long as `self`.
+        let task = unsafe { ec_tasks::spawn_in(shared.identity(), counted, options, f) }
+            .inspect_err(|_| life.turn_away(shard))?;
+        life.task_started(shard);
+        if !life.is_open() {
+            // The shutdown began meanwhile and may have missed it.
+            task.task().cancel_sticky();
+        }
+        Ok(task)
+    }
+}
+
+/// Calls `f` with the pool of the task that calls, or of the worker whose handler calls; with `None` on every other
+/// thread and in a forked child.
+pub fn with_current<R>(f: impl FnOnce(Option<Here<'_>>) -> R) -> R {
+    ec_tasks::with_current(|task| match task {
+        Some(task) => f(shared_of(task).map(Here)),
+        // (A handler does not suspend, nor does its worker end under it.)
+        None => seat::here(|seat| f(seat.map(|seat| Here(&seat.shared)))),
+    })
 }
 
 impl fmt::Debug for PoolHandle {

@@ -255,6 +255,7 @@ impl<'a> Worker<'a> {
 
     fn sleep(&mut self) {
         let Worker { shared, index, .. } = *self;
+        ec_tasks::worker_sleeps();
         // Before it shows as asleep: whoever sees it sleep sees it counted.
         bump(&shared.stats[index].sleeps);
         shared.idle.fall_asleep(index, self.searching.replace(false));

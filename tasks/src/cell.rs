@@ -51,9 +51,11 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
     };
 
     /// Allocates it. `header` has this type's table.
+    #[inline(always)]
     pub(crate) fn allocate(header: Header, f: F) -> NonNull<Header> {
         let content = UnsafeCell::new(Content::<T, F> { closure: ManuallyDrop::new(f) });
-        NonNull::from(Box::leak(Box::new(TaskCell { header, content }))).cast()
+        let cell = Box::write(Box::new_uninit(), TaskCell { header, content });
+        NonNull::from(Box::leak(cell)).cast()
     }
 
     fn content(cell: NonNull<Header>) -> *mut Content<T, F> {

@@ -12,9 +12,9 @@ use crate::coroutine;
 use crate::fork::forked;
 use crate::header::{Header, Task};
 use crate::own;
-use crate::scheduler::WorkerLocal;
 use crate::spawn::Kind;
 use crate::tokens::Tokens;
+use crate::worker::WorkerLocal;
 
 struct Here {
     task: Cell<*const Header>,

@@ -25,16 +25,22 @@ use crate::spawn::Kind;
 use crate::stack::Reserved;
 use crate::tokens::Tokens;
 use crate::wait::WaitSlot;
+use crate::worker::WorkerLocal;
 
 /// A task's number: never used twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(NonZeroU64);
 
 impl TaskId {
-    pub(crate) fn next() -> Self {
+    /// The first of `count` numbers that the caller alone has.
+    pub(crate) fn reserve(count: u64) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        TaskId(NonZeroU64::new(id).expect("2^64 tasks"))
+        NEXT.fetch_add(count, Ordering::Relaxed)
+    }
+
+    /// One of those.
+    pub(crate) fn from_reserved(number: u64) -> Self {
+        TaskId(NonZeroU64::new(number).expect("2^64 tasks"))
     }
 
     /// The number.
@@ -65,7 +71,7 @@ pub(crate) struct Header {
     /// Of the task and its runner alone.
     pub(crate) own: Own,
     pub(crate) wait: WaitSlot,
-    pub(crate) scheduler: Arc<dyn Scheduler>,
+    pub(crate) scheduler: ManuallyDrop<Arc<dyn Scheduler>>,
     /// Set for a dedicated task: its thread waits there.
     pub(crate) parker: Option<Arc<Parker>>,
     pub(crate) vtable: &'static Vtable,
@@ -78,7 +84,9 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    #[inline(always)]
     pub(crate) fn new(
+        id: TaskId,
         kind: Kind,
         name: Option<String>,
         scheduler: Arc<dyn Scheduler>,
@@ -94,12 +102,12 @@ impl Header {
             refs: AtomicUsize::new(2),
             own: Own::new(stack),
             wait: WaitSlot::new(),
-            scheduler,
+            scheduler: ManuallyDrop::new(scheduler),
             parker: (kind == Kind::Dedicated).then(Arc::default),
             vtable,
             join: JoinWord::new(),
             links: Links::new(),
-            id: TaskId::next(),
+            id,
             name: name.map(String::into_boxed_str),
             stack: [const { AtomicUsize::new(0) }; 2],
         }
@@ -121,6 +129,18 @@ impl Header {
     /// "task 'name' (id 7)", as messages call it.
     pub(crate) fn title(&self) -> String {
         format!("task '{}' (id {})", self.name.as_deref().unwrap_or("<unnamed>"), self.id)
+    }
+}
+
+impl Drop for Header {
+    fn drop(&mut self) {
+        // SAFETY: taken out once; the header is not used again.
+        let scheduler = unsafe { ManuallyDrop::take(&mut self.scheduler) };
+        // A worker keeps it for the next task; what is left is dropped, outside of the worker's stock.
+        drop(WorkerLocal::here(|local| match local {
+            Some(local) => local.keep_reference(scheduler),
+            None => Some(scheduler),
+        }));
     }
 }
 

@@ -16,6 +16,7 @@ use crate::header::{FINISHED, Header, RUNNING, Task, TaskId};
 use crate::scheduler;
 use crate::spawn::Kind;
 use crate::tokens::Tokens;
+use crate::worker::IDS;
 
 /// Where a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,7 +111,8 @@ unsafe impl Send for First {}
 static LISTS: [List; 16] = [const { List(Mutex::new(First(ptr::null()))) }; 16];
 
 fn list_of(id: TaskId) -> &'static List {
-    &LISTS[id.as_u64() as usize % LISTS.len()]
+    // Workers fetch numbers in blocks: each has a list of its own for a while.
+    &LISTS[(id.as_u64() / IDS) as usize % LISTS.len()]
 }
 
 /// Puts a task, which has not run yet, into its list.
@@ -144,7 +146,7 @@ pub(crate) fn remove(task: NonNull<Header>) {
     }
 }
 
-/// What every task of a scheduler is doing that has not ended, by age. `scheduler` is the
+/// What every task of a scheduler is doing that has not ended, by number (roughly by age). `scheduler` is the
 /// address of the value in the `Arc` with which the tasks were spawned
 /// (`Arc::as_ptr(..).cast()`). For people: it takes time in proportion to all tasks of the
 /// process. Empty in a forked child.

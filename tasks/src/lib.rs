@@ -93,6 +93,7 @@ mod sync;
 mod thread;
 mod tokens;
 mod wait;
+mod worker;
 
 pub use cancel::{cancel_pending, take_cancel};
 pub use current::{current, current_context, park, suspend, with_current, with_scope_cell, yield_now};
@@ -105,7 +106,7 @@ pub use local::{AccessError, LocalKey};
 pub use overflow::{WorkerGuard, prepare_worker_thread};
 pub use quiet::{catch_quietly, drop_quietly};
 pub use scheduler::{Outcome, Runnable, Scheduler};
-pub use spawn::{Kind, SpawnOptions, spawn, spawn_unchecked};
+pub use spawn::{Kind, SpawnOptions, spawn, spawn_in, spawn_unchecked};
 pub use stack::guard::GuardKind;
 #[doc(hidden)]
 pub use stack::guard::force_protected_guards;
@@ -115,6 +116,7 @@ pub use thread::breakable_facts;
 pub use thread::{on_thread, on_thread_for_allocator, own_thread_locals};
 pub use tokens::Tokens;
 pub use wait::{WaitKind, begin_wait, end_wait};
+pub use worker::worker_sleeps;
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("ec-tasks needs Linux");

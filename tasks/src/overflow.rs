@@ -5,7 +5,7 @@
 //! handled it before, and so does a signal that is no fault because somebody has sent it.
 //! Everything here is async-signal-safe: no lock, no allocation.
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
@@ -13,11 +13,11 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 
+use crate::current;
 use crate::header::Header;
-use crate::scheduler::{Scheduler, WorkerLocal};
-use crate::stack::Keep;
+use crate::scheduler::Scheduler;
 use crate::stack::slab::{self, Slot};
-use crate::{current, fp};
+use crate::worker::WorkerLocal;
 
 /// Bytes of a worker's signal stack.
 const SIGNAL_STACK: usize = 256 * 1024;
@@ -66,12 +66,7 @@ pub fn prepare_worker_thread(own: Arc<dyn Scheduler>) -> io::Result<WorkerGuard>
             libc::munmap(mapping, PAGE_GUARD + SIGNAL_STACK);
             return Err(why);
         }
-        let local = Box::into_raw(Box::new(WorkerLocal {
-            held: own,
-            calls: Cell::new(0),
-            keep: Keep::new(),
-            control: fp::Control::in_force(),
-        }));
+        let local = Box::into_raw(Box::new(WorkerLocal::new(own)));
         current::set_worker_local(local);
         Ok(WorkerGuard { mapping: mapping as usize, before, local, _here: PhantomData })
     }
@@ -84,7 +79,7 @@ impl Drop for WorkerGuard {
         // (Dropped from within `schedule`, a guard leaks it.) May be the scheduler's last
         // reference: its own drop finds a plain thread.
         unsafe {
-            if (*self.local).calls.get() == 0 {
+            if !(*self.local).is_in_use() {
                 drop(Box::from_raw(self.local));
             }
         }

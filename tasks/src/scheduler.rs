@@ -7,9 +7,8 @@
 //! worker recycles what it had.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::mem::ManuallyDrop;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -18,6 +17,7 @@ use crate::current;
 use crate::header::{self, FINISHED, Header, READY, RUNNING, Task, TaskId};
 use crate::stack::Keep;
 use crate::tokens::Tokens;
+use crate::worker::WorkerLocal;
 use crate::{coroutine, fp, info};
 
 /// Who runs tasks.
@@ -171,17 +171,6 @@ pub(crate) fn ended(header: NonNull<Header>) {
     }
 }
 
-/// What a worker has for waking tasks: see `schedule`.
-pub(crate) struct WorkerLocal {
-    /// The worker's own scheduler.
-    pub(crate) held: Arc<dyn Scheduler>,
-    /// Calls of `schedule` under way on this thread by what is held.
-    pub(crate) calls: Cell<usize>,
-    pub(crate) keep: Keep,
-    /// The thread's part of the floating-point unit.
-    pub(crate) control: fp::Control,
-}
-
 /// Hands a ready task to its scheduler.
 ///
 /// As soon as the `Runnable` is in a queue another worker may run the task to its end and free
@@ -192,18 +181,15 @@ pub(crate) struct WorkerLocal {
 pub(crate) fn schedule(runnable: Runnable) {
     // SAFETY: the run reference keeps the header until `runnable` is handed over.
     let scheduler = unsafe { &runnable.0.as_ref().scheduler };
-    // SAFETY: it lives in this thread's `WorkerGuard`, which takes the pointer back before it
-    // goes, and then keeps what is held while `calls` says that it is in use, so that nothing
-    // within `schedule` can drop it under us.
-    if let Some(local) = unsafe { current::worker_local().as_ref() }
-        && ptr::addr_eq(Arc::as_ptr(&local.held), Arc::as_ptr(scheduler))
-    {
-        local.calls.set(local.calls.get() + 1);
-        local.held.schedule(runnable);
-        local.calls.set(local.calls.get() - 1);
-        return;
-    }
-    let scheduler = ManuallyDrop::new(scheduler.clone());
+    // (It lives in this thread's `WorkerGuard`, which takes the pointer back before it
+    // goes, and then keeps what is held while it is in use, so that nothing within `schedule` can drop it
+    // under us.)
+    let handed = WorkerLocal::here(|local| match local {
+        Some(local) => local.schedule(Arc::as_ptr(scheduler).cast(), runnable),
+        None => Err(runnable),
+    });
+    let Err(runnable) = handed else { return };
+    let scheduler = ManuallyDrop::new(Arc::clone(scheduler));
     scheduler.schedule(runnable);
     // (A scheduler that panics is leaked rather than dropped while unwinding.)
     drop(ManuallyDrop::into_inner(scheduler));

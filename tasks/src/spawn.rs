@@ -4,11 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use crate::cell::TaskCell;
-use crate::header::{Header, Task};
+use crate::header::{Header, Task, TaskId};
 use crate::join::JoinHandle;
 use crate::scheduler::{self, Runnable, Scheduler};
 use crate::stack::{Reserved, guard};
-use crate::{current, dedicated, fork, info, own, stack};
+use crate::worker::WorkerLocal;
+use crate::{dedicated, fork, info, own, stack};
 
 /// What runs a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -108,6 +109,31 @@ pub unsafe fn spawn_unchecked<T, F>(
 where
     F: FnOnce() -> T,
 {
+    let identity = Arc::as_ptr(&scheduler).cast();
+    // SAFETY: by contract.
+    unsafe { spawn_in(identity, move || scheduler, options, f) }
+}
+
+/// A larger closure stays on the heap when it is called, in place of being moved to the task's stack.
+const LARGE: usize = 1024;
+
+/// As [`spawn_unchecked`], for whoever has no counted reference to the scheduler at hand: `counted` makes one of the
+/// scheduler at address `identity`, if the worker that runs the caller has none in stock. It must not suspend.
+///
+/// # Errors
+/// As [`spawn`].
+///
+/// # Safety
+/// As [`spawn_unchecked`]; and the scheduler lives during the call.
+pub unsafe fn spawn_in<T, F>(
+    identity: *const (),
+    counted: impl FnOnce() -> Arc<dyn Scheduler>,
+    options: SpawnOptions,
+    f: F,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T,
+{
     fork::watch_forks();
     if fork::forked() {
         return Err(io::Error::new(
@@ -122,8 +148,16 @@ where
         Kind::Lean => Some(reserve(stack_size, false)?),
         Kind::Dedicated => None,
     };
-    let header = Header::new(kind, name, scheduler, &TaskCell::<T, F>::VTABLE, stack);
-    let header = TaskCell::<T, F>::allocate(header, f);
+    let (id, scheduler) = WorkerLocal::here(|local| match local {
+        Some(local) => (local.next_id(), local.reference(identity).unwrap_or_else(counted)),
+        None => (TaskId::from_reserved(TaskId::reserve(1)), counted()),
+    });
+    let head = |vtable| Header::new(id, kind, name, scheduler, vtable, stack);
+    let header = if size_of::<F>() > LARGE {
+        TaskCell::<T, Box<F>>::allocate(head(&TaskCell::<T, Box<F>>::VTABLE), Box::new(f))
+    } else {
+        TaskCell::<T, F>::allocate(head(&TaskCell::<T, F>::VTABLE), f)
+    };
     // SAFETY: one of the two references that the header was made with, and the only handle.
     let handle = unsafe { JoinHandle::new(Task::from_ref(header)) };
     // SAFETY: the other one, the run reference, is ours until the task is scheduled; the rest is
@@ -144,9 +178,8 @@ where
 
 /// A promise of a stack; the worker that runs the caller may have one in stock.
 fn reserve(stack_size: usize, with_block: bool) -> io::Result<Reserved> {
-    // SAFETY: the worker does not go on while the caller runs on it, and nothing in here suspends.
-    let local = unsafe { current::worker_local().as_ref() };
-    let reserved = stack::reserve(stack_size, with_block, local.map(|local| &local.keep));
+    let reserved =
+        WorkerLocal::here(|local| stack::reserve(stack_size, with_block, local.map(|local| &local.keep)));
     // Not before: a logger is the user's code, after which the caller may be on another worker.
     guard::report();
     reserved

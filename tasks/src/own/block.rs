@@ -5,6 +5,7 @@
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::io;
+use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::facts::{Facts, word};
@@ -161,22 +162,26 @@ pub(crate) unsafe fn clear(head: &BlockHead) {
     unsafe {
         let vector = word(thread_pointer + layout(&LAYOUT.dtv)) - 16;
         head.dtv.store(vector, Ordering::Relaxed);
-        let entries = word(vector);
-        for index in 1..=entries {
-            let entry = (vector + 16 + index * 16) as *mut usize;
-            if *entry.add(1) != 0 {
-                libc::free(*entry.add(1) as *mut _);
-            }
+        // Of each entry the second word is what malloc gave.
+        let entries = slice::from_raw_parts((vector + 32) as *const [usize; 2], word(vector));
+        free_any(entries, |entry| entry[1]);
+        let tables = thread_pointer + layout(&LAYOUT.specific) + 8;
+        free_any(slice::from_raw_parts(tables as *const usize, 31), |table| *table);
+        for at in LAYOUT.freed.iter().map(layout).filter(|&at| at != 0) {
+            free_any(&[word(thread_pointer + at)], |text| *text);
         }
-        let specific = thread_pointer + layout(&LAYOUT.specific);
-        let tables = (1..32).map(|level| specific + level * 8);
-        let texts = LAYOUT.freed.iter().map(layout).filter(|&at| at != 0).map(|at| thread_pointer + at);
-        for place in tables.chain(texts) {
-            let allocation = word(place);
-            if allocation != 0 {
-                libc::free(allocation as *mut _);
-            }
-        }
+    }
+}
+
+/// Frees what `items` refer to. Mostly they refer to nothing, which takes no look at each.
+///
+/// # Safety
+/// Each is malloc's, or null.
+#[inline]
+unsafe fn free_any<T>(items: &[T], allocation: impl Fn(&T) -> usize) {
+    if items.iter().fold(0, |any, item| any | allocation(item)) != 0 {
+        // SAFETY: the caller's promise.
+        items.iter().for_each(|item| unsafe { libc::free(allocation(item) as *mut _) });
     }
 }
 

@@ -2,17 +2,17 @@
 //!
 //! A task is promised a slot when it is spawned and takes it when it first runs; so what can fail (no
 //! memory, no addresses, no guard) fails in the spawn, and a thousand tasks that run one after the other use
-//! one and the same warm slot. There are never fewer slots than promises, so [`Class::take`] always finds one: in
-//! the list, or in what a worker keeps for itself (`keep.rs`).
+//! one and the same warm slot. There are never fewer slots than promises, and a slot that a worker keeps for itself
+//! (`keep.rs`) has a promise of its own: so [`Class::take`] always finds one.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::checker;
 use super::guard::{self, GUARD};
 use super::slab::{self, Slot};
-use super::{checker, keep};
 use crate::own;
 
 pub(super) const SMALLEST: u32 = 17; // 128 KiB: the guard and nearly as much again
@@ -121,17 +121,8 @@ impl Class {
     }
 
     /// A slot for somebody who was promised one.
-    pub(super) fn take(&self, key: Key) -> usize {
-        loop {
-            if let Some(low) = self.lists.lock().pop() {
-                return low;
-            }
-            // It is on its way into the list, or some worker keeps it.
-            if let Some(low) = keep::take_from_any(key) {
-                return low;
-            }
-            std::hint::spin_loop();
-        }
+    pub(super) fn take(&self) -> usize {
+        self.lists.lock().pop().expect("there is a slot for each promise")
     }
 
     /// A slot whose task has ended.

@@ -2,110 +2,145 @@
 //! write: the slot of the task that ended last, still warm, and promises of slots, which the end of one task
 //! leaves to the next spawn.
 //!
-//! One size of slots at a time, that of the task that ended last. The worker writes; a slot kept may be taken away
-//! by whoever finds none elsewhere, so it lies in an atomic.
+//! One size of slots at a time, that of the task that ended last. All of it is the worker's alone; the number of
+//! promises is an atomic only to be counted by others.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crossbeam::utils::CachePadded;
 use parking_lot::Mutex;
 
 use super::class::Key;
 
 /// A worker gives promises back above `MOST` and fetches `FEW` at a time, or one promise would go back and forth.
-const MOST: usize = 64;
-const FEW: usize = 32;
+const MOST: usize = 32;
+const FEW: usize = 16;
 
-/// See the module.
-pub(crate) struct Keep(Arc<CachePadded<Kept>>);
-
-/// A class in the low bits of a word; slots are aligned to 4 KiB at least.
-const WITH_BLOCK: usize = 1 << 6;
-const CLASS: usize = WITH_BLOCK | (WITH_BLOCK - 1);
-
-#[derive(Default)]
-struct Kept {
-    /// The low end of a slot with its class; 0 if there is none.
-    slot: AtomicUsize,
-    /// Promises, times 128, with their class. Written by the worker alone.
-    promises: AtomicUsize,
+/// See the module. One promise more than the tasks' belongs to the kept slot, so that those who
+/// were promised one never need it.
+pub(crate) struct Keep {
+    /// What is kept; `None` at first.
+    key: Cell<Option<Key>>,
+    /// The low end of a slot; 0 if there is none.
+    slot: Cell<usize>,
+    promises: Arc<Promises>,
 }
 
-static ALL: Mutex<Vec<Arc<CachePadded<Kept>>>> = Mutex::new(Vec::new());
+/// How many, times 128, with the class they are of.
+#[derive(Default)]
+struct Promises(AtomicUsize);
+
+static ALL: Mutex<Vec<Arc<Promises>>> = Mutex::new(Vec::new());
+
+impl Promises {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed) >> 7
+    }
+
+    fn set(&self, count: usize, key: Key) {
+        self.0.store(count << 7 | tag(key), Ordering::Relaxed);
+    }
+}
 
 fn tag(key: Key) -> usize {
-    usize::from(key.class) | if key.with_block { WITH_BLOCK } else { 0 }
-}
-
-fn key(word: usize) -> Key {
-    Key { class: (word & (WITH_BLOCK - 1)) as u8, with_block: word & WITH_BLOCK != 0 }
+    usize::from(key.class) | usize::from(key.with_block) << 6
 }
 
 impl Keep {
     /// For the calling thread, which is becoming a worker.
     pub(crate) fn new() -> Keep {
-        let kept = Arc::new(CachePadded::new(Kept::default()));
-        ALL.lock().push(kept.clone());
-        Keep(kept)
+        let promises = Arc::<Promises>::default();
+        ALL.lock().push(promises.clone());
+        Keep { key: Cell::new(None), slot: Cell::new(0), promises }
     }
 
-    /// A promise of a slot of class `key`, if there is one here or some can be had in advance.
+    /// A promise of a slot of class `wanted`, if there is one here or some can be had in advance.
+    #[inline]
     pub(super) fn promise(&self, wanted: Key) -> bool {
-        let word = self.0.promises.load(Ordering::Relaxed);
-        if word >> 7 == 0 {
-            return self.fetch(wanted);
-        }
-        let fits = word & CLASS == tag(wanted);
-        if fits {
-            self.0.promises.store(word - (1 << 7), Ordering::Relaxed);
-        }
-        fits
-    }
-
-    /// Promises in advance, and one of them at once. (If there is no room for so many there may be for one.)
-    #[cold]
-    fn fetch(&self, wanted: Key) -> bool {
-        if wanted.class().promise(FEW, wanted).is_err() {
+        if self.key.get() != Some(wanted) && !self.change_to(wanted) {
             return false;
         }
-        self.0.promises.store((FEW - 1) << 7 | tag(wanted), Ordering::Relaxed);
+        let count = self.promises.count();
+        // (The last one is the kept slot's.)
+        if count < 2 {
+            return self.fetch(wanted);
+        }
+        self.promises.set(count - 1, wanted);
+        true
+    }
+
+    #[cold]
+    fn fetch(&self, wanted: Key) -> bool {
+        // If there is no room for so many there may be for one.
+        let fetched = wanted.class().promise(FEW, wanted).is_ok();
+        if fetched {
+            self.promises.set(self.promises.count() + FEW - 1, wanted);
+        }
+        fetched
+    }
+
+    /// Keeps what is of class `key` from now on. Not while there is something else.
+    #[cold]
+    fn change_to(&self, key: Key) -> bool {
+        if self.key.get().is_some() && (self.promises.count() > 1 || self.slot.get() != 0) {
+            return false;
+        }
+        self.empty();
+        if key.class().promise(1, key).is_err() {
+            return false;
+        }
+        self.key.set(Some(key));
+        self.promises.set(1, key);
         true
     }
 
     /// A slot of class `wanted`, if there is one here.
+    #[inline]
     pub(super) fn take(&self, wanted: Key) -> Option<usize> {
-        self.0.take(wanted)
+        if self.slot.get() == 0 || self.key.get() != Some(wanted) {
+            return None;
+        }
+        Some(self.slot.replace(0))
     }
 
-    /// A task has ended: its slot, and what it was promised.
-    pub(super) fn give(&self, low: usize, of: Key) {
-        let word = self.0.promises.load(Ordering::Relaxed);
-        if word & CLASS != tag(of) {
+    /// A task has ended: its slot, and what it was promised. False if they are not kept.
+    #[inline]
+    pub(super) fn give(&self, low: usize, of: Key) -> bool {
+        if self.key.get() != Some(of) {
+            // What is kept is of no use any more.
             self.empty();
-            self.0.promises.store(tag(of), Ordering::Relaxed);
+            if !self.change_to(of) {
+                return false;
+            }
         }
-        let before = self.0.slot.swap(low | tag(of), Ordering::AcqRel);
+        let before = self.slot.replace(low);
         if before != 0 {
             // The one that has lain here is the colder one.
-            key(before).class().give(before & !CLASS);
+            of.class().give(before);
         }
-        let mut promises = (self.0.promises.load(Ordering::Relaxed) >> 7) + 1;
-        if promises > MOST {
+        let mut count = self.promises.count() + 1;
+        if count > MOST {
             of.class().take_back(FEW);
-            promises -= FEW;
+            count -= FEW;
         }
-        self.0.promises.store(promises << 7 | tag(of), Ordering::Relaxed);
+        self.promises.set(count, of);
+        true
+    }
+
+    /// The worker goes to sleep: its slot may be needed elsewhere, or its memory returned.
+    #[inline]
+    pub(crate) fn give_slot_back(&self) {
+        if let (Some(key), low @ 1..) = (self.key.get(), self.slot.replace(0)) {
+            key.class().give(low);
+        }
     }
 
     fn empty(&self) {
-        let slot = self.0.slot.swap(0, Ordering::AcqRel);
-        if slot != 0 {
-            key(slot).class().give(slot & !CLASS);
-        }
-        let word = self.0.promises.swap(0, Ordering::Relaxed);
-        if word >> 7 != 0 {
-            key(word).class().take_back(word >> 7);
+        self.give_slot_back();
+        if let Some(key) = self.key.take() {
+            key.class().take_back(self.promises.count());
+            self.promises.set(0, key);
         }
     }
 }
@@ -113,47 +148,12 @@ impl Keep {
 impl Drop for Keep {
     fn drop(&mut self) {
         self.empty();
-        ALL.lock().retain(|kept| !Arc::ptr_eq(kept, &self.0));
-    }
-}
-
-impl Kept {
-    fn take(&self, wanted: Key) -> Option<usize> {
-        let word = self.slot.load(Ordering::Relaxed);
-        if word == 0 || word & CLASS != tag(wanted) {
-            return None;
-        }
-        // Whoever exchanges it for nothing has it.
-        self.slot
-            .compare_exchange(word, 0, Ordering::AcqRel, Ordering::Relaxed)
-            .ok()
-            .map(|word| word & !CLASS)
-    }
-}
-
-/// For somebody who was promised a slot of class `wanted` and finds none in its list.
-#[cold]
-pub(super) fn take_from_any(wanted: Key) -> Option<usize> {
-    ALL.lock().iter().find_map(|kept| kept.take(wanted))
-}
-
-/// Everything that workers keep goes into the lists, where unneeded memory is looked for.
-pub(super) fn give_slots_back() {
-    for kept in ALL.lock().iter() {
-        let word = kept.slot.swap(0, Ordering::AcqRel);
-        if word != 0 {
-            key(word).class().give(word & !CLASS);
-        }
+        ALL.lock().retain(|promises| !Arc::ptr_eq(promises, &self.promises));
     }
 }
 
 /// So many promises of class `of` are held by workers, not by tasks.
 pub(super) fn promises(of: Key) -> usize {
-    let words = ALL.lock();
-    words
-        .iter()
-        .map(|kept| kept.promises.load(Ordering::Relaxed))
-        .filter(|word| word & CLASS == tag(of))
-        .map(|word| word >> 7)
-        .sum()
+    let all = ALL.lock();
+    all.iter().filter(|held| held.0.load(Ordering::Relaxed) & 127 == tag(of)).map(|held| held.count()).sum()
 }

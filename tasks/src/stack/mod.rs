@@ -84,7 +84,7 @@ impl Reserved {
     /// The stack. To be called once; `keep` is the calling worker's.
     pub(crate) fn take(self, keep: Option<&Keep>) -> SlabStack {
         let key = self.0;
-        let low = keep.and_then(|keep| keep.take(key)).unwrap_or_else(|| key.class().take(key));
+        let low = keep.and_then(|keep| keep.take(key)).unwrap_or_else(|| key.class().take());
         let mut stack = SlabStack { low, key, thread_pointer: 0 };
         if key.with_block {
             let slot = stack.slot();
@@ -129,12 +129,9 @@ impl SlabStack {
             // SAFETY: the caller's promise.
             unsafe { own::clear(&(*self.slot().head()).block) };
         }
-        match keep {
-            Some(keep) => keep.give(self.low, self.key),
-            None => {
-                self.key.class().give(self.low);
-                self.key.class().take_back(1);
-            }
+        if keep.is_none_or(|keep| !keep.give(self.low, self.key)) {
+            self.key.class().give(self.low);
+            self.key.class().take_back(1);
         }
     }
 }
@@ -202,7 +199,6 @@ pub fn trim_stacks(now: Instant) -> Option<Duration> {
         }
         *last = Some(now);
     }
-    keep::give_slots_back();
     let mut more = false;
     for key in Key::all() {
         more |= key.class().trim(key);

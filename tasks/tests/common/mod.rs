@@ -62,7 +62,10 @@ impl Queue {
             match state.ready.pop_front() {
                 Some(task) => return Some(task),
                 None if state.closed => return None,
-                None => self.more.wait(&mut state),
+                None => {
+                    ec_tasks::worker_sleeps();
+                    self.more.wait(&mut state);
+                }
             }
         }
     }

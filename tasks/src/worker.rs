@@ -1,0 +1,132 @@
+//! What a worker thread has in stock for the tasks that come and go on it, so that starting and ending one touches as
+//! little as possible of what other workers write: ids, counted references to the scheduler, stacks.
+
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::ptr;
+use std::sync::Arc;
+
+use crate::current;
+use crate::fp;
+use crate::header::TaskId;
+use crate::scheduler::{Runnable, Scheduler};
+use crate::stack::Keep;
+
+/// See the module. It belongs to the thread's `WorkerGuard`.
+pub(crate) struct WorkerLocal {
+    /// The worker's own scheduler.
+    held: ManuallyDrop<Arc<dyn Scheduler>>,
+    /// So many more references to it are this worker's, to be given to tasks.
+    spare: Cell<usize>,
+    /// Calls of `schedule` under way on this thread by what is held.
+    calls: Cell<usize>,
+    /// Numbers for tasks: the next, and the first that is not ours any more.
+    ids: Cell<(u64, u64)>,
+    pub(crate) keep: Keep,
+    /// The thread's part of the floating-point unit.
+    pub(crate) control: fp::Control,
+}
+
+/// References kept for later tasks at most.
+const SPARE: usize = 256;
+/// Ids are fetched so many at a time.
+pub(crate) const IDS: u64 = 64;
+
+impl WorkerLocal {
+    pub(crate) fn new(held: Arc<dyn Scheduler>) -> WorkerLocal {
+        WorkerLocal {
+            held: ManuallyDrop::new(held),
+            spare: Cell::new(0),
+            calls: Cell::new(0),
+            ids: Cell::new((0, 0)),
+            keep: Keep::new(),
+            control: fp::Control::in_force(),
+        }
+    }
+
+    /// Calls `f` with the stock of the worker that runs the caller. `f` must not suspend: the caller's task would go on
+    /// elsewhere.
+    #[inline]
+    pub(crate) fn here<R>(f: impl FnOnce(Option<&WorkerLocal>) -> R) -> R {
+        // SAFETY: a worker does not go on, nor end, while the caller runs on it; `f` cannot keep the reference.
+        f(unsafe { current::worker_local().as_ref() })
+    }
+
+    fn holds(&self, scheduler: *const ()) -> bool {
+        ptr::addr_eq(Arc::as_ptr(&self.held), scheduler)
+    }
+
+    /// A reference to the scheduler at address `scheduler`, if there is one in stock.
+    #[inline]
+    pub(crate) fn reference(&self, scheduler: *const ()) -> Option<Arc<dyn Scheduler>> {
+        let spare = self.spare.get();
+        if spare == 0 || !self.holds(scheduler) {
+            return None;
+        }
+        self.spare.set(spare - 1);
+        // SAFETY: one of those that this worker owns besides `held`.
+        Some(unsafe { Arc::from_raw(Arc::as_ptr(&self.held)) })
+    }
+
+    /// Takes a reference into the stock; gives it back if it is of no use there.
+    #[inline]
+    pub(crate) fn keep_reference(&self, reference: Arc<dyn Scheduler>) -> Option<Arc<dyn Scheduler>> {
+        let spare = self.spare.get();
+        if spare >= SPARE || !self.holds(Arc::as_ptr(&reference).cast()) {
+            return Some(reference);
+        }
+        self.spare.set(spare + 1);
+        let _ = Arc::into_raw(reference);
+        None
+    }
+
+    /// A number that no task has had.
+    #[inline]
+    pub(crate) fn next_id(&self) -> TaskId {
+        let (mut next, mut end) = self.ids.get();
+        if next == end {
+            next = TaskId::reserve(IDS);
+            end = next + IDS;
+        }
+        self.ids.set((next + 1, end));
+        TaskId::from_reserved(next)
+    }
+
+    /// Hands `runnable` to the worker's own scheduler, if it is that one's; else gives it back.
+    #[inline]
+    pub(crate) fn schedule(&self, scheduler: *const (), runnable: Runnable) -> Result<(), Runnable> {
+        if !self.holds(scheduler) {
+            return Err(runnable);
+        }
+        self.calls.set(self.calls.get() + 1);
+        self.held.schedule(runnable);
+        self.calls.set(self.calls.get() - 1);
+        Ok(())
+    }
+
+    /// Is something of it in use on this thread?
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.calls.get() != 0
+    }
+}
+
+impl Drop for WorkerLocal {
+    fn drop(&mut self) {
+        for _ in 0..self.spare.replace(0) {
+            // SAFETY: one of ours, and not the last: `held` is there.
+            unsafe { Arc::decrement_strong_count(Arc::as_ptr(&self.held)) };
+        }
+        // SAFETY: not used again.
+        unsafe { ManuallyDrop::drop(&mut self.held) };
+    }
+}
+
+/// To be called by a worker that is about to sleep: what it keeps for the next task goes where others find it, and
+/// where [`trim_stacks`](crate::trim_stacks) looks for memory to return.
+pub fn worker_sleeps() {
+    WorkerLocal::here(|local| {
+        if let Some(local) = local {
+            local.keep.give_slot_back();
+        }
+    });
+}
