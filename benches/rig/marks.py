@@ -1,5 +1,7 @@
 """The marks: what this project has set itself, and whether a run shows that it is so."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from . import stats

@@ -39,9 +39,10 @@ def head(raw):
     return (f"# Measured on {facts['date']}\n\n{quick}{machine.described(facts['machine'])}.\n\n"
             f"{versions}.\n\n"
             f"{kind} by `benches/run`, interleaved: in each round each workload is run by all peers in turn, "
-            "another one first each time. Figures are medians over the rounds; a ratio is taken within a round, and its "
-            "median is given with the least and the most. `n` is the number of rounds that count. What the workloads do and how "
-            "far the figures can be trusted is in [benches/README.md](../../README.md).\n")
+            "another one first each time. Figures are medians over the rounds; a ratio is taken within a round, and "
+            "its median is given with the least and the most. `n` is the number of rounds that count. What the "
+            "workloads do and how far the figures can be trusted is in "
+            "[benches/README.md](../../README.md).\n")
 
 
 def marks_table(raw):
