@@ -103,23 +103,28 @@ def kernel_memory():
     return (int(fields["Slab"]) + int(fields["KernelStack"])) * KILOBYTE
 
 
-def used_by_all():
-    """CPU seconds used by all and stolen, without softirqs (the loopback's are ours); those of our ended children."""
+def idle_seconds():
+    """Of all CPUs together. Exact, where the system's other counts are samples of its timer's ticks."""
     with open("/proc/stat", encoding="ascii") as stat:
-        user, nice, system, _, _, _, _, steal = (int(word) for word in stat.readline().split()[1:9])
-    ours = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (user + nice + system + steal) / TICKS, ours.ru_utime + ours.ru_stime
+        words = stat.readline().split()
+    return (int(words[4]) + int(words[5])) / TICKS
+
+
+def seconds_of_children():
+    """CPU time of those of our children that have ended; interrupts that they were given are in it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class Others:
-    """What others take of the machine from now on."""
+    """What others take of the machine from now on, the hypervisor included."""
 
     def __init__(self):
-        self.began = time.monotonic()
-        self.all, self.ours = used_by_all()
+        self.began, self.idle, self.ours = time.monotonic(), idle_seconds(), seconds_of_children()
 
     def share(self):
         """Between 0 and 1 of all CPUs."""
-        used, ours = used_by_all()
+        cpus = os.cpu_count() or 1
         took = max(time.monotonic() - self.began, 1e-3)
-        return max(0.0, (used - self.all) - (ours - self.ours)) / took / (os.cpu_count() or 1)
+        busy = took * cpus - (idle_seconds() - self.idle)
+        return max(0.0, busy - (seconds_of_children() - self.ours)) / (took * cpus)
