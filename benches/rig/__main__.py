@@ -99,8 +99,9 @@ def main():
     if chosen.report:
         report.write(Raw.load(chosen.report), chosen.report)
         return
-    # So that a running server is ended too.
+    # So that a running server is ended too, also where a shell has told us to ignore Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if chosen.resume:
         folder, raw = chosen.resume, Raw.load(chosen.resume)
         chosen.rounds, chosen.quick, chosen.whole = (raw.facts[key] for key in ("rounds", "quick", "whole"))

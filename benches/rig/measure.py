@@ -30,6 +30,7 @@ class Rig:
 
     def __init__(self, quick=False):
         self.quick = quick
+        self.limit = processes.QUICK_LIMIT if quick else processes.LIMIT
         two = processes.limit_to_two_cpus()
         self.server_cpu, self.load_cpu = two[0], two[-1]
         self.descriptors = processes.allow_many_descriptors()
@@ -62,7 +63,7 @@ class Rig:
         else:
             found = self.served(peer, workload, options)
         if workload.primary not in found:
-            raise Failed(f"no {workload.primary} in what it printed")
+            raise Failed(f"no {workload.primary}: nothing came back")
         return found
 
     def options(self, peer, workload):
@@ -76,7 +77,7 @@ class Rig:
         program = "events" if workload.kind == "events" else peer.program
         if "path" in options:
             make_data()
-        return processes.run([str(BIN / program), name, *_words(options)])
+        return processes.run([str(BIN / program), name, *_words(options)], self.limit)
 
     def pins(self, options):
         """The server's CPU and the load's; with more workers than one both have both."""

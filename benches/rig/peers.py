@@ -70,23 +70,8 @@ PEERS = {
 # The names of programs' workloads differ for the server without a runtime.
 RAW = {"echo": "raw-echo", "http": "raw-http"}
 
-MAPPINGS = "two mappings for each stack: vm.max_map_count (65,530) is reached near 32,000"
-THREADS = "that many threads are beyond the system's limits"
-
-# (peer, workload), each a pattern: why not. The first that fits counts.
+# (peer, workload), each a pattern: why not. The first that fits counts. What else a peer cannot do its program says.
 CANNOT = [
-    ("may", "skynet", MAPPINGS),
-    ("may", "idle1m", MAPPINGS),
-    ("may", "timers", MAPPINGS),
-    ("may", "*_1e5", MAPPINGS),
-    ("may", "*_1e6", MAPPINGS),
-    ("threads", "skynet", THREADS),
-    ("threads", "idle20k", THREADS),
-    ("threads", "idle1m", THREADS),
-    ("threads", "timers*", THREADS),
-    ("threads", "deep", THREADS),
-    ("threads", "wake_*", THREADS),
-    ("ours+dedicated", "idle20k", THREADS),
     ("monoio", "switch*", "its yield is not fair: the same task goes on"),
 ]
 

@@ -50,4 +50,4 @@ def _rounded(found):
     """To five digits: more of them would only be noise."""
     if "v" not in found:
         return found
-    return {**found, "v": {key: float(f"{value:.5g}") for key, value in found["v"].items() if value is not None}}
+    return {**found, "v": {key: float(f"{value:.5g}") for key, value in found["v"].items()}}
