@@ -1,4 +1,4 @@
-"""The raw results of a run: a JSON file, written anew after each round; everything else can be made of it again."""
+"""The raw results of a run: a JSON file, written anew again and again; everything else can be made of it again."""
 
 import json
 import os

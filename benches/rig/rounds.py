@@ -74,16 +74,16 @@ class Run:
         self.began = time.monotonic()
 
     def all(self, workloads, chosen, total):
-        last = 0
+        last = None
         try:
             for number, workload, peer in plan(workloads, chosen, total):
-                if number != last:
+                if last != (number, workload):
                     self.raw.save(self.folder)
-                    last = number
+                    last = number, workload
                 if (workload.name, peer, number) not in self.done and not self.given_up(workload.name, peer):
                     self.one(number, total, workload, peer)
         finally:
-            # An interruption loses the measurement that is going on.
+            # An interruption loses the measurement that is going on, the machine's end the last few.
             self.raw.save(self.folder)
 
     def given_up(self, workload, peer):
