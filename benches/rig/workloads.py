@@ -98,7 +98,7 @@ IN_OPEN_LOOP = ON_ECHO_CURVE
 OF_MILLIONS = ("ours", "ours+lean", "tokio", "may", "smol", "monoio", "go", "threads")
 OF_EVENTS = ("ours", "ours+epoll", "crossbeam")
 OF_DATAGRAMS = ("ours", "ours+epoll", "tokio", "tokio+current", "may", "smol", "monoio", "compio", "glommio", "go",
-                "threads")
+                "threads", "raw epoll")
 
 # Tasks on a curve, and how often each is switched to.
 COUNTS = {"1e2": 100, "1e3": 1_000, "1e4": 10_000, "1e5": 100_000, "1e6": 1_000_000}
