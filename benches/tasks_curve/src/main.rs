@@ -1,4 +1,5 @@
-//! The price of a suspended task, from a thousand of them to a million: `cargo bench --bench tasks_curve`.
+//! The price of a suspended task, from a thousand of them to a million:
+//! `cargo run --release --manifest-path benches/Cargo.toml -p bench-tasks-curve`.
 //!
 //! Own tasks (`task::spawn`) and lean ones (`Builder::spawn_lean`), each number of each kind in a process of
 //! its own (`child`), one after the other in turn, medians of three up to 100,000. What a machine cannot hold is
@@ -68,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn options() -> Result<Options, Box<dyn std::error::Error>> {
     use lexopt::prelude::*;
-    let results = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/results"));
+    let results = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../results"));
     let svg = results.join("tasks_curve.svg");
     let mut options = Options { max: 1_000_000, json: None, svg, protected: false };
     let mut parser = lexopt::Parser::from_env();
@@ -78,7 +79,6 @@ fn options() -> Result<Options, Box<dyn std::error::Error>> {
             Long("json") => options.json = Some(parser.value()?.into()),
             Long("svg") => options.svg = parser.value()?.into(),
             Long("protected-guards") => options.protected = true,
-            Long("bench") => {} // cargo says so
             other => return Err(other.unexpected().into()),
         }
     }

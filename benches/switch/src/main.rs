@@ -1,7 +1,8 @@
-//! What a switch costs: `cargo bench --bench switch`. Plain loops; the rivals take turns, so that whatever else the
-//! machine does hits all alike; a figure is the median of many turns, and the ratio to the first of its group.
+//! What a switch costs. Plain loops; the rivals take turns, so that whatever else the machine does hits all alike; a
+//! figure is the median of many turns, and the ratio to the first of its group.
 //!
-//! `-- --turns N` (31) and `--only WORD` (groups whose title contains it).
+//! `cargo run --release --manifest-path benches/Cargo.toml -p bench-switch -- [--turns N] [--only WORD]`: 31 turns, all
+//! groups if not told; a word chooses the groups whose title contains it.
 
 mod bare;
 mod pool;
@@ -36,7 +37,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         match argument {
             Long("turns") => turns = parser.value()?.parse::<usize>()?.max(1),
             Long("only") => only = parser.value()?.string()?,
-            Long("bench") => {} // cargo says so
             other => return Err(other.unexpected().into()),
         }
     }

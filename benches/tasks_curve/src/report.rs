@@ -84,7 +84,7 @@ pub fn table(points: &[Point]) -> String {
 pub fn save(file: &Path, points: &[Point], notes: &[String], machine: &Machine) -> io::Result<()> {
     let guards = if points.iter().any(|point| point.figures.protected) { "mprotect" } else { machine.guards };
     let mut text = format!(
-        "# Suspended tasks: what they cost\n\nMade by `cargo bench --bench tasks_curve`. *Own*: `task::spawn`; *lean*: \
+        "# Suspended tasks: what they cost\n\nMade by `benches/tasks_curve`. *Own*: `task::spawn`; *lean*: \
          `Builder::spawn_lean`. Each line is a process of its own (up to 100,000 tasks the median of three, own and lean \
          in turn; before more, as much memory as they need was touched once), its baseline taken off. Page tables come on top of the resident bytes. The handles that the \
          program keeps are not counted.\n\n\
