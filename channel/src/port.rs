@@ -138,6 +138,18 @@ impl Port {
         Some(polled)
     }
 
+    /// A pass without a system call, as far as the driver can do without: what was posted is taken in, what is complete
+    /// already is collected. False if another thread drives this port.
+    pub(crate) fn glance(&self, out: &mut Vec<Finished>) -> bool {
+        let Some(mut guard) = self.drive.try_lock() else { return false };
+        let d = &mut *guard;
+        d.take_in(&self.shared);
+        d.backend.glance(&mut d.done);
+        d.expire(out);
+        d.release(&self.shared);
+        true
+    }
+
     /// For those who cannot sleep in `drive`: announces sleep and gives the descriptor to wait for and how long.
     /// `None`: there is something to do. After `Some`, call `end_sleep`.
     pub(crate) fn begin_sleep(&self) -> Option<(RawFd, Option<Duration>)> {

@@ -72,6 +72,21 @@ impl EventChannel {
             return Err(forked_error());
         }
         let Some(result) = self.0.ports[port].drive(wait, &mut out.finished) else { return Ok(false) };
+        self.hand_out(out);
+        result.map(|()| true)
+    }
+
+    /// As [`drive`](Self::drive) without waiting, and without a system call as far as the driver can do without: what is
+    /// complete already comes back, what was posted waits for a pass with `drive` to be submitted. For a pool's worker that has
+    /// run out of work, before it looks elsewhere or goes to sleep in `drive`. Does nothing while another thread drives
+    /// the port, and in a forked child.
+    pub fn glance(&self, port: usize, out: &mut Completions) {
+        if !fork::forked() && self.0.ports[port].glance(&mut out.finished) {
+            self.hand_out(out);
+        }
+    }
+
+    fn hand_out(&self, out: &mut Completions) {
         for it in out.finished.drain(..) {
             match it {
                 Finished::Raw(raw) => out.ready.push(Completion::Raw(raw)),
@@ -89,7 +104,6 @@ impl EventChannel {
         if self.ended() {
             self.release(self.0.waiting.state.lock());
         }
-        result.map(|()| true)
     }
 
     /// Wakes the thread that sleeps in port `port`. If none does, its next attempt to sleep returns at once; no system

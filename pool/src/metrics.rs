@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) struct CoreStats {
     pub(crate) steals: AtomicU64,
     pub(crate) sleeps: AtomicU64,
+    /// Runs of tasks and handlers begun.
+    pub(crate) runs: AtomicU64,
     /// Inside a task or a handler.
     pub(crate) busy: AtomicBool,
 }

@@ -4,9 +4,9 @@
 //!        ┌──────────────────────────────────────────────────────────────┐
 //!        ▼                                                              │
 //!  every so many runs: look at the own port and at the injector         │
-//!  own queue ─► injector ─► own port, not waiting ─► search ─► sleep ───┤
-//!      │                                        (steal; then the ports  │
-//!      ▼                                         of busy workers)       │
+//!  own queue ─► injector ─► own port, a glance ─► search ─► sleep ──────┤
+//!      │                            (own port; steal; then the ports    │
+//!      ▼                             of workers that stay in one run)   │
 //!  run one task until it suspends, or one handler ──────────────────────┘
 //! ```
 //!
@@ -71,6 +71,8 @@ struct Worker<'a> {
     out: Completions,
     pace: Pace,
     turn: Turn,
+    /// Of each core: which run its worker was in at the last look, and whether it still was at this one.
+    seen: Vec<(u64, bool)>,
     /// Whose queue to look at first; moves on, so that not all begin at the same one.
     victim: usize,
 }
@@ -87,6 +89,7 @@ impl<'a> Worker<'a> {
             out,
             pace,
             turn: Turn::default(),
+            seen: vec![(0, false); seat.shared.stats.len()],
             victim: index,
         }
     }
@@ -125,8 +128,32 @@ impl<'a> Worker<'a> {
             return Some(ready);
         }
         self.pace.restart();
+        let Worker { out, seat, shared, index, .. } = self;
+        seat.publishing(|| shared.channel.glance(*index, out));
+        self.publish();
+        if let Some(ready) = self.pop_own() {
+            return Some(ready);
+        }
+        if !self.anything_elsewhere() {
+            // What was posted is submitted by the system call that sleeps.
+            return None;
+        }
         self.look_at_port(self.index, Wait::No);
         self.pop_own().or_else(|| self.search())
+    }
+
+    /// Is there a queue to take from, or a port that its worker does not look at because it stays in one run?
+    fn anything_elsewhere(&mut self) -> bool {
+        let Worker { shared, index, seen, .. } = self;
+        let mut any = shared.work_is_visible() || shared.forced.is_some();
+        for (other, (seen, stuck)) in seen.iter_mut().enumerate() {
+            let stats = &shared.stats[other];
+            let runs = stats.runs.load(Ordering::Relaxed);
+            *stuck = other != *index && stats.busy.load(Ordering::Relaxed) && *seen == runs;
+            *seen = runs;
+            any |= *stuck;
+        }
+        any
     }
 
     fn pop_own(&mut self) -> Option<Ready> {
@@ -164,7 +191,7 @@ impl<'a> Worker<'a> {
             }
         }
         for other in others {
-            if !self.shared.channel.is_asleep(other) {
+            if self.seen[other].1 {
                 self.look_at_port(other, Wait::No);
                 if let Some(ready) = self.pop_own() {
                     return Some(ready);
@@ -219,7 +246,9 @@ impl<'a> Worker<'a> {
     }
 
     fn run_one(&mut self, ready: Ready) {
-        let busy = Busy::new(&self.shared.stats[self.index].busy);
+        let stats = &self.shared.stats[self.index];
+        bump(&stats.runs);
+        let busy = Busy::new(&stats.busy);
         match ready.what() {
             What::Task(runnable) => {
                 if let Some(forced) = &self.shared.forced {

@@ -39,6 +39,9 @@ pub(crate) trait Backend: Send {
     /// (`None`: for ever; zero: not at all), and appends what completed. An early return is allowed.
     fn poll(&mut self, timeout: Option<Duration>, done: &mut Vec<Done>) -> io::Result<()>;
 
+    /// Appends what is complete already, as far as that shows without a system call.
+    fn glance(&mut self, done: &mut Vec<Done>);
+
     /// Hands everything over that is queued here. True: nothing is left, and nothing is complete yet, so one may wait
     /// for the descriptor instead of calling `poll`.
     fn flush(&mut self) -> bool;

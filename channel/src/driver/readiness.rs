@@ -144,6 +144,10 @@ impl<S: Selector> Backend for Readiness<S> {
         waited
     }
 
+    fn glance(&mut self, done: &mut Vec<Done>) {
+        done.append(&mut self.settled);
+    }
+
     fn flush(&mut self) -> bool {
         self.settled.is_empty()
     }

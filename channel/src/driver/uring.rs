@@ -31,6 +31,8 @@ pub(crate) struct Uring {
     backlog: VecDeque<squeue::Entry>,
     /// Whether the poll request on the waker's descriptor is out.
     listening: bool,
+    /// The waker has rung, and nobody has gone without sleep for it yet.
+    rung: bool,
     place: Option<usize>,
 }
 
@@ -39,7 +41,14 @@ impl Uring {
         let ring = build()?;
         check(&ring)?;
         let place = fork::register(ring.as_raw_fd());
-        Ok(Self { ring: ManuallyDrop::new(ring), waker, backlog: VecDeque::new(), listening: false, place })
+        Ok(Self {
+            ring: ManuallyDrop::new(ring),
+            waker,
+            backlog: VecDeque::new(),
+            listening: false,
+            rung: false,
+            place,
+        })
     }
 
     fn push(&mut self, entry: squeue::Entry) {
@@ -76,21 +85,18 @@ impl Uring {
         }
     }
 
-    /// Tells whether the waker has rung.
-    fn reap(&mut self, done: &mut Vec<Done>) -> bool {
-        let mut rung = false;
+    fn reap(&mut self, done: &mut Vec<Done>) {
         for entry in self.ring.completion() {
             match entry.user_data() {
                 // The kernel may end a multishot poll, for one when its submitter exits.
                 WAKE => {
-                    rung = true;
+                    self.rung = true;
                     self.listening &= cqueue::more(entry.flags());
                 }
                 CANCEL => {}
                 id => done.push((id, entry.result())),
             }
         }
-        rung
     }
 }
 
@@ -131,8 +137,8 @@ impl Backend for Uring {
         self.drain_backlog();
         let before = done.len();
         // It rings once for a sleep: whoever takes that completion must not go to sleep on it.
-        let rung = self.reap(done);
-        let wait = !rung && done.len() == before && timeout != Some(Duration::ZERO);
+        self.reap(done);
+        let wait = !std::mem::take(&mut self.rung) && done.len() == before && timeout != Some(Duration::ZERO);
         if wait {
             // By the sleeper itself: the bell's completion is the work of the thread that asked for it, and another one
             // would be woken for it, too.
@@ -145,9 +151,10 @@ impl Backend for Uring {
                 args = args.timespec(span);
             }
             self.ring.submitter().submit_with_args(1, &args)
-        } else if self.ring.submission().cq_overflow() {
+        } else if self.ring.submission().cq_overflow() || self.ring.submission().taskrun() {
             let queued = self.ring.submission().len() as u32;
-            // SAFETY: no argument is passed. IORING_ENTER_GETEVENTS makes the kernel hand over what it kept.
+            // SAFETY: no argument is passed. IORING_ENTER_GETEVENTS makes the kernel hand over what it kept, and do
+            // what this thread's requests still need.
             unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued, 0, GET_EVENTS, None) }
         } else if self.ring.submission().is_empty() {
             Ok(0)
@@ -155,6 +162,7 @@ impl Backend for Uring {
             self.ring.submit()
         };
         self.reap(done);
+        self.rung &= !wait;
         match result {
             Ok(_) => Ok(()),
             Err(e) => match e.raw_os_error() {
@@ -164,6 +172,10 @@ impl Backend for Uring {
                 _ => Err(e),
             },
         }
+    }
+
+    fn glance(&mut self, done: &mut Vec<Done>) {
+        self.reap(done);
     }
 
     fn flush(&mut self) -> bool {
@@ -198,7 +210,9 @@ fn clamp(len: usize) -> u32 {
     len.min(0x7fff_f000) as u32
 }
 
-/// The flags only save work; an older kernel refuses those it does not know.
+/// The flags only save work; an older kernel refuses those it does not know. COOP_TASKRUN: what is to be done for a
+/// request when its event has come is done when its thread enters the kernel anyway, or is interrupted by the
+/// clock at the latest, in place of an interrupt for each.
 fn build() -> io::Result<IoUring> {
     let with = |flags: u32| {
         let mut b = IoUring::builder();
@@ -207,12 +221,16 @@ fn build() -> io::Result<IoUring> {
             b.setup_submit_all();
         }
         if flags >= 2 {
+            b.setup_coop_taskrun().setup_taskrun_flag();
+        }
+        if flags >= 3 {
             b.setup_no_sqarray();
         }
         b.build(SUBMISSIONS)
     };
     let invalid = |e: &io::Error| e.raw_os_error() == Some(libc::EINVAL);
-    with(2)
+    with(3)
+        .or_else(|e| if invalid(&e) { with(2) } else { Err(e) })
         .or_else(|e| if invalid(&e) { with(1) } else { Err(e) })
         .or_else(|e| if invalid(&e) { with(0) } else { Err(e) })
 }
