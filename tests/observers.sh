@@ -139,7 +139,7 @@ COMMANDS
     expect "shows the callers with their arguments" '^#1 .*observed_inner \(number=21\)'
     expect "all of them" '^#2 .*observed_outer \(number=20\)'
     expect "down to the closure" '^#3 .*watched::stop::'
-    expect "and the task's entry" '^#[0-9]+ .*ec_tasks::coroutine::run_body'
+    expect "and the task's entry" '^#[0-9]+ .*ec_tasks::coroutine::life'
     expect "shows a frame's variables" '^local = 42'
     expect "marks the worker that runs the task" '^\* [0-9]+ +Thread .*ec-worker-[0-9]+.*observed_here'
     expect "lists the other threads" '^  1 +Thread .*ec-observed'

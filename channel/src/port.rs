@@ -138,16 +138,16 @@ impl Port {
         Some(polled)
     }
 
-    /// A pass without a system call, as far as the driver can do without: what was posted is taken in, what is complete
-    /// already is collected. False if another thread drives this port.
-    pub(crate) fn glance(&self, out: &mut Vec<Finished>) -> bool {
-        let Some(mut guard) = self.drive.try_lock() else { return false };
+    /// A pass without waiting, and without a system call if the driver can do without: what was posted is taken in, what is
+    /// complete already is collected. `None`: another thread drives this port.
+    pub(crate) fn glance(&self, out: &mut Vec<Finished>) -> Option<io::Result<()>> {
+        let mut guard = self.drive.try_lock()?;
         let d = &mut *guard;
         d.take_in(&self.shared);
-        d.backend.glance(&mut d.done);
+        let looked = d.backend.glance(&mut d.done);
         d.expire(out);
         d.release(&self.shared);
-        true
+        Some(looked)
     }
 
     /// For those who cannot sleep in `drive`: announces sleep and gives the descriptor to wait for and how long.
@@ -171,6 +171,9 @@ impl Port {
     /// Cancels all that is in flight and collects it, for at most `patience`. What the kernel does not give
     /// back by then stays where it is, for ever: it may still be written to.
     pub(crate) fn close(&self, patience: Duration, out: &mut Vec<Finished>) -> bool {
+        if !self.is_busy() {
+            return true;
+        }
         let end = Instant::now() + patience;
         let ids: Vec<EventId> = {
             let mut d = self.drive.lock();

@@ -76,14 +76,16 @@ impl EventChannel {
         result.map(|()| true)
     }
 
-    /// As [`drive`](Self::drive) without waiting, and without a system call as far as the driver can do without: what is
-    /// complete already comes back, what was posted waits for a pass with `drive` to be submitted. For a pool's worker that has
-    /// run out of work, before it looks elsewhere or goes to sleep in `drive`. Does nothing while another thread drives
-    /// the port, and in a forked child.
-    pub fn glance(&self, port: usize, out: &mut Completions) {
-        if !fork::forked() && self.0.ports[port].glance(&mut out.finished) {
-            self.hand_out(out);
+    /// As [`drive`](Self::drive) without waiting, and without a system call if the driver can do without: what is complete
+    /// already comes back, what was posted may wait for a pass with `drive` to be submitted. For a pool's worker that has run out of
+    /// work, before it looks elsewhere or goes to sleep in `drive`.
+    pub fn glance(&self, port: usize, out: &mut Completions) -> io::Result<bool> {
+        if fork::forked() {
+            return Err(forked_error());
         }
+        let Some(result) = self.0.ports[port].glance(&mut out.finished) else { return Ok(false) };
+        self.hand_out(out);
+        result.map(|()| true)
     }
 
     fn hand_out(&self, out: &mut Completions) {

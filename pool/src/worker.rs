@@ -25,9 +25,10 @@ use crate::pace::Pace;
 use crate::ready::{Ready, What};
 use crate::seat::Seat;
 use crate::shared::Shared;
-use ec_channel::{Completion, Completions, Wait};
+use ec_channel::{Completion, Completions, EventChannel, Wait};
 use ec_tasks::Outcome;
 use std::cell::Cell;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -117,7 +118,7 @@ impl<'a> Worker<'a> {
 
     fn find(&mut self) -> Option<Ready> {
         if self.pace.due() {
-            self.look_at_port(self.index, Wait::No);
+            self.look_at_port(self.index);
             self.pace.looked(Instant::now());
             if let Some(ready) = self.take_injected().or_else(|| self.take_forced()) {
                 return Some(ready);
@@ -128,9 +129,7 @@ impl<'a> Worker<'a> {
             return Some(ready);
         }
         self.pace.restart();
-        let Worker { out, seat, shared, index, .. } = self;
-        seat.publishing(|| shared.channel.glance(*index, out));
-        self.publish();
+        self.glance();
         if let Some(ready) = self.pop_own() {
             return Some(ready);
         }
@@ -138,7 +137,7 @@ impl<'a> Worker<'a> {
             // What was posted is submitted by the system call that sleeps.
             return None;
         }
-        self.look_at_port(self.index, Wait::No);
+        self.look_at_port(self.index);
         self.pop_own().or_else(|| self.search())
     }
 
@@ -192,7 +191,7 @@ impl<'a> Worker<'a> {
         }
         for other in others {
             if self.seen[other].1 {
-                self.look_at_port(other, Wait::No);
+                self.look_at_port(other);
                 if let Some(ready) = self.pop_own() {
                     return Some(ready);
                 }
@@ -201,27 +200,32 @@ impl<'a> Worker<'a> {
         self.take_injected()
     }
 
-    /// One pass of port `port`; what it brings is queued. False if another thread is there.
-    fn look_at_port(&mut self, port: usize, wait: Wait) -> bool {
-        match self.drive(port, wait) {
-            Ok(looked) => {
-                self.publish();
-                looked
-            }
-            Err(error) => {
-                log::error!("port {port} of the event channel: {error}");
-                self.publish();
-                // Not in a tight circle, should it not go away.
-                std::thread::sleep(Duration::from_millis(1));
-                true
-            }
+    /// One pass of port `port`; what it brings is queued.
+    fn look_at_port(&mut self, port: usize) {
+        let looked = self.pass(|channel, out| channel.drive(port, Wait::No, out));
+        self.looked_at(port, looked);
+    }
+
+    /// The same of the own port, cheaper, when nothing else is at hand.
+    fn glance(&mut self) {
+        let port = self.index;
+        let looked = self.pass(|channel, out| channel.glance(port, out));
+        self.looked_at(port, looked);
+    }
+
+    fn looked_at(&mut self, port: usize, looked: io::Result<bool>) {
+        self.publish();
+        if let Err(error) = looked {
+            log::error!("port {port} of the event channel: {error}");
+            // Not in a tight circle, should it not go away.
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    fn drive(&mut self, port: usize, wait: Wait) -> std::io::Result<bool> {
+    fn pass<R>(&mut self, look: impl FnOnce(&EventChannel, &mut Completions) -> R) -> R {
         let Worker { out, seat, shared, .. } = self;
         // What a pass hands to getters is queued here, too.
-        seat.publishing(|| shared.channel.drive(port, wait, out))
+        seat.publishing(|| look(&shared.channel, out))
     }
 
     /// Queues a reaped batch before anything of it runs. This worker runs one of it itself, so a
@@ -292,7 +296,7 @@ impl<'a> Worker<'a> {
         if !shared.work_is_visible() && !shared.life.is_stopped() {
             let housekeeper = Housekeeper::enter(shared);
             let wait = housekeeper.as_ref().map_or(Wait::Forever, Housekeeper::wait);
-            match self.drive(index, wait) {
+            match self.pass(|channel, out| channel.drive(index, wait, out)) {
                 Ok(done) => looked = done,
                 Err(error) => {
                     log::error!("port {index} of the event channel: {error}");

@@ -39,8 +39,11 @@ pub(crate) trait Backend: Send {
     /// (`None`: for ever; zero: not at all), and appends what completed. An early return is allowed.
     fn poll(&mut self, timeout: Option<Duration>, done: &mut Vec<Done>) -> io::Result<()>;
 
-    /// Appends what is complete already, as far as that shows without a system call.
-    fn glance(&mut self, done: &mut Vec<Done>);
+    /// Appends what is complete already. A driver that sees that without a system call makes none; what is
+    /// queued may stay so.
+    fn glance(&mut self, done: &mut Vec<Done>) -> io::Result<()> {
+        self.poll(Some(Duration::ZERO), done)
+    }
 
     /// Hands everything over that is queued here. True: nothing is left, and nothing is complete yet, so one may wait
     /// for the descriptor instead of calling `poll`.

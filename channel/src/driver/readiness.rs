@@ -144,10 +144,6 @@ impl<S: Selector> Backend for Readiness<S> {
         waited
     }
 
-    fn glance(&mut self, done: &mut Vec<Done>) {
-        done.append(&mut self.settled);
-    }
-
     fn flush(&mut self) -> bool {
         self.settled.is_empty()
     }

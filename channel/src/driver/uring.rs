@@ -174,8 +174,9 @@ impl Backend for Uring {
         }
     }
 
-    fn glance(&mut self, done: &mut Vec<Done>) {
+    fn glance(&mut self, done: &mut Vec<Done>) -> io::Result<()> {
         self.reap(done);
+        Ok(())
     }
 
     fn flush(&mut self) -> bool {
