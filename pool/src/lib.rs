@@ -21,8 +21,8 @@
 //! drives this port finds the completion, which makes the task ready again.
 //!
 //! A task that blocks its thread keeps its core for so long: what waits in its core's run queue is
-//! stolen by others, what arrives at its port is seen by a worker that looks for work, but once the
-//! others sleep nobody looks until the task has given its thread back.
+//! stolen by others, what arrives at its port is seen by a worker that looks for work a second time meanwhile, but
+//! once the others sleep nobody looks until the task has given its thread back.
 
 mod blocker;
 mod builder;

@@ -79,8 +79,8 @@ impl Lifecycle {
         self.counts.iter().fold(0, |sum, counts| sum.wrapping_add(of(counts).load(Ordering::SeqCst)))
     }
 
-    /// Counts a task that is about to be spawned, in `shard`; false if none may be any more. Then follows, in the same
-    /// shard, either `task_started` or `turn_away`.
+    /// Counts a task that is about to be spawned; false if none may be any more. Then follows either `task_started` or
+    /// `turn_away`. `shard` is where the caller is at the moment, here and there.
     pub(crate) fn admit(&self, shard: usize) -> bool {
         self.counts[shard].spawned.fetch_add(1, Ordering::SeqCst);
         if self.is_open() {

@@ -194,7 +194,8 @@ impl Here<'_> {
         // SAFETY: by contract; the pool lives as long as `self`.
         let task = unsafe { ec_tasks::spawn_in(shared.identity(), counted, options, f) }
             .inspect_err(|_| life.turn_away(shard))?;
-        life.task_started(shard);
+        // Not in the same shard: a logger that was called meanwhile may have suspended the caller.
+        life.task_started(shared.shard());
         if !life.is_open() {
             // The shutdown began meanwhile and may have missed it.
             task.task().cancel_sticky();
