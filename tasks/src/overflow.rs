@@ -40,7 +40,7 @@ pub struct WorkerGuard {
 /// need not count it; and the thread keeps the stack of the task that ended last for the next one.
 ///
 /// The control bits of the floating-point unit that are in force now are the thread's from here on: what tasks set there
-/// does not stay. What else the thread calls should leave them alone, or be called by [`keeping_float_control`].
+/// does not stay. What else the thread calls should leave them alone, or be called by [`keeping_float_control`](crate::keeping_float_control).
 ///
 /// Dropping the guard restores the signal stack that the thread had before.
 ///
