@@ -37,6 +37,11 @@ class Rig:
         # Messages a second for the open loop, by the share of the weakest's capacity.
         self.rates = {}
 
+    def prepare(self, workload):
+        """Before the peers take turns in it."""
+        if workload.touch_gib and not self.quick:
+            processes.touch_memory(workload.touch_gib << 30)
+
     def measure(self, peer, workload):
         """The figures (`v`) or the reason why there are none (`na`), with what others took meanwhile."""
         began = time.monotonic()

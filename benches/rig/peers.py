@@ -59,7 +59,7 @@ PEERS = {
         Peer("ivykis", "peer-ivykis", "ivykis, callbacks in C", only="echo1 echo1same echo50 echo500", runtime=False),
         Peer("libevent", "peer-libevent", "libevent, callbacks in C", only="echo1 echo1same echo50 echo500",
              runtime=False),
-        Peer("raw epoll", "load", "the least a server can do: one thread, epoll (for datagrams blocking calls), no runtime",
+        Peer("raw epoll", "load", "the least a server can do: one thread, epoll (datagrams: blocking calls)",
              only="echo1 echo1same echo50 echo500 echo10 echo2000 echo10000 bulk accept open* hold http1",
              runtime=False),
         Peer("crossbeam", "events", "a crossbeam channel of as many places: the floor", "floor=1", "events*",

@@ -6,7 +6,7 @@ from pathlib import Path
 from . import machine, marks, report, stats
 from .measure import BENCHES
 from .tables import table, with_unit
-from .workloads import FIGURES, WORKLOADS
+from .workloads import FIGURES
 
 README = BENCHES.parent / "README.md"
 RESULTS = BENCHES / "results"

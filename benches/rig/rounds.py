@@ -7,9 +7,9 @@ from . import openloop, peers
 from .peers import PEERS
 from .workloads import SLOW, WORKLOADS
 
-# What a peer that cannot or did not is charged for in the estimate.
-ROUND_OVERHEAD = 1.0
+# For the estimate: a measurement of a quick run, and touching memory.
 QUICK_SECS = 0.8
+TOUCH_SECS = 0.4
 
 
 def rounds_of(workload, total):
@@ -60,6 +60,9 @@ def took_before(raw):
 def estimate(workloads, chosen, total, quick, took=None):
     """Seconds for each workload, all its rounds together."""
     sums = dict.fromkeys(workloads, 0.0)
+    if not quick:
+        for name in workloads:
+            sums[name] += WORKLOADS[name].touch_gib * TOUCH_SECS * len(rounds_of(WORKLOADS[name], total))
     for _, workload, peer in plan(workloads, chosen, total):
         sums[workload.name] += seconds(workload, peer, quick, took)
     return sums
@@ -77,11 +80,13 @@ class Run:
         last = None
         try:
             for number, workload, peer in plan(workloads, chosen, total):
+                if (workload.name, peer, number) in self.done or self.given_up(workload.name, peer):
+                    continue
                 if last != (number, workload):
-                    self.raw.save(self.folder)
                     last = number, workload
-                if (workload.name, peer, number) not in self.done and not self.given_up(workload.name, peer):
-                    self.one(number, total, workload, peer)
+                    self.raw.save(self.folder)
+                    self.rig.prepare(workload)
+                self.one(number, total, workload, peer)
         finally:
             # An interruption loses the measurement that is going on, the machine's end the last few.
             self.raw.save(self.folder)

@@ -2,7 +2,7 @@
 
 import math
 
-from . import peers, rounds, stats
+from . import peers, stats
 from .peers import PEERS
 from .workloads import FIGURES, SCALING, WORKLOADS
 
@@ -123,7 +123,3 @@ def _scaled(raw, pair, peer):
 def disturbed(raw):
     """Measurements during which others took the machine, after all tries."""
     return sum(found.get("foreign", 0.0) >= stats.BUSY for _, _, _, found in raw.measurements)
-
-
-def rounds_said(raw, workload):
-    return len(rounds.rounds_of(workload, raw.facts["rounds"]))

@@ -77,6 +77,8 @@ class Workload:
     quick: str = ""
     # Whom the others are compared with.
     base: str = "tokio"
+    # Takes gigabytes: so much memory is touched before, that the first peer does not pay for the others.
+    touch_gib: int = 0
 
     @property
     def primary(self):
@@ -100,6 +102,8 @@ OF_EVENTS = ("ours", "ours+epoll", "crossbeam")
 OF_DATAGRAMS = ("ours", "ours+epoll", "tokio", "tokio+current", "may", "smol", "monoio", "compio", "glommio", "go",
                 "threads", "raw epoll")
 
+# What a million tasks take at most.
+OF_A_MILLION = 10
 # Tasks on a curve, and how often each is switched to.
 COUNTS = {"1e2": 100, "1e3": 1_000, "1e4": 10_000, "1e5": 100_000, "1e6": 1_000_000}
 
@@ -110,16 +114,17 @@ def _echo(name, workers, conns, text, more="", **rest):
 
 
 def _switch_curve(exponent, tasks):
-    each = max(2, 1_000_000 // tasks)
+    each, large = max(2, 1_000_000 // tasks), tasks == 1_000_000
     return Workload(f"switch_{exponent}", "one", f"switch workers=1 tasks={tasks} n={each}", NS, "curves",
-                    f"a yield among {tasks:,} tasks", secs=8.0 if tasks == 1_000_000 else 0.7, rounds=3,
-                    peers=ON_CURVES, quick=f"tasks={min(tasks, 1000)} n=100")
+                    f"a yield among {tasks:,} tasks", secs=5.0 if large else 0.7, rounds=3,
+                    peers=ON_CURVES, quick=f"tasks={min(tasks, 1000)} n=100", touch_gib=OF_A_MILLION if large else 0)
 
 
 def _wake_curve(exponent, tasks):
+    large = tasks == 1_000_000
     return Workload(f"wake_{exponent}", "one", f"wake workers=1 tasks={tasks}", NS, "curves",
-                    f"waking all of {tasks:,} waiting tasks, for each", secs=9.0 if tasks == 1_000_000 else 1.2,
-                    rounds=3, peers=ON_CURVES, quick=f"tasks={min(tasks, 1000)}")
+                    f"waking all of {tasks:,} waiting tasks, for each", secs=5.0 if large else 1.2, rounds=3,
+                    peers=ON_CURVES, quick=f"tasks={min(tasks, 1000)}", touch_gib=OF_A_MILLION if large else 0)
 
 
 def _open(name, share):
@@ -154,10 +159,10 @@ WORKLOADS = {
                  1.1, rounds=5),
         Workload("wake", "one", "wake workers=2 tasks=1000", NS, "tasks", "waking 1,000 tasks, for each, 2 workers",
                  1.1, rounds=5),
-        Workload("skynet1", "one", "skynet workers=1", ("ms",), "tasks", "a million tasks in a tree, 1 worker", 3.0,
-                 rounds=3, peers=OF_MILLIONS),
-        Workload("skynet", "one", "skynet workers=2", ("ms",), "tasks", "a million tasks in a tree, 2 workers", 3.0,
-                 rounds=3),
+        Workload("skynet1", "one", "skynet workers=1", ("ms",), "tasks", "a million tasks in a tree, 1 worker", 2.0,
+                 rounds=3, peers=OF_MILLIONS, touch_gib=OF_A_MILLION),
+        Workload("skynet", "one", "skynet workers=2", ("ms",), "tasks", "a million tasks in a tree, 2 workers", 2.0,
+                 rounds=3, touch_gib=OF_A_MILLION),
         *(_switch_curve(*count) for count in COUNTS.items()),
         *(_wake_curve(*count) for count in COUNTS.items()),
         _echo("echo1", 1, 1, "echo of 64 bytes, 1 connection, server and load on a CPU each"),
@@ -183,8 +188,8 @@ WORKLOADS = {
         _open("open50", 50),
         _open("open80", 80),
         Workload("idle20k", "one", "idle workers=2 n=20000", IDLE, "memory", "20,000 tasks asleep", 0.8, rounds=3),
-        Workload("idle1m", "one", "idle workers=2 n=1000000", IDLE, "memory", "1,000,000 tasks asleep", 4.0, rounds=3,
-                 quick="n=20000"),
+        Workload("idle1m", "one", "idle workers=2 n=1000000", IDLE, "memory", "1,000,000 tasks asleep", 2.0, rounds=3,
+                 quick="n=20000", touch_gib=OF_A_MILLION),
         Workload("deep", "one", "deep workers=2 n=10000 depth=65536", ("peak_bytes", "after_bytes", "s"), "memory",
                  "10,000 tasks 64 KiB deep, and after they have ended", 4.5, rounds=3, peers=OF_MILLIONS,
                  quick="n=1000"),
@@ -193,10 +198,10 @@ WORKLOADS = {
         Workload("timers20k", "one", "timers workers=2 n=20000", TIMERS, "timers", "20,000 sleeps within 2 s", 2.3,
                  rounds=3, quick="n=1000"),
         Workload("timers", "one", "timers workers=2 n=1000000", TIMERS, "timers", "1,000,000 sleeps within 2 s", 4.0,
-                 rounds=3, quick="n=20000"),
+                 rounds=3, quick="n=20000", touch_gib=OF_A_MILLION),
         Workload("block", "one", "block workers=2 secs=1",
                  ("late_max_us", "late_p50_us", "late_p99_us", "ticks_s", "echo_rtt_s", "threads"), "blocking",
-                 "64 tasks that sleep in the kernel: what a timer and a connection still get", 2.0, rounds=3),
+                 "64 tasks that sleep in the kernel: what a timer and a connection still get", 2.6, rounds=3),
         Workload("mutex", "one", "mutex workers=2 secs=1", ("finished", "ms"), "blocking",
                  "8 tasks block on a lock whose holder waits for a timer", 0.7, rounds=2),
         Workload("mutex_io", "one", "mutex workers=2 io=1 secs=1", ("finished", "ms"), "blocking",
@@ -216,6 +221,10 @@ SCALING = (("switch", "switch2"), ("spawn1", "spawn"), ("pingpong1", "pingpong")
 
 # Peers whose start alone takes long: (peer, workload) -> seconds in place of the workload's.
 SLOW = {
+    ("ours", "skynet1"): 22.0,
+    ("ours+lean", "skynet1"): 10.0,
+    ("ours", "skynet"): 15.0,
+    ("ours+lean", "skynet"): 7.0,
     ("ours", "switch_1e6"): 17.0,
     ("ours+lean", "switch_1e6"): 8.0,
     ("ours", "wake_1e6"): 18.0,
@@ -224,5 +233,9 @@ SLOW = {
     ("ours+lean", "idle1m"): 8.0,
     ("ours", "timers"): 17.0,
     ("ours+lean", "timers"): 9.0,
-    ("go", "idle1m"): 6.0,
+    ("go", "idle1m"): 7.0,
+    ("go", "switch_1e6"): 7.0,
+    ("go", "wake_1e6"): 8.0,
+    ("go", "timers"): 9.0,
+    ("threads", "hold"): 3.0,
 }

@@ -56,6 +56,7 @@ class Marks(unittest.TestCase):
         for mark in marks.MARKS:
             workload = WORKLOADS[mark.workload]
             self.assertIn(mark.figure, workload.figures)
+            self.assertEqual(peers.PEERS[mark.peer].program, "peer-ours")
             for name in {mark.peer, mark.base} - {"", BEST}:
                 self.assertTrue(peers.takes_part(peers.PEERS[name], workload), (mark, name))
                 self.assertIsNone(peers.cannot(name, mark.workload))

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// `n` yields of each of `tasks`: a round in which they are woken and yield, less one in which they are only woken.
+/// `n` yields of each of `tasks`: a round in which they are woken and yield, less one in which they are only
+/// woken: the mean of one before and one after.
 pub fn switch(a: &Args, workers: usize) {
     let (n, tasks) = (a.num("n", 500_000), a.num("tasks", 2 * workers));
     let (raw, check) = (a.flag("raw"), a.flag("check"));
@@ -34,8 +35,9 @@ pub fn switch(a: &Args, workers: usize) {
             }));
         }
         crowd.call(0).await;
-        let woken = crowd.call(0).await;
+        let before = crowd.call(0).await;
         let t = crowd.call(n as u64).await;
+        let woken = (before + crowd.call(0).await) / 2;
         crowd.end().await;
         t.saturating_sub(woken)
     }));

@@ -6,7 +6,8 @@ use crate::rt;
 use common::{Args, alternates, alternations, ns, out};
 use std::time::Instant;
 
-/// `n` yields of each of `tasks`: a round in which they are woken and yield, less one in which they are only woken.
+/// `n` yields of each of `tasks`: a round in which they are woken and yield, less one in which they are only
+/// woken: the mean of one before and one after.
 pub fn switch(a: &Args, workers: usize) {
     let (n, tasks, check) = (a.num("n", 500_000), a.num("tasks", 2 * workers), a.flag("check"));
     must_hold(tasks);
@@ -27,8 +28,9 @@ pub fn switch(a: &Args, workers: usize) {
             }));
         }
         crowd.call(0);
-        let woken = crowd.call(0);
+        let before = crowd.call(0);
         let t = crowd.call(n as u64);
+        let woken = (before + crowd.call(0)) / 2;
         crowd.end();
         t.saturating_sub(woken)
     });

@@ -78,7 +78,8 @@ mod rt {
         s
     }
     pub fn udp(s: std::net::UdpSocket, n: usize) -> Vec<Udp> {
-        vec![Arc::new(net::UdpSocket::from(s)); n]
+        let shared = Arc::new(net::UdpSocket::from(s));
+        vec![shared; n]
     }
     pub fn blocking(_: bool, f: impl FnOnce()) {
         f();

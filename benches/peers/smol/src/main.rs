@@ -63,7 +63,8 @@ mod rt {
         s.write_all(b.data()).await.is_ok()
     }
     pub fn udp(s: net::UdpSocket, n: usize) -> Vec<Udp> {
-        vec![Arc::new(Async::new(s).unwrap()); n]
+        let shared = Arc::new(Async::new(s).unwrap());
+        vec![shared; n]
     }
     pub async fn recv_from(s: &Udp, b: &mut Buf) -> net::SocketAddr {
         let (n, from) = s.recv_from(&mut b.bytes).await.unwrap();

@@ -48,7 +48,8 @@ mod rt {
         s
     }
     pub fn udp(s: net::UdpSocket, n: usize) -> Vec<Udp> {
-        vec![Arc::new(s); n]
+        let shared = Arc::new(s);
+        vec![shared; n]
     }
     pub fn blocking(_: bool, f: impl FnOnce()) {
         f();

@@ -67,7 +67,8 @@ mod rt {
     }
     pub fn udp(s: net::UdpSocket, n: usize) -> Vec<Udp> {
         s.set_nonblocking(true).unwrap();
-        vec![Arc::new(UdpSocket::from_std(s).unwrap()); n]
+        let shared = Arc::new(UdpSocket::from_std(s).unwrap());
+        vec![shared; n]
     }
     pub async fn recv_from(s: &Udp, b: &mut Buf) -> net::SocketAddr {
         let (n, from) = s.recv_from(&mut b.bytes).await.unwrap();
