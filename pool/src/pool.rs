@@ -236,12 +236,7 @@ pub fn is_abandoned(task: &Task) -> bool {
 /// The pool of the task that calls, or of the worker whose handler calls; `None` on every other thread and in
 /// a forked child.
 pub fn current() -> Option<PoolHandle> {
-    let of_task = ec_tasks::with_current(|task| task.map(|task| shared_of(task).and_then(Shared::arc)));
-    match of_task {
-        Some(shared) => shared,
-        None => seat::here(|seat| seat.map(|seat| seat.shared.clone())),
-    }
-    .map(|shared| PoolHandle { shared })
+    with_current(|pool| pool.and_then(|pool| pool.0.arc())).map(|shared| PoolHandle { shared })
 }
 
 /// Whether the caller runs directly on a worker, in the handler of an event: not in a task, and not on a thread of
@@ -252,10 +247,7 @@ pub fn in_handler() -> bool {
 
 /// Calls `f` with the channel of [`current`], without counting a reference. `f` must not suspend.
 pub fn with_channel<R>(f: impl FnOnce(Option<&EventChannel>) -> R) -> R {
-    ec_tasks::with_current(|task| match task {
-        Some(task) => f(shared_of(task).map(|shared| &shared.channel)),
-        None => seat::here(|seat| f(seat.map(|seat| &seat.shared.channel))),
-    })
+    with_current(|pool| f(pool.map(|pool| &pool.0.channel)))
 }
 
 /// The port of the core that the caller runs on at this moment; for a dedicated task one that depends on

@@ -229,11 +229,13 @@ fn build() -> io::Result<IoUring> {
         }
         b.build(SUBMISSIONS)
     };
-    let invalid = |e: &io::Error| e.raw_os_error() == Some(libc::EINVAL);
-    with(3)
-        .or_else(|e| if invalid(&e) { with(2) } else { Err(e) })
-        .or_else(|e| if invalid(&e) { with(1) } else { Err(e) })
-        .or_else(|e| if invalid(&e) { with(0) } else { Err(e) })
+    let mut flags = 3;
+    loop {
+        match with(flags) {
+            Err(e) if flags > 0 && e.raw_os_error() == Some(libc::EINVAL) => flags -= 1,
+            built => return built,
+        }
+    }
 }
 
 /// Has this kernel what the driver needs?
