@@ -104,7 +104,8 @@ impl Shared {
                     self.injector.push(ready);
                     return true;
                 }
-                !seat.is_publishing()
+                // (The only worker is here, and comes to it.)
+                !seat.is_publishing() && self.stealers.len() > 1
             }
             None => {
                 self.injector.push(ready);

@@ -1,15 +1,17 @@
 //! A task's one allocation: the header in front; behind it the closure, until it runs, and then in the
-//! same place the result.
+//! same place the result. A worker keeps the memory of tasks that are gone for the next ones ([`Spare`]).
 
-use std::cell::UnsafeCell;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::thread;
 
 use crate::coroutine;
 use crate::header::Header;
 use crate::quiet::drop_quietly;
+use crate::worker::WorkerLocal;
 
 /// What depends on the types of the closure and of its result.
 pub(crate) struct Vtable {
@@ -50,12 +52,20 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
         panic_message: Self::panic_message,
     };
 
-    /// Allocates it. `header` has this type's table.
+    pub(crate) const SIZE: Size = Size::of(Layout::new::<Self>());
+
+    /// Makes it in `memory` of [`SIZE`](Self::SIZE). `header` is called with the place for one and this type's table.
+    ///
+    /// # Safety
+    /// `header` writes one there.
     #[inline(always)]
-    pub(crate) fn allocate(header: Header, f: F) -> NonNull<Header> {
-        let content = UnsafeCell::new(Content::<T, F> { closure: ManuallyDrop::new(f) });
-        let cell = Box::write(Box::new_uninit(), TaskCell { header, content });
-        NonNull::from(Box::leak(cell)).cast()
+    pub(crate) unsafe fn put(memory: Memory, header: impl FnOnce(*mut Header, &'static Vtable), f: F) -> NonNull<Header> {
+        assert!(memory.0.layout == Self::SIZE.layout);
+        let cell = ManuallyDrop::new(memory).1.cast::<Self>();
+        header(cell.as_ptr().cast(), &Self::VTABLE);
+        // SAFETY: memory of this size that is ours.
+        unsafe { Self::content(cell.cast()).write(Content { closure: ManuallyDrop::new(f) }) };
+        cell.cast()
     }
 
     fn content(cell: NonNull<Header>) -> *mut Content<T, F> {
@@ -99,9 +109,19 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
     }
 
     unsafe fn free(cell: NonNull<Header>) {
-        // SAFETY: it came from a Box of this type and the last reference is gone. What is behind the header has been
-        // taken out.
-        drop(unsafe { Box::from_raw(cell.cast::<Self>().as_ptr()) });
+        // SAFETY: it was made by `put` and the last reference is gone. What is behind the header has been taken out,
+        // and the scheduler is here.
+        unsafe {
+            let scheduler = ManuallyDrop::take(&mut (*cell.as_ptr()).scheduler);
+            ptr::drop_in_place(cell.as_ptr());
+            let memory = Memory(Self::SIZE, cell.cast());
+            // A worker keeps both for the next task; what is left is dropped outside of the worker's stock.
+            let left = WorkerLocal::here(|local| match local {
+                Some(local) => (local.keep_reference(scheduler), local.cells.give(memory)),
+                None => (Some(scheduler), Some(memory)),
+            });
+            drop(left);
+        }
     }
 
     unsafe fn panic_message(cell: NonNull<Header>) -> Option<String> {
@@ -120,4 +140,105 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
 pub(crate) unsafe fn take_result<T>(cell: NonNull<Header>) -> Option<thread::Result<T>> {
     // SAFETY: as the table says; exclusive by the caller's word.
     unsafe { (cell.as_ref().vtable.result)(cell).cast::<Option<thread::Result<T>>>().as_mut().take() }
+}
+
+/// How much memory a cell takes: what is small in steps, so that a task's cell fits the next one's.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    layout: Layout,
+    /// The list of spare cells; `LISTS` if there is none for it.
+    list: usize,
+}
+
+const STEP: usize = 64;
+/// Up to this number of steps cells are kept.
+const LISTS: usize = 8;
+/// Of any allocator without asking.
+const ALIGN: usize = 16;
+/// What a worker keeps at most, in bytes.
+const MOST: usize = 384 * 1024;
+
+impl Size {
+    const fn of(layout: Layout) -> Size {
+        let steps = layout.size().div_ceil(STEP);
+        if steps > LISTS || layout.align() > ALIGN {
+            return Size { layout, list: LISTS };
+        }
+        match Layout::from_size_align(steps * STEP, ALIGN) {
+            Ok(layout) => Size { layout, list: steps - 1 },
+            Err(_) => Size { layout, list: LISTS },
+        }
+    }
+
+    /// New memory of this size.
+    pub(crate) fn allocate(self) -> Memory {
+        // SAFETY: a header is in it, so it is not of size zero.
+        match NonNull::new(unsafe { alloc(self.layout) }) {
+            Some(place) => Memory(self, place.cast()),
+            None => handle_alloc_error(self.layout),
+        }
+    }
+}
+
+/// Memory for a cell, with nothing in it.
+pub(crate) struct Memory(Size, NonNull<()>);
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: made in `allocate`, for this layout.
+        unsafe { dealloc(self.1.as_ptr().cast(), self.0.layout) };
+    }
+}
+
+/// A worker's memory of cells, by size: what was used last comes first.
+pub(crate) struct Spare {
+    lists: [Cell<Option<NonNull<Unused>>>; LISTS],
+    bytes: Cell<usize>,
+}
+
+/// In memory that is spare.
+struct Unused {
+    next: Option<NonNull<Unused>>,
+}
+
+impl Spare {
+    pub(crate) fn new() -> Spare {
+        Spare { lists: Default::default(), bytes: Cell::new(0) }
+    }
+
+    /// Memory of this size, if there is some.
+    #[inline]
+    pub(crate) fn take(&self, size: Size) -> Option<Memory> {
+        let list = self.lists.get(size.list)?;
+        let first = list.get()?;
+        // SAFETY: what is in the list was put there by `give` and is ours.
+        list.set(unsafe { first.as_ref() }.next);
+        self.bytes.set(self.bytes.get() - size.layout.size());
+        Some(Memory(size, first.cast()))
+    }
+
+    /// Takes it into the stock; gives it back if there is enough.
+    #[inline]
+    pub(crate) fn give(&self, memory: Memory) -> Option<Memory> {
+        let Memory(size, place) = memory;
+        let bytes = self.bytes.get() + size.layout.size();
+        let Some(list) = self.lists.get(size.list).filter(|_| bytes <= MOST) else { return Some(memory) };
+        let _ = ManuallyDrop::new(memory);
+        // SAFETY: memory that is ours, large enough, with nothing in it.
+        unsafe { place.cast().write(Unused { next: list.get() }) };
+        list.set(Some(place.cast()));
+        self.bytes.set(bytes);
+        None
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        for steps in 1..=LISTS {
+            let Ok(layout) = Layout::from_size_align(steps * STEP, ALIGN) else { continue };
+            while let Some(memory) = self.take(Size::of(layout)) {
+                drop(memory);
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::ptr::{self, NonNull};
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use crate::header::Header;
+use crate::header::{Header, write_fields};
 use crate::local::Locals;
 use crate::stack::{Keep, Reserved, SlabStack};
 use crate::{fork, fp, own, park_word};
@@ -41,18 +41,23 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    pub(crate) fn new(stack: Option<Reserved>) -> Self {
-        let control = fp::Saved::new();
-        // As with a thread: its spawner's.
-        control.save();
-        Own {
-            body: UnsafeCell::new(None),
-            yielder: Cell::new(ptr::null()),
-            thread_pointer: Cell::new(0),
-            control,
-            scope: Cell::new(ptr::null()),
-            locals: Locals::new(),
-            stack,
+    /// # Safety
+    /// Memory for one.
+    #[inline(always)]
+    pub(crate) unsafe fn write(to: *mut Own, stack: Option<Reserved>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            write_fields!(to, Own {
+                body: UnsafeCell::new(None),
+                yielder: Cell::new(ptr::null()),
+                thread_pointer: Cell::new(0),
+                control: fp::Saved::new(),
+                scope: Cell::new(ptr::null()),
+                locals: Locals::new(),
+                stack: stack,
+            });
+            // As with a thread: its spawner's.
+            (*to).control.save();
         }
     }
 

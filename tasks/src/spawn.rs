@@ -7,7 +7,7 @@ use crate::cell::TaskCell;
 use crate::header::{Header, Task, TaskId};
 use crate::join::JoinHandle;
 use crate::scheduler::{self, Runnable, Scheduler};
-use crate::stack::{Reserved, guard};
+use crate::stack::guard;
 use crate::worker::WorkerLocal;
 use crate::{dedicated, fork, info, own, stack};
 
@@ -134,6 +134,9 @@ pub unsafe fn spawn_in<T, F>(
 where
     F: FnOnce() -> T,
 {
+    let SpawnOptions { name, stack_size, kind } = options;
+    // (At once: its words were written a moment ago, one by one, and moving it as a whole would wait for them.)
+    let name = name.map(String::into_boxed_str);
     fork::watch_forks();
     if fork::forked() {
         return Err(io::Error::new(
@@ -141,23 +144,55 @@ where
             "a forked child has no workers: tasks cannot be spawned in it",
         ));
     }
-    let SpawnOptions { name, stack_size, kind } = options;
     let kind = if kind == Kind::Own && own::support().is_err() { Kind::Dedicated } else { kind };
-    let stack = match kind {
-        Kind::Own => Some(reserve(stack_size, true)?),
-        Kind::Lean => Some(reserve(stack_size, false)?),
-        Kind::Dedicated => None,
-    };
-    let (id, scheduler) = WorkerLocal::here(|local| match local {
-        Some(local) => (local.next_id(), local.reference(identity).unwrap_or_else(counted)),
-        None => (TaskId::from_reserved(TaskId::reserve(1)), counted()),
-    });
-    let head = |vtable| Header::new(id, kind, name, scheduler, vtable, stack);
-    let header = if size_of::<F>() > LARGE {
-        TaskCell::<T, Box<F>>::allocate(head(&TaskCell::<T, Box<F>>::VTABLE), Box::new(f))
+    // A large closure stays on the heap when it is called, in place of being moved to the task's stack.
+    if size_of::<F>() > LARGE {
+        let f = Box::new(f);
+        // SAFETY: by contract; a box of it is as good as `f`.
+        unsafe { make(identity, counted, kind, name, stack_size, f) }
     } else {
-        TaskCell::<T, F>::allocate(head(&TaskCell::<T, F>::VTABLE), f)
-    };
+        // SAFETY: by contract.
+        unsafe { make(identity, counted, kind, name, stack_size, f) }
+    }
+}
+
+/// # Safety
+/// As [`spawn_in`].
+#[inline(always)]
+unsafe fn make<T, F>(
+    identity: *const (),
+    counted: impl FnOnce() -> Arc<dyn Scheduler>,
+    kind: Kind,
+    name: Option<Box<str>>,
+    stack_size: usize,
+    f: F,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T,
+{
+    let stocked = WorkerLocal::here(|local| {
+        let keep = local.map(|local| &local.keep);
+        let stack = match kind {
+            Kind::Own | Kind::Lean => Some(stack::reserve(stack_size, kind == Kind::Own, keep)?),
+            Kind::Dedicated => None,
+        };
+        Ok::<_, io::Error>(match local {
+            Some(local) => {
+                let memory = local.cells.take(TaskCell::<T, F>::SIZE);
+                (stack, local.next_id(), local.reference(identity), memory)
+            }
+            None => (stack, TaskId::from_reserved(TaskId::reserve(1)), None, None),
+        })
+    });
+    // Not before: a logger is the user's code, after which the caller may be on another worker.
+    guard::report();
+    let (stack, id, scheduler, memory) = stocked?;
+    let scheduler = scheduler.unwrap_or_else(counted);
+    let memory = memory.unwrap_or_else(|| TaskCell::<T, F>::SIZE.allocate());
+    // SAFETY: memory for one.
+    let write = |to, vtable| unsafe { Header::write(to, id, kind, name, scheduler, vtable, stack) };
+    // SAFETY: `write` does.
+    let header = unsafe { TaskCell::<T, F>::put(memory, write, f) };
     // SAFETY: one of the two references that the header was made with, and the only handle.
     let handle = unsafe { JoinHandle::new(Task::from_ref(header)) };
     // SAFETY: the other one, the run reference, is ours until the task is scheduled; the rest is
@@ -174,13 +209,4 @@ where
         }
     }
     Ok(handle)
-}
-
-/// A promise of a stack; the worker that runs the caller may have one in stock.
-fn reserve(stack_size: usize, with_block: bool) -> io::Result<Reserved> {
-    let reserved =
-        WorkerLocal::here(|local| stack::reserve(stack_size, with_block, local.map(|local| &local.keep)));
-    // Not before: a logger is the user's code, after which the caller may be on another worker.
-    guard::report();
-    reserved
 }

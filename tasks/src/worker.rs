@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
 
+use crate::cell::Spare;
 use crate::current;
 use crate::fp;
 use crate::header::TaskId;
@@ -23,12 +24,13 @@ pub(crate) struct WorkerLocal {
     /// Numbers for tasks: the next, and the first that is not ours any more.
     ids: Cell<(u64, u64)>,
     pub(crate) keep: Keep,
+    pub(crate) cells: Spare,
     /// The thread's part of the floating-point unit.
     pub(crate) control: fp::Control,
 }
 
 /// References kept for later tasks at most.
-const SPARE: usize = 256;
+const SPARE: usize = 4096;
 /// Ids are fetched so many at a time.
 pub(crate) const IDS: u64 = 64;
 
@@ -40,6 +42,7 @@ impl WorkerLocal {
             calls: Cell::new(0),
             ids: Cell::new((0, 0)),
             keep: Keep::new(),
+            cells: Spare::new(),
             control: fp::Control::in_force(),
         }
     }

@@ -84,20 +84,32 @@ pub(crate) fn admit(slot: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// A thread id for the next task in the slot that begins at `slot`.
+fn next_tid(slot: usize, head: &BlockHead) -> usize {
+    // (Nobody else writes the head of a slot that is ours.)
+    let last = match head.tid.load(Ordering::Relaxed) {
+        0 => FIRST_TID + slab::number(slot) * TIDS,
+        last => last,
+    };
+    let tid = (last & !(TIDS - 1)) + (last + 1) % TIDS;
+    head.tid.store(tid, Ordering::Relaxed);
+    tid
+}
+
 /// Makes the block new for a task. `slot` is where its slot begins.
 ///
 /// # Safety
 /// The memory of the block is the caller's, and `head` is that of its slot, which was admitted.
 pub(crate) unsafe fn build(thread_pointer: usize, slot: usize, head: &BlockHead) {
-    let uses = head.uses.fetch_add(1, Ordering::Relaxed);
-    let tid = FIRST_TID + slab::number(slot) * TIDS + uses % TIDS;
+    let tid = next_tid(slot, head);
     template::with(|template| {
         // SAFETY: the caller's block, which has the size of the template.
         unsafe {
             let vector = vector_for(head, template);
-            fill(low_end(thread_pointer), &template.words[..], template.first_used);
+            let low = low_end(thread_pointer);
+            fill(low, &template.words[..], template.first_used);
             for &at in &template.relative {
-                let place = (low_end(thread_pointer) as *mut usize).add(at as usize);
+                let place = (low as *mut usize).add(at as usize);
                 place.write(place.read().wrapping_add(thread_pointer));
             }
             fill(vector, &template.dtv, 0);
@@ -113,16 +125,19 @@ pub(crate) unsafe fn build(thread_pointer: usize, slot: usize, head: &BlockHead)
     });
 }
 
+/// In words.
+const PIECE: usize = 128;
+
 /// # Safety
 /// From `start` there is room for `words`.
 unsafe fn fill(start: usize, words: &[usize], from: usize) {
-    // SAFETY: the caller's promise; the slice is elsewhere.
-    unsafe {
-        std::ptr::copy_nonoverlapping(
-            words.as_ptr().add(from),
-            (start as *mut usize).add(from),
-            words.len() - from,
-        );
+    // Piece by piece: from 2 KiB on libc's copy is made by an instruction that takes long to begin.
+    for (index, piece) in words[from..].chunks(PIECE).enumerate() {
+        // SAFETY: the caller's promise; the slice is elsewhere.
+        unsafe {
+            let place = (start as *mut usize).add(from + index * PIECE);
+            std::ptr::copy_nonoverlapping(piece.as_ptr(), place, piece.len());
+        }
     }
 }
 
@@ -153,10 +168,12 @@ unsafe fn vector_for(head: &BlockHead, template: &Template) -> usize {
 /// # Safety
 /// Nobody uses the block any more, or it was not built.
 pub(crate) unsafe fn clear(head: &BlockHead) {
-    let thread_pointer = head.live.swap(0, Ordering::AcqRel);
+    let thread_pointer = head.live.load(Ordering::Relaxed);
     if thread_pointer == 0 {
         return;
     }
+    // (Only who has the slot writes it.)
+    head.live.store(0, Ordering::Release);
     // SAFETY: as libc does at the end of a thread: what dynamic modules had in it, the tables of
     // the keys above 31, texts. libc may have moved the vector.
     unsafe {

@@ -29,8 +29,8 @@ pub(crate) struct BlockHead {
     pub(crate) live: AtomicUsize,
     /// The dynamic thread vector that is kept for the next task; 0 if there is none.
     pub(crate) dtv: AtomicUsize,
-    /// How often the block was used.
-    pub(crate) uses: AtomicUsize,
+    /// The thread id of the last task; 0 if there was none.
+    pub(crate) tid: AtomicUsize,
 }
 
 /// Bytes of a slot that are not stack.
