@@ -28,6 +28,7 @@ mod blocker;
 mod builder;
 mod cancel;
 mod core;
+mod courtesy;
 mod cpus;
 mod dump;
 mod forced;

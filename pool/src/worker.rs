@@ -1,13 +1,13 @@
 //! The loop of a worker: an OS thread that holds a core and runs what is ready on it.
 //!
 //! ```text
-//!        ┌──────────────────────────────────────────────────────────────┐
-//!        ▼                                                              │
-//!  every so many runs: look at the own port and at the injector         │
-//!  own queue ─► injector ─► own port, a glance ─► search ─► sleep ──────┤
-//!      │                            (own port; steal; then the ports    │
-//!      ▼                             of workers that stay in one run)   │
-//!  run one task until it suspends, or one handler ──────────────────────┘
+//!        ┌─────────────────────────────────────────────────────────────────┐
+//!        ▼                                                                 │
+//!  every so many runs: look at the own port and at the injector            │
+//!  own queue ─► injector ─► own port, a glance ─► search ─► stand back ─► sleep
+//!      │                            (own port; steal; then the ports       │
+//!      ▼                             of workers that stay in one run)      │
+//!  run one task until it suspends, or one handler ─────────────────────────┘
 //! ```
 //!
 //! "Looking at the port" is [`EventChannel::drive`](ec_channel::EventChannel::drive), the same
@@ -19,6 +19,7 @@
 //! into the injector.
 
 use crate::core::{Core, Turn};
+use crate::courtesy::Courtesy;
 use crate::idle::Woken;
 use crate::metrics::bump;
 use crate::pace::Pace;
@@ -72,6 +73,7 @@ struct Worker<'a> {
     out: Completions,
     pace: Pace,
     turn: Turn,
+    courtesy: Courtesy,
     /// Of each core: which run its worker was in at the last look, and whether it still was at this one.
     seen: Vec<(u64, bool)>,
     /// Whose queue to look at first; moves on, so that not all begin at the same one.
@@ -90,6 +92,7 @@ impl<'a> Worker<'a> {
             out,
             pace,
             turn: Turn::default(),
+            courtesy: Courtesy::default(),
             seen: vec![(0, false); seat.shared.stats.len()],
             victim: index,
         }
@@ -135,10 +138,33 @@ impl<'a> Worker<'a> {
         }
         if !self.anything_elsewhere() {
             // What was posted is submitted by the system call that sleeps.
-            return None;
+            return self.stand_back();
         }
         self.look_at_port(self.index);
         self.pop_own().or_else(|| self.search())
+    }
+
+    /// Lets others have the CPU if that is likely to bring something; see [`Courtesy`].
+    fn stand_back(&mut self) -> Option<Ready> {
+        if !self.courtesy.due() {
+            return None;
+        }
+        if self.searching.replace(false) {
+            // Those who queue work rely on who is searching, and this may take a while.
+            self.shared.idle.end_search();
+            if self.shared.work_is_visible() {
+                return None;
+            }
+        }
+        self.look_at_port(self.index);
+        if let Some(ready) = self.pop_own() {
+            return Some(ready);
+        }
+        let before = Instant::now();
+        std::thread::yield_now();
+        self.courtesy.took(before.elapsed());
+        self.glance();
+        self.pop_own()
     }
 
     /// Is there a queue to take from, or a port that its worker does not look at because it stays in one run?

@@ -59,7 +59,11 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
     /// # Safety
     /// `header` writes one there.
     #[inline(always)]
-    pub(crate) unsafe fn put(memory: Memory, header: impl FnOnce(*mut Header, &'static Vtable), f: F) -> NonNull<Header> {
+    pub(crate) unsafe fn put(
+        memory: Memory,
+        header: impl FnOnce(*mut Header, &'static Vtable),
+        f: F,
+    ) -> NonNull<Header> {
         assert!(memory.0.layout == Self::SIZE.layout);
         let cell = ManuallyDrop::new(memory).1.cast::<Self>();
         header(cell.as_ptr().cast(), &Self::VTABLE);

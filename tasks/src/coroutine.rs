@@ -47,15 +47,18 @@ impl Own {
     pub(crate) unsafe fn write(to: *mut Own, stack: Option<Reserved>) {
         // SAFETY: the caller's promise.
         unsafe {
-            write_fields!(to, Own {
-                body: UnsafeCell::new(None),
-                yielder: Cell::new(ptr::null()),
-                thread_pointer: Cell::new(0),
-                control: fp::Saved::new(),
-                scope: Cell::new(ptr::null()),
-                locals: Locals::new(),
-                stack: stack,
-            });
+            write_fields!(
+                to,
+                Own {
+                    body: UnsafeCell::new(None),
+                    yielder: Cell::new(ptr::null()),
+                    thread_pointer: Cell::new(0),
+                    control: fp::Saved::new(),
+                    scope: Cell::new(ptr::null()),
+                    locals: Locals::new(),
+                    stack: stack,
+                }
+            );
             // As with a thread: its spawner's.
             (*to).control.save();
         }

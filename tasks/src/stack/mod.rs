@@ -86,6 +86,9 @@ impl Reserved {
         let key = self.0;
         let low = keep.and_then(|keep| keep.take(key)).unwrap_or_else(|| key.class().take());
         let mut stack = SlabStack { low, key, thread_pointer: 0 };
+        // First of all a write: of a page that is read before the kernel makes a page of zeros, and for the write another
+        // one, with an interrupt to all other CPUs.
+        stack.set_owner(std::ptr::null());
         if key.with_block {
             let slot = stack.slot();
             stack.thread_pointer = own::thread_pointer_below(slot.head() as usize);
