@@ -246,3 +246,49 @@ impl Drop for Spare {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(bytes: usize) -> Size {
+        Size::of(Layout::from_size_align(bytes, 8).unwrap())
+    }
+
+    #[test]
+    fn what_was_used_last_is_used_first() {
+        let spare = Spare::new();
+        let (first, second) = (size(300).allocate(), size(300).allocate());
+        let places = [second.1, first.1];
+        assert!(spare.give(first).is_none() && spare.give(second).is_none());
+        let taken = [spare.take(size(300)).unwrap(), spare.take(size(300)).unwrap()];
+        assert_eq!([taken[0].1, taken[1].1], places);
+        assert!(spare.take(size(300)).is_none());
+    }
+
+    #[test]
+    fn memory_of_another_size_is_not_taken() {
+        let spare = Spare::new();
+        assert!(spare.give(size(300).allocate()).is_none());
+        assert!(spare.take(size(200)).is_none());
+        assert!(spare.take(size(400)).is_none());
+        assert!(spare.take(size(320)).is_some());
+    }
+
+    #[test]
+    fn what_is_large_or_aligned_is_not_kept() {
+        let spare = Spare::new();
+        let page = Size::of(Layout::from_size_align(256, 4096).unwrap());
+        assert!(spare.give(page.allocate()).is_some());
+        assert!(spare.give(size(STEP * LISTS + 1).allocate()).is_some());
+    }
+
+    #[test]
+    fn no_more_is_kept_than_there_is_room_for() {
+        let spare = Spare::new();
+        let kept = (0..2 * MOST / 512).take_while(|_| spare.give(size(512).allocate()).is_none());
+        assert_eq!(kept.count(), MOST / 512);
+        spare.take(size(512)).unwrap();
+        assert!(spare.give(size(512).allocate()).is_none());
+    }
+}
