@@ -221,10 +221,6 @@ SCALING = (("switch", "switch2"), ("spawn1", "spawn"), ("pingpong1", "pingpong")
 
 # Peers whose start alone takes long: (peer, workload) -> seconds in place of the workload's.
 SLOW = {
-    ("ours", "skynet1"): 22.0,
-    ("ours+lean", "skynet1"): 10.0,
-    ("ours", "skynet"): 15.0,
-    ("ours+lean", "skynet"): 7.0,
     ("ours", "switch_1e6"): 17.0,
     ("ours+lean", "switch_1e6"): 8.0,
     ("ours", "wake_1e6"): 18.0,

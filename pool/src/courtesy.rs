@@ -12,8 +12,9 @@ use std::time::Duration;
 
 /// Longer than a client takes to answer: somebody computes.
 const KEPT: Duration = Duration::from_millis(1);
-/// So many short waits make up for one long one, and for so many at most.
+/// So many short waits make up for a long one.
 const SHORT: u32 = 4;
+/// Short waits that are remembered at most.
 const MOST_CREDIT: u32 = 4 * SHORT;
 /// Without credit so many sleeps are let pass at most.
 const MOST_PAUSE: u32 = 1023;
@@ -21,6 +22,7 @@ const MOST_PAUSE: u32 = 1023;
 /// Of one worker.
 #[derive(Default)]
 pub(crate) struct Courtesy {
+    /// Short waits that make up for long ones to come.
     credit: u32,
     /// Sleeps to let pass, and how many it was the last time.
     left: u32,

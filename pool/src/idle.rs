@@ -88,8 +88,8 @@ impl Idle {
         true
     }
 
-    /// A searching worker has found work. After this the caller looks whether more work is
-    /// visible, and if so calls [`notify`](Idle::notify): those who queued it while somebody
+    /// A searching worker has found work, or gives up for the moment. After this the caller looks whether more work
+    /// is visible, and if so calls [`notify`](Idle::notify) or sees to it itself: those who queued it while somebody
     /// was searching woke nobody.
     pub(crate) fn end_search(&self) {
         self.counts.fetch_sub(SEARCHING, Ordering::SeqCst);

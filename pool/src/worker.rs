@@ -109,12 +109,8 @@ impl<'a> Worker<'a> {
 
     fn next(&mut self) -> Option<Ready> {
         let found = self.find();
-        if found.is_some() && self.searching.replace(false) {
-            self.shared.idle.end_search();
-            // Those who queued work meanwhile relied on this worker.
-            if self.shared.work_is_visible() {
-                self.shared.notify();
-            }
+        if found.is_some() && self.stop_searching() {
+            self.shared.notify();
         }
         found
     }
@@ -137,24 +133,27 @@ impl<'a> Worker<'a> {
             return Some(ready);
         }
         if !self.anything_elsewhere() {
-            // What was posted is submitted by the system call that sleeps.
             return self.stand_back();
         }
         self.look_at_port(self.index);
         self.pop_own().or_else(|| self.search())
     }
 
-    /// Lets others have the CPU if that is likely to bring something; see [`Courtesy`].
-    fn stand_back(&mut self) -> Option<Ready> {
-        if !self.courtesy.due() {
-            return None;
+    /// Counts as searching no more. True if there is work to be seen: those who queued it meanwhile relied on this worker.
+    fn stop_searching(&self) -> bool {
+        if !self.searching.replace(false) {
+            return false;
         }
-        if self.searching.replace(false) {
-            // Those who queue work rely on who is searching, and this may take a while.
-            self.shared.idle.end_search();
-            if self.shared.work_is_visible() {
-                return None;
-            }
+        self.shared.idle.end_search();
+        self.shared.work_is_visible()
+    }
+
+    /// Lets others have the CPU once and looks again, unless somebody keeps it; see [`Courtesy`].
+    fn stand_back(&mut self) -> Option<Ready> {
+        // What was posted is submitted here, or else by the system call that sleeps. (This may take a while, and those who
+        // queue work rely on who is searching.)
+        if !self.courtesy.due() || self.stop_searching() {
+            return None;
         }
         self.look_at_port(self.index);
         if let Some(ready) = self.pop_own() {

@@ -165,13 +165,13 @@ const MOST: usize = 384 * 1024;
 impl Size {
     const fn of(layout: Layout) -> Size {
         let steps = layout.size().div_ceil(STEP);
-        if steps > LISTS || layout.align() > ALIGN {
-            return Size { layout, list: LISTS };
+        if steps <= LISTS
+            && layout.align() <= ALIGN
+            && let Ok(layout) = Layout::from_size_align(steps * STEP, ALIGN)
+        {
+            return Size { layout, list: steps - 1 };
         }
-        match Layout::from_size_align(steps * STEP, ALIGN) {
-            Ok(layout) => Size { layout, list: steps - 1 },
-            Err(_) => Size { layout, list: LISTS },
-        }
+        Size { layout, list: LISTS }
     }
 
     /// New memory of this size.

@@ -79,8 +79,8 @@ impl Own {
 pub(crate) unsafe fn begin(cell: NonNull<Header>, keep: Option<&Keep>) {
     // SAFETY: the caller's right.
     let header = unsafe { cell.as_ref() };
-    let stack = header.own.stack.expect("a task that workers run was promised a stack").take(keep);
-    stack.set_owner(cell.as_ptr());
+    let stack =
+        header.own.stack.expect("a task that workers run was promised a stack").take(cell.as_ptr(), keep);
     header.set_stack(stack.usable());
     header.own.thread_pointer.set(stack.thread_pointer());
     // SAFETY: only the runner touches the body. The coroutine may be left unfinished for ever (an

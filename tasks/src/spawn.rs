@@ -145,7 +145,6 @@ where
         ));
     }
     let kind = if kind == Kind::Own && own::support().is_err() { Kind::Dedicated } else { kind };
-    // A large closure stays on the heap when it is called, in place of being moved to the task's stack.
     if size_of::<F>() > LARGE {
         let f = Box::new(f);
         // SAFETY: by contract; a box of it is as good as `f`.

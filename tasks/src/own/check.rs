@@ -136,7 +136,7 @@ fn set_errno(value: i32) {
 impl Place {
     fn new(f: impl FnOnce(&Yielder<(), ()>) -> Result<(), &'static str>) -> Result<Place, String> {
         let reserved = stack::reserve(0, true, None).map_err(|why| why.to_string())?;
-        let stack = reserved.take(None);
+        let stack = reserved.take(ptr::null(), None);
         let thread_pointer = stack.thread_pointer();
         // SAFETY: a block that was just built.
         unsafe { template::compare(thread_pointer)? };

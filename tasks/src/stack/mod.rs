@@ -81,14 +81,14 @@ pub(crate) fn reserve(stack_size: usize, with_block: bool, keep: Option<&Keep>) 
 }
 
 impl Reserved {
-    /// The stack. To be called once; `keep` is the calling worker's.
-    pub(crate) fn take(self, keep: Option<&Keep>) -> SlabStack {
+    /// The stack, for `owner`. To be called once; `keep` is the calling worker's.
+    pub(crate) fn take(self, owner: *const Header, keep: Option<&Keep>) -> SlabStack {
         let key = self.0;
         let low = keep.and_then(|keep| keep.take(key)).unwrap_or_else(|| key.class().take());
         let mut stack = SlabStack { low, key, thread_pointer: 0 };
         // First of all a write: of a page that is read before the kernel makes a page of zeros, and for the write another
         // one, with an interrupt to all other CPUs.
-        stack.set_owner(std::ptr::null());
+        stack.set_owner(owner);
         if key.with_block {
             let slot = stack.slot();
             stack.thread_pointer = own::thread_pointer_below(slot.head() as usize);
@@ -110,7 +110,7 @@ impl SlabStack {
     }
 
     /// Says whose stack this is (null: nobody's).
-    pub(crate) fn set_owner(&self, owner: *const Header) {
+    fn set_owner(&self, owner: *const Header) {
         // SAFETY: the head of a slot we own; it is mapped, and an atomic may be shared.
         unsafe { (*self.slot().head()).owner.store(owner.cast_mut(), Ordering::Relaxed) };
     }
