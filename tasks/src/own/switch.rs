@@ -11,42 +11,59 @@
 use std::arch::asm;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicIsize, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 
 use super::facts::Facts;
 use crate::current;
 
 /// The words of libc's segment (and of the descriptor) that go with the thread, in bytes from the
 /// thread pointer. Written once, before the first block.
-struct Carried<const MOST: usize> {
-    places: [AtomicI32; MOST],
+///
+/// They come eight at a time, the last of them again and again if there are fewer: a loop with as
+/// many turns as there are words costs more than the copies themselves.
+struct Carried<const MOST: usize, const TOGETHER: usize> {
+    places: [[AtomicIsize; TOGETHER]; MOST],
     used: AtomicUsize,
 }
 
 /// Of 8 bytes each, and what is left over, of 4.
-static WORDS: Carried<64> = Carried::new();
-static HALVES: Carried<16> = Carried::new();
+static WORDS: Carried<8, 8> = Carried::new();
+static HALVES: Carried<8, 2> = Carried::new();
 
-impl<const MOST: usize> Carried<MOST> {
+impl<const MOST: usize, const TOGETHER: usize> Carried<MOST, TOGETHER> {
     const fn new() -> Self {
-        Carried { places: [const { AtomicI32::new(0) }; MOST], used: AtomicUsize::new(0) }
+        let places = [const { [const { AtomicIsize::new(0) }; TOGETHER] }; MOST];
+        Carried { places, used: AtomicUsize::new(0) }
     }
 
     fn set(&self, places: &[isize]) -> Result<(), String> {
-        if places.len() > MOST {
-            return Err(format!("libc has more than {MOST} words of its own thread-locals"));
+        let groups = places.chunks(TOGETHER);
+        if groups.len() > MOST {
+            return Err(format!("libc has more than {} words of its own thread-locals", MOST * TOGETHER));
         }
-        for (place, &at) in self.places.iter().zip(places) {
-            place.store(at as i32, Ordering::Relaxed);
+        self.used.store(groups.len(), Ordering::Relaxed);
+        for (to, group) in self.places.iter().zip(groups) {
+            for (index, place) in to.iter().enumerate() {
+                place.store(group[index.min(group.len() - 1)], Ordering::Relaxed);
+            }
         }
-        self.used.store(places.len(), Ordering::Relaxed);
         Ok(())
     }
 
+    /// Copies them, each a `W`, from one block to another.
+    ///
+    /// # Safety
+    /// Both are complete blocks; nobody but the caller uses these parts of them.
     #[inline(always)]
-    fn each(&self) -> impl Iterator<Item = isize> {
-        let used = self.used.load(Ordering::Relaxed).min(MOST);
-        self.places[..used].iter().map(|place| place.load(Ordering::Relaxed) as isize)
+    unsafe fn copy<W: Copy>(&self, from: usize, to: usize) {
+        for group in &self.places[..self.used.load(Ordering::Relaxed).min(MOST)] {
+            for place in group {
+                let at = place.load(Ordering::Relaxed);
+                let (from, to) = (from.wrapping_add_signed(at), to.wrapping_add_signed(at));
+                // SAFETY: the caller's promise; the places are aligned.
+                unsafe { (to as *mut W).write((from as *const W).read()) };
+            }
+        }
     }
 }
 
@@ -134,15 +151,10 @@ unsafe fn set_thread_pointer(thread_pointer: usize) {
 /// Both are complete blocks; nobody but the caller uses these parts of them.
 #[inline(always)]
 unsafe fn carry(from: usize, to: usize) {
-    for at in WORDS.each() {
-        let (from, to) = (from.wrapping_add_signed(at) as *const u64, to.wrapping_add_signed(at) as *mut u64);
-        // SAFETY: the caller's promise; the places are aligned.
-        unsafe { to.write(from.read()) };
-    }
-    for at in HALVES.each() {
-        let (from, to) = (from.wrapping_add_signed(at) as *const u32, to.wrapping_add_signed(at) as *mut u32);
-        // SAFETY: as above.
-        unsafe { to.write(from.read()) };
+    // SAFETY: the caller's promise.
+    unsafe {
+        WORDS.copy::<u64>(from, to);
+        HALVES.copy::<u32>(from, to);
     }
 }
 
