@@ -50,6 +50,21 @@ fn a_stack_is_used_again_by_the_next_task() {
     }));
 }
 
+/// Or the tasks of a program would all want the same few lines of a cache.
+#[test]
+fn neighbouring_stacks_begin_at_different_lines_of_a_page() {
+    must_succeed(in_child("neighbouring_stacks_begin_at_different_lines_of_a_page", || {
+        let workers = Workers::new(1);
+        let tasks: Vec<_> = (0..16).map(|_| workers.spawn(park)).collect();
+        let lines: HashSet<_> = tasks.iter().map(|task| stack_of(task.task()).end % 4096 / 64).collect();
+        assert_eq!(lines.len(), 16);
+        for task in tasks {
+            task.task().unpark();
+            task.join().unwrap();
+        }
+    }));
+}
+
 /// A task that has not run holds no stack, but one is set aside for it.
 #[test]
 fn a_task_gets_its_stack_when_it_first_runs() {

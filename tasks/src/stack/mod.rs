@@ -34,7 +34,11 @@ const USUAL_BLOCK: usize = 16 * 1024;
 
 /// The usable stack of a task that asks for none in particular, at least: with its guard and its
 /// thread-locals a slot of 256 KiB.
-pub const DEFAULT_STACK_SIZE: usize = (256 * 1024) - GUARD - SLOT_HEAD - USUAL_BLOCK;
+pub const DEFAULT_STACK_SIZE: usize = (256 * 1024) - GUARD - SLOT_HEAD - COLOURS * LINE - USUAL_BLOCK;
+
+/// Of a processor's cache.
+const LINE: usize = 64;
+const COLOURS: usize = 16;
 
 /// What nobody needed for this long is surplus.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
@@ -52,14 +56,16 @@ pub(crate) struct SlabStack {
 /// The size class for `stack_size` usable bytes (0: the default) with `block` bytes above them.
 fn class_of(stack_size: usize, block: usize) -> io::Result<u8> {
     let usable = if stack_size == 0 { DEFAULT_STACK_SIZE } else { stack_size };
-    let slot = usable.checked_add(GUARD + SLOT_HEAD + block).and_then(usize::checked_next_power_of_two);
+    let slot = usable
+        .checked_add(GUARD + SLOT_HEAD + COLOURS * LINE + block)
+        .and_then(usize::checked_next_power_of_two);
     match slot {
         Some(slot) if slot <= 1 << LARGEST => Ok(slot.trailing_zeros().max(SMALLEST) as u8),
         _ => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             format!(
                 "a task's stack of {stack_size} bytes is more than the {} possible",
-                (1usize << LARGEST) - GUARD - SLOT_HEAD - block
+                (1usize << LARGEST) - GUARD - SLOT_HEAD - COLOURS * LINE - block
             ),
         )),
     }
@@ -91,7 +97,7 @@ impl Reserved {
         stack.set_owner(owner);
         if key.with_block {
             let slot = stack.slot();
-            stack.thread_pointer = own::thread_pointer_below(slot.head() as usize);
+            stack.thread_pointer = own::thread_pointer_below(slot.head() as usize - stack.colour());
             // SAFETY: the head and the room below it, of a slot that is ours.
             unsafe { own::build(stack.thread_pointer, slot.low, &(*slot.head()).block) };
         }
@@ -102,6 +108,11 @@ impl Reserved {
 impl SlabStack {
     fn slot(&self) -> Slot {
         self.key.slot(self.low)
+    }
+
+    /// Bytes left free below the head: not the same in every slot, or the tasks of all would want the same few lines of a cache.
+    fn colour(&self) -> usize {
+        (self.low >> self.key.class) % COLOURS * LINE
     }
 
     /// The thread pointer of the block above the stack; 0 if there is none.
@@ -144,7 +155,7 @@ impl SlabStack {
 unsafe impl Stack for SlabStack {
     fn base(&self) -> StackPointer {
         let end = match self.thread_pointer {
-            0 => self.slot().top - SLOT_HEAD,
+            0 => self.slot().top - SLOT_HEAD - self.colour(),
             thread_pointer => own::low_end(thread_pointer),
         };
         StackPointer::new(end).expect("a slot does not end at zero")
