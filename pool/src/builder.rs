@@ -1,9 +1,11 @@
 //! How a pool is made: its settings, its channel, its worker threads.
 
 use crate::cpus::available_cpus;
+use crate::events::{Listener, PoolEvent};
+use crate::monitor::Watchman;
 use crate::pool::Pool;
 use crate::shared::{Settings, Shared};
-use crate::{blocker, worker};
+use crate::{blocker, fence};
 use ec_channel::{Driver, EventChannel};
 use ec_tasks::DEFAULT_STACK_SIZE;
 use std::io;
@@ -29,6 +31,8 @@ impl Builder {
             max_threads: MAX_THREADS,
             keep_alive: KEEP_ALIVE,
             force_migration: false,
+            monitor: true,
+            listener: Listener::default(),
         };
         Builder { cores: None, driver: None, settings }
     }
@@ -39,17 +43,24 @@ impl Builder {
         self
     }
 
-    /// The most worker threads there may ever be; 1000 by default. A pool does not grow beyond its cores
-    /// yet: the value is kept for the version in which it does.
+    /// The most worker threads there may ever be; 1000 by default. A protection, not a knob: a pool has as many threads
+    /// as cores, and one more for each that is blocked at the moment. When all but the last few (as many as cores) are,
+    /// new tasks have to wait, and [`PoolEvent::AtCap`] tells who blocks whom.
     pub fn max_threads(mut self, threads: usize) -> Builder {
         self.settings.max_threads = threads;
         self
     }
 
-    /// How long a worker thread that is not needed stays; 10 s by default. A pool does not grow beyond its
-    /// cores yet, so nobody leaves either: the value is kept for the version in which it does.
+    /// How long a worker thread that is not needed stays; 10 s by default.
     pub fn keep_alive(mut self, time: Duration) -> Builder {
         self.settings.keep_alive = time;
+        self
+    }
+
+    /// Is told what happens to the threads of the pool: one more, one less, a core handed over, no more to be had. Called on
+    /// threads of the pool (mostly the monitor's), so it should not block; a panic in it is logged.
+    pub fn on_event(mut self, listener: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Builder {
+        self.settings.listener = Listener::new(listener);
         self
     }
 
@@ -71,6 +82,13 @@ impl Builder {
     #[doc(hidden)]
     pub fn force_migration(mut self) -> Builder {
         self.settings.force_migration = true;
+        self
+    }
+
+    /// For measuring what the monitor costs: without it a task that blocks keeps its core.
+    #[doc(hidden)]
+    pub fn without_monitor(mut self) -> Builder {
+        self.settings.monitor = false;
         self
     }
 
@@ -101,23 +119,21 @@ impl Builder {
         }
         blocker::install();
         ec_tasks::watch_forks();
+        fence::prepare();
         let (shared, own) = Shared::new(channel.build()?, cores, self.settings);
         let pool = Pool::new(shared.clone());
         for core in own {
-            let (index, for_worker) = (core.index, shared.clone());
-            let start = move || worker::work(for_worker, core);
-            shared.life.worker_started();
-            let thread = std::thread::Builder::new().name(format!("ec-worker-{index}")).spawn(start);
-            match thread {
-                Ok(thread) => shared.threads.lock().push(thread),
-                Err(error) => {
-                    shared.life.worker_gone();
-                    // The pool's drop ends the workers that have started.
-                    let text =
-                        format!("worker thread {} of {cores} could not be started: {error}", index + 1);
-                    return Err(io::Error::new(error.kind(), text));
-                }
-            }
+            let index = core.index;
+            // The pool's drop ends the workers that have started.
+            shared.crew.enlist(&shared, Some(core)).map_err(|error| {
+                let text = format!("worker thread {} of {cores} could not be started: {error}", index + 1);
+                io::Error::new(error.kind(), text)
+            })?;
+        }
+        if shared.settings.monitor {
+            Watchman::start(&shared).map_err(|error| {
+                io::Error::new(error.kind(), format!("the pool's monitor could not be started: {error}"))
+            })?;
         }
         Ok(pool)
     }

@@ -7,7 +7,7 @@
 //! The run queue has two parts. What can go on waits first in, first out. Tasks that have never run are taken
 //! latest first, so that a task's children run before its elder siblings' children are even begun: of a
 //! tree of a million tasks some dozens have a stack at a time. (Thieves take the oldest, with the most behind it.) [`Turn`]
-//! decides between the two.
+//! decides between the two. While threads are scarce no new ones are admitted at all (`monitor.rs`).
 
 use crate::ready::Ready;
 use crossbeam::deque::{Injector, Steal, Stealer, Worker};
@@ -73,7 +73,10 @@ impl Core {
 
     /// What is next.
     #[inline]
-    pub(crate) fn pop(&self, turn: &mut Turn) -> Option<Ready> {
+    pub(crate) fn pop(&self, turn: &mut Turn, admit: bool) -> Option<Ready> {
+        if !admit {
+            return self.pop_begun();
+        }
         if (turn.begun >= BEGUN_FIRST || turn.owed > 0)
             && let Some(ready) = self.pop_new(turn)
         {
@@ -84,6 +87,29 @@ impl Core {
             return Some(ready);
         }
         self.pop_new(turn)
+    }
+
+    /// What is next of what has begun.
+    #[cold]
+    fn pop_begun(&self) -> Option<Ready> {
+        // (What came from outside, or from another core, may be new.)
+        loop {
+            match self.begun.pop()? {
+                ready if ready.is_new() => self.new.push(ready),
+                ready => return Some(ready),
+            }
+        }
+    }
+
+    /// `ready`, unless it is new and none is admitted: then what is next of what has begun.
+    fn admitted(&self, ready: Option<Ready>, admit: bool) -> Option<Ready> {
+        match ready? {
+            ready if admit || !ready.is_new() => Some(ready),
+            new => {
+                self.new.push(new);
+                self.pop_begun()
+            }
+        }
     }
 
     #[inline]
@@ -109,14 +135,17 @@ impl Core {
     }
 
     /// Takes a share of what came from outside; the first of it to run at once.
-    pub(crate) fn take_from(&self, injector: &Injector<Ready>) -> Option<Ready> {
-        until_settled(|| injector.steal_batch_and_pop(&self.begun))
+    pub(crate) fn take_from(&self, injector: &Injector<Ready>, admit: bool) -> Option<Ready> {
+        self.admitted(until_settled(|| injector.steal_batch_and_pop(&self.begun)), admit)
     }
 
     /// Takes about half of what another core has queued; the first of it to run at once.
-    pub(crate) fn steal_from(&self, other: &Ends) -> Option<Ready> {
-        until_settled(|| other.begun.steal_batch_and_pop(&self.begun))
-            .or_else(|| until_settled(|| other.new.steal_batch_and_pop(&self.new)))
+    pub(crate) fn steal_from(&self, other: &Ends, admit: bool) -> Option<Ready> {
+        let begun = self.admitted(until_settled(|| other.begun.steal_batch_and_pop(&self.begun)), admit);
+        if begun.is_some() || !admit {
+            return begun;
+        }
+        until_settled(|| other.new.steal_batch_and_pop(&self.new))
     }
 
     /// All that is left, in no order.
@@ -126,8 +155,9 @@ impl Core {
 }
 
 impl Ends {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.begun.is_empty() && self.new.is_empty()
+    /// Is there nothing to take, new tasks being admitted or not?
+    pub(crate) fn is_empty(&self, admit: bool) -> bool {
+        self.begun.is_empty() && (!admit || self.new.is_empty())
     }
 
     pub(crate) fn len(&self) -> usize {

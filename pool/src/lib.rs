@@ -25,30 +25,40 @@
 //! once the others sleep nobody looks until the task has given its thread back.
 
 mod blocker;
+mod blocking;
 mod builder;
 mod cancel;
 mod core;
 mod courtesy;
 mod cpus;
+mod crew;
 mod dump;
+mod events;
+mod fence;
 mod forced;
 mod idle;
+mod kernel;
+mod lease;
 mod lifecycle;
 mod metrics;
+mod monitor;
 mod pace;
 mod pool;
 mod ready;
 mod seat;
 mod shared;
 mod shutdown;
+mod spares;
 mod sync;
 pub mod wait;
 mod worker;
 
+pub use blocking::blocking;
 pub use builder::Builder;
 pub use cancel::Cancelled;
 pub use cpus::available_cpus;
 pub use dump::Dump;
+pub use events::{AtCap, Blocked, PoolEvent};
 pub use metrics::Metrics;
 pub use pool::{
     Here, Pool, PoolHandle, current, current_port, in_handler, is_abandoned, with_channel, with_current,

@@ -2,6 +2,7 @@
 
 use crate::shared::Shared;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// One core's counters. Only the worker that holds the core writes them.
 #[derive(Default)]
@@ -10,7 +11,7 @@ pub(crate) struct CoreStats {
     pub(crate) sleeps: AtomicU64,
     /// Runs of tasks and handlers begun.
     pub(crate) runs: AtomicU64,
-    /// Inside a task or a handler.
+    /// Its worker is inside a task or a handler. Only a hint: whether the core can be taken is the lease's to say.
     pub(crate) busy: AtomicBool,
 }
 
@@ -26,12 +27,32 @@ pub(crate) fn bump(counter: &AtomicU64) {
 pub struct Metrics {
     /// Cores: how many tasks can run at once.
     pub cores: usize,
-    /// Worker threads.
+    /// Worker threads, whatever they do. Those that are not among the next four run tasks with a core.
     pub workers: usize,
     /// Workers that sleep in their port.
     pub workers_asleep: usize,
     /// Workers that look for work.
     pub workers_searching: usize,
+    /// Workers inside a task or a handler that has blocked its thread or computes: their core was handed over.
+    pub workers_stray: usize,
+    /// Workers that wait for a core, and leave after a while.
+    pub workers_spare: usize,
+    /// The most workers there were at once.
+    pub workers_peak: usize,
+    /// Threads started so far beyond the cores.
+    pub grown: u64,
+    /// Those that have left again because nobody needed them.
+    pub shrunk: u64,
+    /// How often a core was handed over.
+    pub handed_over: u64,
+    /// How often the cap on threads was met, or nearly: see [`PoolEvent::AtCap`](crate::PoolEvent::AtCap).
+    pub cap_hits: u64,
+    /// How often the operating system gave no thread.
+    pub threads_refused: u64,
+    /// The longest that a core was held up before it was handed over.
+    pub longest_stall: Duration,
+    /// How often the monitor has looked at the cores. It does not while all of them sleep.
+    pub monitor_looks: u64,
     /// Tasks spawned so far.
     pub tasks_spawned: u64,
     /// Tasks that have ended.
@@ -70,11 +91,23 @@ impl Metrics {
         let sum = |counter: fn(&CoreStats) -> &AtomicU64| {
             shared.stats.iter().map(|stats| counter(stats).load(Ordering::Relaxed)).sum()
         };
+        let (crew, counts) = (&shared.crew, &shared.crew.counts);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Metrics {
             cores: shared.stealers.len(),
             workers: shared.life.running_workers(),
             workers_asleep: asleep,
             workers_searching: searching,
+            workers_stray: crew.strays(),
+            workers_spare: crew.spares.len(),
+            workers_peak: counts.peak.load(Ordering::Relaxed),
+            grown: count(&counts.grown),
+            shrunk: count(&counts.shrunk),
+            handed_over: count(&counts.handed_over),
+            cap_hits: count(&counts.cap_hits),
+            threads_refused: count(&counts.refused),
+            longest_stall: Duration::from_micros(count(&counts.longest_stall)),
+            monitor_looks: count(&counts.looks),
             tasks_spawned: spawned,
             tasks_finished: finished,
             tasks_live: spawned - finished,

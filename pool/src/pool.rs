@@ -2,6 +2,7 @@
 
 use crate::builder::Builder;
 use crate::dump::Dump;
+use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::seat;
 use crate::shared::Shared;
@@ -185,18 +186,16 @@ impl Here<'_> {
         if ec_tasks::forked() {
             return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
         }
-        let (shared, shard) = (self.0, self.0.shard());
-        let life = &shared.life;
-        if !life.admit(shard) {
+        let shared = self.0;
+        if !shared.counting(Lifecycle::admit) {
             return Err(io::Error::other("the runtime has been shut down: it takes no new tasks"));
         }
         let counted = || -> Arc<dyn Scheduler> { shared.arc().expect("whoever spawns keeps the pool") };
         // SAFETY: by contract; the pool lives as long as `self`.
         let task = unsafe { ec_tasks::spawn_in(shared.identity(), counted, options, f) }
-            .inspect_err(|_| life.turn_away(shard))?;
-        // Not in the same shard: a logger that was called meanwhile may have suspended the caller.
-        life.task_started(shared.shard());
-        if !life.is_open() {
+            .inspect_err(|_| shared.counting(Lifecycle::turn_away))?;
+        shared.counting(Lifecycle::task_started);
+        if !shared.life.is_open() {
             // The shutdown began meanwhile and may have missed it.
             task.task().cancel_sticky();
         }

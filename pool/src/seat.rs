@@ -4,14 +4,17 @@
 //! [`here`]: `schedule`, `spawn`, `current_port`. Inside a task the seat is the context that
 //! the worker gave to `Runnable::run`; outside of one, in a handler or in the worker's own loop,
 //! it is found through a thread-local of the worker. A crossing borrows the core for as long as it
-//! takes to push or to read a number; whoever finds no core in the seat goes to the injector.
+//! takes to push or to read a number (`lease.rs`); whoever finds no core in the seat, because it was handed over
+//! meanwhile, goes to the injector.
 //!
 //! This file, `blocker.rs`, `pool.rs`, `ready.rs` and `wait.rs` are the ones of this crate with `unsafe` in them.
 
 use crate::core::Core;
+use crate::crew::Member;
+use crate::lease::Holder;
 use crate::ready::Ready;
 use crate::shared::Shared;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
 
@@ -22,26 +25,49 @@ thread_local! {
 /// One worker's place in its pool.
 pub(crate) struct Seat {
     pub(crate) shared: Arc<Shared>,
-    core: RefCell<Option<Core>>,
+    pub(crate) member: Arc<Member>,
+    core: Holder<Core>,
     /// The worker is publishing a batch of completions: it looks itself whom to wake for them.
     publishing: Cell<bool>,
 }
 
 impl Seat {
-    /// A seat whose worker holds `core`.
-    pub(crate) fn new(shared: Arc<Shared>, core: Core) -> Seat {
-        Seat { shared, core: RefCell::new(Some(core)), publishing: Cell::new(false) }
+    /// A seat whose worker holds no core yet.
+    pub(crate) fn new(shared: Arc<Shared>, member: Arc<Member>, core: Holder<Core>) -> Seat {
+        Seat { shared, member, core, publishing: Cell::new(false) }
     }
 
-    /// Lets `f` use the core; `None` if the seat has none (any more), or is using it right now.
+    /// Lets `f` use the core; `None` if the seat has none (any more). `f` runs no user code.
     #[inline]
     pub(crate) fn with_core<R>(&self, f: impl FnOnce(&Core) -> R) -> Option<R> {
-        self.core.try_borrow().ok().and_then(|core| core.as_ref().map(f))
+        self.core.with(f)
+    }
+
+    /// Takes a core over.
+    pub(crate) fn take(&mut self, core: Core) {
+        self.core.give(core);
     }
 
     /// Gives up the core.
-    pub(crate) fn leave(&self) -> Option<Core> {
-        self.core.borrow_mut().take()
+    pub(crate) fn leave(&mut self) -> Option<Core> {
+        self.core.leave()
+    }
+
+    /// The worker enters user code: from now on its core may be handed over.
+    #[inline]
+    pub(crate) fn go_out(&self) {
+        self.core.go_out();
+    }
+
+    /// The worker is back. False: its core was handed over.
+    #[inline]
+    pub(crate) fn come_back(&self) -> bool {
+        self.core.come_back()
+    }
+
+    /// Inside user code: gives up the core for somebody else.
+    pub(crate) fn give_away(&self) -> Option<Core> {
+        self.core.give_away()
     }
 
     /// Puts `ready` into the run queue of the core.
@@ -49,13 +75,9 @@ impl Seat {
     /// Gives it back if there is no core.
     #[inline]
     pub(crate) fn push(&self, ready: Ready) -> Result<(), Ready> {
-        match self.core.try_borrow().ok().as_ref().and_then(|core| core.as_ref()) {
-            Some(core) => {
-                core.push(ready);
-                Ok(())
-            }
-            None => Err(ready),
-        }
+        let mut ready = Some(ready);
+        self.core.with(|core| ready.take().into_iter().for_each(|ready| core.push(ready)));
+        ready.map_or(Ok(()), Err)
     }
 
     /// While `f` runs, pushes of this worker wake nobody.

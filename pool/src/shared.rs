@@ -1,22 +1,23 @@
 //! What the workers of one pool share, and how a task that becomes ready finds a run queue.
 
 use crate::core::{Core, Ends};
+use crate::crew::Crew;
+use crate::events::Listener;
 use crate::forced::Forced;
 use crate::idle::Idle;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::CoreStats;
+use crate::monitor::Watchman;
 use crate::ready::{Ready, What};
 use crate::seat::{self, Seat};
 use crossbeam::deque::Injector;
 use crossbeam::utils::CachePadded;
 use ec_channel::{EventChannel, ServeGuard};
 use ec_tasks::{Runnable, Scheduler, TaskId};
-use parking_lot::Mutex;
 use std::any::Any;
 use std::ptr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 
 /// See the module. Tasks refer to it as their scheduler.
 pub(crate) struct Shared {
@@ -34,17 +35,22 @@ pub(crate) struct Shared {
     pub(crate) life: Lifecycle,
     /// Held by the one worker that returns surplus stack memory while the pool is idle.
     pub(crate) housekeeping: AtomicBool,
-    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) crew: Crew,
+    pub(crate) watchman: Watchman,
+    /// Threads are scarce: no new task begins.
+    pub(crate) hold_new: AtomicBool,
     pub(crate) settings: Settings,
 }
 
 /// What the builder was told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) stack_size: usize,
     pub(crate) max_threads: usize,
     pub(crate) keep_alive: std::time::Duration,
     pub(crate) force_migration: bool,
+    pub(crate) monitor: bool,
+    pub(crate) listener: Listener,
 }
 
 impl Shared {
@@ -61,7 +67,9 @@ impl Shared {
             forced: settings.force_migration.then(|| Forced::new(cores)).flatten(),
             life: Lifecycle::new(cores),
             housekeeping: AtomicBool::new(false),
-            threads: Mutex::new(Vec::with_capacity(cores)),
+            crew: Crew::new(cores, settings.max_threads),
+            watchman: Watchman::new(),
+            hold_new: AtomicBool::new(false),
             settings,
         });
         (shared, own)
@@ -77,11 +85,11 @@ impl Shared {
         ptr::from_ref(self).cast()
     }
 
-    /// Where the caller counts tasks.
-    pub(crate) fn shard(&self) -> usize {
-        let of_core = |seat: &Seat| seat.with_core(|core| core.index);
-        seat::here(|seat| seat.filter(|seat| self.owns(seat)).and_then(of_core))
-            .unwrap_or(self.stealers.len())
+    /// Lets `count` count a task where the caller is: on its core, which it keeps for so long, or elsewhere.
+    pub(crate) fn counting<R>(&self, count: impl Fn(&Lifecycle, usize) -> R) -> R {
+        let on_core = |seat: &Seat| seat.with_core(|core| count(&self.life, core.index));
+        seat::here(|seat| seat.filter(|seat| self.owns(seat)).and_then(on_core))
+            .unwrap_or_else(|| count(&self.life, self.stealers.len()))
     }
 
     /// Is `seat` one of this pool's?
@@ -142,9 +150,16 @@ impl Shared {
         }
     }
 
-    /// Is there anything in any queue?
+    /// May new tasks begin?
+    #[inline]
+    pub(crate) fn admits(&self) -> bool {
+        !self.hold_new.load(Ordering::Relaxed)
+    }
+
+    /// Is there anything in any queue that may run?
     pub(crate) fn work_is_visible(&self) -> bool {
-        !self.injector.is_empty() || self.stealers.iter().any(|queue| !queue.is_empty())
+        let admit = self.admits();
+        !self.injector.is_empty() || self.stealers.iter().any(|queue| !queue.is_empty(admit))
     }
 
     /// Everybody up: there is something to see for each.
@@ -162,7 +177,7 @@ impl Scheduler for Shared {
         if let Some(forced) = &self.forced {
             forced.forget(id);
         }
-        self.life.task_finished(self.shard(), id);
+        self.counting(|life, shard| life.task_finished(shard, id));
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -8,8 +8,8 @@
 //!    steps begin when all of them have ended. To a shutdown from outside an insider is a task like the others.
 //! 3. **Channel**: it is shut down: waiting getters get their error, requests in flight come
 //!    back cancelled; the workers still drive the ports and run the handlers.
-//! 4. **Stop**: workers leave their loops and are joined. One that is inside user code that does not return is
-//!    left behind; it leaves when that returns.
+//! 4. **Stop**: workers leave their loops, spare threads and the monitor go, and all are joined. One that is inside user code
+//!    that does not return is left behind; it leaves when that returns.
 //! 5. **Free**: what no abandoned task refers to goes with the last pointer to the pool. An abandoned
 //!    task is never unwound: it keeps its stack, its place in a queue, and through its scheduler
 //!    pointer the channel whose ports its requests are in.
@@ -22,7 +22,6 @@ use parking_lot::Mutex;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long the last steps may take when the grace is used up: time for those to leave who can.
@@ -246,6 +245,8 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
         shared.life.wait_for(Some(nap()), || false);
     }
     shared.life.stop();
+    shared.crew.spares.close();
+    shared.watchman.call();
     shared.wake_all();
     // A worker among tasks that yield for ever is busy at every look and yet about to leave.
     let last = last_of(last);
@@ -255,7 +256,7 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
         }
         // Who is not inside user code leaves for sure; who is may take for ever.
         let late = last.is_some_and(|last| Instant::now() >= last);
-        if late && shared.life.running_workers() <= busy_workers(shared) {
+        if late && shared.life.running_workers() <= shared.crew.inside() {
             break;
         }
     }
@@ -267,16 +268,13 @@ fn is_drained(shared: &Shared) -> bool {
     shared.channel.metrics().in_flight == 0
         && !shared.work_is_visible()
         && shared.forced.as_ref().is_none_or(Forced::is_empty)
-        && busy_workers(shared) == 0
-}
-
-fn busy_workers(shared: &Shared) -> usize {
-    shared.stats.iter().filter(|stats| stats.busy.load(Ordering::Acquire)).count()
+        && shared.crew.inside() == 0
 }
 
 /// Joins the workers that have left their loop, so that their threads are gone when this returns.
 fn join_workers(shared: &Shared) -> Vec<String> {
-    let threads = std::mem::take(&mut *shared.threads.lock());
+    shared.watchman.join();
+    let threads = shared.crew.handles();
     let all_left = shared.life.running_workers() == 0;
     let mut behind = Vec::new();
     for thread in threads {

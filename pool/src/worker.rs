@@ -20,8 +20,11 @@
 
 use crate::core::{Core, Turn};
 use crate::courtesy::Courtesy;
+use crate::crew::Member;
+use crate::events::PoolEvent;
 use crate::idle::Woken;
-use crate::metrics::bump;
+use crate::lease::Holder;
+use crate::metrics::{CoreStats, bump};
 use crate::pace::Pace;
 use crate::ready::{Ready, What};
 use crate::seat::Seat;
@@ -31,38 +34,75 @@ use ec_tasks::Outcome;
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// The body of a worker thread.
-pub(crate) fn work(shared: Arc<Shared>, core: Core) {
-    struct Gone(Arc<Shared>);
-    impl Drop for Gone {
+/// The body of a worker thread: it works while it holds a core (`core` at first, if that is one), and waits for another
+/// one among the spares after it has lost it.
+pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Core>, core: Option<Core>) {
+    struct Gone<'a>(&'a Shared);
+    impl Drop for Gone<'_> {
         fn drop(&mut self) {
             self.0.life.worker_gone();
         }
     }
-    let index = core.index;
-    let gone = Gone(shared.clone());
+    let gone = Gone(shared);
+    member.info.begin();
     let prepared = ec_tasks::prepare_worker_thread(shared.clone());
     if let Err(error) = &prepared {
-        log::warn!("worker {index} has no signal stack, so it cannot name a task that overflows: {error}");
+        let name = &member.info.name;
+        log::warn!("{name} has no signal stack, so it cannot name a task that overflows: {error}");
     }
-    let seat = Seat::new(shared, core);
-    let searching = Cell::new(false);
-    seat.occupy(|| {
-        // What runs here catches its own panics; this is the last net, so that none costs a worker.
-        while ec_tasks::catch_quietly(|| Worker::new(&seat, index, &searching).run()).is_none() {
-            log::error!("a panic reached the loop of worker {index}; it goes on");
+    let mut seat = Seat::new(shared.clone(), member.clone(), holder);
+    let mut next = core;
+    if next.is_none() {
+        shared.crew.arrived();
+    }
+    while let Some(core) = next.take().or_else(|| wait_for_core(shared, member)) {
+        let index = core.index;
+        seat.take(core);
+        let searching = Cell::new(false);
+        seat.occupy(|| {
+            // What runs here catches its own panics; this is the last net, so that none costs a worker.
+            while ec_tasks::catch_quietly(|| Worker::new(&seat, index, &searching).run()).is_none() {
+                log::error!("a panic reached the loop of {}; it goes on", member.info.name);
+            }
+        });
+        if let Some(core) = seat.leave() {
+            // The pool has been stopped.
+            core.drain().for_each(|ready| shared.injector.push(ready));
         }
-    });
-    if let Some(core) = seat.leave() {
-        core.drain().for_each(|ready| seat.shared.injector.push(ready));
     }
     drop(seat);
     drop(prepared);
     drop(gone);
 }
+
+/// What the thread keeps for its next task goes back, and it waits for a core. `None`: it is not needed any more, and has
+/// left the crew.
+fn wait_for_core(shared: &Shared, member: &Arc<Member>) -> Option<Core> {
+    ec_tasks::worker_sleeps();
+    member.info.computes.store(false, Ordering::Relaxed);
+    if !shared.admits() {
+        // Perhaps this one makes up for it.
+        shared.watchman.call();
+    }
+    let end = Instant::now().checked_add(shared.settings.keep_alive);
+    let core = match end {
+        Some(end) => shared.crew.spares.wait(member, end),
+        None => shared.crew.spares.wait(member, Instant::now() + FOREVER),
+    };
+    if core.is_none() && !shared.life.is_stopped() {
+        shared.crew.dismiss(member);
+        let threads = shared.crew.threads();
+        shared.crew.counts.shrunk.fetch_add(1, Ordering::Relaxed);
+        shared.settings.listener.tell(|| PoolEvent::Shrunk { threads });
+    }
+    core
+}
+
+/// For a thread's life.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 struct Worker<'a> {
     seat: &'a Seat,
@@ -98,10 +138,15 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Until the pool is stopped, or the core was handed over.
     fn run(&mut self) {
         while !self.shared.life.is_stopped() {
             match self.next() {
-                Some(ready) => self.run_one(ready),
+                Some(ready) => {
+                    if !self.run_one(ready) {
+                        return;
+                    }
+                }
                 None => self.sleep(),
             }
         }
@@ -181,15 +226,16 @@ impl<'a> Worker<'a> {
     }
 
     fn pop_own(&mut self) -> Option<Ready> {
-        let Worker { seat, turn, .. } = self;
-        seat.with_core(|core| core.pop(turn)).flatten()
+        let Worker { seat, shared, turn, .. } = self;
+        seat.with_core(|core| core.pop(turn, shared.admits())).flatten()
     }
 
     fn take_injected(&self) -> Option<Ready> {
         if self.shared.injector.is_empty() {
             return None;
         }
-        self.seat.with_core(|core| core.take_from(&self.shared.injector)).flatten()
+        let Worker { seat, shared, .. } = self;
+        seat.with_core(|core| core.take_from(&shared.injector, shared.admits())).flatten()
     }
 
     /// Where migration is forced, what the others have to leave to this worker.
@@ -209,7 +255,8 @@ impl<'a> Worker<'a> {
         let others = (0..cores).map(|i| (first + i) % cores).filter(|&other| other != own);
         for other in others.clone() {
             let stealer = &self.shared.stealers[other];
-            if let Some(ready) = self.seat.with_core(|core| core.steal_from(stealer)).flatten() {
+            let admit = self.shared.admits();
+            if let Some(ready) = self.seat.with_core(|core| core.steal_from(stealer, admit)).flatten() {
                 bump(&self.shared.stats[self.index].steals);
                 return Some(ready);
             }
@@ -274,12 +321,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn run_one(&mut self, ready: Ready) {
-        let stats = &self.shared.stats[self.index];
-        bump(&stats.runs);
-        let busy = Busy::new(&stats.busy);
+    /// False: the core was handed over meanwhile.
+    fn run_one(&mut self, ready: Ready) -> bool {
+        let outside = Outside::new(self.seat, &self.shared.stats[self.index]);
         match ready.what() {
             What::Task(runnable) => {
+                self.seat.member.info.task.store(runnable.task().id().as_u64(), Ordering::Relaxed);
                 if let Some(forced) = &self.shared.forced {
                     forced.runs(runnable.task().id(), self.index);
                 }
@@ -287,17 +334,21 @@ impl<'a> Worker<'a> {
                     self.yielded(Ready::task(again));
                 }
             }
-            What::Call(call) => ec_tasks::keeping_float_control(|| call.run()),
+            What::Call(call) => {
+                self.seat.member.info.task.store(0, Ordering::Relaxed);
+                ec_tasks::keeping_float_control(|| call.run());
+            }
         }
-        drop(busy);
+        let has_core = outside.end();
         if ec_tasks::forked() {
             // The user's code has forked and returned here in the child, where this is the only thread. As
             // with a thread whose function returns: when the last one ends, so does the process.
             std::process::exit(0);
         }
+        has_core
     }
 
-    /// Behind all others. Nobody is woken: this worker comes to it.
+    /// Behind all others. Nobody is woken: this worker comes to it, unless it has lost its core.
     fn yielded(&mut self, again: Ready) {
         let Worker { seat, shared, turn, .. } = self;
         if shared.forced.is_some() {
@@ -308,6 +359,7 @@ impl<'a> Worker<'a> {
         seat.with_core(|core| again.take().into_iter().for_each(|again| core.push_behind(again, turn)));
         if let Some(again) = again {
             shared.injector.push(again);
+            shared.notify();
         }
     }
 
@@ -330,6 +382,7 @@ impl<'a> Worker<'a> {
             }
         }
         self.searching.set(shared.idle.wake_up(index) == Woken::ByNotify);
+        shared.watchman.wake();
         self.publish();
         if !looked {
             // A searching worker is looking at this port, for a moment.
@@ -338,19 +391,43 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Inside user code, as the shutdown sees it; also if that unwinds.
-struct Busy<'a>(&'a AtomicBool);
+/// Inside user code: the core may be handed over. Also if that unwinds.
+struct Outside<'a> {
+    seat: &'a Seat,
+    stats: &'a CoreStats,
+}
 
-impl<'a> Busy<'a> {
-    fn new(flag: &'a AtomicBool) -> Busy<'a> {
-        flag.store(true, Ordering::Release);
-        Busy(flag)
+impl<'a> Outside<'a> {
+    #[inline]
+    fn new(seat: &'a Seat, stats: &'a CoreStats) -> Outside<'a> {
+        bump(&stats.runs);
+        stats.busy.store(true, Ordering::Relaxed);
+        seat.go_out();
+        Outside { seat, stats }
+    }
+
+    /// Back in the loop. False: without a core.
+    #[inline]
+    fn end(self) -> bool {
+        let has_core = self.come_back();
+        std::mem::forget(self);
+        has_core
+    }
+
+    #[inline]
+    fn come_back(&self) -> bool {
+        let has_core = self.seat.come_back();
+        if has_core {
+            // (Else they are another's by now.)
+            self.stats.busy.store(false, Ordering::Relaxed);
+        }
+        has_core
     }
 }
 
-impl Drop for Busy<'_> {
+impl Drop for Outside<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        self.come_back();
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{go, migrating, named, nap, operate, pool, until};
+use common::{go, migrating, named, nap, operate, pool, until, until_idle};
 use ec_channel::raw::Action;
 use ec_test_support::limit;
 use parking_lot::Mutex;
@@ -237,7 +237,9 @@ fn a_panic_costs_no_worker() {
         let tasks: Vec<_> = (0..50).map(|_| go(&pool, || panic!("on purpose"))).collect();
         tasks.into_iter().for_each(|task: ec_tasks::JoinHandle<()>| assert!(task.join().is_err()));
         assert_eq!(go(&pool, || 7).join().unwrap(), 7);
-        assert_eq!(pool.metrics().workers, 2);
+        // (More, if they have got into each other's way at stderr.)
+        assert!(pool.metrics().workers >= 2);
+        until_idle(&pool);
     });
 }
 

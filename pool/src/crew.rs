@@ -1,0 +1,215 @@
+//! The threads of a pool: who there is, who holds which core, how many more there may be.
+//!
+//! A thread comes when the monitor wants a spare one (`monitor.rs`), and leaves when it has waited for a core as long as
+//! `keep_alive`. So there are as many as there were blocked at once lately, and the cores: what a pool grows by is
+//! the blocked threads it counts, not a guess.
+
+use crate::core::Core;
+use crate::kernel::{self, Tid};
+use crate::lease::Taker;
+use crate::shared::Shared;
+use crate::spares::{Spare, Spares};
+use crate::worker;
+use parking_lot::Mutex;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What is known of a worker thread.
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    pub(crate) taker: Taker<Core>,
+    tid: AtomicI32,
+    /// The task that it runs, or ran last; 0 for the handler of an event.
+    pub(crate) task: AtomicU64,
+    /// It lost its core because it computed, and does so still.
+    pub(crate) computes: AtomicBool,
+    /// It has said that it is about to block, and found no spare thread.
+    pub(crate) blocks: AtomicBool,
+}
+
+impl Facts {
+    pub(crate) fn tid(&self) -> Tid {
+        self.tid.load(Ordering::Acquire)
+    }
+
+    /// By the thread itself.
+    pub(crate) fn begin(&self) {
+        self.tid.store(kernel::tid(), Ordering::Release);
+    }
+}
+
+/// A worker thread, and its place among the spares.
+pub(crate) type Member = Spare<Facts, Core>;
+
+/// See the module.
+pub(crate) struct Crew {
+    pub(crate) spares: Spares<Facts, Core>,
+    members: Mutex<Members>,
+    /// As many as in `members`.
+    threads: AtomicUsize,
+    /// Those that were started as spares and are not there yet.
+    coming: AtomicUsize,
+    most: usize,
+    holders: Box<[Mutex<Option<Arc<Member>>>]>,
+    pub(crate) counts: Counts,
+}
+
+#[derive(Default)]
+struct Members {
+    all: Vec<(Arc<Member>, Option<JoinHandle<()>>)>,
+    started: usize,
+}
+
+/// What the crew has been through.
+#[derive(Default)]
+pub(crate) struct Counts {
+    /// Threads started beyond the cores.
+    pub(crate) grown: AtomicU64,
+    /// Those that have left again.
+    pub(crate) shrunk: AtomicU64,
+    pub(crate) handed_over: AtomicU64,
+    /// The most threads there were at once.
+    pub(crate) peak: AtomicUsize,
+    pub(crate) cap_hits: AtomicU64,
+    /// Threads that the operating system did not give.
+    pub(crate) refused: AtomicU64,
+    /// Looks of the monitor.
+    pub(crate) looks: AtomicU64,
+    /// The longest time that a core was held up before it was handed over, in microseconds.
+    pub(crate) longest_stall: AtomicU64,
+}
+
+impl Crew {
+    pub(crate) fn new(cores: usize, most: usize) -> Crew {
+        Crew {
+            spares: Spares::new(),
+            members: Mutex::default(),
+            threads: AtomicUsize::new(0),
+            coming: AtomicUsize::new(0),
+            most,
+            holders: (0..cores).map(|_| Mutex::default()).collect(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Worker threads, whatever they do.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_at_cap(&self) -> bool {
+        self.threads() >= self.most
+    }
+
+    /// Threads that wait for a core, or soon will.
+    pub(crate) fn ready(&self) -> usize {
+        self.spares.len() + self.coming.load(Ordering::Relaxed)
+    }
+
+    /// How many cores could still be handed over.
+    pub(crate) fn room(&self) -> usize {
+        self.most.saturating_sub(self.threads()) + self.ready()
+    }
+
+    /// A new spare thread takes its place.
+    pub(crate) fn arrived(&self) {
+        self.coming.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Starts a thread, which holds `core`, or else waits for one.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn enlist(&self, shared: &Arc<Shared>, core: Option<Core>) -> io::Result<()> {
+        let (holder, taker) = crate::lease::lease();
+        let mut members = self.members.lock();
+        let facts = Facts {
+            name: format!("ec-worker-{}", members.started),
+            taker,
+            tid: AtomicI32::new(0),
+            task: AtomicU64::new(0),
+            computes: AtomicBool::new(false),
+            blocks: AtomicBool::new(false),
+        };
+        let member = Spare::new(facts);
+        if let Some(core) = &core {
+            self.holds(core.index, &member);
+        }
+        let spare = core.is_none();
+        let body = {
+            let (shared, member) = (shared.clone(), member.clone());
+            move || worker::work(&shared, &member, holder, core)
+        };
+        shared.life.worker_started();
+        self.coming.fetch_add(usize::from(spare), Ordering::Relaxed);
+        let thread = std::thread::Builder::new().name(member.info.name.clone()).spawn(body);
+        let thread = thread.inspect_err(|_| {
+            shared.life.worker_gone();
+            self.coming.fetch_sub(usize::from(spare), Ordering::Relaxed);
+        })?;
+        members.started += 1;
+        members.all.push((member, Some(thread)));
+        let threads = self.threads.fetch_add(1, Ordering::AcqRel) + 1;
+        self.counts.peak.fetch_max(threads, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The calling thread, `member`, ends.
+    pub(crate) fn dismiss(&self, member: &Arc<Member>) {
+        let mut members = self.members.lock();
+        // (It may be on the way to being joined, at a shutdown.)
+        if let Some(at) = members.all.iter().position(|(other, _)| Arc::ptr_eq(other, member)) {
+            members.all.swap_remove(at);
+            self.threads.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Takes the handles of all threads, to join them.
+    pub(crate) fn handles(&self) -> Vec<JoinHandle<()>> {
+        self.members.lock().all.iter_mut().filter_map(|(_, thread)| thread.take()).collect()
+    }
+
+    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
+        self.members.lock().all.iter().map(|(member, _)| member.clone()).collect()
+    }
+
+    /// Who holds `core`.
+    pub(crate) fn holder(&self, core: usize) -> Option<Arc<Member>> {
+        self.holders[core].lock().clone()
+    }
+
+    /// From now on `member` holds `core`, or is about to.
+    pub(crate) fn holds(&self, core: usize, member: &Arc<Member>) {
+        *self.holders[core].lock() = Some(member.clone());
+    }
+
+    /// Threads that are inside user code: with a core, or without.
+    pub(crate) fn inside(&self) -> usize {
+        self.count(|member| member.taker.is_out())
+    }
+
+    /// Those of them that have no core.
+    pub(crate) fn strays(&self) -> usize {
+        let holders: Vec<_> = (0..self.holders.len()).filter_map(|core| self.holder(core)).collect();
+        let is_holder = |member: &Arc<Member>| holders.iter().any(|holder| Arc::ptr_eq(holder, member));
+        self.members().iter().filter(|member| member.info.taker.is_out() && !is_holder(member)).count()
+    }
+
+    /// Threads that go on computing without a core.
+    pub(crate) fn computing(&self) -> usize {
+        self.count(|member| member.computes.load(Ordering::Relaxed))
+    }
+
+    fn count(&self, is: impl Fn(&Facts) -> bool) -> usize {
+        self.members.lock().all.iter().filter(|(member, _)| is(&member.info)).count()
+    }
+
+    /// A core has changed hands, having been held up for so long.
+    pub(crate) fn count_hand_over(&self, stall: Duration) {
+        self.counts.handed_over.fetch_add(1, Ordering::Relaxed);
+        self.counts.longest_stall.fetch_max(stall.as_micros() as u64, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,112 @@
+//! What a pool tells whoever wants to know: how many threads it has, and that it may have no more.
+
+use crate::dump::Dump;
+use ec_tasks::TaskInfo;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Something that happened to the threads of a pool. See [`Builder::on_event`](crate::Builder::on_event).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum PoolEvent {
+    /// A thread more: so many there are now.
+    Grown {
+        /// Worker threads.
+        threads: usize,
+    },
+    /// A thread that nobody needed any more has left: so many there are now.
+    Shrunk {
+        /// Worker threads.
+        threads: usize,
+    },
+    /// A core has changed hands, because a task blocked its thread or computed for too long.
+    HandedOver {
+        /// Which core.
+        core: usize,
+        /// For how long it was held up.
+        stall: Duration,
+        /// Whether the task computed; else it slept in the kernel, or said that it would.
+        computing: bool,
+    },
+    /// A core is held up, and there may be no more threads. Told once, until there is room again.
+    AtCap(AtCap),
+    /// The operating system gave no thread. The pool goes on with those it has, and asks again.
+    Refused {
+        /// What it said.
+        error: String,
+    },
+}
+
+/// All threads that a pool may have are blocked, or nearly so. See [`PoolEvent::AtCap`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AtCap {
+    /// Worker threads.
+    pub threads: usize,
+    /// The most there may be.
+    pub max_threads: usize,
+    /// Who blocks which thread.
+    pub blocked: Vec<Blocked>,
+    /// All tasks.
+    pub dump: Dump,
+}
+
+/// A thread that is inside user code.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Blocked {
+    /// The thread's name.
+    pub thread: String,
+    /// The task that it runs. `None`: the handler of an event, or the task has just ended.
+    pub task: Option<TaskInfo>,
+    /// In which system call it waits: its name, or its number on this architecture. `None`: it computes, or there is no
+    /// telling.
+    pub call: Option<String>,
+}
+
+impl fmt::Display for AtCap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} of at most {} threads, blocked by:", self.threads, self.max_threads)?;
+        for blocked in &self.blocked {
+            writeln!(f, "  {blocked}")?;
+        }
+        write!(f, "{}", self.dump)
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let task = self.task.as_ref().map_or_else(|| String::from("a handler"), crate::dump::title);
+        write!(f, "{}: {task}", self.thread)?;
+        match &self.call {
+            Some(call) => write!(f, ", in {call}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Who wants to know.
+#[derive(Clone, Default)]
+pub(crate) struct Listener(Option<Arc<dyn Fn(&PoolEvent) + Send + Sync>>);
+
+impl Listener {
+    pub(crate) fn new(f: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Listener {
+        Listener(Some(Arc::new(f)))
+    }
+
+    /// Tells it, if there is anybody. A panic of theirs is logged.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> PoolEvent) {
+        if let Some(listener) = &self.0
+            && ec_tasks::catch_quietly(|| listener(&event())).is_none()
+        {
+            log::error!("the listener to the events of a pool panicked");
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "a listener" } else { "nobody" })
+    }
+}

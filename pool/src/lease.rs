@@ -1,0 +1,157 @@
+//! A worker's right to its core, and how it is taken away while the worker is inside user code.
+//!
+//! ```text
+//!                 go_out()                       take(): somebody else's now
+//!   in the loop ──────────► inside user code ────────────────────────────────► nothing held
+//!        ▲                     │        ▲                                          │
+//!        └──── come_back() ────┘        └── with(): comes back for one crossing    │
+//!        └───────────────────────────────── give(): a core again ─────────────────┘
+//! ```
+//! The worker goes in and out at each switch of tasks, so it does this with plain writes; it is the one who takes, once
+//! in a while, that pays for the order between the two ([`heavy_fence`]). Each side first writes and then reads what
+//! the other has written:
+//!
+//! * the worker: "I am in the runtime" (`out` is false), then looks whether it has been `recalled`;
+//! * who takes: `recalled`, then looks whether the worker is `out`.
+//!
+//! At least one of them sees the other. If the taker sees the worker inside user code, the core is the taker's: the worker
+//! will see the recall when it comes back. If it does not, it lets the worker keep it. A worker that sees a recall
+//! waits for the taker's verdict (`turn`). `tests/lease_model.rs` checks this with loom against this very file.
+//!
+//! This file has `unsafe` in it: what is leased is read and taken without a lock.
+
+use crate::sync::{AtomicBool, Mutex, Ordering, UnsafeCell, heavy_fence, light_fence};
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+struct Lease<T> {
+    /// The holder is inside user code.
+    out: AtomicBool,
+    /// Somebody takes, or has taken.
+    recalled: AtomicBool,
+    /// Of whoever takes, and of a holder who has seen that.
+    turn: Mutex<()>,
+    held: UnsafeCell<Option<T>>,
+}
+
+// SAFETY: `held` is used by one thread at a time, as the protocol above says; so it travels between threads but is not shared.
+unsafe impl<T: Send> Sync for Lease<T> {}
+
+/// The worker's side. It belongs to one thread.
+pub(crate) struct Holder<T> {
+    lease: Arc<Lease<T>>,
+    _of_one_thread: PhantomData<Cell<()>>,
+}
+
+/// The side of those who take.
+pub(crate) struct Taker<T>(Arc<Lease<T>>);
+
+impl<T> Clone for Taker<T> {
+    fn clone(&self) -> Self {
+        Taker(self.0.clone())
+    }
+}
+
+/// A lease of nothing yet.
+pub(crate) fn lease<T>() -> (Holder<T>, Taker<T>) {
+    let lease = Arc::new(Lease {
+        out: AtomicBool::new(false),
+        recalled: AtomicBool::new(false),
+        turn: Mutex::new(()),
+        held: UnsafeCell::new(None),
+    });
+    (Holder { lease: lease.clone(), _of_one_thread: PhantomData }, Taker(lease))
+}
+
+impl<T> Holder<T> {
+    /// Holds `value` from now on. Not inside user code.
+    pub(crate) fn give(&mut self, value: T) {
+        let _turn = self.lease.turn.lock();
+        self.lease.recalled.store(false, Ordering::Relaxed);
+        // SAFETY: the holder is not out, so nobody takes; and nobody borrows, since `self` is borrowed exclusively.
+        self.lease.held.with_mut(|held| unsafe { *held = Some(value) });
+    }
+
+    /// Gives up what is held. Not inside user code.
+    pub(crate) fn leave(&mut self) -> Option<T> {
+        // SAFETY: as in `give`.
+        self.lease.held.with_mut(|held| unsafe { (*held).take() })
+    }
+
+    /// Inside user code: takes what is held away from itself. What is left is as after a recall.
+    pub(crate) fn give_away(&self) -> Option<T> {
+        let _turn = self.lease.turn.lock();
+        debug_assert!(self.lease.out.load(Ordering::Relaxed), "inside user code");
+        self.lease.recalled.store(true, Ordering::Relaxed);
+        // SAFETY: others take under `turn` only, and this thread, being out, does not use it.
+        self.lease.held.with_mut(|held| unsafe { (*held).take() })
+    }
+
+    /// User code begins: what is held may be taken.
+    #[inline]
+    pub(crate) fn go_out(&self) {
+        // Release: who takes sees what was done with it.
+        self.lease.out.store(true, Ordering::Release);
+    }
+
+    /// User code is over. False: nothing is held (any more).
+    #[inline]
+    pub(crate) fn come_back(&self) -> bool {
+        self.lease.out.store(false, Ordering::Relaxed);
+        light_fence();
+        if self.lease.recalled.load(Ordering::Relaxed) {
+            self.wait_for_verdict();
+        }
+        // SAFETY: not out, and no verdict is pending: nobody else touches it.
+        self.lease.held.with(|held| unsafe { (*held).is_some() })
+    }
+
+    #[cold]
+    fn wait_for_verdict(&self) {
+        drop(self.lease.turn.lock());
+    }
+
+    /// Lets `f` use what is held, from the loop or in a crossing from user code; `None` if nothing is. `f` runs no user
+    /// code.
+    #[inline]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
+        struct Out<'a, T>(&'a Holder<T>);
+        impl<T> Drop for Out<'_, T> {
+            fn drop(&mut self) {
+                self.0.go_out();
+            }
+        }
+        // (Only this thread writes it.)
+        let crossing = self.lease.out.load(Ordering::Relaxed).then(|| Out(self));
+        if crossing.is_some() && !self.come_back() {
+            return None;
+        }
+        // SAFETY: not out, so nobody takes it; and `leave` and `give` want `self` exclusively.
+        self.lease.held.with(|held| unsafe { (*held).as_ref() }.map(f))
+    }
+}
+
+impl<T> Taker<T> {
+    /// Takes what the worker holds, if it is inside user code.
+    pub(crate) fn take(&self) -> Option<T> {
+        let lease = &*self.0;
+        let _turn = lease.turn.lock();
+        if !lease.out.load(Ordering::Acquire) {
+            return None;
+        }
+        lease.recalled.store(true, Ordering::Relaxed);
+        heavy_fence();
+        if lease.out.load(Ordering::Acquire) {
+            // SAFETY: the holder is out, and when it comes back it sees the recall and waits for `turn`.
+            return lease.held.with_mut(|held| unsafe { (*held).take() });
+        }
+        lease.recalled.store(false, Ordering::Relaxed);
+        None
+    }
+
+    /// Is the worker inside user code?
+    pub(crate) fn is_out(&self) -> bool {
+        self.0.out.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,437 @@
+//! The monitor: a thread that sees to it that a blocked thread costs the pool a thread and not a core.
+//!
+//! It looks at the cores every now and then. A core whose worker is in the same run as at the look before is *held up*.
+//!
+//! * If the worker sleeps in the kernel (two looks in one run), the core is handed over, with its run queue and
+//!   its port: to a spare thread, which goes on with it. Whether work waits does not matter: the port's timers
+//!   and connections need somebody, too.
+//! * If it computes, that happens after [`COMPUTED`] of CPU time, so that the kernel shares the CPUs among them.
+//!   Of such strays there are as many as cores at most: more would not compute faster.
+//! * Until then, and where a core cannot be handed over, the monitor itself looks after the port.
+//!
+//! The worker that has lost its core goes on with its task until that suspends, and becomes a spare.
+//!
+//! **How often.** While cores are handed over, every [`OFTEN`]; then less and less, down to [`SELDOM`]; and when all cores
+//! sleep, not at all: whoever wakes up first rings ([`Watchman`]).
+//!
+//! **How many.** The first [`AT_ONCE`]th part of the threads there may be comes as fast as it is needed, the rest one
+//! every [`PACE`]. The last ones (as many as cores) are for tasks that have begun, and for I/O: whoever holds what others wait
+//! for can then go on and release it. While fewer are left no new task begins; nor while as many strays compute as there
+//! are cores.
+
+use crate::crew::{Crew, Member};
+use crate::dump::Dump;
+use crate::events::{AtCap, Blocked, PoolEvent};
+use crate::kernel::{Look, Watch};
+use crate::ready::Ready;
+use crate::shared::Shared;
+use ec_channel::{Completion, Completions, Wait};
+use parking_lot::Mutex;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+/// CPU time in one run, after which a core is handed over.
+const COMPUTED: Duration = Duration::from_millis(10);
+/// Between two looks.
+const OFTEN: Duration = Duration::from_micros(100);
+const SELDOM: Duration = Duration::from_millis(2);
+/// So long after a hand-over the monitor still looks often.
+const TROUBLE: Duration = Duration::from_millis(200);
+/// Between two looks at a worker that seems to sleep.
+const CONFIRM: Duration = Duration::from_micros(50);
+/// Without /proc nobody tells who sleeps: then who is in one run for so long counts as if.
+const BLIND: Duration = Duration::from_millis(10);
+const AT_ONCE: usize = 4;
+const PACE: Duration = Duration::from_millis(1);
+/// After the operating system has refused a thread.
+const REFUSED: Duration = Duration::from_millis(100);
+/// With all cores held up by tasks that compute, one stray more than there should be, every so often.
+const EMERGENCY: Duration = Duration::from_millis(100);
+/// So many looks that find all cores asleep come before the monitor sleeps.
+const QUIET: u32 = 8;
+
+/// What others have of the monitor: they wake it, and end it.
+pub(crate) struct Watchman {
+    asleep: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    bell: std::sync::OnceLock<Thread>,
+}
+
+impl Watchman {
+    pub(crate) fn new() -> Watchman {
+        Watchman {
+            asleep: AtomicBool::new(false),
+            thread: Mutex::default(),
+            bell: std::sync::OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
+        let body = {
+            let shared = shared.clone();
+            move || {
+                while ec_tasks::catch_quietly(|| Monitor::new(shared.clone()).run()).is_none() {
+                    log::error!("a panic reached the monitor of a pool; it goes on");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(String::from("ec-monitor")).spawn(body)?;
+        let _ = shared.watchman.bell.set(thread.thread().clone());
+        *shared.watchman.thread.lock() = Some(thread);
+        Ok(())
+    }
+
+    /// A worker that slept is awake again.
+    #[inline]
+    pub(crate) fn wake(&self) {
+        // Pairs with the one in `doze`: either this sees it asleep, or it sees that a core is awake.
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::Relaxed) {
+            self.call();
+        }
+    }
+
+    /// It is to look now.
+    #[cold]
+    pub(crate) fn call(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+        if let Some(thread) = self.bell.get() {
+            thread.unpark();
+        }
+    }
+
+    /// The pool has been stopped: waits until the monitor has ended.
+    pub(crate) fn join(&self) {
+        let Some(thread) = self.thread.lock().take() else { return };
+        self.call();
+        // (A listener to its events may have ended the pool.)
+        if thread.thread().id() != std::thread::current().id() {
+            ec_tasks::drop_quietly(thread.join());
+        }
+    }
+
+    /// Sleeps until it is called, unless a core is awake.
+    fn doze(&self, shared: &Shared) {
+        self.asleep.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        if all_asleep(shared) && !shared.life.is_stopped() {
+            while self.asleep.load(Ordering::SeqCst) {
+                std::thread::park();
+            }
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+}
+
+fn all_asleep(shared: &Shared) -> bool {
+    shared.idle.counts().0 == shared.stealers.len()
+}
+
+/// One core, as of the last looks.
+#[derive(Default)]
+struct Post {
+    watch: Option<Watch>,
+    /// The run that it was in, and when that was seen first. `None`: it was in none.
+    run: Option<(u64, Instant)>,
+    /// How much CPU time the thread had used when it was in the same run for the second time: from then on it is held up.
+    cpu: Option<Duration>,
+    /// It slept at the last look.
+    slept: bool,
+}
+
+impl Post {
+    fn is_held_up(&self) -> bool {
+        self.cpu.is_some()
+    }
+
+    /// For how long it has been in one run.
+    fn lasted(&self, now: Instant) -> Duration {
+        self.run.map_or(Duration::ZERO, |(_, since)| now.duration_since(since))
+    }
+}
+
+/// Why a core is to be handed over.
+#[derive(Clone, Copy, PartialEq)]
+enum Why {
+    Sleeps,
+    Computes,
+}
+
+struct Monitor {
+    shared: Arc<Shared>,
+    posts: Vec<Post>,
+    out: Completions,
+    every: Duration,
+    trouble: Option<Instant>,
+    quiet: u32,
+    /// When a thread was started beyond those that come at once, or an extra stray let go, or a thread refused.
+    grown: Option<Instant>,
+    extra: Option<Instant>,
+    refused: Option<Instant>,
+    /// The cap has been told of, and there has been no room since.
+    told: bool,
+}
+
+impl Monitor {
+    fn new(shared: Arc<Shared>) -> Monitor {
+        // Or the kernel would make 150 us of 100.
+        // SAFETY: concerns this thread's sleeps only.
+        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
+        Monitor {
+            posts: shared.stealers.iter().map(|_| Post::default()).collect(),
+            shared,
+            out: Completions::new(),
+            every: SELDOM,
+            trouble: None,
+            quiet: 0,
+            grown: None,
+            extra: None,
+            refused: None,
+            told: false,
+        }
+    }
+
+    fn crew(&self) -> &Crew {
+        &self.shared.crew
+    }
+
+    fn run(&mut self) {
+        while !self.shared.life.is_stopped() {
+            let now = Instant::now();
+            self.crew().counts.looks.fetch_add(1, Ordering::Relaxed);
+            let suspicion = self.look_round(now);
+            self.admit();
+            if suspicion {
+                self.ready_spares(now);
+                self.quiet = 0;
+                std::thread::park_timeout(CONFIRM);
+                continue;
+            }
+            if self.trouble.is_some_and(|at| now.duration_since(at) < TROUBLE) {
+                self.ready_spares(now);
+                self.every = OFTEN;
+            } else {
+                self.trouble = None;
+                self.every = (2 * self.every).min(SELDOM);
+            }
+            self.quiet = if all_asleep(&self.shared) { self.quiet + 1 } else { 0 };
+            if self.quiet > QUIET {
+                let shared = self.shared.clone();
+                shared.watchman.doze(&shared);
+                self.every = SELDOM;
+                self.quiet = 0;
+            } else {
+                std::thread::park_timeout(self.every);
+            }
+        }
+    }
+
+    /// Looks at each core. True: somebody seems to sleep, and is to be looked at again at once.
+    fn look_round(&mut self, now: Instant) -> bool {
+        let mut suspicion = false;
+        for core in 0..self.posts.len() {
+            match self.look_at(core, now) {
+                Some(why) => {
+                    if self.hand_over(core, why, now) {
+                        self.trouble = Some(now);
+                        self.posts[core] = Post::default();
+                    } else {
+                        self.look_after_port(core);
+                        suspicion |= self.crew().ready() == 0 && self.may_grow(now);
+                    }
+                }
+                None if self.posts[core].is_held_up() => {
+                    suspicion |= self.posts[core].slept;
+                    self.look_after_port(core);
+                }
+                None => {}
+            }
+        }
+        suspicion
+    }
+
+    /// Is the core to be handed over? Its post says afterwards whether it is held up.
+    fn look_at(&mut self, core: usize, now: Instant) -> Option<Why> {
+        let stats = &self.shared.stats[core];
+        let post = &mut self.posts[core];
+        let run = stats.runs.load(Ordering::Relaxed);
+        if !stats.busy.load(Ordering::Relaxed) {
+            *post = Post { watch: post.watch.take(), ..Post::default() };
+            return None;
+        }
+        let holder = self.shared.crew.holder(core)?;
+        if post.run.is_none_or(|(before, _)| before != run) {
+            *post = Post { watch: post.watch.take(), run: Some((run, now)), ..Post::default() };
+            return holder.info.blocks.load(Ordering::Relaxed).then_some(Why::Sleeps);
+        }
+        let tid = holder.info.tid();
+        if post.watch.as_ref().is_none_or(|watch| watch.tid() != tid) {
+            post.watch = Some(Watch::of(tid));
+        }
+        let watch = post.watch.as_ref()?;
+        let used = watch.cpu_time().unwrap_or_default();
+        let before = *post.cpu.get_or_insert(used);
+        if holder.info.blocks.load(Ordering::Relaxed) {
+            return Some(Why::Sleeps);
+        }
+        if !watch.sees() {
+            blind();
+            return (post.lasted(now) >= BLIND).then_some(Why::Sleeps);
+        }
+        if watch.look() == Look::Asleep {
+            return std::mem::replace(&mut post.slept, true).then_some(Why::Sleeps);
+        }
+        post.slept = false;
+        (used.saturating_sub(before) >= COMPUTED).then_some(Why::Computes)
+    }
+
+    /// Gives the core to a spare thread. False: there is none, or the worker keeps it.
+    fn hand_over(&mut self, core: usize, why: Why, now: Instant) -> bool {
+        let shared = self.shared.clone();
+        let Some(holder) = shared.crew.holder(core) else { return false };
+        if why == Why::Computes {
+            let computing = self.crew().computing();
+            if computing >= self.posts.len() && !self.is_emergency(now) {
+                return false;
+            }
+            if computing + 1 >= self.posts.len() {
+                // Before the core has a new holder, who would begin one more.
+                shared.hold_new.store(true, Ordering::Relaxed);
+            }
+        }
+        let Some(called) = shared.crew.spares.call() else {
+            if shared.crew.is_at_cap() {
+                self.at_cap();
+            }
+            return false;
+        };
+        let Some(taken) = holder.info.taker.take() else { return false };
+        holder.info.computes.store(why == Why::Computes, Ordering::Relaxed);
+        holder.info.blocks.store(false, Ordering::Relaxed);
+        shared.crew.holds(core, called.spare());
+        called.give(taken);
+        let stall = self.posts[core].lasted(now);
+        shared.crew.count_hand_over(stall);
+        shared.settings.listener.tell(|| PoolEvent::HandedOver {
+            core,
+            stall,
+            computing: why == Why::Computes,
+        });
+        true
+    }
+
+    /// Are all cores held up by who computes, and was there no extra stray lately?
+    fn is_emergency(&mut self, now: Instant) -> bool {
+        let stuck = self.posts.iter().all(|post| post.is_held_up() && post.lasted(now) >= COMPUTED);
+        let lately = self.extra.is_some_and(|extra| now.duration_since(extra) < EMERGENCY);
+        if stuck && !lately {
+            self.extra = Some(now);
+        }
+        stuck && !lately
+    }
+
+    /// What has arrived at the port of a core that is held up goes where others find it.
+    fn look_after_port(&mut self, core: usize) {
+        let Monitor { shared, out, .. } = self;
+        if let Err(error) = shared.channel.drive(core, Wait::No, out) {
+            log::error!("port {core} of the event channel: {error}");
+        }
+        for completion in out.drain() {
+            let published = ec_tasks::catch_quietly(|| match completion {
+                Completion::Raw(operation) => operation.deliver(),
+                Completion::Call(call) => shared.make_ready(Ready::call(call)),
+            });
+            if published.is_none() {
+                log::error!("the wake function of an operation panicked");
+            }
+        }
+    }
+
+    /// May there be one more thread at this moment?
+    fn may_grow(&self, now: Instant) -> bool {
+        let long_ago = |at: Option<Instant>, span| at.is_none_or(|at| now.duration_since(at) >= span);
+        let at_once = self.crew().threads() < self.posts.len() + self.shared.settings.max_threads / AT_ONCE;
+        !self.crew().is_at_cap() && long_ago(self.refused, REFUSED) && (at_once || long_ago(self.grown, PACE))
+    }
+
+    /// Sees to it that spare threads are ready: one; as many as cores while cores are handed over.
+    fn ready_spares(&mut self, now: Instant) {
+        let wanted = if self.trouble.is_some() { self.posts.len() } else { 1 };
+        while self.crew().ready() < wanted && self.may_grow(now) {
+            let shared = self.shared.clone();
+            match shared.crew.enlist(&shared, None) {
+                Ok(()) => {
+                    self.grown = Some(now);
+                    let threads = shared.crew.threads();
+                    shared.crew.counts.grown.fetch_add(1, Ordering::Relaxed);
+                    shared.settings.listener.tell(|| PoolEvent::Grown { threads });
+                }
+                Err(error) => {
+                    self.refused = Some(now);
+                    if shared.crew.counts.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+                        log::warn!("no more threads for a pool: {error}; it goes on with those it has");
+                    }
+                    shared.settings.listener.tell(|| PoolEvent::Refused { error: error.to_string() });
+                }
+            }
+        }
+    }
+
+    /// May new tasks begin? Tells of the cap when it is near and of room when there is some again.
+    fn admit(&mut self) {
+        let cores = self.posts.len();
+        let reserve = cores.min((self.shared.settings.max_threads - cores) / 2);
+        let room = self.crew().room();
+        let scarce = reserve > 0 && room <= reserve;
+        let hold =
+            scarce || (self.shared.hold_new.load(Ordering::Relaxed) && self.crew().computing() >= cores);
+        if self.shared.hold_new.swap(hold, Ordering::Relaxed) && !hold {
+            // What they looked away from is theirs again.
+            self.shared.wake_all();
+        }
+        if scarce {
+            self.at_cap();
+        } else if room > reserve {
+            self.told = false;
+        }
+    }
+
+    fn at_cap(&mut self) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        let shared = &self.shared;
+        let (threads, max_threads) = (shared.crew.threads(), shared.settings.max_threads);
+        let event = AtCap { threads, max_threads, blocked: blocked(shared), dump: Dump::of(shared) };
+        if shared.crew.counts.cap_hits.fetch_add(1, Ordering::Relaxed) == 0 {
+            log::error!("a pool is at its cap of threads, or nearly: {event}");
+        }
+        shared.settings.listener.tell(|| PoolEvent::AtCap(event));
+    }
+}
+
+fn blocked(shared: &Shared) -> Vec<Blocked> {
+    let tasks = ec_tasks::tasks_of(shared.identity());
+    let inside = shared.crew.members().into_iter().filter(|member| member.info.taker.is_out());
+    let blocked = |member: Arc<Member>| {
+        let id = member.info.task.load(Ordering::Relaxed);
+        Blocked {
+            thread: member.info.name.clone(),
+            task: tasks.iter().find(|task| task.id.as_u64() == id).cloned(),
+            call: crate::kernel::call_of(member.info.tid()),
+        }
+    };
+    inside.map(blocked).collect()
+}
+
+fn blind() {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        log::warn!(
+            "/proc does not tell which threads sleep: a worker in one run for {BLIND:?} counts as blocked"
+        );
+    });
+}

@@ -1,0 +1,123 @@
+//! Worker threads that have no core and wait for one: the last that came is the first to go on, since its caches are the
+//! warmest, and those at the bottom leave after a while.
+//!
+//! ```text
+//!   wait() ──► waiting ──► called ──► has its gift: goes on
+//!                │  ▲         │
+//!                │  └─────────┘ the caller has nothing for it after all
+//!                └──► out of time, or closed: leaves
+//! ```
+//! Who is called is off the stack, so that nobody else calls it; it no longer leaves by itself, however late it is, because
+//! its gift may be on the way. `tests/spares_model.rs` checks this with loom against this very file.
+
+use crate::sync::{Condvar, Mutex};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// See the module. `I` is what is known of each, `T` what they wait for.
+pub(crate) struct Spares<I, T> {
+    state: Mutex<State<I, T>>,
+}
+
+struct State<I, T> {
+    waiting: Vec<Arc<Spare<I, T>>>,
+    closed: bool,
+}
+
+/// One thread's place.
+pub(crate) struct Spare<I, T> {
+    pub(crate) info: I,
+    /// Used under the lock of the stack.
+    gift: Mutex<Option<T>>,
+    bell: Condvar,
+}
+
+impl<I, T> Spare<I, T> {
+    pub(crate) fn new(info: I) -> Arc<Self> {
+        Arc::new(Spare { info, gift: Mutex::new(None), bell: Condvar::new() })
+    }
+}
+
+/// A spare thread that was called: it is to get something, or else it waits on.
+pub(crate) struct Called<'a, I, T> {
+    spares: &'a Spares<I, T>,
+    spare: Arc<Spare<I, T>>,
+    given: bool,
+}
+
+impl<I, T> Spares<I, T> {
+    pub(crate) fn new() -> Self {
+        Spares { state: Mutex::new(State { waiting: Vec::new(), closed: false }) }
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().waiting.len()
+    }
+
+    /// Waits for something to be given to `me`. `None`: nobody wanted it until `end`, or all are to leave.
+    pub(crate) fn wait(&self, me: &Arc<Spare<I, T>>, end: Instant) -> Option<T> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return None;
+        }
+        state.waiting.push(me.clone());
+        let mut late = false;
+        loop {
+            if let Some(gift) = me.gift.lock().take() {
+                return Some(gift);
+            }
+            let place = state.waiting.iter().position(|spare| Arc::ptr_eq(spare, me));
+            match place {
+                Some(place) if late || state.closed => {
+                    state.waiting.remove(place);
+                    return None;
+                }
+                Some(_) => late = me.bell.wait_until(&mut state, end).timed_out(),
+                None => me.bell.wait(&mut state),
+            }
+        }
+    }
+
+    /// Calls the one that came last.
+    pub(crate) fn call(&self) -> Option<Called<'_, I, T>> {
+        let spare = self.state.lock().waiting.pop()?;
+        Some(Called { spares: self, spare, given: false })
+    }
+
+    /// All that wait leave, and whoever comes does so at once.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.waiting.iter().for_each(|spare| {
+            spare.bell.notify_one();
+        });
+    }
+}
+
+impl<I, T> Called<'_, I, T> {
+    pub(crate) fn spare(&self) -> &Arc<Spare<I, T>> {
+        &self.spare
+    }
+
+    /// This is what it was called for.
+    pub(crate) fn give(mut self, gift: T) {
+        self.given = true;
+        let state = self.spares.state.lock();
+        *self.spare.gift.lock() = Some(gift);
+        drop(state);
+        self.spare.bell.notify_one();
+    }
+}
+
+impl<I, T> Drop for Called<'_, I, T> {
+    fn drop(&mut self) {
+        if !self.given {
+            let mut state = self.spares.state.lock();
+            state.waiting.push(self.spare.clone());
+            drop(state);
+            // It may be late, or all may have been told to leave, meanwhile.
+            self.spare.bell.notify_one();
+        }
+    }
+}
