@@ -161,6 +161,57 @@ fn a_request_of_an_exited_thread_is_seen_when_several_ports_are_watched() {
     });
 }
 
+/// Runs a child in this thread's memory, as `vfork` does: the thread stands still in the kernel until the child, which waits for
+/// `line`, has ended.
+fn stand_still(line: &OwnedFd) {
+    extern "C" fn child(line: *mut libc::c_void) -> libc::c_int {
+        let mut byte = 0u8;
+        // SAFETY: takes no pointer. It ends with its parent.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        // SAFETY: a byte on the child's stack.
+        unsafe { libc::read(line as libc::c_int, (&raw mut byte).cast(), 1) };
+        0
+    }
+    let mut stack = vec![0u128; 4096];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack outlives the child, which only makes a system call.
+    unsafe {
+        let top = stack.as_mut_ptr().add(stack.len()).cast();
+        let pid = libc::clone(child, top, flags, line.as_raw_fd() as *mut libc::c_void);
+        assert!(pid > 0);
+        libc::waitpid(pid, std::ptr::null_mut(), 0);
+    }
+}
+
+/// What wakes a sleeper must not be the work of the thread that slept there before.
+#[test]
+fn a_sleeper_is_woken_though_the_one_before_stands_still() {
+    alone(30, || {
+        each_driver(|channel| {
+            let (line, mut end) = std::io::pipe().unwrap();
+            let line = OwnedFd::from(line);
+            std::thread::scope(|s| {
+                let (slept, has_slept) = std::sync::mpsc::channel();
+                let theirs = &channel;
+                s.spawn(move || {
+                    assert!(theirs.get_event_timeout(SOON).unwrap().is_none());
+                    slept.send(()).unwrap();
+                    stand_still(&line);
+                });
+                has_slept.recv().unwrap();
+                std::thread::sleep(SOON);
+                let woken = s.spawn(|| channel.get_event().unwrap().token());
+                while !channel.is_asleep(0) {
+                    std::thread::yield_now();
+                }
+                channel.post(Request::timer(Duration::ZERO).token(7)).unwrap();
+                assert_eq!(woken.join().unwrap(), 7);
+                end.write_all(b"x").unwrap();
+            });
+        })
+    });
+}
+
 #[test]
 fn a_forked_child_is_refused_and_touches_nothing() {
     alone(30, || {

@@ -16,9 +16,11 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Ids with generation 0 are the driver's own.
+/// Ids with generation 0 are the driver's own: two bits say what it is, the others which.
 const WAKE: u64 = 1;
 const CANCEL: u64 = 2;
+const KIND_BITS: u32 = 2;
+const OWN: std::ops::Range<u64> = 0..1 << 32;
 const GET_EVENTS: u32 = 1;
 const SUBMISSIONS: u32 = 128;
 /// The kernel keeps what does not fit (NODROP) and hands it over later.
@@ -29,8 +31,11 @@ pub(crate) struct Uring {
     waker: Arc<Waker>,
     /// Entries for which the submission queue had no room; none is ever dropped.
     backlog: VecDeque<squeue::Entry>,
-    /// Whether the poll request on the waker's descriptor is out.
-    listening: bool,
+    /// The poll request on the waker's descriptor, if it is out; and whose it is.
+    listening: Option<u64>,
+    listener: usize,
+    /// How many of them there were.
+    listened: u64,
     /// The waker has rung, and nobody has gone without sleep for it yet.
     rung: bool,
     place: Option<usize>,
@@ -45,7 +50,9 @@ impl Uring {
             ring: ManuallyDrop::new(ring),
             waker,
             backlog: VecDeque::new(),
-            listening: false,
+            listening: None,
+            listener: 0,
+            listened: 0,
             rung: false,
             place,
         })
@@ -77,24 +84,32 @@ impl Uring {
         }
     }
 
+    /// The bell's completion is the work of the thread that asked for it: that should be the one that sleeps, not one that
+    /// computes, or is stuck in the kernel, by now.
     fn listen(&mut self) {
-        if !self.listening {
-            self.listening = true;
-            let fd = types::Fd(self.waker.as_fd().as_raw_fd());
-            self.push(opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build().user_data(WAKE));
+        let me = this_thread();
+        match self.listening {
+            Some(_) if self.listener == me => return,
+            Some(old) => self.push(opcode::PollRemove::new(old).build().user_data(CANCEL)),
+            None => {}
         }
+        self.listened += 1;
+        let id = ((self.listened << KIND_BITS) | WAKE) % OWN.end;
+        self.listening = Some(id);
+        self.listener = me;
+        let fd = types::Fd(self.waker.as_fd().as_raw_fd());
+        self.push(opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build().user_data(id));
     }
 
     fn reap(&mut self, done: &mut Vec<Done>) {
         for entry in self.ring.completion() {
-            match entry.user_data() {
+            let id = entry.user_data();
+            if !OWN.contains(&id) {
+                done.push((id, entry.result()));
+            } else if id & ((1 << KIND_BITS) - 1) == WAKE {
+                self.rung = true;
                 // The kernel may end a multishot poll, for one when its submitter exits.
-                WAKE => {
-                    self.rung = true;
-                    self.listening &= cqueue::more(entry.flags());
-                }
-                CANCEL => {}
-                id => done.push((id, entry.result())),
+                self.listening = self.listening.filter(|&now| now != id || cqueue::more(entry.flags()));
             }
         }
     }
@@ -140,8 +155,6 @@ impl Backend for Uring {
         self.reap(done);
         let wait = !std::mem::take(&mut self.rung) && done.len() == before && timeout != Some(Duration::ZERO);
         if wait {
-            // By the sleeper itself: the bell's completion is the work of the thread that asked for it, and another one
-            // would be woken for it, too.
             self.listen();
         }
         let result = if wait && self.backlog.is_empty() {
@@ -204,6 +217,12 @@ impl Drop for Uring {
             unsafe { ManuallyDrop::drop(&mut self.ring) };
         }
     }
+}
+
+/// Tells living threads apart.
+fn this_thread() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| std::ptr::from_ref(here) as usize)
 }
 
 /// The kernel transfers at most this much in one call anyway.
