@@ -13,7 +13,7 @@ use std::panic::resume_unwind;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-pub use ec_pool::{Dump, Metrics, ShutdownError};
+pub use ec_pool::{AtCap, Blocked, Dump, Metrics, PoolEvent, ShutdownError};
 
 static DEFAULT: OnceLock<Pool> = OnceLock::new();
 
@@ -182,7 +182,7 @@ impl Runtime {
         self.pool.channel()
     }
 
-    /// Numbers: cores, workers, tasks, steals, queue lengths, events.
+    /// Numbers: cores, workers by what they do, how the pool grew and shrank, tasks, steals, queue lengths, events.
     pub fn metrics(&self) -> Metrics {
         self.pool.metrics()
     }
@@ -224,16 +224,45 @@ impl Builder {
         Builder(self.0.cores(cores))
     }
 
-    /// The most worker threads there may ever be; 1000 by default. This version's pool has exactly as
-    /// many threads as cores; the value is kept for the one that grows when threads block.
+    /// The most worker threads there may ever be; 1000 by default. A protection, not a knob: there are as many as
+    /// cores, and one more for each task that blocks its thread at the moment. When all but the last few (as many as
+    /// cores) are blocked, tasks that have begun still go on, but new ones have to wait, and
+    /// [`PoolEvent::AtCap`] says who blocks whom.
     pub fn max_threads(self, threads: usize) -> Builder {
         Builder(self.0.max_threads(threads))
     }
 
-    /// How long a worker thread that is not needed stays; 10 s by default. Kept, as
-    /// [`max_threads`](Self::max_threads) is, for the version that grows.
+    /// How long a worker thread that is not needed stays; 10 s by default.
     pub fn keep_alive(self, time: Duration) -> Builder {
         Builder(self.0.keep_alive(time))
+    }
+
+    /// Is told what happens to the worker threads: one more, one less, a core handed over, the cap met. Called on threads of the
+    /// runtime, so it should not block; a panic in it is logged.
+    ///
+    /// ```
+    /// use event_channel::Runtime;
+    /// use event_channel::runtime::PoolEvent;
+    ///
+    /// let runtime = Runtime::builder()
+    ///     .max_threads(100)
+    ///     .on_event(|event| {
+    ///         if let PoolEvent::AtCap(at_cap) = event {
+    ///             eprintln!("{at_cap}"); // who blocks where
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// # drop(runtime);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn on_event(self, listener: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Builder {
+        Builder(self.0.on_event(listener))
+    }
+
+    /// For measuring what the pool's monitor costs: without it a task that blocks keeps its core.
+    #[doc(hidden)]
+    pub fn without_monitor(self) -> Builder {
+        Builder(self.0.without_monitor())
     }
 
     /// The stack of tasks that do not ask for another size, in bytes; by default nearly 192 KiB, which with the

@@ -354,6 +354,29 @@ pub fn park_timeout(duration: Duration) {
     }
 }
 
+/// Calls `f`, which is about to block its thread: a C library, a lock of [`std::sync`], a long computation. A hint, never needed:
+/// the runtime finds out by itself, within a millisecond or so, and others go on either way. With the hint the caller's core
+/// is handed to another thread before `f` begins. `f` runs where it is called, with the caller's thread-locals, and
+/// may also suspend; its result is returned and its panic goes on.
+///
+/// In a handler the same; on a plain thread and in a [dedicated](Builder::dedicated) task it just calls `f`.
+///
+/// ```
+/// use event_channel::{run, task};
+/// use std::time::Duration;
+///
+/// let answer = run(|| {
+///     task::blocking(|| {
+///         std::thread::sleep(Duration::from_millis(5)); // blocks this thread; other tasks go on
+///         42
+///     })
+/// });
+/// assert_eq!(answer, 42);
+/// ```
+pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
+    ec_pool::blocking(f)
+}
+
 /// Was the calling task ever cancelled? Stays true once the error was delivered. False on a plain thread.
 pub fn is_cancelled() -> bool {
     ec_tasks::with_current(|task| task.is_some_and(ec_tasks::Task::is_cancelled))

@@ -29,16 +29,16 @@ pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
 /// True: there is no spare thread, and the monitor was asked to see to it.
 fn hand_over(seat: &Seat) -> bool {
     let shared = &*seat.shared;
-    let Some(index) = seat.with_core(|core| core.index) else { return false };
+    if seat.with_core(|_| ()).is_none() {
+        return false;
+    }
     let Some(called) = shared.crew.spares.call() else {
         seat.member.info.blocks.store(true, Ordering::Relaxed);
         shared.watchman.call();
         return true;
     };
     if let Some(core) = seat.give_away() {
-        shared.crew.holds(index, called.spare());
-        called.give(core);
-        shared.crew.count_hand_over(Duration::ZERO);
+        shared.crew.hand_over(core, called, Duration::ZERO);
     }
     false
 }

@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::kernel::{self, Tid};
 use crate::lease::Taker;
 use crate::shared::Shared;
-use crate::spares::{Spare, Spares};
+use crate::spares::{Called, Spare, Spares};
 use crate::worker;
 use parking_lot::Mutex;
 use std::io;
@@ -50,8 +50,8 @@ pub(crate) struct Crew {
     members: Mutex<Members>,
     /// As many as in `members`.
     threads: AtomicUsize,
-    /// Those that were started as spares and are not there yet.
-    coming: AtomicUsize,
+    /// Those that have lost their core and not come back yet.
+    strays: AtomicUsize,
     most: usize,
     holders: Box<[Mutex<Option<Arc<Member>>>]>,
     pub(crate) counts: Counts,
@@ -88,7 +88,7 @@ impl Crew {
             spares: Spares::new(),
             members: Mutex::default(),
             threads: AtomicUsize::new(0),
-            coming: AtomicUsize::new(0),
+            strays: AtomicUsize::new(0),
             most,
             holders: (0..cores).map(|_| Mutex::default()).collect(),
             counts: Counts::default(),
@@ -104,9 +104,14 @@ impl Crew {
         self.threads() >= self.most
     }
 
+    /// Threads that have lost their core and are still inside user code.
+    pub(crate) fn strays(&self) -> usize {
+        self.strays.load(Ordering::Acquire)
+    }
+
     /// Threads that wait for a core, or soon will.
     pub(crate) fn ready(&self) -> usize {
-        self.spares.len() + self.coming.load(Ordering::Relaxed)
+        self.threads().saturating_sub(self.holders.len() + self.strays())
     }
 
     /// How many cores could still be handed over.
@@ -114,9 +119,9 @@ impl Crew {
         self.most.saturating_sub(self.threads()) + self.ready()
     }
 
-    /// A new spare thread takes its place.
-    pub(crate) fn arrived(&self) {
-        self.coming.fetch_sub(1, Ordering::Relaxed);
+    /// A thread that has lost its core is back.
+    pub(crate) fn stray_is_back(&self) {
+        self.strays.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Starts a thread, which holds `core`, or else waits for one.
@@ -138,18 +143,13 @@ impl Crew {
         if let Some(core) = &core {
             self.holds(core.index, &member);
         }
-        let spare = core.is_none();
         let body = {
             let (shared, member) = (shared.clone(), member.clone());
             move || worker::work(&shared, &member, holder, core)
         };
         shared.life.worker_started();
-        self.coming.fetch_add(usize::from(spare), Ordering::Relaxed);
         let thread = std::thread::Builder::new().name(member.info.name.clone()).spawn(body);
-        let thread = thread.inspect_err(|_| {
-            shared.life.worker_gone();
-            self.coming.fetch_sub(usize::from(spare), Ordering::Relaxed);
-        })?;
+        let thread = thread.inspect_err(|_| shared.life.worker_gone())?;
         members.started += 1;
         members.all.push((member, Some(thread)));
         let threads = self.threads.fetch_add(1, Ordering::AcqRel) + 1;
@@ -191,13 +191,6 @@ impl Crew {
         self.count(|member| member.taker.is_out())
     }
 
-    /// Those of them that have no core.
-    pub(crate) fn strays(&self) -> usize {
-        let holders: Vec<_> = (0..self.holders.len()).filter_map(|core| self.holder(core)).collect();
-        let is_holder = |member: &Arc<Member>| holders.iter().any(|holder| Arc::ptr_eq(holder, member));
-        self.members().iter().filter(|member| member.info.taker.is_out() && !is_holder(member)).count()
-    }
-
     /// Threads that go on computing without a core.
     pub(crate) fn computing(&self) -> usize {
         self.count(|member| member.computes.load(Ordering::Relaxed))
@@ -207,8 +200,11 @@ impl Crew {
         self.members.lock().all.iter().filter(|(member, _)| is(&member.info)).count()
     }
 
-    /// A core has changed hands, having been held up for so long.
-    pub(crate) fn count_hand_over(&self, stall: Duration) {
+    /// `core`, which was held up for so long, has been taken from its worker and is for the one that was called.
+    pub(crate) fn hand_over(&self, core: Core, called: Called<'_, Facts, Core>, stall: Duration) {
+        self.strays.fetch_add(1, Ordering::AcqRel);
+        self.holds(core.index, called.spare());
+        called.give(core);
         self.counts.handed_over.fetch_add(1, Ordering::Relaxed);
         self.counts.longest_stall.fetch_max(stall.as_micros() as u64, Ordering::Relaxed);
     }

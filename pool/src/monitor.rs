@@ -48,7 +48,7 @@ const AT_ONCE: usize = 4;
 const PACE: Duration = Duration::from_millis(1);
 /// After the operating system has refused a thread.
 const REFUSED: Duration = Duration::from_millis(100);
-/// With all cores held up by tasks that compute, one stray more than there should be, every so often.
+/// With all cores held up for so long by tasks that compute, there is one stray more than there should be, every so often.
 const EMERGENCY: Duration = Duration::from_millis(100);
 /// So many looks that find all cores asleep come before the monitor sleeps.
 const QUIET: u32 = 8;
@@ -160,6 +160,15 @@ enum Why {
     Computes,
 }
 
+/// What came of a hand-over.
+enum Done {
+    Yes,
+    /// There is no spare thread at the moment.
+    NoThread,
+    /// The worker keeps its core.
+    No,
+}
+
 struct Monitor {
     shared: Arc<Shared>,
     posts: Vec<Post>,
@@ -205,13 +214,14 @@ impl Monitor {
             let suspicion = self.look_round(now);
             self.admit();
             if suspicion {
-                self.ready_spares(now);
+                self.ready_spares(1, now);
                 self.quiet = 0;
                 std::thread::park_timeout(CONFIRM);
                 continue;
             }
             if self.trouble.is_some_and(|at| now.duration_since(at) < TROUBLE) {
-                self.ready_spares(now);
+                // Before they are missed; but a single task that blocks now and then brings one thread, not two.
+                self.ready_spares((self.crew().strays() / 2).min(self.posts.len()), now);
                 self.every = OFTEN;
             } else {
                 self.trouble = None;
@@ -219,8 +229,9 @@ impl Monitor {
             }
             self.quiet = if all_asleep(&self.shared) { self.quiet + 1 } else { 0 };
             if self.quiet > QUIET {
-                let shared = self.shared.clone();
-                shared.watchman.doze(&shared);
+                // With no descriptor kept.
+                self.posts.fill_with(Post::default);
+                self.shared.watchman.doze(&self.shared);
                 self.every = SELDOM;
                 self.quiet = 0;
             } else {
@@ -235,13 +246,16 @@ impl Monitor {
         for core in 0..self.posts.len() {
             match self.look_at(core, now) {
                 Some(why) => {
-                    if self.hand_over(core, why, now) {
-                        self.trouble = Some(now);
-                        self.posts[core] = Post::default();
-                    } else {
-                        self.look_after_port(core);
-                        suspicion |= self.crew().ready() == 0 && self.may_grow(now);
+                    match self.hand_over(core, why, now) {
+                        Done::Yes => {
+                            self.trouble = Some(now);
+                            self.posts[core] = Post::default();
+                            continue;
+                        }
+                        Done::NoThread => suspicion |= self.crew().ready() > 0 || self.may_grow(now),
+                        Done::No => {}
                     }
+                    self.look_after_port(core);
                 }
                 None if self.posts[core].is_held_up() => {
                     suspicion |= self.posts[core].slept;
@@ -288,14 +302,14 @@ impl Monitor {
         (used.saturating_sub(before) >= COMPUTED).then_some(Why::Computes)
     }
 
-    /// Gives the core to a spare thread. False: there is none, or the worker keeps it.
-    fn hand_over(&mut self, core: usize, why: Why, now: Instant) -> bool {
+    /// Gives the core to a spare thread.
+    fn hand_over(&mut self, core: usize, why: Why, now: Instant) -> Done {
         let shared = self.shared.clone();
-        let Some(holder) = shared.crew.holder(core) else { return false };
+        let Some(holder) = shared.crew.holder(core) else { return Done::No };
         if why == Why::Computes {
             let computing = self.crew().computing();
             if computing >= self.posts.len() && !self.is_emergency(now) {
-                return false;
+                return Done::No;
             }
             if computing + 1 >= self.posts.len() {
                 // Before the core has a new holder, who would begin one more.
@@ -303,29 +317,27 @@ impl Monitor {
             }
         }
         let Some(called) = shared.crew.spares.call() else {
-            if shared.crew.is_at_cap() {
+            if shared.crew.is_at_cap() && shared.crew.ready() == 0 {
                 self.at_cap();
             }
-            return false;
+            return Done::NoThread;
         };
-        let Some(taken) = holder.info.taker.take() else { return false };
+        let Some(taken) = holder.info.taker.take() else { return Done::No };
         holder.info.computes.store(why == Why::Computes, Ordering::Relaxed);
         holder.info.blocks.store(false, Ordering::Relaxed);
-        shared.crew.holds(core, called.spare());
-        called.give(taken);
         let stall = self.posts[core].lasted(now);
-        shared.crew.count_hand_over(stall);
+        shared.crew.hand_over(taken, called, stall);
         shared.settings.listener.tell(|| PoolEvent::HandedOver {
             core,
             stall,
             computing: why == Why::Computes,
         });
-        true
+        Done::Yes
     }
 
-    /// Are all cores held up by who computes, and was there no extra stray lately?
+    /// Are all cores held up for long by who computes, and was there no extra stray lately?
     fn is_emergency(&mut self, now: Instant) -> bool {
-        let stuck = self.posts.iter().all(|post| post.is_held_up() && post.lasted(now) >= COMPUTED);
+        let stuck = self.posts.iter().all(|post| post.is_held_up() && post.lasted(now) >= EMERGENCY);
         let lately = self.extra.is_some_and(|extra| now.duration_since(extra) < EMERGENCY);
         if stuck && !lately {
             self.extra = Some(now);
@@ -357,9 +369,8 @@ impl Monitor {
         !self.crew().is_at_cap() && long_ago(self.refused, REFUSED) && (at_once || long_ago(self.grown, PACE))
     }
 
-    /// Sees to it that spare threads are ready: one; as many as cores while cores are handed over.
-    fn ready_spares(&mut self, now: Instant) {
-        let wanted = if self.trouble.is_some() { self.posts.len() } else { 1 };
+    /// Sees to it that so many spare threads are ready.
+    fn ready_spares(&mut self, wanted: usize, now: Instant) {
         while self.crew().ready() < wanted && self.may_grow(now) {
             let shared = self.shared.clone();
             match shared.crew.enlist(&shared, None) {

@@ -245,8 +245,9 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
         shared.life.wait_for(Some(nap()), || false);
     }
     shared.life.stop();
+    // The monitor first: it would start more threads.
+    shared.watchman.join();
     shared.crew.spares.close();
-    shared.watchman.call();
     shared.wake_all();
     // A worker among tasks that yield for ever is busy at every look and yet about to leave.
     let last = last_of(last);
@@ -273,7 +274,6 @@ fn is_drained(shared: &Shared) -> bool {
 
 /// Joins the workers that have left their loop, so that their threads are gone when this returns.
 fn join_workers(shared: &Shared) -> Vec<String> {
-    shared.watchman.join();
     let threads = shared.crew.handles();
     let all_left = shared.life.running_workers() == 0;
     let mut behind = Vec::new();

@@ -55,12 +55,11 @@ pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Co
     }
     let mut seat = Seat::new(shared.clone(), member.clone(), holder);
     let mut next = core;
-    if next.is_none() {
-        shared.crew.arrived();
-    }
     while let Some(core) = next.take().or_else(|| wait_for_core(shared, member)) {
         let index = core.index;
         seat.take(core);
+        // The one before could not say so any more.
+        shared.stats[index].busy.store(false, Ordering::Relaxed);
         let searching = Cell::new(false);
         seat.occupy(|| {
             // What runs here catches its own panics; this is the last net, so that none costs a worker.
@@ -68,9 +67,10 @@ pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Co
                 log::error!("a panic reached the loop of {}; it goes on", member.info.name);
             }
         });
-        if let Some(core) = seat.leave() {
+        match seat.leave() {
             // The pool has been stopped.
-            core.drain().for_each(|ready| shared.injector.push(ready));
+            Some(core) => core.drain().for_each(|ready| shared.injector.push(ready)),
+            None => shared.crew.stray_is_back(),
         }
     }
     drop(seat);

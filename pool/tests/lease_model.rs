@@ -1,0 +1,279 @@
+//! The lease of a core, model-checked by loom against the production source.
+//!
+//! Two threads that use a core at once, or one that does not see what the other has done with it, loom reports by itself;
+//! a core that two have, or nobody, shows in the count.
+#![cfg(loom)]
+
+// The file under test is the one the pool is built from; loom brings its primitives.
+#[allow(dead_code)]
+#[path = "../src/lease.rs"]
+mod lease;
+
+mod sync {
+    pub(crate) use loom::cell::UnsafeCell;
+    use loom::sync::atomic::fence;
+    pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
+
+    /// What the two fences are together is what two full ones are; the kernel is not modelled.
+    pub(crate) fn light_fence() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn heavy_fence() {
+        fence(Ordering::SeqCst);
+    }
+
+    /// `parking_lot`'s face on loom's mutex.
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Mutex(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+            self.0.lock().unwrap()
+        }
+    }
+}
+
+use ec_test_support::limit;
+use lease::{Holder, Taker, lease};
+use loom::cell::Cell;
+use loom::thread::{self, JoinHandle};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+/// What is leased. Loom watches who uses it, and when.
+struct Core {
+    number: usize,
+    uses: Cell<usize>,
+}
+
+impl Core {
+    fn new(number: usize) -> Core {
+        Core { number, uses: Cell::new(0) }
+    }
+
+    fn work(&self) {
+        self.uses.set(self.uses.get() + 1);
+    }
+}
+
+/// A worker that holds core 1, has used it, and is inside user code.
+fn out_with_a_core() -> (Holder<Core>, Taker<Core>) {
+    let (mut holder, taker) = lease();
+    holder.give(Core::new(1));
+    assert_eq!(work(&holder), 1);
+    holder.go_out();
+    (holder, taker)
+}
+
+/// Uses the core, if there is one: how many times that was.
+fn work(holder: &Holder<Core>) -> usize {
+    holder.with(Core::work).map_or(0, |()| 1)
+}
+
+/// One who takes, once, and uses what it gets.
+fn start(taker: &Taker<Core>) -> JoinHandle<Option<Core>> {
+    let taker = taker.clone();
+    thread::spawn(move || taker.take().inspect(Core::work))
+}
+
+/// The one core that there is; nobody has another one.
+fn only(cores: impl IntoIterator<Item = Option<Core>>) -> Core {
+    let mut cores: Vec<Core> = cores.into_iter().flatten().collect();
+    assert_eq!(cores.len(), 1, "one has the core");
+    cores.remove(0)
+}
+
+/// All that the model can come to.
+fn explore<R>(bound: usize, model: impl Fn() -> R + Send + Sync + 'static) -> Vec<R>
+where
+    R: Ord + Send + 'static,
+{
+    let ends = Arc::new(Mutex::new(BTreeSet::new()));
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(bound);
+    builder.check({
+        let ends = ends.clone();
+        move || {
+            let end = model();
+            ends.lock().unwrap().insert(end);
+        }
+    });
+    std::mem::take(&mut *ends.lock().unwrap()).into_iter().collect()
+}
+
+#[test]
+fn a_core_is_used_by_its_holder_or_by_its_taker() {
+    limit(120, || {
+        let ends = explore(8, || {
+            let (holder, taker) = out_with_a_core();
+            let taking = start(&taker);
+            let mut uses = 1;
+            // It comes back and goes out again: a look of the taker may be an old one.
+            for _ in 0..2 {
+                if holder.come_back() {
+                    uses += work(&holder);
+                }
+                holder.go_out();
+            }
+            let taken = taking.join().unwrap();
+            match &taken {
+                Some(core) => assert_eq!(core.uses.get(), uses + 1, "what was done with it is not lost"),
+                None => assert_eq!(uses, 3, "nobody has taken it"),
+            }
+            (taken.is_some(), uses)
+        });
+        assert_eq!(ends, [(false, 3), (true, 1), (true, 2), (true, 3)]);
+    });
+}
+
+#[test]
+fn holder_or_taker_has_the_core_in_the_end() {
+    limit(120, || {
+        let ends = explore(8, || {
+            let (mut holder, taker) = out_with_a_core();
+            let taking = start(&taker);
+            let back = holder.come_back();
+            assert_eq!(work(&holder) == 1, back, "it has what it was told to have");
+            let kept = holder.leave();
+            assert_eq!(kept.is_some(), back, "nobody takes from a holder who is in the loop");
+            let core = only([kept, taking.join().unwrap()]);
+            assert_eq!(core.uses.get(), 2);
+            back
+        });
+        assert_eq!(ends, [false, true]);
+    });
+}
+
+#[test]
+fn what_was_done_in_the_loop_is_seen_by_who_takes() {
+    limit(120, || {
+        let ends = explore(8, || {
+            let (mut holder, taker) = lease();
+            let taking = start(&taker);
+            holder.give(Core::new(1));
+            // Nothing but the going out itself is between this and the taker.
+            assert_eq!(work(&holder), 1, "nobody takes before it goes out");
+            holder.go_out();
+            let taken = taking.join().unwrap();
+            taken.iter().for_each(|core| assert_eq!(core.uses.get(), 2));
+            assert_eq!(holder.come_back(), taken.is_none());
+            taken.is_some()
+        });
+        assert_eq!(ends, [false, true]);
+    });
+}
+
+#[test]
+fn a_crossing_has_the_core_for_itself_or_not_at_all() {
+    limit(120, || {
+        let ends = explore(8, || {
+            let (mut holder, taker) = out_with_a_core();
+            let taking = start(&taker);
+            let first = work(&holder);
+            let second = work(&holder);
+            assert!(taker.is_out(), "a crossing ends inside user code");
+            let back = holder.come_back();
+            let kept = holder.leave();
+            assert_eq!(kept.is_some(), back);
+            let taken = taking.join().unwrap();
+            let of_taker = usize::from(taken.is_some());
+            assert_eq!(only([kept, taken]).uses.get(), 1 + first + second + of_taker);
+            (first, second, back)
+        });
+        // What it has lost does not come back by itself.
+        assert_eq!(ends, [(0, 0, false), (1, 0, false), (1, 1, false), (1, 1, true)]);
+    });
+}
+
+#[test]
+fn of_two_takers_and_the_holder_one_has_the_core() {
+    limit(120, || {
+        let ends = explore(8, || {
+            let (mut holder, taker) = out_with_a_core();
+            let takings = [start(&taker), start(&taker)];
+            let back = holder.come_back();
+            assert_eq!(work(&holder) == 1, back);
+            let kept = holder.leave();
+            assert_eq!(kept.is_some(), back);
+            let [one, other] = takings.map(|taking| taking.join().unwrap());
+            let end = (kept.is_some(), one.is_some(), other.is_some());
+            assert_eq!(only([kept, one, other]).uses.get(), 2);
+            end
+        });
+        assert_eq!(ends, [(false, false, true), (false, true, false), (true, false, false)]);
+    });
+}
+
+#[test]
+fn a_second_core_is_safe_from_late_takers_of_the_first() {
+    limit(120, || {
+        let ends = explore(8, || {
+            let (mut holder, taker) = out_with_a_core();
+            let takings = [start(&taker), start(&taker)];
+            let back = holder.come_back();
+            if !back {
+                holder.give(Core::new(2));
+            }
+            assert_eq!(work(&holder), 1, "it is in the loop, with a core");
+            let kept = holder.leave().expect("nobody takes from a holder who is in the loop");
+            assert_eq!(kept.number, if back { 1 } else { 2 });
+            let [one, other] = takings.map(|taking| taking.join().unwrap());
+            if back {
+                assert!(one.is_none() && other.is_none());
+            } else {
+                assert_eq!(only([one, other]).number, 1, "the first one is taken once");
+            }
+            back
+        });
+        assert_eq!(ends, [false, true]);
+    });
+}
+
+#[test]
+fn a_second_core_is_taken_only_while_the_holder_is_out() {
+    limit(120, || {
+        let ends = explore(3, || {
+            let (mut holder, taker) = out_with_a_core();
+            let takings = [start(&taker), start(&taker)];
+            let lost = !holder.come_back();
+            if lost {
+                holder.give(Core::new(2));
+            }
+            holder.go_out();
+            let crossing = work(&holder) == 1;
+            let back = holder.come_back();
+            let kept = holder.leave();
+            assert_eq!(kept.is_some(), back);
+            let [one, other] = takings.map(|taking| taking.join().unwrap());
+            let mut numbers: Vec<_> = [kept, one, other].iter().flatten().map(|core| core.number).collect();
+            numbers.sort_unstable();
+            assert_eq!(numbers, if lost { vec![1, 2] } else { vec![1] }, "each core has one owner");
+            (lost, crossing, back)
+        });
+        let of_either = [(false, false), (true, false), (true, true)];
+        let all = [false, true].map(|lost| of_either.map(|(crossing, back)| (lost, crossing, back)));
+        assert_eq!(ends, all.concat());
+    });
+}
+
+#[test]
+fn a_core_is_given_away_or_taken() {
+    limit(120, || {
+        let ends = explore(8, || {
+            let (mut holder, taker) = out_with_a_core();
+            let taking = start(&taker);
+            let given = holder.give_away().inspect(Core::work);
+            assert_eq!(work(&holder), 0, "it has it no more");
+            assert!(!holder.come_back());
+            assert!(holder.leave().is_none());
+            let end = given.is_some();
+            assert_eq!(only([given, taking.join().unwrap()]).uses.get(), 2);
+            end
+        });
+        assert_eq!(ends, [false, true]);
+    });
+}

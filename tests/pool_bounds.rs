@@ -1,0 +1,356 @@
+//! How many threads a pool has: as many as it needs, no more than it may, and its cores again afterwards.
+
+use ec_test_support::{limit, skipped};
+use event_channel::channel::Driver;
+use event_channel::runtime::{AtCap, PoolEvent};
+use event_channel::sync::Notification;
+use event_channel::{Runtime, task, time};
+use parking_lot::Mutex;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const SHORT: Duration = Duration::from_millis(10);
+
+/// The numbers are those of the process, and the load is for the whole machine.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn alone(seconds: u64, test: impl FnOnce()) {
+    let _alone = ONE_AT_A_TIME.lock();
+    if task::migrates() {
+        limit(seconds, test);
+    } else {
+        skipped("here each task is a thread of its own");
+    }
+}
+
+fn eventually(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Threads of pools, and descriptors.
+fn threads_and_files() -> (usize, usize) {
+    let entries = |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().flatten();
+    let of_a_pool = |thread: &std::fs::DirEntry| {
+        std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with("ec-"))
+    };
+    (entries("task").filter(of_a_pool).count(), entries("fd").count())
+}
+
+/// Resident memory in KiB.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// A number below `bound`, another one each time.
+fn random(bound: u64) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0) % bound
+}
+
+/// Watches the number of threads while it lives.
+struct Peak {
+    most: Arc<AtomicUsize>,
+    end: Arc<AtomicBool>,
+}
+
+impl Peak {
+    fn new() -> Peak {
+        let peak = Peak { most: Arc::default(), end: Arc::default() };
+        let (most, end) = (peak.most.clone(), peak.end.clone());
+        thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                most.fetch_max(threads_and_files().0, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(2));
+            }
+        });
+        peak
+    }
+
+    fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Peak {
+    fn drop(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Tasks that talk, sleep and compute a little, for a second.
+fn ordinary_load(runtime: &Runtime) {
+    let end = Instant::now() + Duration::from_secs(1);
+    let notification = Arc::new(Notification::new());
+    let tasks: Vec<_> = (0..50)
+        .map(|index| {
+            let notification = notification.clone();
+            runtime.spawn(move || {
+                while Instant::now() < end {
+                    let notification = notification.clone();
+                    let until = Instant::now() + Duration::from_micros(random(300));
+                    while Instant::now() < until {
+                        std::hint::spin_loop();
+                    }
+                    match index % 3 {
+                        0 => time::sleep(Duration::from_micros(random(3_000))),
+                        1 => task::yield_now(),
+                        _ => task::spawn(move || notification.post()).join().unwrap(),
+                    }
+                }
+            })
+        })
+        .collect();
+    tasks.into_iter().for_each(|task| task.join().unwrap());
+}
+
+#[test]
+fn load_that_does_not_block_brings_no_threads() {
+    alone(60, || {
+        let runtime = Runtime::builder().cores(2).build().unwrap();
+        let peak = Peak::new();
+        ordinary_load(&runtime);
+        assert!(peak.most() <= 2 + 2, "{} threads, the monitor's included", peak.most());
+    });
+}
+
+/// On one CPU, whatever the pool believes.
+#[test]
+fn nor_does_it_where_the_workers_share_a_cpu() {
+    alone(60, || {
+        let runtime = Runtime::builder().cores(2).build().unwrap();
+        let first = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).unwrap();
+        let cpu = (0..1024).find(|&cpu| first.is_set(cpu).unwrap()).unwrap();
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let mut one = nix::sched::CpuSet::new();
+        one.set(cpu).unwrap();
+        for thread in tasks {
+            let tid = thread.file_name().to_string_lossy().parse().unwrap();
+            let _ = nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(tid), &one);
+        }
+        let peak = Peak::new();
+        ordinary_load(&runtime);
+        let most = peak.most();
+        nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &first).unwrap();
+        assert!(most <= 2 + 2, "{most} threads, the monitor's included");
+    });
+}
+
+#[test]
+fn nor_beside_programs_that_want_all_cpus() {
+    alone(60, || {
+        let hog =
+            || Command::new("sh").args(["-c", "while :; do :; done"]).stdout(Stdio::null()).spawn().unwrap();
+        let mut hogs: Vec<_> = (0..4).map(|_| hog()).collect();
+        let runtime = Runtime::builder().cores(2).build().unwrap();
+        let peak = Peak::new();
+        ordinary_load(&runtime);
+        let most = peak.most();
+        hogs.iter_mut().for_each(|hog| {
+            hog.kill().unwrap();
+            hog.wait().unwrap();
+        });
+        assert!(most <= 2 + 2, "{most} threads, the monitor's included");
+    });
+}
+
+/// Of tasks that compute as many as cores go on without one; the rest has to wait for its turn.
+#[test]
+fn computing_brings_as_many_threads_again_as_cores() {
+    alone(120, || {
+        let runtime = Runtime::builder().cores(2).build().unwrap();
+        let peak = Peak::new();
+        let hogs: Vec<_> = (0..12)
+            .map(|_| {
+                runtime.spawn(|| {
+                    let end = Instant::now() + Duration::from_millis(200);
+                    while Instant::now() < end {
+                        std::hint::spin_loop();
+                    }
+                })
+            })
+            .collect();
+        hogs.into_iter().for_each(|hog| hog.join().unwrap());
+        // The holders, the strays, the monitor, a spare for each core.
+        assert!(peak.most() <= 2 + 2 + 1 + 2, "{}", peak.most());
+        assert!(runtime.metrics().handed_over > 0);
+    });
+}
+
+#[test]
+fn ten_thousand_tasks_that_block_at_random_stay_under_the_cap_and_leave_nothing() {
+    alone(300, || {
+        for driver in Driver::ALL {
+            let keep = Duration::from_millis(200);
+            let runtime =
+                Runtime::builder().cores(2).max_threads(100).keep_alive(keep).driver(driver).build();
+            let Ok(runtime) = runtime else {
+                skipped(&format!("{driver} is not to be had"));
+                continue;
+            };
+            eventually(|| threads_and_files().0 == 3);
+            let before = threads_and_files();
+            let mut memory = None;
+            for _ in 0..3 {
+                let peak = Peak::new();
+                let end = Instant::now() + Duration::from_secs(2);
+                let tasks: Vec<_> = (0..10_000)
+                    .map(|_| {
+                        runtime.spawn(move || {
+                            time::sleep(Duration::from_millis(random(2_000)));
+                            if Instant::now() < end {
+                                thread::sleep(SHORT);
+                            }
+                        })
+                    })
+                    .collect();
+                tasks.into_iter().for_each(|task| task.join().unwrap());
+                assert!(peak.most() <= 100 + 1, "{}", peak.most());
+                // (Looking costs threads nothing, but takes a core's time.)
+                eventually(|| runtime.metrics().workers == 2);
+                eventually(|| threads_and_files().0 <= before.0 && threads_and_files().1 <= before.1);
+                // The stacks' memory goes back in the course of some seconds.
+                let limit = *memory.get_or_insert_with(|| {
+                    thread::sleep(Duration::from_secs(3));
+                    resident() * 6 / 5 + 8192
+                });
+                eventually(|| resident() <= limit);
+            }
+            let metrics = runtime.metrics();
+            assert_eq!((metrics.grown, metrics.events_lost), (metrics.shrunk, 0));
+        }
+    });
+}
+
+#[test]
+fn at_the_cap_it_is_told_once_and_what_has_begun_goes_on() {
+    alone(60, || {
+        let told: Arc<Mutex<Vec<AtCap>>> = Arc::default();
+        let theirs = told.clone();
+        let runtime = Runtime::builder()
+            .cores(2)
+            .max_threads(16)
+            .on_event(move |event| {
+                if let PoolEvent::AtCap(at_cap) = event {
+                    theirs.lock().push(at_cap.clone());
+                }
+            })
+            .build()
+            .unwrap();
+        // A task that has begun, and goes on all the time.
+        let beats = Arc::new(AtomicUsize::new(0));
+        let heart = {
+            let beats = beats.clone();
+            runtime.spawn(move || {
+                while !task::is_cancelled() {
+                    time::sleep(Duration::from_millis(1));
+                    beats.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        };
+        eventually(|| beats.load(Ordering::SeqCst) > 0);
+        let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(held));
+        for index in 0..32 {
+            let held = held.clone();
+            let builder = task::Builder::new().name(format!("blocker {index}"));
+            drop(runtime.spawn_with(builder, move || held.lock().unwrap().recv().is_ok()).unwrap());
+        }
+        eventually(|| !told.lock().is_empty());
+        let told_first = told.lock()[0].clone();
+        assert!(told_first.blocked.len() >= 10, "{told_first}");
+        let words = told_first.to_string();
+        assert!(words.contains("'blocker ") && words.contains("futex"), "{words}");
+        // For some time, to see that it is told once.
+        let (now, metrics) = (beats.load(Ordering::SeqCst), runtime.metrics());
+        eventually(|| beats.load(Ordering::SeqCst) > now + 100);
+        assert_eq!((runtime.metrics().cap_hits, told.lock().len()), (1, 1));
+        assert!(metrics.workers <= 16, "{metrics:?}");
+        // The end comes, and names them.
+        let error = runtime.shutdown(5 * SHORT).unwrap_err();
+        let named = error.names().iter().filter(|name| name.contains("blocker")).count();
+        assert_eq!(named, 32, "{error}");
+        heart.join().unwrap();
+        drop(let_go);
+    });
+}
+
+#[test]
+fn when_there_is_room_again_the_tasks_that_had_to_wait_begin() {
+    alone(60, || {
+        let runtime = Runtime::builder().cores(1).max_threads(6).build().unwrap();
+        let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(held));
+        let tasks: Vec<_> = (0..20)
+            .map(|_| {
+                let held = held.clone();
+                runtime.spawn(move || held.lock().unwrap().recv().is_err())
+            })
+            .collect();
+        eventually(|| runtime.metrics().cap_hits > 0);
+        drop(let_go);
+        tasks.into_iter().for_each(|task| assert!(task.join().unwrap()));
+        assert_eq!(runtime.run(|| 7), 7);
+    });
+}
+
+/// With as many threads as cores at most, nothing can be handed over: said, and counted.
+#[test]
+fn a_pool_that_may_not_grow_says_so_when_it_should() {
+    alone(60, || {
+        let runtime = Runtime::builder().cores(1).max_threads(1).build().unwrap();
+        runtime.spawn(|| thread::sleep(5 * SHORT)).join().unwrap();
+        let metrics = runtime.metrics();
+        assert_eq!((metrics.cap_hits, metrics.handed_over, metrics.workers_peak), (1, 0, 1));
+    });
+}
+
+/// In a child of its own, with so little room that no more threads can be had.
+#[test]
+fn when_the_system_has_no_threads_to_give_the_pool_goes_on() {
+    const NAME: &str = "when_the_system_has_no_threads_to_give_the_pool_goes_on";
+    if std::env::var("EC_TEST_CASE").as_deref() != Ok(NAME) {
+        alone(60, || {
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            child.args([NAME, "--exact", "--test-threads=1"]).env("EC_TEST_CASE", NAME);
+            assert!(child.status().unwrap().success());
+        });
+        return;
+    }
+    limit(30, || {
+        let refused = Arc::new(AtomicUsize::new(0));
+        let theirs = refused.clone();
+        let runtime = Runtime::builder()
+            .cores(2)
+            .on_event(move |event| {
+                theirs.fetch_add(usize::from(matches!(event, PoolEvent::Refused { .. })), Ordering::SeqCst);
+            })
+            .build()
+            .unwrap();
+        // What the tasks need is there.
+        (0..64).map(|_| runtime.spawn(task::yield_now)).for_each(drop);
+        assert_eq!(runtime.run(|| 7), 7);
+        let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = status.split(' ').next().unwrap().parse().unwrap();
+        let now = pages * 4096;
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        let (_, most) = getrlimit(Resource::RLIMIT_AS).unwrap();
+        setrlimit(Resource::RLIMIT_AS, now + (1 << 20), most).unwrap();
+        let tasks: Vec<_> = (0..32).map(|_| runtime.spawn(|| thread::sleep(3 * SHORT))).collect();
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+        setrlimit(Resource::RLIMIT_AS, most, most).unwrap();
+        assert!(refused.load(Ordering::SeqCst) > 0);
+        // (A few there are: libc keeps the stacks of threads that have ended.)
+        assert!(runtime.metrics().workers_peak < 32);
+        // And takes the next that it gets.
+        let blocked = runtime.spawn(|| thread::sleep(50 * SHORT));
+        eventually(|| runtime.metrics().handed_over > 0);
+        blocked.join().unwrap();
+    });
+}
