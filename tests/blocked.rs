@@ -301,12 +301,14 @@ fn a_panic_on_a_thread_without_a_core_is_delivered_and_costs_nothing() {
         let runtime = Runtime::builder().cores(1).build().unwrap();
         for _ in 0..10 {
             let handed = runtime.metrics().handed_over;
-            let panics = runtime.spawn(|| {
-                thread::sleep(2 * SHORT);
+            let (go_on, waits) = mpsc::channel();
+            let panics = runtime.spawn(move || {
+                waits.recv().unwrap();
                 panic!("on purpose");
             });
+            eventually(|| !task::migrates() || runtime.metrics().handed_over > handed);
+            go_on.send(()).unwrap();
             assert!(panics.join().is_err());
-            assert!(!task::migrates() || runtime.metrics().handed_over > handed);
         }
         assert_eq!(runtime.run(|| 7), 7);
         eventually(|| runtime.metrics().workers_stray == 0);

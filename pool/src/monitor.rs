@@ -44,6 +44,11 @@ const TROUBLE: Duration = Duration::from_millis(200);
 const CONFIRM: Duration = Duration::from_micros(50);
 /// Without /proc nobody tells who sleeps: then who is in one run for so long counts as if.
 const BLIND: Duration = Duration::from_millis(10);
+/// Beside others who want the CPUs a worker may well sleep for a while, waiting for a lock whose holder has no CPU: then who is in
+/// one run for so long counts as blocked. They are there if the monitor itself was late by [`LATE`] lately.
+const PATIENCE: Duration = Duration::from_millis(20);
+const LATE: Duration = Duration::from_millis(1);
+const LATELY: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 4;
 const PACE: Duration = Duration::from_millis(1);
 /// After the operating system has refused a thread.
@@ -175,6 +180,8 @@ struct Monitor {
     out: Completions,
     every: Duration,
     trouble: Option<Instant>,
+    /// When it last had to wait for a CPU.
+    late: Option<Instant>,
     quiet: u32,
     /// When a thread was started beyond those that come at once, or an extra stray let go, or a thread refused.
     grown: Option<Instant>,
@@ -195,6 +202,7 @@ impl Monitor {
             out: Completions::new(),
             every: SELDOM,
             trouble: None,
+            late: None,
             quiet: 0,
             grown: None,
             extra: None,
@@ -216,7 +224,7 @@ impl Monitor {
             if suspicion {
                 self.ready_spares(1, now);
                 self.quiet = 0;
-                std::thread::park_timeout(CONFIRM);
+                self.nap(CONFIRM);
                 continue;
             }
             if self.trouble.is_some_and(|at| now.duration_since(at) < TROUBLE) {
@@ -235,9 +243,23 @@ impl Monitor {
                 self.every = SELDOM;
                 self.quiet = 0;
             } else {
-                std::thread::park_timeout(self.every);
+                self.nap(self.every);
             }
         }
+    }
+
+    fn nap(&mut self, span: Duration) {
+        let before = Instant::now();
+        std::thread::park_timeout(span);
+        let after = Instant::now();
+        if after.duration_since(before) > span + LATE {
+            self.late = Some(after);
+        }
+    }
+
+    /// Are there others who want the CPUs?
+    fn is_crowded(&self, now: Instant) -> bool {
+        self.late.is_some_and(|late| now.duration_since(late) < LATELY)
     }
 
     /// Looks at each core. True: somebody seems to sleep, and is to be looked at again at once.
@@ -258,7 +280,7 @@ impl Monitor {
                     self.look_after_port(core);
                 }
                 None if self.posts[core].is_held_up() => {
-                    suspicion |= self.posts[core].slept;
+                    suspicion |= self.posts[core].slept && !self.is_crowded(now);
                     self.look_after_port(core);
                 }
                 None => {}
@@ -269,6 +291,7 @@ impl Monitor {
 
     /// Is the core to be handed over? Its post says afterwards whether it is held up.
     fn look_at(&mut self, core: usize, now: Instant) -> Option<Why> {
+        let patience = if self.is_crowded(now) { PATIENCE } else { Duration::ZERO };
         let stats = &self.shared.stats[core];
         let post = &mut self.posts[core];
         let run = stats.runs.load(Ordering::Relaxed);
@@ -296,7 +319,8 @@ impl Monitor {
             return (post.lasted(now) >= BLIND).then_some(Why::Sleeps);
         }
         if watch.look() == Look::Asleep {
-            return std::mem::replace(&mut post.slept, true).then_some(Why::Sleeps);
+            let twice = std::mem::replace(&mut post.slept, true);
+            return (twice && post.lasted(now) >= patience).then_some(Why::Sleeps);
         }
         post.slept = false;
         (used.saturating_sub(before) >= COMPUTED).then_some(Why::Computes)

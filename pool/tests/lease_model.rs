@@ -261,6 +261,24 @@ fn a_second_core_is_taken_only_while_the_holder_is_out() {
 }
 
 #[test]
+fn who_came_in_vain_may_come_again() {
+    limit(120, || {
+        let ends = explore(8, || {
+            let (mut holder, taker) = out_with_a_core();
+            let taking = start(&taker);
+            let back = holder.come_back();
+            let first = taking.join().unwrap();
+            holder.go_out();
+            let second = taker.take();
+            assert_eq!((first.is_some(), second.is_some()), (!back, back));
+            assert!(!holder.come_back() && holder.leave().is_none());
+            back
+        });
+        assert_eq!(ends, [false, true]);
+    });
+}
+
+#[test]
 fn a_core_is_given_away_or_taken() {
     limit(120, || {
         let ends = explore(8, || {
