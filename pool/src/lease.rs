@@ -137,7 +137,8 @@ impl<T> Taker<T> {
     pub(crate) fn take(&self) -> Option<T> {
         let lease = &*self.0;
         let _turn = lease.turn.lock();
-        if !lease.out.load(Ordering::Acquire) {
+        // (Who was recalled has nothing, and is not to be told otherwise if this comes in vain.)
+        if !lease.out.load(Ordering::Acquire) || lease.recalled.load(Ordering::Relaxed) {
             return None;
         }
         lease.recalled.store(true, Ordering::Relaxed);

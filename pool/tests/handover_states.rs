@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 const CORES: usize = 2;
-const THREADS: usize = 4;
+const THREADS: usize = 5;
 const TASKS: usize = 3;
 
 /// Of tasks, of threads or of flags: a bit each.
@@ -60,6 +60,8 @@ struct Scenario {
     later: Set,
     spares: usize,
     max_threads: usize,
+    /// New tasks are held when threads become scarce.
+    hold: bool,
     /// Spare threads leave when nobody wants them.
     retire: bool,
     /// The pool may be stopped, at any time.
@@ -88,7 +90,6 @@ struct Guards {
     found_work_is_passed_on: bool,
     alarm_is_sticky: bool,
     request_rings_sleeper: bool,
-    sleeper_looks_into_inbox_again: bool,
     close_wakes_spares: bool,
     stop_wakes_ports: bool,
     stop_calls_monitor: bool,
@@ -116,7 +117,6 @@ impl Guards {
         found_work_is_passed_on: true,
         alarm_is_sticky: true,
         request_rings_sleeper: true,
-        sleeper_looks_into_inbox_again: true,
         close_wakes_spares: true,
         stop_wakes_ports: true,
         stop_calls_monitor: true,
@@ -125,7 +125,7 @@ impl Guards {
 }
 
 /// Where a thread is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum At {
     #[default]
     Gone,
@@ -139,20 +139,8 @@ enum At {
     /// Off the stack, on which nobody else finds it.
     Called,
     Given(u8),
-    /// Off the stack by itself, still in the crew.
-    Leaves,
-    Loop(u8),
-    /// Counted as asleep.
-    Drowsy(u8),
-    /// It has looked for work, and taken the inbox in.
-    Looked(u8),
-    /// Its alarm says that it sleeps.
-    Announced(u8),
-    Asleep(u8),
-    /// Out of its port.
-    Up(u8),
-    /// Counted as awake.
-    Counted(u8),
+    /// In its loop, for this core.
+    Works(u8, Work),
     /// In user code of a task.
     Inside(u8),
     /// There; it has called a spare to give its core to.
@@ -164,7 +152,20 @@ enum At {
     Back,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Work {
+    Looks,
+    /// It has found nothing.
+    Drowsy,
+    /// Counted as asleep, and it has looked for work since.
+    Looked,
+    Asleep,
+    /// Out of its port.
+    Up,
+}
+use Work::*;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Thread {
     at: At,
     /// The lease: what is held, and its flags.
@@ -206,19 +207,15 @@ struct Task {
 enum Monitor {
     #[default]
     Rests,
-    /// It hands a core over: core and holder.
-    Picks(u8, u8),
-    /// The same with the spare that was called.
+    /// It hands a core over, and has called a spare. (Here and below: core, holder, spare.)
     Calls(u8, u8, u8),
     /// The lease's turn is its own, and the holder was out.
     Turn(u8, u8, u8),
     Recalled(u8, u8, u8),
     /// The holder was out again.
     Takes(u8, u8, u8),
-    /// Core as it was picked, spare, core as it was taken.
-    Has(u8, u8, u8),
-    /// It says that it is asleep.
-    Announced,
+    /// It has seen all asleep for a while.
+    Quiet,
     Dozes,
     Gone,
 }
@@ -229,12 +226,11 @@ enum End {
     #[default]
     Open,
     Stopped,
-    Closed,
-    Called,
+    /// The spares are closed, all ports called.
     Woken,
     /// All that are left are inside user code: these.
     Left(Set),
-    /// These are named as left behind; and these were there before.
+    /// These are named as left behind; and these were left before.
     Done(Set, Set),
 }
 
@@ -278,8 +274,69 @@ struct Pool {
     guards: Guards,
 }
 
+impl Thread {
+    /// Begins with the core that it was given, unless its lease's turn is another's.
+    fn begin(&mut self) {
+        if let (At::Given(core), false) = (self.at, self.turn) {
+            *self = Thread { at: At::Works(core, Looks), held: Some(core), ..Thread::default() };
+        }
+    }
+}
+
 /// What belongs to the world alone.
 impl World {
+    /// Threads have no names: worlds that differ only in which is which are one. (So the numbers of threads in a path are
+    /// only good for the next step.)
+    fn sort(&mut self) {
+        let roles = |number: u8| {
+            let holds = self.cores.map(|core| core.holder == number);
+            let picked = match self.monitor {
+                Monitor::Calls(_, holder, spare)
+                | Monitor::Turn(_, holder, spare)
+                | Monitor::Recalled(_, holder, spare)
+                | Monitor::Takes(_, holder, spare) => [holder == number, spare == number],
+                _ => [false; 2],
+            };
+            let (left, named) = match self.end {
+                End::Left(left) => (left >> number & 1, 0),
+                End::Done(named, left) => (left >> number & 1, named >> number & 1),
+                _ => (0, 0),
+            };
+            (holds, picked, left, named)
+        };
+        let mut order = [0, 1, 2, 3, 4];
+        order.sort_unstable_by_key(|number| (self.threads[*number as usize], roles(*number)));
+        let mut new = [0; THREADS];
+        order.iter().zip(0..).for_each(|(old, number)| new[*old as usize] = number);
+        let renamed = |number: &mut u8| *number = new[*number as usize];
+        let moved = |set: &mut Set| *set = each(*set).fold(0, |set, old| set | 1 << new[old as usize]);
+        self.threads = order.map(|old| self.threads[old as usize]);
+        for thread in &mut self.threads {
+            if let At::Hints(_, spare) | At::HandsOver(_, spare, _) = &mut thread.at {
+                renamed(spare);
+            }
+        }
+        self.cores.iter_mut().for_each(|core| renamed(&mut core.holder));
+        match &mut self.monitor {
+            Monitor::Calls(_, holder, spare)
+            | Monitor::Turn(_, holder, spare)
+            | Monitor::Recalled(_, holder, spare)
+            | Monitor::Takes(_, holder, spare) => {
+                renamed(holder);
+                renamed(spare);
+            }
+            _ => {}
+        }
+        match &mut self.end {
+            End::Left(left) => moved(left),
+            End::Done(named, left) => {
+                moved(named);
+                moved(left);
+            }
+            _ => {}
+        }
+    }
+
     fn is_stopped(&self) -> bool {
         self.end != End::Open
     }
@@ -317,6 +374,17 @@ impl World {
     /// Is the worker of `core` inside user code, as far as the crew knows?
     fn is_held_up(&self, core: usize) -> bool {
         self.threads[self.cores[core].holder as usize].out
+    }
+
+    /// Is the monitor at the lease of `thread`, or about to be?
+    fn is_taken_from(&self, thread: usize) -> bool {
+        match self.monitor {
+            Monitor::Calls(_, holder, _)
+            | Monitor::Turn(_, holder, _)
+            | Monitor::Recalled(_, holder, _)
+            | Monitor::Takes(_, holder, _) => holder as usize == thread,
+            _ => false,
+        }
     }
 
     fn take_in(&mut self, core: usize) {
@@ -379,7 +447,7 @@ impl Pool {
     fn is_scarce(&self, world: &World) -> bool {
         let reserve = CORES.min((self.scenario.max_threads - CORES) / 2);
         let room = self.scenario.max_threads - world.threads() + world.ready();
-        reserve > 0 && room <= reserve
+        self.scenario.hold && reserve > 0 && room <= reserve
     }
 
     /// Makes `task` ready where `thread` is, whose lease nobody is about to take.
@@ -424,6 +492,7 @@ impl Steps<'_> {
     fn add(&mut self, who: &'static str, number: usize, what: &'static str, act: impl FnOnce(&mut World)) {
         let mut next = *self.from;
         act(&mut next);
+        next.sort();
         if next != *self.from {
             self.out.push(Step { who, number: number as u8, what, next });
         }
@@ -445,79 +514,25 @@ impl Steps<'_> {
         let Thread { at, held, recalled, turn, .. } = world.threads[thread];
         match at {
             At::Gone => {}
-            At::Coming => self.go(thread, "has come", At::Arrives, |_| ()),
             At::Arrives if world.hold_new => {
                 self.go(thread, "rings for the monitor", At::Rang, |world| world.dozes = false);
             }
-            At::Arrives | At::Rang if world.closed => {
+            At::Coming | At::Arrives | At::Rang if world.closed => {
                 self.go(thread, "finds all closed", At::Gone, |_| ());
             }
-            At::Arrives | At::Rang => self.go(thread, "waits", At::Waits, |_| ()),
+            At::Coming | At::Arrives | At::Rang => self.go(thread, "waits", At::Waits, |_| ()),
             At::Waits | At::Called => {
                 let may_leave = at == At::Waits || !pool.guards.called_spare_stays;
-                if may_leave && world.closed && pool.guards.close_wakes_spares {
-                    self.go(thread, "leaves at the end", At::Gone, |_| ());
-                } else if may_leave && pool.scenario.retire {
-                    self.go(thread, "has waited long enough", At::Leaves, |_| ());
+                let late = pool.scenario.retire || world.closed && pool.guards.close_wakes_spares;
+                if may_leave && late {
+                    self.go(thread, "leaves", At::Gone, |_| ());
                 }
             }
-            At::Leaves => self.go(thread, "leaves the crew", At::Gone, |_| ()),
             At::Given(_) if turn => {}
-            At::Given(core) => self.go(thread, "takes a core over", At::Loop(core), |world| {
-                world.threads[thread].held = Some(core);
-                world.threads[thread].recalled = false;
-            }),
-            At::Loop(core) => self.look_for_work(thread, core as usize),
-            At::Drowsy(core) => {
-                let sees = pool.guards.sleeper_looks_again && world.work_is_visible();
-                if sees || world.is_stopped() {
-                    self.go(thread, "sees something", At::Up(core), |_| ());
-                } else {
-                    self.go(thread, "sees nothing", At::Looked(core), |world| world.take_in(core as usize));
-                }
+            At::Given(_) => {
+                self.add("thread", thread, "takes a core over", |world| world.threads[thread].begin())
             }
-            At::Looked(core) if world.cores[core as usize].alarm == Alarm::Called => {
-                self.go(thread, "was called", At::Up(core), |world| {
-                    world.cores[core as usize].alarm = Alarm::Awake;
-                });
-            }
-            At::Looked(core) => self.go(thread, "announces its sleep", At::Announced(core), |world| {
-                world.cores[core as usize].alarm = Alarm::Asleep;
-            }),
-            At::Announced(core) => {
-                let inbox = world.cores[core as usize].inbox != 0;
-                if inbox && pool.guards.sleeper_looks_into_inbox_again {
-                    self.go(thread, "sees its inbox", At::Up(core), |world| {
-                        world.cores[core as usize].alarm = Alarm::Awake;
-                    });
-                } else {
-                    self.go(thread, "sleeps", At::Asleep(core), |_| ());
-                }
-            }
-            At::Asleep(core) => {
-                let port = world.cores[core as usize];
-                if port.alarm == Alarm::Called {
-                    self.go(thread, "hears the bell", At::Up(core), |world| {
-                        world.cores[core as usize].alarm = Alarm::Awake;
-                    });
-                }
-                for task in each(port.armed) {
-                    self.go(thread, "has a completion", At::Up(core), |world| {
-                        let port = &mut world.cores[core as usize];
-                        port.alarm = Alarm::Awake;
-                        port.armed &= !(1 << task);
-                        port.queue |= 1 << task;
-                    });
-                }
-            }
-            At::Up(core) => self.go(thread, "counts as awake", At::Counted(core), |world| {
-                world.threads[thread].searching = world.wake_up(core);
-            }),
-            At::Counted(core) => self.go(thread, "wakes the monitor", At::Loop(core), |world| {
-                if pool.guards.worker_rings_after_wake {
-                    world.dozes = false;
-                }
-            }),
+            At::Works(core, work) => self.work(thread, core as usize, work),
             At::Inside(task) => self.inside(thread, task),
             At::Hints(..) if turn => {}
             At::Hints(task, spare) => match held {
@@ -539,23 +554,73 @@ impl Steps<'_> {
                     give(world, spare, core);
                 });
             }
+            // Nobody is taking from it now, and nobody will when it is not out: the two steps are as one.
+            At::Returns if !world.is_taken_from(thread) => {
+                self.back(thread);
+            }
             At::Returns => self.go(thread, "is back", At::Back, |world| world.threads[thread].out = false),
             At::Back if recalled && turn && pool.guards.back_waits_for_verdict => {}
-            At::Back => match held {
-                Some(core) => self.go(thread, "goes on", At::Loop(core), |_| ()),
-                None if pool.guards.stray_checks_lease => {
-                    self.go(thread, "has lost its core", At::Arrives, |_| ());
-                }
-                None => {
-                    let lost = (0..CORES as u8)
-                        .find(|core| world.threads.iter().any(|other| other.held == Some(*core)));
-                    self.go(thread, "goes on without its core", At::Loop(lost.unwrap_or(0)), |_| ());
-                }
-            },
+            At::Back => self.back(thread),
         }
     }
 
+    fn back(&mut self, thread: usize) {
+        let (at, what) = match self.from.threads[thread].held {
+            Some(core) => (At::Works(core, Looks), "goes on"),
+            None if self.pool.guards.stray_checks_lease => (At::Arrives, "has lost its core"),
+            // As if it had not been another's for long.
+            None => (At::Works(0, Looks), "goes on without its core"),
+        };
+        self.go(thread, what, at, |world| world.threads[thread].out = false);
+    }
+
     /// In the loop, with a core.
+    fn work(&mut self, thread: usize, core: usize, work: Work) {
+        let (world, pool) = (self.from, self.pool);
+        let port = world.cores[core];
+        let at = |work| At::Works(core as u8, work);
+        match work {
+            Looks => self.look_for_work(thread, core),
+            Drowsy => {
+                let sees = pool.guards.sleeper_looks_again && world.work_is_visible();
+                let next = if sees || world.is_stopped() { Up } else { Looked };
+                self.go(thread, "falls asleep", at(next), |world| {
+                    world.fall_asleep(core as u8);
+                    if std::mem::take(&mut world.threads[thread].searching) {
+                        world.searching -= 1;
+                    }
+                });
+            }
+            Looked if port.alarm == Alarm::Called => {
+                self.go(thread, "was called", at(Up), |world| world.cores[core].alarm = Alarm::Awake);
+            }
+            Looked => self.go(thread, "sleeps", at(Asleep), |world| {
+                world.take_in(core);
+                world.cores[core].alarm = Alarm::Asleep;
+            }),
+            Asleep => {
+                if port.alarm == Alarm::Called {
+                    self.go(thread, "hears the bell", at(Up), |world| {
+                        world.cores[core].alarm = Alarm::Awake;
+                    });
+                }
+                for task in each(port.armed) {
+                    self.go(thread, "has a completion", at(Up), |world| {
+                        world.complete(core, task);
+                        world.cores[core].queue |= 1 << task;
+                        world.cores[core].alarm = Alarm::Awake;
+                    });
+                }
+            }
+            Up => self.go(thread, "counts as awake", at(Looks), |world| {
+                world.threads[thread].searching = world.wake_up(core as u8);
+                if pool.guards.worker_rings_after_wake {
+                    world.dozes = false;
+                }
+            }),
+        }
+    }
+
     fn look_for_work(&mut self, thread: usize, core: usize) {
         let (world, pool) = (self.from, self.pool);
         if world.is_stopped() {
@@ -614,12 +679,7 @@ impl Steps<'_> {
                 });
             }
         }
-        self.go(thread, "falls asleep", At::Drowsy(core as u8), |world| {
-            world.fall_asleep(core as u8);
-            if std::mem::take(&mut world.threads[thread].searching) {
-                world.searching -= 1;
-            }
-        });
+        self.go(thread, "finds nothing", At::Works(core as u8, Drowsy), |_| ());
     }
 
     /// In the code of `task`. What crosses into the pool waits for a verdict on the lease.
@@ -627,15 +687,19 @@ impl Steps<'_> {
         let (world, pool) = (self.from, self.pool);
         let here = world.threads[thread];
         let crosses = !(here.recalled && here.turn);
+        let last =
+            self.pool.scenario.tasks[task as usize].len() == world.tasks[task as usize].next as usize + 1;
+        let on = if last { At::Returns } else { At::Inside(task) };
         let next = |world: &mut World| world.tasks[task as usize].next += 1;
         match pool.script(world, task) {
+            // (With the last thing it does the task ends.)
             None => self.go(thread, "has ended its task", At::Returns, |_| ()),
             Some(Block(flag)) => {
                 if world.flags >> flag & 1 == 1 {
-                    self.go(thread, "is unblocked", At::Inside(task), next);
+                    self.go(thread, "is unblocked", on, next);
                 }
             }
-            Some(Set(flag)) => self.go(thread, "sets a flag", At::Inside(task), |world| {
+            Some(Set(flag)) => self.go(thread, "sets a flag", on, |world| {
                 world.flags |= 1 << flag;
                 next(world);
             }),
@@ -651,9 +715,7 @@ impl Steps<'_> {
                 next(world);
                 pool.make_ready(world, thread, task);
             }),
-            Some(Hint) if here.held.is_none() => {
-                self.go(thread, "has no core to give", At::Inside(task), next)
-            }
+            Some(Hint) if here.held.is_none() => self.go(thread, "has no core to give", on, next),
             Some(Hint) => {
                 let mut none = true;
                 for spare in waiting(world) {
@@ -670,7 +732,7 @@ impl Steps<'_> {
                     });
                 }
             }
-            Some(Spawn(other)) if crosses => self.go(thread, "spawns", At::Inside(task), |world| {
+            Some(Spawn(other)) if crosses => self.go(thread, "spawns", on, |world| {
                 next(world);
                 world.tasks[other as usize].spawned = true;
                 pool.make_ready(world, thread, other);
@@ -702,33 +764,23 @@ impl Steps<'_> {
         match world.monitor {
             Monitor::Gone => {}
             Monitor::Rests => self.rests(),
-            Monitor::Picks(core, holder) => {
-                let mut none = true;
-                for spare in waiting(world) {
-                    none = false;
-                    self.watch("calls a spare", Monitor::Calls(core, holder, spare), |world| {
-                        world.threads[spare as usize].at = At::Called;
-                    });
-                }
-                if none {
-                    self.watch("finds no spare", Monitor::Rests, |_| ());
-                }
-            }
             Monitor::Calls(core, holder, spare) => {
-                if world.threads[holder as usize].out {
-                    self.watch("begins to take", Monitor::Turn(core, holder, spare), |world| {
-                        world.threads[holder as usize].turn = true;
-                    });
-                } else {
+                if !world.threads[holder as usize].out {
                     self.drop_call("finds the worker back", spare, |_| ());
+                    return;
                 }
+                // (With a look to come it is the same when between the first one and the recall nothing happens.)
+                let looks = pool.guards.recall_looks_again;
+                let at = if looks { Monitor::Recalled } else { Monitor::Turn };
+                self.watch("recalls", at(core, holder, spare), |world| {
+                    world.threads[holder as usize].turn = true;
+                    world.threads[holder as usize].recalled = looks;
+                });
             }
             Monitor::Turn(core, holder, spare) => {
-                let next = match pool.guards.recall_looks_again {
-                    true => Monitor::Recalled(core, holder, spare),
-                    false => Monitor::Takes(core, holder, spare),
-                };
-                self.watch("recalls", next, |world| world.threads[holder as usize].recalled = true);
+                self.watch("recalls without a look", Monitor::Takes(core, holder, spare), |world| {
+                    world.threads[holder as usize].recalled = true;
+                });
             }
             Monitor::Recalled(core, holder, spare) => {
                 if world.threads[holder as usize].out {
@@ -741,25 +793,24 @@ impl Steps<'_> {
                 }
             }
             Monitor::Takes(core, holder, spare) => match world.threads[holder as usize].held {
-                Some(taken) => self.watch("takes", Monitor::Has(core, spare, taken), |world| {
+                Some(taken) => self.watch("hands over", Monitor::Rests, |world| {
                     world.threads[holder as usize].held = None;
                     world.threads[holder as usize].turn = false;
+                    let filed = if pool.guards.files_the_core_that_was_taken { taken } else { core };
+                    world.cores[filed as usize].holder = spare;
+                    give(world, spare, taken);
                 }),
                 None => self.drop_call("finds nothing held", spare, |world| {
                     world.threads[holder as usize].turn = false;
                 }),
             },
-            Monitor::Has(core, spare, taken) => self.watch("hands over", Monitor::Rests, |world| {
-                let filed = if pool.guards.files_the_core_that_was_taken { taken } else { core };
-                world.cores[filed as usize].holder = spare;
-                give(world, spare, taken);
-            }),
-            Monitor::Announced => {
+            // It says so and looks again.
+            Monitor::Quiet => {
                 let asleep = world.all_asleep() && !world.is_stopped();
                 if asleep || !pool.guards.monitor_rechecks_before_doze {
-                    self.watch("dozes", Monitor::Dozes, |_| ());
+                    self.watch("dozes", Monitor::Dozes, |world| world.dozes = true);
                 } else {
-                    self.watch("does not doze", Monitor::Rests, |world| world.dozes = false);
+                    self.watch("does not doze", Monitor::Rests, |_| ());
                 }
             }
             Monitor::Dozes if world.dozes => {}
@@ -776,9 +827,9 @@ impl Steps<'_> {
         let mut wanted = false;
         for core in (0..CORES).filter(|core| world.is_held_up(*core)) {
             wanted = true;
-            if pool.guards.monitor_hands_over && waiting(world).next().is_some() {
-                let picks = Monitor::Picks(core as u8, world.cores[core].holder);
-                self.watch("finds a core held up", picks, |_| ());
+            for spare in waiting(world).filter(|_| pool.guards.monitor_hands_over) {
+                let calls = Monitor::Calls(core as u8, world.cores[core].holder, spare);
+                self.watch("calls a spare", calls, |world| world.threads[spare as usize].at = At::Called);
             }
             for task in each(world.requests(core)).filter(|_| pool.guards.monitor_looks_after_ports) {
                 self.watch("looks after a port", Monitor::Rests, |world| {
@@ -803,7 +854,7 @@ impl Steps<'_> {
         });
         let stays = pool.guards.monitor_stays_up_while_it_holds && world.hold_new;
         if world.all_asleep() && !stays {
-            self.watch("is about to doze", Monitor::Announced, |world| world.dozes = true);
+            self.watch("sees all asleep", Monitor::Quiet, |_| ());
         }
     }
 
@@ -817,27 +868,25 @@ impl Steps<'_> {
         };
         let left = (0..THREADS).fold(0, |set, i| set | u8::from(world.threads[i].at != At::Gone) << i);
         match world.end {
-            End::Open if pool.scenario.stop => go("stops the pool", End::Stopped, &|_| ()),
-            End::Open => {}
-            End::Stopped => go("closes the spares", End::Closed, &|world| world.closed = true),
-            End::Closed => go("calls the monitor", End::Called, &|world| {
+            End::Open if pool.scenario.stop => go("stops the pool", End::Stopped, &|world| {
                 world.dozes &= !pool.guards.stop_calls_monitor;
             }),
-            End::Called => go("wakes all", End::Woken, &|world| {
-                if pool.guards.stop_wakes_ports {
-                    (0..CORES).for_each(|core| pool.ring(world, core));
-                }
-            }),
-            End::Woken => {
-                let joined = world.monitor == Monitor::Gone || !pool.guards.monitor_is_joined_first;
-                if joined && each(left).all(|thread| world.threads[thread as usize].out) {
-                    go("waits no longer", End::Left(left), &|_| ());
-                }
+            End::Open => {}
+            End::Stopped if world.monitor == Monitor::Gone || !pool.guards.monitor_is_joined_first => {
+                go("closes the spares and wakes all", End::Woken, &|world| {
+                    world.closed = true;
+                    if pool.guards.stop_wakes_ports {
+                        (0..CORES).for_each(|core| pool.ring(world, core));
+                    }
+                });
+            }
+            End::Woken if each(left).all(|thread| world.threads[thread as usize].out) => {
+                go("waits no longer", End::Left(left), &|_| ());
             }
             End::Left(inside) if world.monitor == Monitor::Gone => {
                 go("names who is left", End::Done(left, inside), &|_| ());
             }
-            End::Left(_) | End::Done(..) => {}
+            End::Stopped | End::Woken | End::Left(_) | End::Done(..) => {}
         }
     }
 }
@@ -850,7 +899,9 @@ fn waiting(world: &World) -> impl Iterator<Item = u8> {
 fn give(world: &mut World, spare: u8, core: u8) {
     let spare = &mut world.threads[spare as usize];
     if spare.at == At::Called {
+        // (Taking it over waits for a taker that comes too late.)
         spare.at = At::Given(core);
+        spare.begin();
     }
 }
 
@@ -888,20 +939,12 @@ impl Pool {
 }
 
 impl World {
-    /// Who has `core`: in its lease, in its loop, as a gift, or in the hand on the way there.
+    /// How many have `core`: in their lease, in their loop, as a gift, or in the hand on the way there.
     fn has(&self, core: u8) -> usize {
-        let with = |thread: &Thread| match thread.at {
-            At::Given(on) | At::HandsOver(_, _, on) => on == core,
-            At::Loop(on)
-            | At::Drowsy(on)
-            | At::Looked(on)
-            | At::Announced(on)
-            | At::Asleep(on)
-            | At::Up(on)
-            | At::Counted(on) => on == core,
+        self.count(|thread| match thread.at {
+            At::Given(on) | At::HandsOver(_, _, on) | At::Works(on, _) => on == core,
             _ => thread.held == Some(core),
-        };
-        self.count(with) + usize::from(matches!(self.monitor, Monitor::Has(_, _, taken) if taken == core))
+        })
     }
 
     fn cores_are_somewhere(&self) -> bool {
@@ -911,13 +954,7 @@ impl World {
     /// In the loop only with what the lease holds.
     fn loops_hold(&self) -> bool {
         self.threads.iter().all(|thread| match thread.at {
-            At::Loop(core)
-            | At::Drowsy(core)
-            | At::Looked(core)
-            | At::Announced(core)
-            | At::Asleep(core)
-            | At::Up(core)
-            | At::Counted(core) => thread.held == Some(core),
+            At::Works(core, _) => thread.held == Some(core),
             _ => true,
         })
     }
@@ -942,8 +979,7 @@ impl World {
                 Monitor::Calls(_, _, called)
                 | Monitor::Turn(_, _, called)
                 | Monitor::Recalled(_, _, called)
-                | Monitor::Takes(_, _, called)
-                | Monitor::Has(_, called, _) => called as usize == spare,
+                | Monitor::Takes(_, _, called) => called as usize == spare,
                 _ => false,
             };
             self.count(by_thread) + usize::from(by_monitor)
@@ -959,7 +995,7 @@ impl World {
         };
         let deaf = |core: usize| {
             let port = &self.cores[core];
-            let sleeps = |thread: &Thread| thread.at == At::Asleep(core as u8);
+            let sleeps = |thread: &Thread| thread.at == At::Works(core as u8, Asleep);
             port.inbox != 0 && port.alarm == Alarm::Asleep && self.threads.iter().any(sleeps)
         };
         let watched = !(self.monitor == Monitor::Dozes && self.dozes);
@@ -980,7 +1016,7 @@ impl Model for Pool {
         let mut world = World { awake: CORES as u8, ..World::default() };
         for core in 0..CORES {
             world.threads[core] =
-                Thread { at: At::Loop(core as u8), held: Some(core as u8), ..Thread::default() };
+                Thread { at: At::Works(core as u8, Looks), held: Some(core as u8), ..Thread::default() };
             world.cores[core].holder = core as u8;
         }
         world.threads[CORES..][..self.scenario.spares].iter_mut().for_each(|thread| thread.at = At::Waits);
@@ -990,6 +1026,7 @@ impl Model for Pool {
         }
         world.cores[0].armed = self.scenario.waiting;
         world.injector = ((1 << TASKS) - 1) & !self.scenario.waiting & !self.scenario.later;
+        world.sort();
         vec![world]
     }
 
@@ -1027,7 +1064,7 @@ fn dead_end(pool: &Pool) -> (usize, Option<World>) {
     let mut before: Vec<Vec<u32>> = vec![Vec::new()];
     let mut steps = Vec::new();
     let mut at = 0;
-    while at < worlds.len() {
+    while at < worlds.len() && at < std::env::var("MAXW").map_or(usize::MAX, |m| m.parse().unwrap()) {
         pool.actions(&worlds[at].clone(), &mut steps);
         for step in steps.drain(..) {
             let new = worlds.len() as u32;
@@ -1052,79 +1089,149 @@ fn dead_end(pool: &Pool) -> (usize, Option<World>) {
     (worlds.len(), ends.iter().position(|ends| !ends).map(|at| worlds[at]))
 }
 
+/// Nothing but what each of the others adds.
 const PLAIN: Scenario = Scenario {
     name: "",
     tasks: [&[], &[], &[]],
-    begun: 0,
+    begun: 0b111,
     waiting: 0,
     later: 0,
     spares: 0,
     max_threads: 4,
+    hold: false,
     retire: false,
     stop: false,
 };
 
-const SCENARIOS: &[Scenario] = &[
-    Scenario {
-        name: "a lock whose holder is suspended",
-        tasks: [&[Set(0)], &[Block(0), Yield], &[Block(0), Request]],
-        begun: 0b111,
-        waiting: 0b001,
-        ..PLAIN
-    },
-    Scenario {
-        name: "new tasks are held",
-        tasks: [&[Set(0)], &[Block(0)], &[]],
-        begun: 0b011,
-        waiting: 0b001,
-        ..PLAIN
-    },
-    Scenario {
-        name: "hints",
-        tasks: [&[Hint, Request], &[Hint, Block(0)], &[Request, Set(0)]],
-        begun: 0b111,
-        spares: 2,
-        ..PLAIN
-    },
-    Scenario {
-        name: "a stop at any time",
-        tasks: [&[Set(0)], &[Block(0)], &[Yield]],
-        begun: 0b111,
-        waiting: 0b001,
-        spares: 1,
-        stop: true,
-        ..PLAIN
-    },
-    Scenario {
-        name: "at the cap",
-        tasks: [&[Set(0)], &[Block(0)], &[]],
-        begun: 0b111,
-        waiting: 0b001,
-        max_threads: 2,
-        ..PLAIN
-    },
-    Scenario {
-        name: "spare threads leave",
-        tasks: [&[Set(0)], &[Block(0)], &[]],
-        begun: 0b111,
-        waiting: 0b001,
-        spares: 1,
-        retire: true,
-        ..PLAIN
-    },
-    Scenario {
-        name: "a child that its blocked parent waits for",
-        tasks: [&[Spawn(2), Block(0)], &[], &[Set(0)]],
-        begun: 0b011,
-        later: 0b100,
-        ..PLAIN
-    },
-];
+const LOCK: Scenario = Scenario {
+    name: "two wait for a lock whose holder is suspended",
+    tasks: [&[Set(0)], &[Block(0), Yield], &[Block(0)]],
+    waiting: 0b001,
+    ..PLAIN
+};
+
+const REQUEST: Scenario = Scenario {
+    name: "who has lost its core has a request",
+    tasks: [&[Set(0)], &[Block(0), Request], &[]],
+    waiting: 0b001,
+    spares: 1,
+    max_threads: 3,
+    ..PLAIN
+};
+
+const HOLD: Scenario = Scenario {
+    name: "a new task is held until threads are no longer scarce",
+    tasks: [&[Set(0)], &[Block(0)], &[Set(1)]],
+    begun: 0b011,
+    waiting: 0b001,
+    hold: true,
+    ..PLAIN
+};
+
+const CHILD: Scenario = Scenario {
+    name: "a blocked task waits for its child",
+    tasks: [&[Spawn(1), Block(0)], &[Set(0)], &[]],
+    begun: 0b001,
+    later: 0b110,
+    hold: true,
+    max_threads: 5,
+    ..PLAIN
+};
+
+const HINTS: Scenario = Scenario {
+    name: "tasks say that they are about to block",
+    tasks: [&[Hint], &[Hint, Block(0)], &[Set(0)]],
+    spares: 2,
+    ..PLAIN
+};
+
+const STOP: Scenario = Scenario {
+    name: "a stop at any time",
+    tasks: [&[Set(0)], &[Block(0)], &[]],
+    waiting: 0b001,
+    later: 0b100,
+    stop: true,
+    ..PLAIN
+};
+
+const RETIRE: Scenario = Scenario {
+    name: "spare threads leave",
+    tasks: [&[Set(0)], &[Block(0)], &[]],
+    waiting: 0b001,
+    spares: 1,
+    retire: true,
+    ..PLAIN
+};
+
+const CAP: Scenario = Scenario {
+    name: "at the cap there is still the monitor to look after a port",
+    tasks: [&[Set(0)], &[Block(0)], &[]],
+    waiting: 0b001,
+    later: 0b100,
+    max_threads: 2,
+    ..PLAIN
+};
+
+const CAP_CHILD: Scenario = Scenario {
+    name: "at the cap a child is run by the other worker",
+    tasks: [&[Spawn(1), Block(0)], &[Set(0)], &[]],
+    later: 0b110,
+    max_threads: 2,
+    ..PLAIN
+};
+
+const CAP_CHILDREN: Scenario = Scenario {
+    name: "at the cap who has lost its core has two children",
+    tasks: [&[Spawn(1), Spawn(2), Block(0)], &[Block(0)], &[Set(0)]],
+    later: 0b110,
+    spares: 1,
+    max_threads: 3,
+    ..PLAIN
+};
+
+const SCENARIOS: [Scenario; 10] =
+    [LOCK, REQUEST, HOLD, CHILD, HINTS, STOP, RETIRE, CAP, CAP_CHILD, CAP_CHILDREN];
+
+/// One that is taken away.
+type Guard = (&'static str, fn(&mut Guards));
+
+/// By name.
+macro_rules! guards {
+    ($($guard:ident)*) => {
+        [$((stringify!($guard), (|guards| guards.$guard = false) as fn(&mut Guards))),*]
+    };
+}
+
+const GUARDS: [Guard; 23] = guards! {
+    recall_looks_again
+    back_waits_for_verdict
+    stray_checks_lease
+    called_spare_stays
+    dropped_call_returns_spare
+    files_the_core_that_was_taken
+    monitor_hands_over
+    monitor_grows
+    monitor_looks_after_ports
+    monitor_rechecks_before_doze
+    monitor_stays_up_while_it_holds
+    worker_rings_after_wake
+    release_of_hold_wakes
+    stray_notifies_after_injecting
+    spawn_notifies
+    sleeper_looks_again
+    found_work_is_passed_on
+    alarm_is_sticky
+    request_rings_sleeper
+    close_wakes_spares
+    stop_wakes_ports
+    stop_calls_monitor
+    monitor_is_joined_first
+};
 
 #[test]
 fn sizes() {
     for scenario in SCENARIOS {
-        let pool = Pool { scenario: *scenario, guards: Guards::ALL };
+        let pool = Pool { scenario, guards: Guards::ALL };
         let begun = std::time::Instant::now();
         let (count, dead) = dead_end(&pool);
         println!("{}: {count} {:?} dead end {}", scenario.name, begun.elapsed(), dead.is_some());
@@ -1134,8 +1241,9 @@ fn sizes() {
         let begun = std::time::Instant::now();
         let checker = pool.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
         println!(
-            "  {} unique, done {}, {:?}",
+            "  {} unique, depth {}, done {}, {:?}",
             checker.unique_state_count(),
+            checker.max_depth(),
             checker.is_done(),
             begun.elapsed()
         );
@@ -1143,6 +1251,32 @@ fn sizes() {
             println!("  fails: {name}");
             for step in path.into_actions() {
                 println!("    {step:?}");
+            }
+        }
+    }
+    for (name, take_away) in GUARDS {
+        let mut guards = Guards::ALL;
+        take_away(&mut guards);
+        println!("WITHOUT {name}");
+        let only = std::env::var("ONLY").ok();
+        if only.is_some_and(|o| o != name) {
+            continue;
+        }
+        for scenario in SCENARIOS {
+            let pool = Pool { scenario, guards };
+            let begun = std::time::Instant::now();
+            let checker = pool.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+            let mut found = checker.discoveries();
+            let dead = if found.is_empty() { dead_end(&pool).1.is_some() } else { false };
+            println!(
+                "  {}: {} unique, {:?}, {:?} {dead}",
+                scenario.name,
+                checker.unique_state_count(),
+                begun.elapsed(),
+                found.keys().collect::<Vec<_>>()
+            );
+            if let Some((_, path)) = found.drain().next() {
+                println!("    {:?}", path.into_actions());
             }
         }
     }

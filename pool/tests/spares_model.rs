@@ -339,7 +339,7 @@ fn who_was_called_for_nothing_while_all_leave_does_so_too() {
 #[test]
 fn all_leave_when_told_to() {
     limit(120, || {
-        let ends = explore(4, || {
+        let ends = explore(3, || {
             let spares = stack();
             let waiting = [start(&spares, 0, never), start(&spares, 1, never), start(&spares, 2, at_once)];
             let seen = spares.len();

@@ -206,6 +206,8 @@ fn wait_for(look: impl Fn() -> Result<(), String>) {
     let end = Instant::now() + SETTLED;
     while let Err(what) = look() {
         check!(Instant::now() < end, "not as before after {SETTLED:?}: {what}");
+        // The limit here says more than the watchdog does.
+        progress();
         time::sleep(Duration::from_millis(5));
     }
 }
