@@ -341,7 +341,7 @@ fn when_the_system_has_no_threads_to_give_the_pool_goes_on() {
         let now = pages * 4096;
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
         let (_, most) = getrlimit(Resource::RLIMIT_AS).unwrap();
-        setrlimit(Resource::RLIMIT_AS, now + (1 << 20), most).unwrap();
+        setrlimit(Resource::RLIMIT_AS, now + (4 << 20), most).unwrap();
         let tasks: Vec<_> = (0..32).map(|_| runtime.spawn(|| thread::sleep(3 * SHORT))).collect();
         tasks.into_iter().for_each(|task| task.join().unwrap());
         setrlimit(Resource::RLIMIT_AS, most, most).unwrap();

@@ -349,9 +349,15 @@ impl World {
         self.threads.iter().filter(|thread| which(thread)).count()
     }
 
+    /// Threads that have lost their core and are not back yet.
+    fn strays(&self) -> usize {
+        let in_hand = |thread: &Thread| matches!(thread.at, At::HandsOver(..));
+        self.count(|thread| thread.out && thread.held.is_none() && !in_hand(thread))
+    }
+
     /// Threads that wait, or soon will.
     fn ready(&self) -> usize {
-        self.count(|thread| matches!(thread.at, At::Waits | At::Coming))
+        self.threads().saturating_sub(CORES + self.strays())
     }
 
     fn begun(&self) -> Set {
@@ -765,8 +771,9 @@ impl Steps<'_> {
             Monitor::Gone => {}
             Monitor::Rests => self.rests(),
             Monitor::Calls(core, holder, spare) => {
-                if !world.threads[holder as usize].out {
-                    self.drop_call("finds the worker back", spare, |_| ());
+                let lease = world.threads[holder as usize];
+                if !lease.out || lease.recalled {
+                    self.drop_call("comes too late", spare, |_| ());
                     return;
                 }
                 // (With a look to come it is the same when between the first one and the recall nothing happens.)
@@ -1064,7 +1071,7 @@ fn dead_end(pool: &Pool) -> (usize, Option<World>) {
     let mut before: Vec<Vec<u32>> = vec![Vec::new()];
     let mut steps = Vec::new();
     let mut at = 0;
-    while at < worlds.len() && at < std::env::var("MAXW").map_or(usize::MAX, |m| m.parse().unwrap()) {
+    while at < worlds.len() {
         pool.actions(&worlds[at].clone(), &mut steps);
         for step in steps.drain(..) {
             let new = worlds.len() as u32;
@@ -1192,92 +1199,80 @@ const CAP_CHILDREN: Scenario = Scenario {
 const SCENARIOS: [Scenario; 10] =
     [LOCK, REQUEST, HOLD, CHILD, HINTS, STOP, RETIRE, CAP, CAP_CHILD, CAP_CHILDREN];
 
-/// One that is taken away.
-type Guard = (&'static str, fn(&mut Guards));
+/// What is taken away, and where that shows.
+type Without = (&'static str, fn(&mut Guards), Scenario);
 
-/// By name.
-macro_rules! guards {
-    ($($guard:ident)*) => {
-        [$((stringify!($guard), (|guards| guards.$guard = false) as fn(&mut Guards))),*]
+macro_rules! without {
+    ($($guard:ident: $scenario:ident,)*) => {
+        [$((stringify!($guard), |guards| guards.$guard = false, $scenario)),*]
     };
 }
 
-const GUARDS: [Guard; 23] = guards! {
-    recall_looks_again
-    back_waits_for_verdict
-    stray_checks_lease
-    called_spare_stays
-    dropped_call_returns_spare
-    files_the_core_that_was_taken
-    monitor_hands_over
-    monitor_grows
-    monitor_looks_after_ports
-    monitor_rechecks_before_doze
-    monitor_stays_up_while_it_holds
-    worker_rings_after_wake
-    release_of_hold_wakes
-    stray_notifies_after_injecting
-    spawn_notifies
-    sleeper_looks_again
-    found_work_is_passed_on
-    alarm_is_sticky
-    request_rings_sleeper
-    close_wakes_spares
-    stop_wakes_ports
-    stop_calls_monitor
-    monitor_is_joined_first
+const GUARDS: [Without; 23] = without! {
+    recall_looks_again: LOCK,
+    back_waits_for_verdict: LOCK,
+    stray_checks_lease: LOCK,
+    called_spare_stays: RETIRE,
+    dropped_call_returns_spare: RETIRE,
+    files_the_core_that_was_taken: HINTS,
+    monitor_hands_over: LOCK,
+    monitor_grows: LOCK,
+    monitor_looks_after_ports: CAP,
+    monitor_rechecks_before_doze: REQUEST,
+    monitor_stays_up_while_it_holds: HOLD,
+    worker_rings_after_wake: REQUEST,
+    release_of_hold_wakes: HOLD,
+    stray_notifies_after_injecting: CHILD,
+    spawn_notifies: CAP_CHILD,
+    sleeper_looks_again: CHILD,
+    found_work_is_passed_on: CAP_CHILDREN,
+    alarm_is_sticky: CHILD,
+    request_rings_sleeper: REQUEST,
+    close_wakes_spares: STOP,
+    stop_wakes_ports: STOP,
+    stop_calls_monitor: STOP,
+    monitor_is_joined_first: STOP,
 };
 
+/// All worlds there are, or as many as it takes to find one that is wrong.
+fn explore(pool: Pool) -> impl Checker<Pool> {
+    pool.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join()
+}
+
 #[test]
-fn sizes() {
-    for scenario in SCENARIOS {
-        let pool = Pool { scenario, guards: Guards::ALL };
-        let begun = std::time::Instant::now();
-        let (count, dead) = dead_end(&pool);
-        println!("{}: {count} {:?} dead end {}", scenario.name, begun.elapsed(), dead.is_some());
-        if let Some(dead) = dead {
-            println!("{dead:?}");
-        }
-        let begun = std::time::Instant::now();
-        let checker = pool.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
-        println!(
-            "  {} unique, depth {}, done {}, {:?}",
-            checker.unique_state_count(),
-            checker.max_depth(),
-            checker.is_done(),
-            begun.elapsed()
-        );
-        for (name, path) in checker.discoveries() {
-            println!("  fails: {name}");
-            for step in path.into_actions() {
-                println!("    {step:?}");
-            }
-        }
-    }
-    for (name, take_away) in GUARDS {
-        let mut guards = Guards::ALL;
-        take_away(&mut guards);
-        println!("WITHOUT {name}");
-        let only = std::env::var("ONLY").ok();
-        if only.is_some_and(|o| o != name) {
-            continue;
-        }
+fn whatever_comes_in_which_order_all_ends() {
+    limit(300, || {
+        let mut worlds = 0;
         for scenario in SCENARIOS {
-            let pool = Pool { scenario, guards };
-            let begun = std::time::Instant::now();
-            let checker = pool.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
-            let mut found = checker.discoveries();
-            let dead = if found.is_empty() { dead_end(&pool).1.is_some() } else { false };
-            println!(
-                "  {}: {} unique, {:?}, {:?} {dead}",
-                scenario.name,
-                checker.unique_state_count(),
-                begun.elapsed(),
-                found.keys().collect::<Vec<_>>()
-            );
-            if let Some((_, path)) = found.drain().next() {
-                println!("    {:?}", path.into_actions());
+            let pool = Pool { scenario, guards: Guards::ALL };
+            let checker = explore(pool);
+            if let Some((property, path)) = checker.discoveries().into_iter().next() {
+                panic!("{}: not {property:?} after {:#?}", scenario.name, path.into_actions());
+            }
+            assert!(checker.is_done());
+            let (count, dead_end) = dead_end(&pool);
+            assert_eq!(dead_end, None, "{}", scenario.name);
+            assert_eq!(count, checker.unique_state_count());
+            println!("{count} worlds: {}", scenario.name);
+            worlds += count;
+        }
+        // Else something keeps it from going on.
+        assert!(worlds > 100_000, "{worlds} worlds");
+    });
+}
+
+#[test]
+fn without_any_of_its_guards_something_goes_wrong() {
+    limit(300, || {
+        for (guard, take_away, scenario) in GUARDS {
+            let mut guards = Guards::ALL;
+            take_away(&mut guards);
+            let checker = explore(Pool { scenario, guards });
+            let wrong = checker.discoveries();
+            assert!(!wrong.is_empty(), "{guard} is good for nothing");
+            for (property, path) in wrong {
+                println!("without {guard}: not {property:?} after {:?}", path.into_actions());
             }
         }
-    }
+    });
 }
