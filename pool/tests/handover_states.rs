@@ -834,7 +834,7 @@ impl Steps<'_> {
         let mut wanted = false;
         for core in (0..CORES).filter(|core| world.is_held_up(*core)) {
             wanted = true;
-            for spare in waiting(world).filter(|_| pool.guards.monitor_hands_over) {
+            for spare in waiting(world).filter(|_| pool.guards.monitor_hands_over && world.work_is_visible()) {
                 let calls = Monitor::Calls(core as u8, world.cores[core].holder, spare);
                 self.watch("calls a spare", calls, |world| world.threads[spare as usize].at = At::Called);
             }
