@@ -9,6 +9,8 @@
 //!        ▲            ▲             ▲
 //!     worker 0     worker 1     worker n       OS threads; each holds a core,
 //!                                              runs what is ready, sleeps in its port
+//!
+//!     workers without a core: inside user code that blocks, or spare         monitor
 //! ```
 //! A **core** is the right to run tasks: a run queue and a port of the channel. There are as many as the process may
 //! use CPUs ([`available_cpus`]). A **worker** is an OS thread that holds a core; nothing of a
@@ -20,9 +22,9 @@
 //! an operation in the port of the core it runs on ([`current_port`]); a worker that
 //! drives this port finds the completion, which makes the task ready again.
 //!
-//! A task that blocks its thread keeps its core for so long: what waits in its core's run queue is
-//! stolen by others, what arrives at its port is seen by a worker that looks for work a second time meanwhile, but
-//! once the others sleep nobody looks until the task has given its thread back.
+//! A task that blocks its thread costs the pool a thread, not a core: the monitor (`monitor.rs`) notices, takes the core away from
+//! the worker (`lease.rs`) and gives it to a spare thread (`spares.rs`), with its run queue and its port. The worker gives its task
+//! back when that suspends, and becomes a spare itself; spares that nobody needs leave (`crew.rs`).
 
 mod blocker;
 mod blocking;

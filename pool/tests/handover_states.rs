@@ -5,14 +5,14 @@
 //!   worker:   loop ─► inside user code ─► back ─► loop (has its core still)
 //!              ▲  ▲                        └────► waits ─► called ─► given a core ─► loop
 //!              │  └─ up ◄─ asleep ◄─ counted asleep              └─► leaves
-//!   monitor:  rests ─► picks ─► calls a spare ─► recalls the lease ─► hands over
+//!   monitor:  rests ─► calls a spare ─► recalls the lease ─► hands over
 //!               └────► looks after a port, starts a thread, holds new tasks, dozes
 //! ```
 //! The pieces (`idle.rs`, `lease.rs`, `spares.rs`, `alarm.rs`) are checked with loom against their sources; here each of their
 //! calls is a step or a few, and what is checked is how they go together. There is no time: whatever may happen some
 //! day may happen now. A step of a [`World`] that leaves it as it was is none.
 //!
-//! What keeps the protocol right is named in [`Guards`]: one test finds nothing wrong with all of them, another
+//! What keeps the protocol right is named in `guards!` below: one test finds nothing wrong with all of them, another
 //! takes them away one by one and finds what each is for.
 #![cfg(not(loom))]
 
@@ -68,60 +68,64 @@ struct Scenario {
     stop: bool,
 }
 
-/// What the protocol relies on. See [`GUARDS`].
-#[derive(Clone, Copy)]
-struct Guards {
-    recall_looks_again: bool,
-    back_waits_for_verdict: bool,
-    stray_checks_lease: bool,
-    called_spare_stays: bool,
-    dropped_call_returns_spare: bool,
-    files_the_core_that_was_taken: bool,
-    monitor_hands_over: bool,
-    monitor_grows: bool,
-    monitor_looks_after_ports: bool,
-    monitor_rechecks_before_doze: bool,
-    monitor_stays_up_while_it_holds: bool,
-    worker_rings_after_wake: bool,
-    release_of_hold_wakes: bool,
-    stray_notifies_after_injecting: bool,
-    spawn_notifies: bool,
-    sleeper_looks_again: bool,
-    found_work_is_passed_on: bool,
-    alarm_is_sticky: bool,
-    request_rings_sleeper: bool,
-    close_wakes_spares: bool,
-    stop_wakes_ports: bool,
-    stop_calls_monitor: bool,
-    monitor_is_joined_first: bool,
+macro_rules! guards {
+    ($($(#[$what:meta])* $guard:ident: $scenario:ident,)*) => {
+        /// What the protocol relies on.
+        #[derive(Clone, Copy)]
+        struct Guards {
+            $($(#[$what])* $guard: bool,)*
+        }
+
+        impl Guards {
+            const ALL: Guards = Guards { $($guard: true,)* };
+        }
+
+        /// Each of them, how it is taken away, and where that shows.
+        const GUARDS: &[(&str, fn(&mut Guards), Scenario)] =
+            &[$((stringify!($guard), |guards| guards.$guard = false, $scenario)),*];
+    };
 }
 
-impl Guards {
-    const ALL: Guards = Guards {
-        recall_looks_again: true,
-        back_waits_for_verdict: true,
-        stray_checks_lease: true,
-        called_spare_stays: true,
-        dropped_call_returns_spare: true,
-        files_the_core_that_was_taken: true,
-        monitor_hands_over: true,
-        monitor_grows: true,
-        monitor_looks_after_ports: true,
-        monitor_rechecks_before_doze: true,
-        monitor_stays_up_while_it_holds: true,
-        worker_rings_after_wake: true,
-        release_of_hold_wakes: true,
-        stray_notifies_after_injecting: true,
-        spawn_notifies: true,
-        sleeper_looks_again: true,
-        found_work_is_passed_on: true,
-        alarm_is_sticky: true,
-        request_rings_sleeper: true,
-        close_wakes_spares: true,
-        stop_wakes_ports: true,
-        stop_calls_monitor: true,
-        monitor_is_joined_first: true,
-    };
+guards! {
+    /// The lease: who takes looks whether the worker is out, recalls, and looks again.
+    recall_looks_again: LOCK,
+    /// The lease: who comes back and sees a recall waits for what comes of it.
+    back_waits_for_verdict: LOCK,
+    /// Who comes back looks whether it has its core still.
+    stray_checks_lease: LOCK,
+    /// A spare that was called does not leave, however late it is.
+    called_spare_stays: RETIRE,
+    /// If there is nothing for it after all, it waits on.
+    dropped_call_returns_spare: RETIRE,
+    /// What is written down is which core was taken: the holder may have another one by then than when it was looked up.
+    files_the_core_that_was_taken: HINTS,
+    monitor_hands_over: LOCK,
+    monitor_grows: LOCK,
+    monitor_looks_after_ports: CAP,
+    /// The monitor says that it dozes and looks whether all sleep.
+    monitor_rechecks_before_doze: REQUEST,
+    /// It does not doze while new tasks are held: who makes room may have called it a moment ago.
+    monitor_stays_up_while_it_holds: HOLD,
+    /// A worker that was asleep wakes the monitor.
+    worker_rings_after_wake: REQUEST,
+    /// When new tasks are no longer held, all come and look.
+    release_of_hold_wakes: HOLD,
+    /// Who has no core queues elsewhere, and wakes somebody for it.
+    stray_notifies_after_injecting: CHILD,
+    spawn_notifies: CAP_CHILD,
+    /// Who counts as asleep looks for work once more.
+    sleeper_looks_again: CHILD,
+    /// Who has found work and sees more of it wakes the next one.
+    found_work_is_passed_on: CAP_CHILDREN,
+    /// A call to who is awake makes its next sleep fail.
+    alarm_is_sticky: CHILD,
+    /// A request at the port of a sleeper, from elsewhere, wakes it.
+    request_rings_sleeper: REQUEST,
+    close_wakes_spares: STOP,
+    stop_wakes_ports: STOP,
+    stop_calls_monitor: STOP,
+    /// The workers are waited for when there is no monitor any more that starts some.
+    monitor_is_joined_first: STOP,
 }
 
 /// Where a thread is.
@@ -207,18 +211,25 @@ struct Task {
 enum Monitor {
     #[default]
     Rests,
-    /// It hands a core over, and has called a spare. (Here and below: core, holder, spare.)
-    Calls(u8, u8, u8),
-    /// The lease's turn is its own, and the holder was out.
-    Turn(u8, u8, u8),
-    Recalled(u8, u8, u8),
-    /// The holder was out again.
-    Takes(u8, u8, u8),
+    /// It hands a core over: core, holder, and the spare that it has called.
+    Hands(Hand, u8, u8, u8),
     /// It has seen all asleep for a while.
     Quiet,
     Dozes,
     Gone,
 }
+
+/// The steps of a hand-over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Hand {
+    Calls,
+    /// The lease's turn is its own, and the holder was out.
+    Turn,
+    Recalled,
+    /// The holder was out again.
+    Takes,
+}
+use Hand::*;
 
 /// The steps of a stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -291,10 +302,7 @@ impl World {
         let roles = |number: u8| {
             let holds = self.cores.map(|core| core.holder == number);
             let picked = match self.monitor {
-                Monitor::Calls(_, holder, spare)
-                | Monitor::Turn(_, holder, spare)
-                | Monitor::Recalled(_, holder, spare)
-                | Monitor::Takes(_, holder, spare) => [holder == number, spare == number],
+                Monitor::Hands(_, _, holder, spare) => [holder == number, spare == number],
                 _ => [false; 2],
             };
             let (left, named) = match self.end {
@@ -318,10 +326,7 @@ impl World {
         }
         self.cores.iter_mut().for_each(|core| renamed(&mut core.holder));
         match &mut self.monitor {
-            Monitor::Calls(_, holder, spare)
-            | Monitor::Turn(_, holder, spare)
-            | Monitor::Recalled(_, holder, spare)
-            | Monitor::Takes(_, holder, spare) => {
+            Monitor::Hands(_, _, holder, spare) => {
                 renamed(holder);
                 renamed(spare);
             }
@@ -385,10 +390,7 @@ impl World {
     /// Is the monitor at the lease of `thread`, or about to be?
     fn is_taken_from(&self, thread: usize) -> bool {
         match self.monitor {
-            Monitor::Calls(_, holder, _)
-            | Monitor::Turn(_, holder, _)
-            | Monitor::Recalled(_, holder, _)
-            | Monitor::Takes(_, holder, _) => holder as usize == thread,
+            Monitor::Hands(_, _, holder, _) => holder as usize == thread,
             _ => false,
         }
     }
@@ -770,7 +772,7 @@ impl Steps<'_> {
         match world.monitor {
             Monitor::Gone => {}
             Monitor::Rests => self.rests(),
-            Monitor::Calls(core, holder, spare) => {
+            Monitor::Hands(Calls, core, holder, spare) => {
                 let lease = world.threads[holder as usize];
                 if !lease.out || lease.recalled {
                     self.drop_call("comes too late", spare, |_| ());
@@ -778,20 +780,20 @@ impl Steps<'_> {
                 }
                 // (With a look to come it is the same when between the first one and the recall nothing happens.)
                 let looks = pool.guards.recall_looks_again;
-                let at = if looks { Monitor::Recalled } else { Monitor::Turn };
-                self.watch("recalls", at(core, holder, spare), |world| {
+                let hand = if looks { Recalled } else { Turn };
+                self.watch("recalls", Monitor::Hands(hand, core, holder, spare), |world| {
                     world.threads[holder as usize].turn = true;
                     world.threads[holder as usize].recalled = looks;
                 });
             }
-            Monitor::Turn(core, holder, spare) => {
-                self.watch("recalls without a look", Monitor::Takes(core, holder, spare), |world| {
+            Monitor::Hands(Turn, core, holder, spare) => {
+                self.watch("recalls without a look", Monitor::Hands(Takes, core, holder, spare), |world| {
                     world.threads[holder as usize].recalled = true;
                 });
             }
-            Monitor::Recalled(core, holder, spare) => {
+            Monitor::Hands(Recalled, core, holder, spare) => {
                 if world.threads[holder as usize].out {
-                    self.watch("finds it out", Monitor::Takes(core, holder, spare), |_| ());
+                    self.watch("finds it out", Monitor::Hands(Takes, core, holder, spare), |_| ());
                 } else {
                     self.drop_call("gives up", spare, |world| {
                         world.threads[holder as usize].recalled = false;
@@ -799,7 +801,7 @@ impl Steps<'_> {
                     });
                 }
             }
-            Monitor::Takes(core, holder, spare) => match world.threads[holder as usize].held {
+            Monitor::Hands(Takes, core, holder, spare) => match world.threads[holder as usize].held {
                 Some(taken) => self.watch("hands over", Monitor::Rests, |world| {
                     world.threads[holder as usize].held = None;
                     world.threads[holder as usize].turn = false;
@@ -834,8 +836,8 @@ impl Steps<'_> {
         let mut wanted = false;
         for core in (0..CORES).filter(|core| world.is_held_up(*core)) {
             wanted = true;
-            for spare in waiting(world).filter(|_| pool.guards.monitor_hands_over && world.work_is_visible()) {
-                let calls = Monitor::Calls(core as u8, world.cores[core].holder, spare);
+            for spare in waiting(world).filter(|_| pool.guards.monitor_hands_over) {
+                let calls = Monitor::Hands(Calls, core as u8, world.cores[core].holder, spare);
                 self.watch("calls a spare", calls, |world| world.threads[spare as usize].at = At::Called);
             }
             for task in each(world.requests(core)).filter(|_| pool.guards.monitor_looks_after_ports) {
@@ -983,10 +985,7 @@ impl World {
                 _ => false,
             };
             let by_monitor = match self.monitor {
-                Monitor::Calls(_, _, called)
-                | Monitor::Turn(_, _, called)
-                | Monitor::Recalled(_, _, called)
-                | Monitor::Takes(_, _, called) => called as usize == spare,
+                Monitor::Hands(.., called) => called as usize == spare,
                 _ => false,
             };
             self.count(by_thread) + usize::from(by_monitor)
@@ -1199,41 +1198,6 @@ const CAP_CHILDREN: Scenario = Scenario {
 const SCENARIOS: [Scenario; 10] =
     [LOCK, REQUEST, HOLD, CHILD, HINTS, STOP, RETIRE, CAP, CAP_CHILD, CAP_CHILDREN];
 
-/// What is taken away, and where that shows.
-type Without = (&'static str, fn(&mut Guards), Scenario);
-
-macro_rules! without {
-    ($($guard:ident: $scenario:ident,)*) => {
-        [$((stringify!($guard), |guards| guards.$guard = false, $scenario)),*]
-    };
-}
-
-const GUARDS: [Without; 23] = without! {
-    recall_looks_again: LOCK,
-    back_waits_for_verdict: LOCK,
-    stray_checks_lease: LOCK,
-    called_spare_stays: RETIRE,
-    dropped_call_returns_spare: RETIRE,
-    files_the_core_that_was_taken: HINTS,
-    monitor_hands_over: LOCK,
-    monitor_grows: LOCK,
-    monitor_looks_after_ports: CAP,
-    monitor_rechecks_before_doze: REQUEST,
-    monitor_stays_up_while_it_holds: HOLD,
-    worker_rings_after_wake: REQUEST,
-    release_of_hold_wakes: HOLD,
-    stray_notifies_after_injecting: CHILD,
-    spawn_notifies: CAP_CHILD,
-    sleeper_looks_again: CHILD,
-    found_work_is_passed_on: CAP_CHILDREN,
-    alarm_is_sticky: CHILD,
-    request_rings_sleeper: REQUEST,
-    close_wakes_spares: STOP,
-    stop_wakes_ports: STOP,
-    stop_calls_monitor: STOP,
-    monitor_is_joined_first: STOP,
-};
-
 /// All worlds there are, or as many as it takes to find one that is wrong.
 fn explore(pool: Pool) -> impl Checker<Pool> {
     pool.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join()
@@ -1264,7 +1228,7 @@ fn whatever_comes_in_which_order_all_ends() {
 #[test]
 fn without_any_of_its_guards_something_goes_wrong() {
     limit(300, || {
-        for (guard, take_away, scenario) in GUARDS {
+        for &(guard, take_away, scenario) in GUARDS {
             let mut guards = Guards::ALL;
             take_away(&mut guards);
             let checker = explore(Pool { scenario, guards });
