@@ -38,7 +38,7 @@ pub fn run(runtime: &Runtime, start: Instant, stretch: f64) -> Vec<Phase> {
         join(spawn(runtime, BLOCKERS, end, block));
     });
     phase("idle", PAUSE, &|_| ());
-    phase("burst: 300 block at once", BURST, &|end| join(spawn(runtime, AT_ONCE, end, block_once)));
+    phase("burst of 300", BURST, &|end| join(spawn(runtime, AT_ONCE, end, block_once)));
     let rest = 1.0 - IDLE - ORDINARY - BLOCKING - PAUSE - BURST;
     phase("idle: the threads leave after keep_alive", rest, &|end| settle(runtime, end + whole));
     phases

@@ -86,9 +86,11 @@ impl fmt::Display for Blocked {
     }
 }
 
+type Call = dyn Fn(&PoolEvent) + Send + Sync;
+
 /// Who wants to know.
 #[derive(Clone, Default)]
-pub(crate) struct Listener(Option<Arc<dyn Fn(&PoolEvent) + Send + Sync>>);
+pub(crate) struct Listener(Option<Arc<Call>>);
 
 impl Listener {
     pub(crate) fn new(f: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Listener {

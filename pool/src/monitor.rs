@@ -194,8 +194,7 @@ struct Monitor {
 impl Monitor {
     fn new(shared: Arc<Shared>) -> Monitor {
         // Or the kernel would make 150 us of 100.
-        // SAFETY: concerns this thread's sleeps only.
-        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
+        let _ = nix::sys::prctl::set_timerslack(1_000);
         Monitor {
             posts: shared.stealers.iter().map(|_| Post::default()).collect(),
             shared,

@@ -7,7 +7,7 @@
 //! takes to push or to read a number (`lease.rs`); whoever finds no core in the seat, because it was handed over
 //! meanwhile, goes to the injector.
 //!
-//! This file, `blocker.rs`, `fence.rs`, `lease.rs`, `monitor.rs`, `pool.rs`, `ready.rs`, `sync.rs` and `wait.rs` are the ones of this
+//! This file, `blocker.rs`, `fence.rs`, `lease.rs`, `pool.rs`, `ready.rs` and `wait.rs` are the ones of this
 //! crate with `unsafe` in them.
 
 use crate::core::Core;

@@ -325,12 +325,9 @@ impl World {
             }
         }
         self.cores.iter_mut().for_each(|core| renamed(&mut core.holder));
-        match &mut self.monitor {
-            Monitor::Hands(_, _, holder, spare) => {
-                renamed(holder);
-                renamed(spare);
-            }
-            _ => {}
+        if let Monitor::Hands(_, _, holder, spare) = &mut self.monitor {
+            renamed(holder);
+            renamed(spare);
         }
         match &mut self.end {
             End::Left(left) => moved(left),
@@ -458,17 +455,15 @@ impl Pool {
         self.scenario.hold && reserve > 0 && room <= reserve
     }
 
-    /// Makes `task` ready where `thread` is, whose lease nobody is about to take.
-    fn make_ready(&self, world: &mut World, thread: usize, task: u8) {
-        match world.threads[thread].held {
+    /// Makes `task` ready where `thread` is, whose lease nobody is about to take. `notifies`: even if that is in a queue to which
+    /// it comes itself.
+    fn make_ready(&self, world: &mut World, thread: usize, task: u8, notifies: bool) {
+        let held = world.threads[thread].held;
+        match held {
             Some(core) => world.cores[core as usize].queue |= 1 << task,
             None => world.injector |= 1 << task,
         }
-        let notifies = match world.threads[thread].held {
-            // (After a yield this worker comes to it itself.)
-            Some(_) => world.threads[thread].at != At::Returns && self.guards.spawn_notifies,
-            None => self.guards.stray_notifies_after_injecting,
-        };
+        let notifies = if held.is_some() { notifies } else { self.guards.stray_notifies_after_injecting };
         if notifies {
             self.notify(world);
         }
@@ -695,12 +690,11 @@ impl Steps<'_> {
         let (world, pool) = (self.from, self.pool);
         let here = world.threads[thread];
         let crosses = !(here.recalled && here.turn);
-        let last =
-            self.pool.scenario.tasks[task as usize].len() == world.tasks[task as usize].next as usize + 1;
+        let last = pool.scenario.tasks[task as usize].len() == world.tasks[task as usize].next as usize + 1;
         let on = if last { At::Returns } else { At::Inside(task) };
         let next = |world: &mut World| world.tasks[task as usize].next += 1;
         match pool.script(world, task) {
-            // (With the last thing it does the task ends.)
+            // (Else it ends with the last thing it does.)
             None => self.go(thread, "has ended its task", At::Returns, |_| ()),
             Some(Block(flag)) => {
                 if world.flags >> flag & 1 == 1 {
@@ -721,7 +715,7 @@ impl Steps<'_> {
             }),
             Some(Yield) if crosses => self.go(thread, "yields", At::Returns, |world| {
                 next(world);
-                pool.make_ready(world, thread, task);
+                pool.make_ready(world, thread, task, false);
             }),
             Some(Hint) if here.held.is_none() => self.go(thread, "has no core to give", on, next),
             Some(Hint) => {
@@ -743,7 +737,7 @@ impl Steps<'_> {
             Some(Spawn(other)) if crosses => self.go(thread, "spawns", on, |world| {
                 next(world);
                 world.tasks[other as usize].spawned = true;
-                pool.make_ready(world, thread, other);
+                pool.make_ready(world, thread, other, pool.guards.spawn_notifies);
             }),
             Some(Request | Yield | Spawn(_)) => {}
         }
