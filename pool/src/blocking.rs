@@ -37,8 +37,6 @@ fn hand_over(seat: &Seat) -> bool {
         shared.watchman.call();
         return true;
     };
-    if let Some(core) = seat.give_away() {
-        shared.crew.hand_over(core, called, Duration::ZERO);
-    }
+    shared.crew.hand_over(|| seat.give_away(), called, Duration::ZERO);
     false
 }

@@ -200,12 +200,25 @@ impl Crew {
         self.members.lock().all.iter().filter(|(member, _)| is(&member.info)).count()
     }
 
-    /// `core`, which was held up for so long, has been taken from its worker and is for the one that was called.
-    pub(crate) fn hand_over(&self, core: Core, called: Called<'_, Facts, Core>, stall: Duration) {
+    /// Gives the core that `take` takes from its worker, who has held it up for so long, to the one that was called. Tells which core
+    /// that is; `None`: there was none to take.
+    pub(crate) fn hand_over(
+        &self,
+        take: impl FnOnce() -> Option<Core>,
+        called: Called<'_, Facts, Core>,
+        stall: Duration,
+    ) -> Option<usize> {
+        // Before: as soon as it is taken, the worker may come back and count itself out.
         self.strays.fetch_add(1, Ordering::AcqRel);
-        self.holds(core.index, called.spare());
+        let Some(core) = take() else {
+            self.strays.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        };
+        let index = core.index;
+        self.holds(index, called.spare());
         called.give(core);
         self.counts.handed_over.fetch_add(1, Ordering::Relaxed);
         self.counts.longest_stall.fetch_max(stall.as_micros() as u64, Ordering::Relaxed);
+        Some(index)
     }
 }

@@ -16,8 +16,8 @@
 //!
 //! **How many.** The first [`AT_ONCE`]th part of the threads there may be comes as fast as it is needed, the rest one
 //! every [`PACE`]. The last ones (as many as cores) are for tasks that have begun, and for I/O: whoever holds what others wait
-//! for can then go on and release it. While fewer are left no new task begins; nor while as many strays compute as there
-//! are cores.
+//! for can then go on and release it. While fewer are left no new task begins; nor, but for exceptions that become ever rarer,
+//! while as many strays compute as there are cores.
 
 use crate::crew::{Crew, Member};
 use crate::dump::Dump;
@@ -29,7 +29,7 @@ use ec_channel::{Completion, Completions, Wait};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicU8, Ordering, fence};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -53,25 +53,27 @@ const AT_ONCE: usize = 4;
 const PACE: Duration = Duration::from_millis(1);
 /// After the operating system has refused a thread.
 const REFUSED: Duration = Duration::from_millis(100);
-/// With all cores held up for so long by tasks that compute, there is one stray more than there should be, every so often.
-const EMERGENCY: Duration = Duration::from_millis(100);
+/// While as many strays compute as should, there is an exception after so long, then after twice as long, and so on: one stray more if
+/// all cores are held up, else new tasks may begin until the next look. One of them may be what the others wait for.
+const EXCEPTION: Duration = Duration::from_millis(100);
+const RARE: Duration = Duration::from_secs(30);
 /// So many looks that find all cores asleep come before the monitor sleeps.
 const QUIET: u32 = 8;
 
+const AWAKE: u8 = 0;
+const ASLEEP: u8 = 1;
+const CALLED: u8 = 2;
+
 /// What others have of the monitor: they wake it, and end it.
 pub(crate) struct Watchman {
-    asleep: AtomicBool,
+    state: AtomicU8,
     thread: Mutex<Option<JoinHandle<()>>>,
     bell: std::sync::OnceLock<Thread>,
 }
 
 impl Watchman {
     pub(crate) fn new() -> Watchman {
-        Watchman {
-            asleep: AtomicBool::new(false),
-            thread: Mutex::default(),
-            bell: std::sync::OnceLock::new(),
-        }
+        Watchman { state: AtomicU8::new(AWAKE), thread: Mutex::default(), bell: std::sync::OnceLock::new() }
     }
 
     pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
@@ -94,15 +96,15 @@ impl Watchman {
     pub(crate) fn wake(&self) {
         // Pairs with the one in `doze`: either this sees it asleep, or it sees that a core is awake.
         fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) {
+        if self.state.load(Ordering::Relaxed) == ASLEEP {
             self.call();
         }
     }
 
-    /// It is to look now.
+    /// It is to look now, and will not sleep before it has.
     #[cold]
     pub(crate) fn call(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.state.store(CALLED, Ordering::SeqCst);
         if let Some(thread) = self.bell.get() {
             thread.unpark();
         }
@@ -120,14 +122,24 @@ impl Watchman {
 
     /// Sleeps until it is called, unless a core is awake.
     fn doze(&self, shared: &Shared) {
-        self.asleep.store(true, Ordering::SeqCst);
+        if self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            return;
+        }
         fence(Ordering::SeqCst);
         if all_asleep(shared) && !shared.life.is_stopped() {
-            while self.asleep.load(Ordering::SeqCst) {
+            while self.state.load(Ordering::SeqCst) == ASLEEP {
                 std::thread::park();
             }
         }
-        self.asleep.store(false, Ordering::SeqCst);
+        // (Calls from here on are for the next sleep; the next look sees what this one was for.)
+        let _ = self.state.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// The look that begins sees what it was called for.
+    fn look(&self) {
+        if self.state.load(Ordering::SeqCst) == CALLED {
+            self.state.store(AWAKE, Ordering::SeqCst);
+        }
     }
 }
 
@@ -183,9 +195,10 @@ struct Monitor {
     /// When it last had to wait for a CPU.
     late: Option<Instant>,
     quiet: u32,
-    /// When a thread was started beyond those that come at once, or an extra stray let go, or a thread refused.
+    /// When a thread was started beyond those that come at once, or refused.
     grown: Option<Instant>,
-    extra: Option<Instant>,
+    /// As many strays compute as should: when the next exception is due, and how long after the one before.
+    exception: Option<(Instant, Duration)>,
     refused: Option<Instant>,
     /// The cap has been told of, and there has been no room since.
     told: bool,
@@ -204,7 +217,7 @@ impl Monitor {
             late: None,
             quiet: 0,
             grown: None,
-            extra: None,
+            exception: None,
             refused: None,
             told: false,
         }
@@ -218,8 +231,9 @@ impl Monitor {
         while !self.shared.life.is_stopped() {
             let now = Instant::now();
             self.crew().counts.looks.fetch_add(1, Ordering::Relaxed);
+            self.shared.watchman.look();
             let suspicion = self.look_round(now);
-            self.admit();
+            self.admit(now);
             if suspicion {
                 self.ready_spares(1, now);
                 self.quiet = 0;
@@ -235,7 +249,8 @@ impl Monitor {
                 self.every = (2 * self.every).min(SELDOM);
             }
             self.quiet = if all_asleep(&self.shared) { self.quiet + 1 } else { 0 };
-            if self.quiet > QUIET {
+            // (While strays compute the process is not idle anyway, and exceptions come due.)
+            if self.quiet > QUIET && self.exception.is_none() {
                 // With no descriptor kept.
                 self.posts.fill_with(Post::default);
                 self.shared.watchman.doze(&self.shared);
@@ -331,7 +346,7 @@ impl Monitor {
         let Some(holder) = shared.crew.holder(core) else { return Done::No };
         if why == Why::Computes {
             let computing = self.crew().computing();
-            if computing >= self.posts.len() && !self.is_emergency(now) {
+            if computing >= self.posts.len() && !(self.all_held_up(now) && self.is_exception_due(now)) {
                 return Done::No;
             }
             if computing + 1 >= self.posts.len() {
@@ -345,11 +360,14 @@ impl Monitor {
             }
             return Done::NoThread;
         };
-        let Some(taken) = holder.info.taker.take() else { return Done::No };
-        holder.info.computes.store(why == Why::Computes, Ordering::Relaxed);
-        holder.info.blocks.store(false, Ordering::Relaxed);
         let stall = self.posts[core].lasted(now);
-        shared.crew.hand_over(taken, called, stall);
+        // Before: the worker may come back at any moment, and take its mark back.
+        holder.info.computes.store(why == Why::Computes, Ordering::Relaxed);
+        let Some(core) = shared.crew.hand_over(|| holder.info.taker.take(), called, stall) else {
+            holder.info.computes.store(false, Ordering::Relaxed);
+            return Done::No;
+        };
+        holder.info.blocks.store(false, Ordering::Relaxed);
         shared.settings.listener.tell(|| PoolEvent::HandedOver {
             core,
             stall,
@@ -358,14 +376,19 @@ impl Monitor {
         Done::Yes
     }
 
-    /// Are all cores held up for long by who computes, and was there no extra stray lately?
-    fn is_emergency(&mut self, now: Instant) -> bool {
-        let stuck = self.posts.iter().all(|post| post.is_held_up() && post.lasted(now) >= EMERGENCY);
-        let lately = self.extra.is_some_and(|extra| now.duration_since(extra) < EMERGENCY);
-        if stuck && !lately {
-            self.extra = Some(now);
+    fn all_held_up(&self, now: Instant) -> bool {
+        self.posts.iter().all(|post| post.is_held_up() && post.lasted(now) >= COMPUTED)
+    }
+
+    /// Is there to be an exception? The next one then comes later.
+    fn is_exception_due(&mut self, now: Instant) -> bool {
+        let Some((due, pause)) = self.exception else { return false };
+        if now < due {
+            return false;
         }
-        stuck && !lately
+        let pause = (2 * pause).min(RARE);
+        self.exception = Some((now + pause, pause));
+        true
     }
 
     /// What has arrived at the port of a core that is held up goes where others find it.
@@ -415,13 +438,18 @@ impl Monitor {
     }
 
     /// May new tasks begin? Tells of the cap when it is near and of room when there is some again.
-    fn admit(&mut self) {
+    fn admit(&mut self, now: Instant) {
         let cores = self.posts.len();
         let reserve = cores.min((self.shared.settings.max_threads - cores) / 2);
         let room = self.crew().room();
         let scarce = reserve > 0 && room <= reserve;
-        let hold =
-            scarce || (self.shared.hold_new.load(Ordering::Relaxed) && self.crew().computing() >= cores);
+        let crowded = self.crew().computing() >= cores;
+        if !crowded {
+            self.exception = None;
+        } else if self.exception.is_none() {
+            self.exception = Some((now + EXCEPTION, EXCEPTION));
+        }
+        let hold = scarce || (crowded && (self.all_held_up(now) || !self.is_exception_due(now)));
         if self.shared.hold_new.swap(hold, Ordering::Relaxed) && !hold {
             // What they looked away from is theirs again.
             self.shared.wake_all();

@@ -65,6 +65,9 @@ pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Co
             // What runs here catches its own panics; this is the last net, so that none costs a worker.
             while ec_tasks::catch_quietly(|| Worker::new(&seat, index, &searching).run()).is_none() {
                 log::error!("a panic reached the loop of {}; it goes on", member.info.name);
+                if seat.with_core(|_| ()).is_none() {
+                    break;
+                }
             }
         });
         match seat.leave() {

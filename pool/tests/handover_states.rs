@@ -104,8 +104,8 @@ guards! {
     monitor_looks_after_ports: CAP,
     /// The monitor says that it dozes and looks whether all sleep.
     monitor_rechecks_before_doze: REQUEST,
-    /// It does not doze while new tasks are held: who makes room may have called it a moment ago.
-    monitor_stays_up_while_it_holds: HOLD,
+    /// It does not doze before it has looked once more if somebody has called meanwhile.
+    call_is_sticky: HOLD,
     /// A worker that was asleep wakes the monitor.
     worker_rings_after_wake: REQUEST,
     /// When new tasks are no longer held, all come and look.
@@ -261,6 +261,8 @@ struct World {
     monitor: Monitor,
     /// What it says to those who may have to wake it.
     dozes: bool,
+    /// Somebody has called it since its last look.
+    called: bool,
     end: End,
 }
 
@@ -518,7 +520,10 @@ impl Steps<'_> {
         match at {
             At::Gone => {}
             At::Arrives if world.hold_new => {
-                self.go(thread, "rings for the monitor", At::Rang, |world| world.dozes = false);
+                self.go(thread, "calls the monitor", At::Rang, |world| {
+                    world.dozes = false;
+                    world.called = true;
+                });
             }
             At::Coming | At::Arrives | At::Rang if world.closed => {
                 self.go(thread, "finds all closed", At::Gone, |_| ());
@@ -809,8 +814,11 @@ impl Steps<'_> {
             },
             // It says so and looks again.
             Monitor::Quiet => {
+                let called = world.called && pool.guards.call_is_sticky;
                 let asleep = world.all_asleep() && !world.is_stopped();
-                if asleep || !pool.guards.monitor_rechecks_before_doze {
+                if called {
+                    self.watch("was called", Monitor::Rests, |_| ());
+                } else if asleep || !pool.guards.monitor_rechecks_before_doze {
                     self.watch("dozes", Monitor::Dozes, |world| world.dozes = true);
                 } else {
                     self.watch("does not doze", Monitor::Rests, |_| ());
@@ -850,12 +858,13 @@ impl Steps<'_> {
         }
         let hold = pool.is_scarce(world);
         self.watch("holds new tasks, or no more", Monitor::Rests, |world| {
+            world.called = false;
             let held = std::mem::replace(&mut world.hold_new, hold);
             if held && !hold && pool.guards.release_of_hold_wakes {
                 (0..CORES).for_each(|core| pool.ring(world, core));
             }
         });
-        let stays = pool.guards.monitor_stays_up_while_it_holds && world.hold_new;
+        let stays = pool.guards.call_is_sticky && world.called;
         if world.all_asleep() && !stays {
             self.watch("sees all asleep", Monitor::Quiet, |_| ());
         }
