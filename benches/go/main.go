@@ -85,6 +85,8 @@ func main() {
 		serveUDP(workers)
 	case "block":
 		block()
+	case "hogs":
+		hogs()
 	case "mutex":
 		mutex()
 	case "file":

@@ -5,7 +5,7 @@
 //! the blocked threads it counts, not a guess.
 
 use crate::core::Core;
-use crate::kernel::{self, Tid};
+use crate::kernel::{self, Look, Tid, Watch};
 use crate::lease::Taker;
 use crate::shared::Shared;
 use crate::spares::{Called, Spare, Spares};
@@ -194,6 +194,15 @@ impl Crew {
     /// Threads that go on computing without a core.
     pub(crate) fn computing(&self) -> usize {
         self.count(|member| member.computes.load(Ordering::Relaxed))
+    }
+
+    /// Who has stopped computing and sleeps in the kernel now is a stray like the others.
+    pub(crate) fn recount_computing(&self) {
+        for member in self.members().iter().filter(|member| member.info.computes.load(Ordering::Relaxed)) {
+            if Watch::of(member.info.tid()).look() == Look::Asleep {
+                member.info.computes.store(false, Ordering::Relaxed);
+            }
+        }
     }
 
     fn count(&self, is: impl Fn(&Facts) -> bool) -> usize {

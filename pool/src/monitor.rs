@@ -6,7 +6,7 @@
 //!   its port: to a spare thread, which goes on with it. Whether work waits does not matter: the port's timers
 //!   and connections need somebody, too.
 //! * If it computes, that happens after [`COMPUTED`] of CPU time, so that the kernel shares the CPUs among them.
-//!   Of such strays there are as many as cores at most: more would not compute faster.
+//!   Of such strays there are about as many as cores: more would not compute faster.
 //! * Until then, and where a core cannot be handed over, the monitor itself looks after the port.
 //!
 //! The worker that has lost its core goes on with its task until that suspends, and becomes a spare.
@@ -16,8 +16,8 @@
 //!
 //! **How many.** The first [`AT_ONCE`]th part of the threads there may be comes as fast as it is needed, the rest one
 //! every [`PACE`]. The last ones (as many as cores) are for tasks that have begun, and for I/O: whoever holds what others wait
-//! for can then go on and release it. While fewer are left no new task begins; nor, but for exceptions that become ever rarer,
-//! while as many strays compute as there are cores.
+//! for can then go on and release it. While fewer are left no new task begins; nor while as many strays compute as there are
+//! cores (one more is allowed after 100 ms, another one after 200 more, and so on).
 
 use crate::crew::{Crew, Member};
 use crate::dump::Dump;
@@ -44,17 +44,18 @@ const TROUBLE: Duration = Duration::from_millis(200);
 const CONFIRM: Duration = Duration::from_micros(50);
 /// Without /proc nobody tells who sleeps: then who is in one run for so long counts as if.
 const BLIND: Duration = Duration::from_millis(10);
-/// Beside others who want the CPUs a worker may well sleep for a while, waiting for a lock whose holder has no CPU: then who is in
-/// one run for so long counts as blocked. They are there if the monitor itself was late by [`LATE`] lately.
-const PATIENCE: Duration = Duration::from_millis(20);
-const LATE: Duration = Duration::from_millis(1);
-const LATELY: Duration = Duration::from_millis(100);
+/// A worker may well sleep for a while because another, who holds a lock, has no CPU. Who sleeps in one run for so long counts
+/// as blocked even so.
+const PATIENCE: Duration = Duration::from_millis(4);
+/// Has used no CPU time to speak of.
+const NOTHING: Duration = Duration::from_micros(5);
 const AT_ONCE: usize = 4;
 const PACE: Duration = Duration::from_millis(1);
 /// After the operating system has refused a thread.
 const REFUSED: Duration = Duration::from_millis(100);
-/// While as many strays compute as should, there is an exception after so long, then after twice as long, and so on: one stray more if
-/// all cores are held up, else new tasks may begin until the next look. One of them may be what the others wait for.
+/// While as many strays compute as should, one more is allowed after so long, then after twice as long, and so on. One of those
+/// that have to wait may be what the others wait for.
+const RECOUNT: Duration = Duration::from_millis(5);
 const EXCEPTION: Duration = Duration::from_millis(100);
 const RARE: Duration = Duration::from_secs(30);
 /// So many looks that find all cores asleep come before the monitor sleeps.
@@ -155,6 +156,8 @@ struct Post {
     run: Option<(u64, Instant)>,
     /// How much CPU time the thread had used when it was in the same run for the second time: from then on it is held up.
     cpu: Option<Duration>,
+    /// And by the last look at which it did not sleep.
+    used: Duration,
     /// It slept at the last look.
     slept: bool,
 }
@@ -191,14 +194,17 @@ struct Monitor {
     posts: Vec<Post>,
     out: Completions,
     every: Duration,
+    first: usize,
     trouble: Option<Instant>,
-    /// When it last had to wait for a CPU.
-    late: Option<Instant>,
+    /// The worker of this core was seen to want a CPU and to have none.
+    starved: Option<(usize, Instant)>,
     quiet: u32,
     /// When a thread was started beyond those that come at once, or refused.
     grown: Option<Instant>,
-    /// As many strays compute as should: when the next exception is due, and how long after the one before.
-    exception: Option<(Instant, Duration)>,
+    /// As many strays compute as should: when one more is allowed, how long after the one before, and how many were so far.
+    exception: Option<(Instant, Duration, usize)>,
+    /// When it was last seen which strays still compute.
+    recounted: Option<Instant>,
     refused: Option<Instant>,
     /// The cap has been told of, and there has been no room since.
     told: bool,
@@ -213,11 +219,13 @@ impl Monitor {
             shared,
             out: Completions::new(),
             every: SELDOM,
+            first: 0,
             trouble: None,
-            late: None,
+            starved: None,
             quiet: 0,
             grown: None,
             exception: None,
+            recounted: None,
             refused: None,
             told: false,
         }
@@ -234,15 +242,16 @@ impl Monitor {
             self.shared.watchman.look();
             let suspicion = self.look_round(now);
             self.admit(now);
+            // Before they are missed; but a single task that blocks now and then brings one thread, not two.
+            let wanted = (self.crew().strays() / 2).min(2 * self.posts.len());
             if suspicion {
-                self.ready_spares(1, now);
+                self.ready_spares(wanted.max(1), now);
                 self.quiet = 0;
-                self.nap(CONFIRM);
+                std::thread::park_timeout(CONFIRM);
                 continue;
             }
             if self.trouble.is_some_and(|at| now.duration_since(at) < TROUBLE) {
-                // Before they are missed; but a single task that blocks now and then brings one thread, not two.
-                self.ready_spares((self.crew().strays() / 2).min(self.posts.len()), now);
+                self.ready_spares(wanted, now);
                 self.every = OFTEN;
             } else {
                 self.trouble = None;
@@ -257,29 +266,22 @@ impl Monitor {
                 self.every = SELDOM;
                 self.quiet = 0;
             } else {
-                self.nap(self.every);
+                std::thread::park_timeout(self.every);
             }
         }
     }
 
-    fn nap(&mut self, span: Duration) {
-        let before = Instant::now();
-        std::thread::park_timeout(span);
-        let after = Instant::now();
-        if after.duration_since(before) > span + LATE {
-            self.late = Some(after);
-        }
-    }
-
-    /// Are there others who want the CPUs?
-    fn is_crowded(&self, now: Instant) -> bool {
-        self.late.is_some_and(|late| now.duration_since(late) < LATELY)
+    /// Was a worker other than that of `core` without a CPU lately?
+    fn is_crowded(&self, core: usize, now: Instant) -> bool {
+        self.starved.is_some_and(|(other, at)| other != core && now.duration_since(at) < PATIENCE)
     }
 
     /// Looks at each core. True: somebody seems to sleep, and is to be looked at again at once.
     fn look_round(&mut self, now: Instant) -> bool {
         let mut suspicion = false;
-        for core in 0..self.posts.len() {
+        // Another one first each time: who comes first gets the spare thread.
+        self.first = (self.first + 1) % self.posts.len();
+        for core in (self.first..self.posts.len()).chain(0..self.first) {
             match self.look_at(core, now) {
                 Some(why) => {
                     match self.hand_over(core, why, now) {
@@ -294,7 +296,7 @@ impl Monitor {
                     self.look_after_port(core);
                 }
                 None if self.posts[core].is_held_up() => {
-                    suspicion |= self.posts[core].slept && !self.is_crowded(now);
+                    suspicion |= self.posts[core].slept && !self.is_crowded(core, now);
                     self.look_after_port(core);
                 }
                 None => {}
@@ -305,7 +307,9 @@ impl Monitor {
 
     /// Is the core to be handed over? Its post says afterwards whether it is held up.
     fn look_at(&mut self, core: usize, now: Instant) -> Option<Why> {
-        let patience = if self.is_crowded(now) { PATIENCE } else { Duration::ZERO };
+        // (With a thread at hand there is nothing to be lost.)
+        let crowded = self.crew().ready() == 0 && self.is_crowded(core, now);
+        let patience = if crowded { PATIENCE } else { Duration::ZERO };
         let stats = &self.shared.stats[core];
         let post = &mut self.posts[core];
         let run = stats.runs.load(Ordering::Relaxed);
@@ -316,7 +320,10 @@ impl Monitor {
         let holder = self.shared.crew.holder(core)?;
         if post.run.is_none_or(|(before, _)| before != run) {
             *post = Post { watch: post.watch.take(), run: Some((run, now)), ..Post::default() };
-            return holder.info.blocks.load(Ordering::Relaxed).then_some(Why::Sleeps);
+            // Where tasks block all the time, there is no waiting for a second look before the first question.
+            if self.trouble.is_none() {
+                return holder.info.blocks.load(Ordering::Relaxed).then_some(Why::Sleeps);
+            }
         }
         let tid = holder.info.tid();
         if post.watch.as_ref().is_none_or(|watch| watch.tid() != tid) {
@@ -337,6 +344,10 @@ impl Monitor {
             return (twice && post.lasted(now) >= patience).then_some(Why::Sleeps);
         }
         post.slept = false;
+        if used.saturating_sub(std::mem::replace(&mut post.used, used)) < NOTHING && post.lasted(now) > OFTEN
+        {
+            self.starved = Some((core, now));
+        }
         (used.saturating_sub(before) >= COMPUTED).then_some(Why::Computes)
     }
 
@@ -346,10 +357,11 @@ impl Monitor {
         let Some(holder) = shared.crew.holder(core) else { return Done::No };
         if why == Why::Computes {
             let computing = self.crew().computing();
-            if computing >= self.posts.len() && !(self.all_held_up(now) && self.is_exception_due(now)) {
+            let most = self.most_computing();
+            if computing >= most {
                 return Done::No;
             }
-            if computing + 1 >= self.posts.len() {
+            if computing + 1 >= most {
                 // Before the core has a new holder, who would begin one more.
                 shared.hold_new.store(true, Ordering::Relaxed);
             }
@@ -376,19 +388,9 @@ impl Monitor {
         Done::Yes
     }
 
-    fn all_held_up(&self, now: Instant) -> bool {
-        self.posts.iter().all(|post| post.is_held_up() && post.lasted(now) >= COMPUTED)
-    }
-
-    /// Is there to be an exception? The next one then comes later.
-    fn is_exception_due(&mut self, now: Instant) -> bool {
-        let Some((due, pause)) = self.exception else { return false };
-        if now < due {
-            return false;
-        }
-        let pause = (2 * pause).min(RARE);
-        self.exception = Some((now + pause, pause));
-        true
+    /// So many strays may compute at the moment.
+    fn most_computing(&self) -> usize {
+        self.posts.len() + self.exception.map_or(0, |(_, _, count)| count)
     }
 
     /// What has arrived at the port of a core that is held up goes where others find it.
@@ -443,13 +445,21 @@ impl Monitor {
         let reserve = cores.min((self.shared.settings.max_threads - cores) / 2);
         let room = self.crew().room();
         let scarce = reserve > 0 && room <= reserve;
-        let crowded = self.crew().computing() >= cores;
-        if !crowded {
-            self.exception = None;
-        } else if self.exception.is_none() {
-            self.exception = Some((now + EXCEPTION, EXCEPTION));
+        if self.exception.is_some_and(|_| self.recounted.is_none_or(|at| now.duration_since(at) >= RECOUNT)) {
+            self.recounted = Some(now);
+            self.crew().recount_computing();
         }
-        let hold = scarce || (crowded && (self.all_held_up(now) || !self.is_exception_due(now)));
+        let computing = self.crew().computing();
+        self.exception = match self.exception {
+            _ if computing < cores => None,
+            None => Some((now + EXCEPTION, EXCEPTION, 0)),
+            Some((due, pause, count)) if due <= now => {
+                let pause = (2 * pause).min(RARE);
+                Some((now + pause, pause, count + 1))
+            }
+            waits => waits,
+        };
+        let hold = scarce || computing >= self.most_computing();
         if self.shared.hold_new.swap(hold, Ordering::Relaxed) && !hold {
             // What they looked away from is theirs again.
             self.shared.wake_all();

@@ -24,6 +24,11 @@ impl Pace {
         Pace { left: MOST_RUNS, every: MOST_RUNS, last_look: now }
     }
 
+    /// For a worker that takes a core over: nobody has looked up there for a while, so it does at once.
+    pub(crate) fn due_at_once(now: Instant) -> Pace {
+        Pace { left: 1, ..Pace::new(now) }
+    }
+
     /// Called before each run: is it time to look up?
     pub(crate) fn due(&mut self) -> bool {
         self.left -= 1;
@@ -62,6 +67,15 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::new(start);
         assert_eq!(runs_until_due(&mut pace), 61);
+        pace.looked(start + Duration::from_micros(10));
+        assert_eq!(runs_until_due(&mut pace), 61);
+    }
+
+    #[test]
+    fn who_takes_over_looks_up_at_once_and_then_as_usual() {
+        let start = Instant::now();
+        let mut pace = Pace::due_at_once(start);
+        assert_eq!(runs_until_due(&mut pace), 1);
         pace.looked(start + Duration::from_micros(10));
         assert_eq!(runs_until_due(&mut pace), 61);
     }

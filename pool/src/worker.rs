@@ -125,7 +125,7 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(seat: &'a Seat, index: usize, searching: &'a Cell<bool>) -> Worker<'a> {
-        let pace = Pace::new(Instant::now());
+        let pace = Pace::due_at_once(Instant::now());
         let out = Completions::new();
         Worker {
             seat,

@@ -2,7 +2,7 @@
 
 use crate::{Args, na, out, pct};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -28,13 +28,57 @@ impl Ticks {
         ticks.1 = Some(Instant::now());
     }
 
-    /// Ticks, and p50, p99, max in microseconds; a tick still to come counts as late until now.
-    fn report(&self, began: Instant) -> (usize, f64, f64, f64) {
+    /// Ticks, and p50, p99, p99.9, max in microseconds, and how many of a hundred thousand were late by more than 5 ms; a tick
+    /// still to come counts as late until now.
+    fn report(&self, began: Instant) -> (usize, [f64; 4], f64) {
         let mut ticks = self.0.lock().unwrap();
         let n = ticks.0.len();
         let last = ticks.1.unwrap_or(began);
         ticks.0.push(last.elapsed().as_micros() as u32);
-        (n, pct(&mut ticks.0, 0.5), pct(&mut ticks.0, 0.99), pct(&mut ticks.0, 1.0))
+        let late = ticks.0.iter().filter(|late| **late > 5_000).count();
+        let late = late as f64 / ticks.0.len() as f64 * 1e5;
+        (n, [0.5, 0.99, 0.999, 1.0].map(|share| pct(&mut ticks.0, share)), late)
+    }
+}
+
+/// Program `load` with one connection: `how` it asks, and more words.
+fn one_connection(how: &str, port: u16, secs: usize, more: &str) -> Child {
+    let load = std::env::current_exe().expect("own path").with_file_name("load");
+    let words = [how.into(), format!("port={port}"), "conns=1".into(), format!("secs={secs}"), more.into()];
+    let words = words.iter().filter(|word| !word.is_empty());
+    Command::new(load).args(words).stdout(Stdio::piped()).spawn().expect("load")
+}
+
+/// A figure of what `load` says; 0 if it is missing: no answer at all within the load's own limits.
+fn figure(said: &[u8], name: &str) -> f64 {
+    let said = String::from_utf8_lossy(said);
+    let words: Vec<&str> =
+        said.split(['{', '}', ':', ',']).map(|word| word.trim_matches([' ', '"'])).collect();
+    let at = words.iter().position(|word| *word == name);
+    at.and_then(|at| words.get(at + 1)?.parse().ok()).unwrap_or(0.0)
+}
+
+/// Prints the figures of workload `hogs`: what one connection gets while `begin` has made tasks compute. Ends the
+/// process.
+pub fn hogs_report(port: u16, secs: usize, begin: impl FnOnce()) -> ! {
+    std::thread::sleep(Duration::from_millis(300));
+    // In an open loop: a closed one asks nothing while it waits, and so hardly notices a server that stands still.
+    let load = one_connection("open", port, secs, "rate=1000");
+    // The load is connected by then, and does not measure yet.
+    std::thread::sleep(Duration::from_millis(150));
+    begin();
+    let said = load.wait_with_output().expect("load").stdout;
+    let threads = std::fs::read_dir("/proc/self/task").expect("tasks").count() as f64;
+    let figures = ["p99_us", "p50_us", "max_us"].map(|name| (name, figure(&said, name)));
+    out(&[figures[0], figures[1], figures[2], ("threads", threads)]);
+    std::process::exit(0)
+}
+
+/// Computes for so long, by the clock.
+pub fn compute(span: Duration) {
+    let end = Instant::now() + span;
+    while Instant::now() < end {
+        std::hint::spin_loop();
     }
 }
 
@@ -42,19 +86,17 @@ impl Ticks {
 /// process, in whatever state the runtime is.
 pub fn block_report(ticks: &Ticks, port: u16, secs: usize, began: Instant) -> ! {
     std::thread::sleep(Duration::from_millis(300));
-    let load = std::env::current_exe().expect("own path").with_file_name("load");
-    let words = ["echo".into(), format!("port={port}"), "conns=1".into(), format!("secs={secs}")];
-    let said = Command::new(load).args(words).output().expect("load");
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    // No answer at all within the load's own limits is a rate of nothing.
-    let rate = said.split(['{', ':', ',']).nth(2).and_then(|word| word.parse().ok()).unwrap_or(0.0);
-    let (n, p50, p99, max) = ticks.report(began);
+    let rate =
+        figure(&one_connection("echo", port, secs, "").wait_with_output().expect("load").stdout, "msgs_s");
+    let (n, [p50, p99, p999, max], late) = ticks.report(began);
     let threads = std::fs::read_dir("/proc/self/task").expect("tasks").count();
     out(&[
         ("ticks_s", n as f64 / began.elapsed().as_secs_f64()),
         ("late_p50_us", p50),
         ("late_p99_us", p99),
+        ("late_p999_us", p999),
         ("late_max_us", max),
+        ("late_5ms", late),
         ("echo_rtt_s", rate),
         ("threads", threads as f64),
     ]);

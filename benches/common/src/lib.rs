@@ -17,7 +17,7 @@ mod sockets;
 mod switching;
 
 pub use args::{Args, args, depth};
-pub use blocking::{StdLock, Ticks, block_report, connect_after, file_plan, watchdog};
+pub use blocking::{StdLock, Ticks, block_report, compute, connect_after, file_plan, hogs_report, watchdog};
 pub use buf::Buf;
 pub use gate::{Gate, LastOf};
 pub use http::{Http, RESPONSE};

@@ -4,9 +4,11 @@ use super::servers::serve;
 use super::slowest;
 use crate::rt;
 use common::{
-    Args, Rng, StdLock, Ticks, block_report, connect_after, file_plan, listeners, ns, out, watchdog,
+    Args, Rng, StdLock, Ticks, block_report, compute, connect_after, file_plan, hogs_report, listeners, ns,
+    out, watchdog,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// `tasks` tasks block their thread for 50 ms again and again: what a ticking task and an echo notice of it.
@@ -43,6 +45,33 @@ pub fn block(a: &Args, workers: usize) {
     };
     std::thread::spawn(move || rt::run(workers, all));
     block_report(&ticks, port, secs, began);
+}
+
+/// Four times as many tasks as workers compute for two seconds each: what a connection that is there already notices of it.
+pub fn hogs(a: &Args, workers: usize) {
+    let (hand, (port, listeners)) = (a.flag("hand"), listeners(1));
+    let begun = Arc::new(AtomicBool::new(false));
+    let begin = begun.clone();
+    let all = move |shard, shards| {
+        let (begun, listener) = (begun.clone(), listeners.lock().unwrap()[0].take_if(|_| shard == 0));
+        async move {
+            if let Some(listener) = listener {
+                rt::detach(rt::spawn(serve(listener, false, 16_384)));
+            }
+            while !begun.load(Ordering::Relaxed) {
+                rt::sleep(Duration::from_millis(5)).await;
+            }
+            for _ in 0..4 * workers / shards {
+                rt::detach(rt::spawn(async move {
+                    rt::blocking(hand, || compute(Duration::from_secs(2))).await;
+                }));
+            }
+            rt::sleep(Duration::from_secs(1000)).await;
+            0
+        }
+    };
+    std::thread::spawn(move || rt::run(workers, all));
+    hogs_report(port, a.num("secs", 2), || begin.store(true, Ordering::Relaxed));
 }
 
 /// Eight tasks wait for a lock by blocking, while its holder waits for the runtime.

@@ -42,6 +42,7 @@ pub fn main() {
         "http" => servers::streams(a, workers, true),
         "udp" => servers::udp(workers),
         "block" => blocking::block(a, workers),
+        "hogs" => blocking::hogs(a, workers),
         "mutex" => blocking::mutex(a, workers),
         "file" => blocking::file(a, workers),
         _ => na("no such workload"),

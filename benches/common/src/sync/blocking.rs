@@ -2,8 +2,12 @@
 
 use super::servers::serve;
 use crate::rt;
-use common::{Args, Rng, StdLock, Ticks, block_report, connect_after, file_plan, listen, ns, out, watchdog};
+use common::{
+    Args, Rng, StdLock, Ticks, block_report, compute, connect_after, file_plan, hogs_report, listen, ns, out,
+    watchdog,
+};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// `tasks` tasks block their thread for 50 ms again and again: what a ticking task and an echo notice of it.
@@ -36,6 +40,25 @@ pub fn block(a: &Args, workers: usize) {
     };
     std::thread::spawn(move || rt::run(workers, all));
     block_report(&ticks, port, secs, began);
+}
+
+/// Four times as many tasks as workers compute for two seconds each: what a connection that is there already notices of it.
+pub fn hogs(a: &Args, workers: usize) {
+    let listener = listen(0);
+    let port = listener.local_addr().unwrap().port();
+    let begun = Arc::new(AtomicBool::new(false));
+    let begin = begun.clone();
+    let all = move || {
+        drop(rt::spawn(move || serve(listener, false, 16_384)));
+        while !begun.load(Ordering::Relaxed) {
+            rt::sleep(Duration::from_millis(5));
+        }
+        (0..4 * workers).for_each(|_| drop(rt::spawn(|| compute(Duration::from_secs(2)))));
+        rt::sleep(Duration::from_secs(1000));
+        0
+    };
+    std::thread::spawn(move || rt::run(workers, all));
+    hogs_report(port, a.num("secs", 2), || begin.store(true, Ordering::Relaxed));
 }
 
 /// Eight tasks wait for a lock by blocking, while its holder waits for the runtime.
