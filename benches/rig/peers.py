@@ -22,7 +22,7 @@ class Peer:
 
 ONE_WORKER = "switch spawn1 pingpong1 wake1 echo1 echo1same echo50 echo500 bulk accept http1 udp"
 OF_TASKS = "switch* spawn* pingpong* skynet wake* idle* deep timers*"
-BY_HAND = "block mutex mutex_io"
+BY_HAND = "block hogs mutex mutex_io"
 
 PEERS = {
     peer.name: peer
@@ -31,7 +31,7 @@ PEERS = {
         Peer("ours+lean", "peer-ours", "this project, lean tasks, which share their worker's thread-locals",
              "lean=1", OF_TASKS + " echo1same echo50 echo50x2 http1 http2 hold"),
         Peer("ours+dedicated", "peer-ours", "this project, each task an OS thread of its own", "dedicated=1",
-             "switch spawn1 pingpong1 echo50 echo50x2 idle20k block mutex mutex_io file"),
+             "switch spawn1 pingpong1 echo50 echo50x2 idle20k block hogs mutex mutex_io file"),
         Peer("ours+epoll", "peer-ours", "this project on epoll, as where io_uring is forbidden", "driver=epoll",
              "pingpong timers20k echo* http* udp bulk accept open* hold"),
         Peer("tokio", "peer-tokio", "tokio, multi-threaded", crate="tokio"),
