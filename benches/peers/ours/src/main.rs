@@ -1,4 +1,4 @@
-//! This project. `lean=1`: tasks that share their worker's thread-locals; `dedicated=1`: tasks with a thread each;
+//! This project. `lean=1`: tasks that share their worker's thread-locals; `dedicated=1`: tasks with a thread each; `monitor=0`: blocked threads keep their cores;
 //! `driver=io_uring|epoll`: the channel's driver.
 
 mod chan;
@@ -38,6 +38,9 @@ mod rt {
             na(&format!("tasks are threads here: {why}"));
         }
         let mut builder = Runtime::builder().cores(workers);
+        if args().num("monitor", 1) == 0 {
+            builder = builder.without_monitor();
+        }
         let name = args().str("driver", "");
         if !name.is_empty() {
             let driver = Driver::ALL.into_iter().find(|driver| driver.name() == name);
