@@ -23,9 +23,8 @@ use crate::crew::{Crew, Member};
 use crate::dump::Dump;
 use crate::events::{AtCap, Blocked, PoolEvent};
 use crate::kernel::{Look, Watch};
-use crate::ready::Ready;
 use crate::shared::Shared;
-use ec_channel::{Completion, Completions, Wait};
+use ec_channel::{Completions, Wait};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -49,15 +48,19 @@ const BLIND: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_millis(4);
 /// Has used no CPU time to speak of.
 const NOTHING: Duration = Duration::from_micros(5);
+/// One part of so many comes at once.
 const AT_ONCE: usize = 4;
 const PACE: Duration = Duration::from_millis(1);
 /// After the operating system has refused a thread.
 const REFUSED: Duration = Duration::from_millis(100);
+/// How often it is seen to whether strays that computed still do.
+const RECOUNT: Duration = Duration::from_millis(5);
 /// While as many strays compute as should, one more is allowed after so long, then after twice as long, and so on. One of those
 /// that have to wait may be what the others wait for.
-const RECOUNT: Duration = Duration::from_millis(5);
 const EXCEPTION: Duration = Duration::from_millis(100);
 const RARE: Duration = Duration::from_secs(30);
+/// Blocked threads that the log names.
+const SHOWN: usize = 16;
 /// So many looks that find all cores asleep come before the monitor sleeps.
 const QUIET: u32 = 8;
 
@@ -154,7 +157,9 @@ struct Post {
     watch: Option<Watch>,
     /// The run that it was in, and when that was seen first. `None`: it was in none.
     run: Option<(u64, Instant)>,
-    /// How much CPU time the thread had used when it was in the same run for the second time: from then on it is held up.
+    /// The run was seen at two looks at least.
+    held_up: bool,
+    /// How much CPU time the thread had used when it was first asked.
     cpu: Option<Duration>,
     /// And by the last look at which it did not sleep.
     used: Duration,
@@ -163,10 +168,6 @@ struct Post {
 }
 
 impl Post {
-    fn is_held_up(&self) -> bool {
-        self.cpu.is_some()
-    }
-
     /// For how long it has been in one run.
     fn lasted(&self, now: Instant) -> Duration {
         self.run.map_or(Duration::ZERO, |(_, since)| now.duration_since(since))
@@ -295,11 +296,12 @@ impl Monitor {
                     }
                     self.look_after_port(core);
                 }
-                None if self.posts[core].is_held_up() => {
+                None => {
                     suspicion |= self.posts[core].slept && !self.is_crowded(core, now);
-                    self.look_after_port(core);
+                    if self.posts[core].held_up {
+                        self.look_after_port(core);
+                    }
                 }
-                None => {}
             }
         }
         suspicion
@@ -324,6 +326,8 @@ impl Monitor {
             if self.trouble.is_none() {
                 return holder.info.blocks.load(Ordering::Relaxed).then_some(Why::Sleeps);
             }
+        } else {
+            post.held_up = true;
         }
         let tid = holder.info.tid();
         if post.watch.as_ref().is_none_or(|watch| watch.tid() != tid) {
@@ -399,15 +403,7 @@ impl Monitor {
         if let Err(error) = shared.channel.drive(core, Wait::No, out) {
             log::error!("port {core} of the event channel: {error}");
         }
-        for completion in out.drain() {
-            let published = ec_tasks::catch_quietly(|| match completion {
-                Completion::Raw(operation) => operation.deliver(),
-                Completion::Call(call) => shared.make_ready(Ready::call(call)),
-            });
-            if published.is_none() {
-                log::error!("the wake function of an operation panicked");
-            }
-        }
+        out.drain().for_each(|completion| shared.deliver(completion));
     }
 
     /// May there be one more thread at this moment?
@@ -479,7 +475,12 @@ impl Monitor {
         let (threads, max_threads) = (shared.crew.threads(), shared.settings.max_threads);
         let event = AtCap { threads, max_threads, blocked: blocked(shared), dump: Dump::of(shared) };
         if shared.crew.counts.cap_hits.fetch_add(1, Ordering::Relaxed) == 0 {
-            log::error!("a pool is at its cap of threads, or nearly: {event}");
+            let blocked: Vec<_> = event.blocked.iter().take(SHOWN).map(ToString::to_string).collect();
+            log::error!(
+                "a pool has {threads} of at most {max_threads} threads; new tasks have to wait. Blocked by {}{}",
+                blocked.join("; "),
+                if event.blocked.len() > SHOWN { "; and so on" } else { "" },
+            );
         }
         shared.settings.listener.tell(|| PoolEvent::AtCap(event));
     }

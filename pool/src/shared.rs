@@ -12,7 +12,7 @@ use crate::ready::{Ready, What};
 use crate::seat::{self, Seat};
 use crossbeam::deque::Injector;
 use crossbeam::utils::CachePadded;
-use ec_channel::{EventChannel, ServeGuard};
+use ec_channel::{Completion, EventChannel, ServeGuard};
 use ec_tasks::{Runnable, Scheduler, TaskId};
 use std::any::Any;
 use std::ptr;
@@ -122,6 +122,18 @@ impl Shared {
         });
         if notify {
             self.notify();
+        }
+    }
+
+    /// What a pass of a port has completed goes to a run queue.
+    pub(crate) fn deliver(&self, completion: Completion) {
+        // A raw operation's wake function is its owner's code.
+        let delivered = ec_tasks::catch_quietly(|| match completion {
+            Completion::Raw(operation) => operation.deliver(),
+            Completion::Call(call) => self.make_ready(Ready::call(call)),
+        });
+        if delivered.is_none() {
+            log::error!("the wake function of an operation panicked");
         }
     }
 

@@ -29,7 +29,7 @@ use crate::pace::Pace;
 use crate::ready::{Ready, What};
 use crate::seat::Seat;
 use crate::shared::Shared;
-use ec_channel::{Completion, Completions, EventChannel, Wait};
+use ec_channel::{Completions, EventChannel, Wait};
 use ec_tasks::Outcome;
 use std::cell::Cell;
 use std::io;
@@ -308,16 +308,7 @@ impl<'a> Worker<'a> {
     fn publish(&mut self) {
         let Worker { out, seat, shared, .. } = self;
         seat.publishing(|| {
-            for completion in out.drain() {
-                // A raw operation's wake function is its owner's code.
-                let published = ec_tasks::catch_quietly(|| match completion {
-                    Completion::Raw(operation) => operation.deliver(),
-                    Completion::Call(call) => shared.make_ready(Ready::call(call)),
-                });
-                if published.is_none() {
-                    log::error!("the wake function of an operation panicked");
-                }
-            }
+            out.drain().for_each(|completion| shared.deliver(completion));
         });
         if self.seat.with_core(Core::len).is_some_and(|waiting| waiting > 1) {
             self.shared.notify();
@@ -327,26 +318,31 @@ impl<'a> Worker<'a> {
     /// False: the core was handed over meanwhile.
     fn run_one(&mut self, ready: Ready) -> bool {
         let outside = Outside::new(self.seat, &self.shared.stats[self.index]);
-        match ready.what() {
+        let again = match ready.what() {
             What::Task(runnable) => {
                 self.seat.member.info.task.store(runnable.task().id().as_u64(), Ordering::Relaxed);
                 if let Some(forced) = &self.shared.forced {
                     forced.runs(runnable.task().id(), self.index);
                 }
-                if let Outcome::Yielded(again) = runnable.run(self.seat.as_context()) {
-                    self.yielded(Ready::task(again));
+                match runnable.run(self.seat.as_context()) {
+                    Outcome::Yielded(again) => Some(Ready::task(again)),
+                    Outcome::Suspended | Outcome::Finished => None,
                 }
             }
             What::Call(call) => {
                 self.seat.member.info.task.store(0, Ordering::Relaxed);
                 ec_tasks::keeping_float_control(|| call.run());
+                None
             }
-        }
-        let has_core = outside.end();
+        };
         if ec_tasks::forked() {
             // The user's code has forked and returned here in the child, where this is the only thread. As
             // with a thread whose function returns: when the last one ends, so does the process.
             std::process::exit(0);
+        }
+        let has_core = outside.end();
+        if let Some(again) = again {
+            self.yielded(again);
         }
         has_core
     }
