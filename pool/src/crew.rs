@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// What is known of a worker thread.
 pub(crate) struct Facts {
+    /// No other thread of the pool has it.
+    pub(crate) number: usize,
     pub(crate) name: String,
     pub(crate) taker: Taker<Core>,
     tid: AtomicI32,
@@ -132,6 +134,7 @@ impl Crew {
         let (holder, taker) = crate::lease::lease();
         let mut members = self.members.lock();
         let facts = Facts {
+            number: members.started,
             name: format!("ec-worker-{}", members.started),
             taker,
             tid: AtomicI32::new(0),

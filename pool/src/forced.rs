@@ -1,13 +1,8 @@
 //! Forced migration, for tests: a task that becomes ready again is next run by a worker other than its last.
 //!
-//! ```text
-//!   worker 0 ran it last        worker 1 ran it last        worker 2 ran it last
-//!       left[0]                     left[1]                     left[2]
-//!          └── taken from by 1, 2      └── by 0, 2                 └── by 0, 1
-//! ```
-//! A task that runs for the first time takes the ordinary way. Afterwards it lies, whenever it is ready, in the queue
-//! of the worker that it has left, from which every other one takes: so a worker that is blocked, perhaps
-//! by that very task, holds up nothing as long as there is a third. All are woken, which costs what it costs.
+//! A task that runs for the first time takes the ordinary way. Afterwards it lies, whenever it is ready, in a queue with the
+//! number of the thread that ran it last, from which every other one takes it: so a worker that is blocked, perhaps
+//! by that very task, holds up nothing as long as there is another. All are woken, which costs what it costs.
 //!
 //! A wait whose end comes before the task is parked spares the switch to a queue, or any switch: [`leave`] makes
 //! up for that in the pool's own waits.
@@ -16,7 +11,7 @@ use crate::seat;
 use ec_tasks::{Runnable, TaskId};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Is there, or was there, such a pool in this process? Spares the others the question.
 static ANY: AtomicBool = AtomicBool::new(false);
@@ -25,10 +20,8 @@ static ANY: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Forced {
     /// Who ran each live task last.
     last: Mutex<HashMap<TaskId, usize>>,
-    /// What is ready, by the worker that may not run it.
-    left: Box<[Mutex<VecDeque<Runnable>>]>,
-    /// Where to look first; moves on, so that no queue starves.
-    first: AtomicUsize,
+    /// What is ready, with the worker that may not run it.
+    left: Mutex<VecDeque<(usize, Runnable)>>,
 }
 
 impl Forced {
@@ -38,8 +31,7 @@ impl Forced {
             return None;
         }
         ANY.store(true, Ordering::Relaxed);
-        let left = (0..cores).map(|_| Mutex::default()).collect();
-        Some(Forced { last: Mutex::default(), left, first: AtomicUsize::new(0) })
+        Some(Forced { last: Mutex::default(), left: Mutex::default() })
     }
 
     /// `worker` is about to run the task.
@@ -57,7 +49,7 @@ impl Forced {
         let last = self.last.lock().get(&runnable.task().id()).copied();
         match last {
             Some(last) => {
-                self.left[last].lock().push_back(runnable);
+                self.left.lock().push_back((last, runnable));
                 Ok(())
             }
             None => Err(runnable),
@@ -66,20 +58,17 @@ impl Forced {
 
     /// A task that `worker` may run.
     pub(crate) fn take(&self, worker: usize) -> Option<Runnable> {
-        let cores = self.left.len();
-        let first = self.first.fetch_add(1, Ordering::Relaxed);
-        (0..cores)
-            .map(|i| first.wrapping_add(i) % cores)
-            .filter(|&last| last != worker)
-            .find_map(|last| self.left[last].lock().pop_front())
+        let mut left = self.left.lock();
+        let place = left.iter().position(|(last, _)| *last != worker)?;
+        left.remove(place).map(|(_, runnable)| runnable)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.left.iter().all(|queue| queue.lock().is_empty())
+        self.left.lock().is_empty()
     }
 }
 
-/// The core that the calling task runs on, if its pool forces migration: for [`leave`], after the wait.
+/// The worker that runs the calling task, if its pool forces migration: for [`leave`], after the wait.
 #[inline]
 pub(crate) fn home() -> Option<usize> {
     if !ANY.load(Ordering::Relaxed) {
@@ -87,7 +76,7 @@ pub(crate) fn home() -> Option<usize> {
     }
     seat::here(|seat| {
         let forcing = seat.filter(|seat| seat.shared.forced.is_some());
-        forcing.and_then(|seat| seat.with_core(|core| core.index))
+        forcing.map(|seat| seat.member.info.number)
     })
 }
 

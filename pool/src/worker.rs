@@ -243,7 +243,7 @@ impl<'a> Worker<'a> {
 
     /// Where migration is forced, what the others have to leave to this worker.
     fn take_forced(&self) -> Option<Ready> {
-        self.shared.forced.as_ref()?.take(self.index).map(Ready::task)
+        self.shared.forced.as_ref()?.take(self.seat.member.info.number).map(Ready::task)
     }
 
     /// The queues of the others, then the ports of those who are too busy to look at them.
@@ -322,7 +322,7 @@ impl<'a> Worker<'a> {
             What::Task(runnable) => {
                 self.seat.member.info.task.store(runnable.task().id().as_u64(), Ordering::Relaxed);
                 if let Some(forced) = &self.shared.forced {
-                    forced.runs(runnable.task().id(), self.index);
+                    forced.runs(runnable.task().id(), self.seat.member.info.number);
                 }
                 match runnable.run(self.seat.as_context()) {
                     Outcome::Yielded(again) => Some(Ready::task(again)),
