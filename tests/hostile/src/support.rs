@@ -5,7 +5,7 @@ use event_channel::net::UdpSocket;
 use event_channel::sync::Notification;
 use event_channel::task::{self, JoinHandle, Task};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
@@ -16,10 +16,20 @@ pub use crate::check::skip;
 /// As many tasks may block their worker at the same time, less one, without stopping the others.
 pub const CORES: usize = 4;
 
+/// For checks of memory, before the first task: the runtime gets no more threads, each of which malloc gives an arena.
+pub fn with_a_fixed_number_of_threads() {
+    FIXED.store(true, Ordering::Relaxed);
+}
+
+static FIXED: AtomicBool = AtomicBool::new(false);
+
 /// The runtime of the checks: at each suspension, whichever it is, a task goes to another worker.
 pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| Runtime::builder().cores(CORES).force_migration().build().expect("a runtime"))
+    RUNTIME.get_or_init(|| {
+        let most = if FIXED.load(Ordering::Relaxed) { CORES } else { 1000 };
+        Runtime::builder().cores(CORES).max_threads(most).force_migration().build().expect("a runtime")
+    })
 }
 
 /// Starts a task as a user does.

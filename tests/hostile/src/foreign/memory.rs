@@ -78,6 +78,7 @@ fn round() {
 }
 
 fn c_memory_passes_from_task_to_task() {
+    crate::support::with_a_fixed_number_of_threads();
     (0..3).for_each(|_| round());
     let before = resident();
     (0..30).for_each(|_| round());

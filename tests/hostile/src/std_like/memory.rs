@@ -19,6 +19,7 @@ fn scaled(full: usize) -> usize {
 
 /// Runs `all` tasks, some at a time, and looks at the memory after the first tenth.
 fn stays_flat(all: usize, at_a_time: usize, body: fn(usize) -> Vec<String>) {
+    crate::support::with_a_fixed_number_of_threads();
     let run = |n: usize| {
         for wave in 0..n / at_a_time {
             let tasks: Vec<_> = (0..at_a_time).map(|i| spawn(move || body(wave * at_a_time + i))).collect();
