@@ -8,7 +8,7 @@ use event_channel::net::TcpStream;
 use event_channel::sync::Notification;
 use event_channel::task::JoinHandle;
 use event_channel::{Runtime, task, time};
-use net_common::{eventually, pair};
+use net_common::{each_runtime_of, eventually, pair};
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, mpsc};
@@ -81,30 +81,23 @@ impl Need {
 
 /// Runs `shape` on each driver, with each number of cores, for each need. It says so where it hangs.
 fn each(shape: impl Fn(&Runtime, usize, Need) + Sync) {
-    for driver in Driver::ALL {
-        for cores in CORES {
-            let Ok(runtime) = Runtime::builder().cores(cores).driver(driver).build() else {
-                ec_test_support::skipped(&format!("{driver} is not to be had"));
-                break;
-            };
-            for need in NEEDS {
-                let (done, watch) = mpsc::channel::<()>();
-                thread::scope(|scope| {
-                    scope.spawn(move || {
-                        if watch
-                            .recv_timeout(Duration::from_secs(20))
-                            .is_err_and(|e| e == mpsc::RecvTimeoutError::Timeout)
-                        {
-                            eprintln!("stuck: {driver}, {cores} cores, {need:?}");
-                        }
-                    });
-                    shape(&runtime, cores, need);
-                    drop(done);
+    each_runtime_of(&CORES, |runtime| {
+        let (driver, cores) = (runtime.channel().driver().kind(), runtime.metrics().cores);
+        for need in NEEDS {
+            let (done, watch) = mpsc::channel::<()>();
+            thread::scope(|scope| {
+                scope.spawn(move || {
+                    let end = watch.recv_timeout(Duration::from_secs(20));
+                    if end == Err(mpsc::RecvTimeoutError::Timeout) {
+                        eprintln!("stuck: {driver}, {cores} cores, {need:?}");
+                    }
                 });
-            }
-            runtime.shutdown(Duration::from_secs(10)).unwrap();
+                shape(runtime, cores, need);
+                drop(done);
+            });
         }
-    }
+        runtime.shutdown(Duration::from_secs(10)).unwrap();
+    });
 }
 
 fn join(tasks: Vec<JoinHandle<()>>) {

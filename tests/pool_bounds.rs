@@ -1,10 +1,13 @@
 //! How many threads a pool has: as many as it needs, no more than it may, and its cores again afterwards.
 
-use ec_test_support::{limit, skipped};
+mod net_common;
+
+use ec_test_support::{limit, skipped, threads_and_files};
 use event_channel::channel::Driver;
 use event_channel::runtime::{AtCap, PoolEvent};
 use event_channel::sync::Notification;
 use event_channel::{Runtime, task, time};
+use net_common::eventually;
 use parking_lot::Mutex;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -28,21 +31,6 @@ fn alone(seconds: u64, test: impl FnOnce()) {
     } else {
         skipped("here each task is a thread of its own");
     }
-}
-
-fn eventually(mut condition: impl FnMut() -> bool) {
-    while !condition() {
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Threads of pools, and descriptors.
-fn threads_and_files() -> (usize, usize) {
-    let entries = |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().flatten();
-    let of_a_pool = |thread: &std::fs::DirEntry| {
-        std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with("ec-"))
-    };
-    (entries("task").filter(of_a_pool).count(), entries("fd").count())
 }
 
 /// Resident memory in KiB.

@@ -18,16 +18,18 @@ const ASLEEP: u32 = 1;
 const CALLED: u32 = 2;
 
 /// See the module.
-pub(crate) struct Alarm(AtomicU32);
+pub struct Alarm(AtomicU32);
 
 impl Alarm {
-    pub(crate) fn new() -> Self {
+    /// Of somebody who is awake.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
         Self(AtomicU32::new(AWAKE))
     }
 
     /// The driver announces sleep. False: somebody has called since the last sleep; look again first. After `true` it
     /// looks into the inbox once more, then sleeps (or not), then calls `awake`.
-    pub(crate) fn sleep(&self) -> bool {
+    pub fn sleep(&self) -> bool {
         match self.0.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => true,
             Err(_) => {
@@ -38,24 +40,25 @@ impl Alarm {
     }
 
     /// The driver is back.
-    pub(crate) fn awake(&self) {
+    pub fn awake(&self) {
         // A swap, not a store: what the last caller did before its call must be seen from here on.
         self.0.swap(AWAKE, Ordering::SeqCst);
     }
 
-    pub(crate) fn is_asleep(&self) -> bool {
+    /// Has the driver announced sleep, and has nobody called since?
+    pub fn is_asleep(&self) -> bool {
         self.0.load(Ordering::SeqCst) == ASLEEP
     }
 
     /// Wakes the driver, or makes its next announcement fail. True: it sleeps, and the caller has to ring.
     #[must_use = "a sleeper that nobody rings for sleeps on"]
-    pub(crate) fn call(&self) -> bool {
+    pub fn call(&self) -> bool {
         self.0.swap(CALLED, Ordering::SeqCst) == ASLEEP
     }
 
     /// As `call`, but only for a sleeper.
     #[must_use = "a sleeper that nobody rings for sleeps on"]
-    pub(crate) fn call_if_asleep(&self) -> bool {
+    pub fn call_if_asleep(&self) -> bool {
         self.is_asleep() && self.call()
     }
 }

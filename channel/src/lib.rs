@@ -35,6 +35,8 @@ mod waiting;
 mod waker;
 mod wheel;
 
+#[doc(hidden)]
+pub use alarm::Alarm;
 pub use blocker::{Blocker, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostError};
 pub use channel::EventChannel;

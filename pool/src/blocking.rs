@@ -29,7 +29,7 @@ pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
 /// True: there is no spare thread, and the monitor was asked to see to it.
 fn hand_over(seat: &Seat) -> bool {
     let shared = &*seat.shared;
-    if seat.with_core(|_| ()).is_none() {
+    if !seat.has_core() {
         return false;
     }
     let Some(called) = shared.crew.spares.call() else {

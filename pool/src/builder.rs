@@ -2,9 +2,9 @@
 
 use crate::cpus::available_cpus;
 use crate::events::{Listener, PoolEvent};
-use crate::monitor::Watchman;
 use crate::pool::Pool;
 use crate::shared::{Settings, Shared};
+use crate::watchman::Watchman;
 use crate::{blocker, fence};
 use ec_channel::{Driver, EventChannel};
 use ec_tasks::DEFAULT_STACK_SIZE;

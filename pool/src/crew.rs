@@ -9,7 +9,7 @@ use crate::kernel::{self, Look, Tid, Watch};
 use crate::lease::Taker;
 use crate::shared::Shared;
 use crate::spares::{Called, Spare, Spares};
-use crate::worker;
+use crate::thread;
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -148,7 +148,7 @@ impl Crew {
         }
         let body = {
             let (shared, member) = (shared.clone(), member.clone());
-            move || worker::work(&shared, &member, holder, core)
+            move || thread::work(&shared, &member, holder, core)
         };
         shared.life.worker_started();
         let thread = std::thread::Builder::new().name(member.info.name.clone()).spawn(body);

@@ -1,9 +1,12 @@
 //! What a pool tells whoever wants to know: how many threads it has, and that it may have no more.
 
 use crate::dump::Dump;
+use crate::kernel;
+use crate::shared::Shared;
 use ec_tasks::TaskInfo;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Something that happened to the threads of a pool. See [`Builder::on_event`](crate::Builder::on_event).
@@ -63,6 +66,42 @@ pub struct Blocked {
     /// In which system call it waits: its name, or its number on this architecture. `None`: it computes, or there is no
     /// telling.
     pub call: Option<String>,
+}
+
+/// Blocked threads that the log names.
+const SHOWN: usize = 16;
+
+impl AtCap {
+    pub(crate) fn of(shared: &Shared) -> AtCap {
+        let dump = Dump::of(shared);
+        let inside = shared.crew.members().into_iter().filter(|member| member.info.taker.is_out());
+        let blocked = inside.map(|member| {
+            let id = member.info.task.load(Ordering::Relaxed);
+            Blocked {
+                thread: member.info.name.clone(),
+                task: dump.tasks.iter().find(|task| task.id.as_u64() == id).cloned(),
+                call: kernel::call_of(member.info.tid()),
+            }
+        });
+        AtCap {
+            threads: shared.crew.threads(),
+            max_threads: shared.settings.max_threads,
+            blocked: blocked.collect(),
+            dump,
+        }
+    }
+
+    /// In a line.
+    pub(crate) fn summary(&self) -> String {
+        let blocked: Vec<_> = self.blocked.iter().take(SHOWN).map(ToString::to_string).collect();
+        format!(
+            "{} of at most {} threads; new tasks have to wait. Blocked by {}{}",
+            self.threads,
+            self.max_threads,
+            blocked.join("; "),
+            if self.blocked.len() > SHOWN { "; and so on" } else { "" },
+        )
+    }
 }
 
 impl fmt::Display for AtCap {

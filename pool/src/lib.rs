@@ -52,7 +52,9 @@ mod shared;
 mod shutdown;
 mod spares;
 mod sync;
+mod thread;
 pub mod wait;
+mod watchman;
 mod worker;
 
 pub use blocking::blocking;

@@ -12,24 +12,21 @@
 //! The worker that has lost its core goes on with its task until that suspends, and becomes a spare.
 //!
 //! **How often.** While cores are handed over, every [`OFTEN`]; then less and less, down to [`SELDOM`]; and when all cores
-//! sleep, not at all: whoever wakes up first rings ([`Watchman`]).
+//! sleep, not at all: whoever wakes up first rings (`watchman.rs`).
 //!
 //! **How many.** The first [`AT_ONCE`]th part of the threads there may be comes as fast as it is needed, the rest one
 //! every [`PACE`]. The last ones (as many as cores) are for tasks that have begun, and for I/O: whoever holds what others wait
 //! for can then go on and release it. While fewer are left no new task begins; nor while as many strays compute as there are
 //! cores (one more is allowed after 100 ms, another one after 200 more, and so on).
 
-use crate::crew::{Crew, Member};
-use crate::dump::Dump;
-use crate::events::{AtCap, Blocked, PoolEvent};
+use crate::crew::Crew;
+use crate::events::{AtCap, PoolEvent};
 use crate::kernel::{Look, Watch};
 use crate::shared::Shared;
+use crate::watchman::all_asleep;
 use ec_channel::{Completions, Wait};
-use parking_lot::Mutex;
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering, fence};
-use std::thread::{JoinHandle, Thread};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// CPU time in one run, after which a core is handed over.
@@ -59,97 +56,8 @@ const RECOUNT: Duration = Duration::from_millis(5);
 /// that have to wait may be what the others wait for.
 const EXCEPTION: Duration = Duration::from_millis(100);
 const RARE: Duration = Duration::from_secs(30);
-/// Blocked threads that the log names.
-const SHOWN: usize = 16;
 /// So many looks that find all cores asleep come before the monitor sleeps.
 const QUIET: u32 = 8;
-
-const AWAKE: u8 = 0;
-const ASLEEP: u8 = 1;
-const CALLED: u8 = 2;
-
-/// What others have of the monitor: they wake it, and end it.
-pub(crate) struct Watchman {
-    state: AtomicU8,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    bell: std::sync::OnceLock<Thread>,
-}
-
-impl Watchman {
-    pub(crate) fn new() -> Watchman {
-        Watchman { state: AtomicU8::new(AWAKE), thread: Mutex::default(), bell: std::sync::OnceLock::new() }
-    }
-
-    pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
-        let body = {
-            let shared = shared.clone();
-            move || {
-                while ec_tasks::catch_quietly(|| Monitor::new(shared.clone()).run()).is_none() {
-                    log::error!("a panic reached the monitor of a pool; it goes on");
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name(String::from("ec-monitor")).spawn(body)?;
-        let _ = shared.watchman.bell.set(thread.thread().clone());
-        *shared.watchman.thread.lock() = Some(thread);
-        Ok(())
-    }
-
-    /// A worker that slept is awake again.
-    #[inline]
-    pub(crate) fn wake(&self) {
-        // Pairs with the one in `doze`: either this sees it asleep, or it sees that a core is awake.
-        fence(Ordering::SeqCst);
-        if self.state.load(Ordering::Relaxed) == ASLEEP {
-            self.call();
-        }
-    }
-
-    /// It is to look now, and will not sleep before it has.
-    #[cold]
-    pub(crate) fn call(&self) {
-        self.state.store(CALLED, Ordering::SeqCst);
-        if let Some(thread) = self.bell.get() {
-            thread.unpark();
-        }
-    }
-
-    /// The pool has been stopped: waits until the monitor has ended.
-    pub(crate) fn join(&self) {
-        let Some(thread) = self.thread.lock().take() else { return };
-        self.call();
-        // (A listener to its events may have ended the pool.)
-        if thread.thread().id() != std::thread::current().id() {
-            ec_tasks::drop_quietly(thread.join());
-        }
-    }
-
-    /// Sleeps until it is called, unless a core is awake.
-    fn doze(&self, shared: &Shared) {
-        if self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-            return;
-        }
-        fence(Ordering::SeqCst);
-        if all_asleep(shared) && !shared.life.is_stopped() {
-            while self.state.load(Ordering::SeqCst) == ASLEEP {
-                std::thread::park();
-            }
-        }
-        // (Calls from here on are for the next sleep; the next look sees what this one was for.)
-        let _ = self.state.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst);
-    }
-
-    /// The look that begins sees what it was called for.
-    fn look(&self) {
-        if self.state.load(Ordering::SeqCst) == CALLED {
-            self.state.store(AWAKE, Ordering::SeqCst);
-        }
-    }
-}
-
-fn all_asleep(shared: &Shared) -> bool {
-    shared.idle.counts().0 == shared.stealers.len()
-}
 
 /// One core, as of the last looks.
 #[derive(Default)]
@@ -190,7 +98,7 @@ enum Done {
     No,
 }
 
-struct Monitor {
+pub(crate) struct Monitor {
     shared: Arc<Shared>,
     posts: Vec<Post>,
     out: Completions,
@@ -212,7 +120,7 @@ struct Monitor {
 }
 
 impl Monitor {
-    fn new(shared: Arc<Shared>) -> Monitor {
+    pub(crate) fn new(shared: Arc<Shared>) -> Monitor {
         // Or the kernel would make 150 us of 100.
         let _ = nix::sys::prctl::set_timerslack(1_000);
         Monitor {
@@ -236,11 +144,11 @@ impl Monitor {
         &self.shared.crew
     }
 
-    fn run(&mut self) {
+    /// Until the pool is stopped.
+    pub(crate) fn run(&mut self) {
         while !self.shared.life.is_stopped() {
             let now = Instant::now();
             self.crew().counts.looks.fetch_add(1, Ordering::Relaxed);
-            self.shared.watchman.look();
             let suspicion = self.look_round(now);
             self.admit(now);
             // Before they are missed; but a single task that blocks now and then brings one thread, not two.
@@ -472,32 +380,12 @@ impl Monitor {
             return;
         }
         let shared = &self.shared;
-        let (threads, max_threads) = (shared.crew.threads(), shared.settings.max_threads);
-        let event = AtCap { threads, max_threads, blocked: blocked(shared), dump: Dump::of(shared) };
+        let at_cap = AtCap::of(shared);
         if shared.crew.counts.cap_hits.fetch_add(1, Ordering::Relaxed) == 0 {
-            let blocked: Vec<_> = event.blocked.iter().take(SHOWN).map(ToString::to_string).collect();
-            log::error!(
-                "a pool has {threads} of at most {max_threads} threads; new tasks have to wait. Blocked by {}{}",
-                blocked.join("; "),
-                if event.blocked.len() > SHOWN { "; and so on" } else { "" },
-            );
+            log::error!("a pool has {}", at_cap.summary());
         }
-        shared.settings.listener.tell(|| PoolEvent::AtCap(event));
+        shared.settings.listener.tell(|| PoolEvent::AtCap(at_cap));
     }
-}
-
-fn blocked(shared: &Shared) -> Vec<Blocked> {
-    let tasks = ec_tasks::tasks_of(shared.identity());
-    let inside = shared.crew.members().into_iter().filter(|member| member.info.taker.is_out());
-    let blocked = |member: Arc<Member>| {
-        let id = member.info.task.load(Ordering::Relaxed);
-        Blocked {
-            thread: member.info.name.clone(),
-            task: tasks.iter().find(|task| task.id.as_u64() == id).cloned(),
-            call: crate::kernel::call_of(member.info.tid()),
-        }
-    };
-    inside.map(blocked).collect()
 }
 
 fn blind() {

@@ -44,6 +44,11 @@ impl Seat {
         self.core.with(f)
     }
 
+    /// Whether there is a core.
+    pub(crate) fn has_core(&self) -> bool {
+        self.core.with(|_| ()).is_some()
+    }
+
     /// Takes a core over.
     pub(crate) fn take(&mut self, core: Core) {
         self.core.give(core);

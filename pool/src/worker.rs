@@ -20,10 +20,7 @@
 
 use crate::core::{Core, Turn};
 use crate::courtesy::Courtesy;
-use crate::crew::Member;
-use crate::events::PoolEvent;
 use crate::idle::Woken;
-use crate::lease::Holder;
 use crate::metrics::{CoreStats, bump};
 use crate::pace::Pace;
 use crate::ready::{Ready, What};
@@ -33,81 +30,11 @@ use ec_channel::{Completions, EventChannel, Wait};
 use ec_tasks::Outcome;
 use std::cell::Cell;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// The body of a worker thread: it works while it holds a core (`core` at first, if that is one), and waits for another
-/// one among the spares after it has lost it.
-pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Core>, core: Option<Core>) {
-    struct Gone<'a>(&'a Shared);
-    impl Drop for Gone<'_> {
-        fn drop(&mut self) {
-            self.0.life.worker_gone();
-        }
-    }
-    let gone = Gone(shared);
-    member.info.begin();
-    let prepared = ec_tasks::prepare_worker_thread(shared.clone());
-    if let Err(error) = &prepared {
-        let name = &member.info.name;
-        log::warn!("{name} has no signal stack, so it cannot name a task that overflows: {error}");
-    }
-    let mut seat = Seat::new(shared.clone(), member.clone(), holder);
-    let mut next = core;
-    while let Some(core) = next.take().or_else(|| wait_for_core(shared, member)) {
-        let index = core.index;
-        seat.take(core);
-        // The one before could not say so any more.
-        shared.stats[index].busy.store(false, Ordering::Relaxed);
-        let searching = Cell::new(false);
-        seat.occupy(|| {
-            // What runs here catches its own panics; this is the last net, so that none costs a worker.
-            while ec_tasks::catch_quietly(|| Worker::new(&seat, index, &searching).run()).is_none() {
-                log::error!("a panic reached the loop of {}; it goes on", member.info.name);
-                if seat.with_core(|_| ()).is_none() {
-                    break;
-                }
-            }
-        });
-        match seat.leave() {
-            // The pool has been stopped.
-            Some(core) => core.drain().for_each(|ready| shared.injector.push(ready)),
-            None => shared.crew.stray_is_back(),
-        }
-    }
-    drop(seat);
-    drop(prepared);
-    drop(gone);
-}
-
-/// What the thread keeps for its next task goes back, and it waits for a core. `None`: it is not needed any more, and has
-/// left the crew.
-fn wait_for_core(shared: &Shared, member: &Arc<Member>) -> Option<Core> {
-    ec_tasks::worker_sleeps();
-    member.info.computes.store(false, Ordering::Relaxed);
-    if !shared.admits() {
-        // Perhaps this one makes up for it.
-        shared.watchman.call();
-    }
-    let end = Instant::now().checked_add(shared.settings.keep_alive);
-    let core = match end {
-        Some(end) => shared.crew.spares.wait(member, end),
-        None => shared.crew.spares.wait(member, Instant::now() + FOREVER),
-    };
-    if core.is_none() && !shared.life.is_stopped() {
-        shared.crew.dismiss(member);
-        let threads = shared.crew.threads();
-        shared.crew.counts.shrunk.fetch_add(1, Ordering::Relaxed);
-        shared.settings.listener.tell(|| PoolEvent::Shrunk { threads });
-    }
-    core
-}
-
-/// For a thread's life.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-struct Worker<'a> {
+/// A worker thread while it holds a core.
+pub(crate) struct Worker<'a> {
     seat: &'a Seat,
     shared: &'a Shared,
     index: usize,
@@ -124,7 +51,7 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(seat: &'a Seat, index: usize, searching: &'a Cell<bool>) -> Worker<'a> {
+    pub(crate) fn new(seat: &'a Seat, index: usize, searching: &'a Cell<bool>) -> Worker<'a> {
         let pace = Pace::due_at_once(Instant::now());
         let out = Completions::new();
         Worker {
@@ -142,7 +69,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Until the pool is stopped, or the core was handed over.
-    fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         while !self.shared.life.is_stopped() {
             match self.next() {
                 Some(ready) => {

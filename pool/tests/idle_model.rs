@@ -9,21 +9,11 @@
 #[path = "../src/idle.rs"]
 mod idle;
 
+mod model;
+
 mod sync {
+    pub(crate) use crate::model::Mutex;
     pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-
-    /// `parking_lot`'s face on loom's mutex.
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Mutex(loom::sync::Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
-            self.0.lock().unwrap()
-        }
-    }
 }
 
 use ec_test_support::limit;
@@ -31,6 +21,7 @@ use idle::{Idle, Woken};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
+use model::explore;
 
 /// A port one can sleep in: a wake-up that comes early is not lost.
 struct Port {
@@ -133,12 +124,6 @@ impl Pool {
             searching = self.idle.wake_up(index) == Woken::ByNotify;
         }
     }
-}
-
-fn explore(bound: usize, model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(bound);
-    builder.check(model);
 }
 
 #[test]

@@ -9,7 +9,10 @@
 #[path = "../src/lease.rs"]
 mod lease;
 
+mod model;
+
 mod sync {
+    pub(crate) use crate::model::Mutex;
     pub(crate) use loom::cell::UnsafeCell;
     use loom::sync::atomic::fence;
     pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
@@ -22,27 +25,13 @@ mod sync {
     pub(crate) fn heavy_fence() {
         fence(Ordering::SeqCst);
     }
-
-    /// `parking_lot`'s face on loom's mutex.
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Mutex(loom::sync::Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
-            self.0.lock().unwrap()
-        }
-    }
 }
 
 use ec_test_support::limit;
 use lease::{Holder, Taker, lease};
 use loom::cell::Cell;
 use loom::thread::{self, JoinHandle};
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use model::explore;
 
 /// What is leased. Loom watches who uses it, and when.
 struct Core {
@@ -85,24 +74,6 @@ fn only(cores: impl IntoIterator<Item = Option<Core>>) -> Core {
     let mut cores: Vec<Core> = cores.into_iter().flatten().collect();
     assert_eq!(cores.len(), 1, "one has the core");
     cores.remove(0)
-}
-
-/// All that the model can come to.
-fn explore<R>(bound: usize, model: impl Fn() -> R + Send + Sync + 'static) -> Vec<R>
-where
-    R: Ord + Send + 'static,
-{
-    let ends = Arc::new(Mutex::new(BTreeSet::new()));
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(bound);
-    builder.check({
-        let ends = ends.clone();
-        move || {
-            let end = model();
-            ends.lock().unwrap().insert(end);
-        }
-    });
-    std::mem::take(&mut *ends.lock().unwrap()).into_iter().collect()
 }
 
 #[test]

@@ -9,6 +9,8 @@
 #[path = "../src/spares.rs"]
 mod spares;
 
+mod model;
+
 mod sync {
     use std::ops::{Deref, DerefMut};
     use std::time::Instant;
@@ -89,9 +91,9 @@ mod sync {
 
 use ec_test_support::limit;
 use loom::thread::{self, JoinHandle};
+use model::explore;
 use spares::{Spare, Spares};
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 type Stack = Arc<Spares<usize, usize>>;
@@ -137,24 +139,6 @@ fn close(spares: &Stack) -> JoinHandle<()> {
 /// What `name` was given.
 fn of(name: usize, given: &[Option<(usize, usize)>]) -> Vec<usize> {
     given.iter().flatten().filter(|(to, _)| *to == name).map(|(_, gift)| *gift).collect()
-}
-
-/// All that the model can come to.
-fn explore<R>(bound: usize, model: impl Fn() -> R + Send + Sync + 'static) -> Vec<R>
-where
-    R: Ord + Send + 'static,
-{
-    let ends = Arc::new(Mutex::new(BTreeSet::new()));
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(bound);
-    builder.check({
-        let ends = ends.clone();
-        move || {
-            let end = model();
-            ends.lock().unwrap().insert(end);
-        }
-    });
-    std::mem::take(&mut *ends.lock().unwrap()).into_iter().collect()
 }
 
 #[test]

@@ -31,9 +31,8 @@ pub(crate) struct Uring {
     waker: Arc<Waker>,
     /// Entries for which the submission queue had no room; none is ever dropped.
     backlog: VecDeque<squeue::Entry>,
-    /// The poll request on the waker's descriptor, if it is out; and whose it is.
-    listening: Option<u64>,
-    listener: usize,
+    /// The poll request on the waker's descriptor, if it is out, and the thread whose it is.
+    listening: Option<(u64, usize)>,
     /// How many of them there were.
     listened: u64,
     /// The waker has rung, and nobody has gone without sleep for it yet.
@@ -51,7 +50,6 @@ impl Uring {
             waker,
             backlog: VecDeque::new(),
             listening: None,
-            listener: 0,
             listened: 0,
             rung: false,
             place,
@@ -89,14 +87,13 @@ impl Uring {
     fn listen(&mut self) {
         let me = this_thread();
         match self.listening {
-            Some(_) if self.listener == me => return,
-            Some(old) => self.push(opcode::PollRemove::new(old).build().user_data(CANCEL)),
+            Some((_, listener)) if listener == me => return,
+            Some((old, _)) => self.push(opcode::PollRemove::new(old).build().user_data(CANCEL)),
             None => {}
         }
         self.listened += 1;
         let id = ((self.listened << KIND_BITS) | WAKE) % OWN.end;
-        self.listening = Some(id);
-        self.listener = me;
+        self.listening = Some((id, me));
         let fd = types::Fd(self.waker.as_fd().as_raw_fd());
         self.push(opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build().user_data(id));
     }
@@ -109,7 +106,7 @@ impl Uring {
             } else if id & ((1 << KIND_BITS) - 1) == WAKE {
                 self.rung = true;
                 // The kernel may end a multishot poll, for one when its submitter exits.
-                self.listening = self.listening.filter(|&now| now != id || cqueue::more(entry.flags()));
+                self.listening = self.listening.filter(|&(now, _)| now != id || cqueue::more(entry.flags()));
             }
         }
     }

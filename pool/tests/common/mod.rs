@@ -6,6 +6,8 @@ use ec_pool::{Pool, PoolHandle};
 use ec_tasks::{JoinHandle, Kind, SpawnOptions, Tokens};
 use std::time::{Duration, Instant};
 
+pub use ec_test_support::threads_and_files;
+
 pub fn pool(cores: usize) -> Pool {
     Pool::builder().cores(cores).build().unwrap()
 }
@@ -82,13 +84,4 @@ pub fn until_no_more_than(before: (usize, usize)) {
         let now = threads_and_files();
         now.0 <= before.0 && now.1 <= before.1
     });
-}
-
-/// The pools' threads (not the test harness's, which come and go) and the open descriptors of this process.
-pub fn threads_and_files() -> (usize, usize) {
-    let entries = |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().flatten();
-    let of_a_pool = |thread: &std::fs::DirEntry| {
-        std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with("ec-"))
-    };
-    (entries("task").filter(of_a_pool).count(), entries("fd").count())
 }

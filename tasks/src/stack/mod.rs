@@ -34,11 +34,14 @@ const USUAL_BLOCK: usize = 16 * 1024;
 
 /// The usable stack of a task that asks for none in particular, at least: with its guard and its
 /// thread-locals a slot of 256 KiB.
-pub const DEFAULT_STACK_SIZE: usize = (256 * 1024) - GUARD - SLOT_HEAD - COLOURS * LINE - USUAL_BLOCK;
+pub const DEFAULT_STACK_SIZE: usize = (256 * 1024) - GUARD - ABOVE - USUAL_BLOCK;
 
 /// Of a processor's cache.
 const LINE: usize = 64;
 const COLOURS: usize = 16;
+
+/// Bytes of a slot above the block, or the bare stack, at most.
+const ABOVE: usize = SLOT_HEAD + COLOURS * LINE;
 
 /// What nobody needed for this long is surplus.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
@@ -56,16 +59,14 @@ pub(crate) struct SlabStack {
 /// The size class for `stack_size` usable bytes (0: the default) with `block` bytes above them.
 fn class_of(stack_size: usize, block: usize) -> io::Result<u8> {
     let usable = if stack_size == 0 { DEFAULT_STACK_SIZE } else { stack_size };
-    let slot = usable
-        .checked_add(GUARD + SLOT_HEAD + COLOURS * LINE + block)
-        .and_then(usize::checked_next_power_of_two);
+    let slot = usable.checked_add(GUARD + ABOVE + block).and_then(usize::checked_next_power_of_two);
     match slot {
         Some(slot) if slot <= 1 << LARGEST => Ok(slot.trailing_zeros().max(SMALLEST) as u8),
         _ => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             format!(
                 "a task's stack of {stack_size} bytes is more than the {} possible",
-                (1usize << LARGEST) - GUARD - SLOT_HEAD - COLOURS * LINE - block
+                (1usize << LARGEST) - GUARD - ABOVE - block
             ),
         )),
     }

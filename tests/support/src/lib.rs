@@ -39,3 +39,12 @@ pub fn limit<T>(seconds: u64, f: impl FnOnce() -> T) -> T {
     let _ = watch.join();
     result
 }
+
+/// The pools' threads (not the test harness's, which come and go) and the open descriptors of this process.
+pub fn threads_and_files() -> (usize, usize) {
+    let entries = |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().flatten();
+    let of_a_pool = |thread: &std::fs::DirEntry| {
+        std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with("ec-"))
+    };
+    (entries("task").filter(of_a_pool).count(), entries("fd").count())
+}

@@ -1,0 +1,80 @@
+//! The life of a worker thread: core by core, and what it waits for in between.
+
+use crate::core::Core;
+use crate::crew::Member;
+use crate::events::PoolEvent;
+use crate::lease::Holder;
+use crate::seat::Seat;
+use crate::shared::Shared;
+use crate::worker::Worker;
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// The body of a worker thread: it works while it holds a core (`core` at first, if that is one), and waits for another
+/// one among the spares after it has lost it.
+pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Core>, core: Option<Core>) {
+    struct Gone<'a>(&'a Shared);
+    impl Drop for Gone<'_> {
+        fn drop(&mut self) {
+            self.0.life.worker_gone();
+        }
+    }
+    let gone = Gone(shared);
+    member.info.begin();
+    let prepared = ec_tasks::prepare_worker_thread(shared.clone());
+    if let Err(error) = &prepared {
+        let name = &member.info.name;
+        log::warn!("{name} has no signal stack, so it cannot name a task that overflows: {error}");
+    }
+    let mut seat = Seat::new(shared.clone(), member.clone(), holder);
+    let mut next = core;
+    while let Some(core) = next.take().or_else(|| wait_for_core(shared, member)) {
+        let index = core.index;
+        seat.take(core);
+        // The one before could not say so any more.
+        shared.stats[index].busy.store(false, Ordering::Relaxed);
+        let searching = Cell::new(false);
+        seat.occupy(|| {
+            // What runs here catches its own panics; this is the last net, so that none costs a worker.
+            while ec_tasks::catch_quietly(|| Worker::new(&seat, index, &searching).run()).is_none() {
+                log::error!("a panic reached the loop of {}; it goes on", member.info.name);
+                if !seat.has_core() {
+                    break;
+                }
+            }
+        });
+        match seat.leave() {
+            // The pool has been stopped.
+            Some(core) => core.drain().for_each(|ready| shared.injector.push(ready)),
+            None => shared.crew.stray_is_back(),
+        }
+    }
+    drop(seat);
+    drop(prepared);
+    drop(gone);
+}
+
+/// What the thread keeps for its next task goes back, and it waits for a core. `None`: it is not needed any more, and has
+/// left the crew.
+fn wait_for_core(shared: &Shared, member: &Arc<Member>) -> Option<Core> {
+    ec_tasks::worker_sleeps();
+    member.info.computes.store(false, Ordering::Relaxed);
+    if !shared.admits() {
+        // Perhaps this one makes up for it.
+        shared.watchman.call();
+    }
+    let end = Instant::now() + shared.settings.keep_alive.min(FOREVER);
+    let core = shared.crew.spares.wait(member, end);
+    if core.is_none() && !shared.life.is_stopped() {
+        shared.crew.dismiss(member);
+        let threads = shared.crew.threads();
+        shared.crew.counts.shrunk.fetch_add(1, Ordering::Relaxed);
+        shared.settings.listener.tell(|| PoolEvent::Shrunk { threads });
+    }
+    core
+}
+
+/// For a thread's life.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

@@ -1,0 +1,95 @@
+//! The monitor's thread as the others have it: they start it, wake it, and end it.
+//!
+//! While all cores sleep it sleeps too, by the protocol of a port's alarm: a call is never lost, and makes it look once more
+//! before it sleeps.
+
+use crate::monitor::Monitor;
+use crate::shared::Shared;
+use ec_channel::Alarm;
+use parking_lot::Mutex;
+use std::io;
+use std::sync::atomic::{Ordering, fence};
+use std::sync::{Arc, OnceLock};
+use std::thread::{JoinHandle, Thread};
+
+/// See the module.
+pub(crate) struct Watchman {
+    alarm: Alarm,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    bell: OnceLock<Thread>,
+}
+
+impl Watchman {
+    pub(crate) fn new() -> Watchman {
+        Watchman { alarm: Alarm::new(), thread: Mutex::default(), bell: OnceLock::new() }
+    }
+
+    pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
+        let body = {
+            let shared = shared.clone();
+            move || {
+                while ec_tasks::catch_quietly(|| Monitor::new(shared.clone()).run()).is_none() {
+                    log::error!("a panic reached the monitor of a pool; it goes on");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(String::from("ec-monitor")).spawn(body)?;
+        let _ = shared.watchman.bell.set(thread.thread().clone());
+        *shared.watchman.thread.lock() = Some(thread);
+        Ok(())
+    }
+
+    /// A worker that slept is awake again.
+    #[inline]
+    pub(crate) fn wake(&self) {
+        // Pairs with the one in `doze`: either this sees it asleep, or it sees that a core is awake.
+        fence(Ordering::SeqCst);
+        if self.alarm.call_if_asleep() {
+            self.ring();
+        }
+    }
+
+    /// It is to look now, and will not sleep before it has.
+    pub(crate) fn call(&self) {
+        // (Between two looks it naps, asleep or not.)
+        let _ = self.alarm.call();
+        self.ring();
+    }
+
+    #[cold]
+    fn ring(&self) {
+        if let Some(thread) = self.bell.get() {
+            thread.unpark();
+        }
+    }
+
+    /// The pool has been stopped: waits until the monitor has ended.
+    pub(crate) fn join(&self) {
+        let Some(thread) = self.thread.lock().take() else { return };
+        self.call();
+        // (A listener to its events may have ended the pool.)
+        if thread.thread().id() != std::thread::current().id() {
+            ec_tasks::drop_quietly(thread.join());
+        }
+    }
+
+    /// Sleeps until it is called, unless a core is awake or somebody has called since the last sleep.
+    pub(crate) fn doze(&self, shared: &Shared) {
+        if !self.alarm.sleep() {
+            return;
+        }
+        fence(Ordering::SeqCst);
+        if all_asleep(shared) && !shared.life.is_stopped() {
+            while self.alarm.is_asleep() {
+                std::thread::park();
+            }
+        }
+        // (The look that follows sees what a call was for.)
+        self.alarm.awake();
+    }
+}
+
+/// Do the workers of all cores sleep?
+pub(crate) fn all_asleep(shared: &Shared) -> bool {
+    shared.idle.counts().0 == shared.stealers.len()
+}
