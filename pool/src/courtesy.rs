@@ -1,28 +1,35 @@
-//! Whether a worker lets others have its CPU once more before it sleeps.
+//! Whether a worker that has nothing to do looks once more before it sleeps, and for how long.
 //!
 //! What shares the CPU with it, a client or another worker, often brings the next completions as soon as it
 //! may run. Then it is cheaper to stand back (`sched_yield`) and look again than to sleep and be woken: a sleep for
 //! each small batch took a third of a server's time where server and clients share the CPUs. Where nobody else
 //! wants the CPU it costs a microsecond, a fraction of what the sleep and the wake-up do.
 //!
-//! But beside somebody who computes it costs a time slice, while a sleeper would get the CPU back at once. So it is left
-//! out where the CPU was kept again and again.
+//! And where the next completion comes within [`WHILE`], it is cheaper to stand back for so long than to sleep: to wake a CPU
+//! that has gone to sleep takes as long, and both sides of a conversation pay it for each message.
+//!
+//! But beside somebody who computes standing back costs a time slice, while a sleeper would get the CPU back at once; and
+//! to wait for what does not come costs CPU time. So each is left out where it was in vain again and again.
 
 use std::time::Duration;
 
 /// Longer than a client takes to answer: somebody computes.
-const KEPT: Duration = Duration::from_millis(1);
-/// So many short waits make up for a long one.
+pub(crate) const KEPT: Duration = Duration::from_millis(1);
+/// Nobody else wants the CPU.
+pub(crate) const ALONE: Duration = Duration::from_micros(10);
+/// For so long a worker looks again and again.
+pub(crate) const WHILE: Duration = Duration::from_micros(50);
+/// So many times that it paid make up for once that it did not.
 const SHORT: u32 = 4;
-/// Short waits that are remembered at most.
+/// Times that are remembered at most.
 const MOST_CREDIT: u32 = 4 * SHORT;
 /// Without credit so many sleeps are let pass at most.
 const MOST_PAUSE: u32 = 1023;
 
-/// Of one worker.
+/// Whether it pays, as one worker sees it.
 #[derive(Default)]
 pub(crate) struct Courtesy {
-    /// Short waits that make up for long ones to come.
+    /// Times that it paid, which make up for those to come that it does not.
     credit: u32,
     /// Sleeps to let pass, and how many it was the last time.
     left: u32,
@@ -30,7 +37,7 @@ pub(crate) struct Courtesy {
 }
 
 impl Courtesy {
-    /// Called before a sleep: shall the worker stand back?
+    /// Called before a sleep: is it worth it?
     pub(crate) fn due(&mut self) -> bool {
         if self.left == 0 {
             return true;
@@ -39,9 +46,9 @@ impl Courtesy {
         false
     }
 
-    /// It has, and had the CPU back after so long.
-    pub(crate) fn took(&mut self, time: Duration) {
-        if time < KEPT {
+    /// It was done, and whether it paid.
+    pub(crate) fn paid(&mut self, paid: bool) {
+        if paid {
             self.credit = (self.credit + 1).min(MOST_CREDIT);
             self.pause = 0;
             return;
@@ -58,15 +65,13 @@ impl Courtesy {
 mod tests {
     use super::*;
 
-    const SHORTLY: Duration = Duration::from_micros(20);
-
     fn sleeps_until_due(courtesy: &mut Courtesy) -> u32 {
         (0..).find(|_| courtesy.due()).unwrap()
     }
 
     fn pauses(courtesy: &mut Courtesy, count: usize) -> Vec<u32> {
         let mut pause = || {
-            courtesy.took(KEPT);
+            courtesy.paid(false);
             sleeps_until_due(courtesy)
         };
         (0..count).map(|_| pause()).collect()
@@ -77,38 +82,38 @@ mod tests {
         let mut courtesy = Courtesy::default();
         for _ in 0..100 {
             assert!(courtesy.due());
-            courtesy.took(SHORTLY);
+            courtesy.paid(true);
         }
     }
 
     #[test]
-    fn beside_who_computes_it_is_hardly_ever_done() {
+    fn where_it_never_pays_it_is_hardly_ever_done() {
         let pauses = pauses(&mut Courtesy::default(), 11);
         assert_eq!(pauses, [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 1023]);
     }
 
     #[test]
-    fn a_long_wait_among_short_ones_does_not_count() {
+    fn once_in_vain_among_many_times_does_not_count() {
         let mut courtesy = Courtesy::default();
         for _ in 0..100 {
-            (0..SHORT).for_each(|_| courtesy.took(SHORTLY));
-            courtesy.took(KEPT);
+            (0..SHORT).for_each(|_| courtesy.paid(true));
+            courtesy.paid(false);
             assert!(courtesy.due());
         }
     }
 
     #[test]
-    fn however_many_short_ones_there_were_a_few_long_ones_do() {
+    fn however_often_it_paid_a_few_times_in_vain_count() {
         let mut courtesy = Courtesy::default();
-        (0..1000).for_each(|_| courtesy.took(SHORTLY));
+        (0..1000).for_each(|_| courtesy.paid(true));
         assert_eq!(pauses(&mut courtesy, 6), [0, 0, 0, 0, 1, 3]);
     }
 
     #[test]
-    fn when_the_cpu_is_free_again_all_is_forgotten() {
+    fn when_it_pays_again_all_is_forgotten() {
         let mut courtesy = Courtesy::default();
         pauses(&mut courtesy, 5);
-        courtesy.took(SHORTLY);
+        courtesy.paid(true);
         assert!(courtesy.due());
         assert_eq!(pauses(&mut courtesy, 2), [1, 3]);
     }

@@ -7,6 +7,7 @@
 use crate::core::Core;
 use crate::kernel::{self, Look, Tid, Watch};
 use crate::lease::Taker;
+use crate::ready::Ready;
 use crate::shared::Shared;
 use crate::spares::{Called, Spare, Spares};
 use crate::thread;
@@ -44,15 +45,22 @@ impl Facts {
 }
 
 /// A worker thread, and its place among the spares.
-pub(crate) type Member = Spare<Facts, Core>;
+pub(crate) type Member = Spare<Facts, Gift>;
+
+/// What a spare thread is called for.
+pub(crate) enum Gift {
+    Core(Core),
+    /// A task that has blocked its thread the last time: to be run without a core.
+    Task(Ready),
+}
 
 /// See the module.
 pub(crate) struct Crew {
-    pub(crate) spares: Spares<Facts, Core>,
+    pub(crate) spares: Spares<Facts, Gift>,
     members: Mutex<Members>,
     /// As many as in `members`.
     threads: AtomicUsize,
-    /// Those that have lost their core and not come back yet.
+    /// Those that are inside user code without a core: they have lost it, or began so.
     strays: AtomicUsize,
     most: usize,
     holders: Box<[Mutex<Option<Arc<Member>>>]>,
@@ -73,6 +81,8 @@ pub(crate) struct Counts {
     /// Those that have left again.
     pub(crate) shrunk: AtomicU64,
     pub(crate) handed_over: AtomicU64,
+    /// Tasks whose run began without a core.
+    pub(crate) lent: AtomicU64,
     /// The most threads there were at once.
     pub(crate) peak: AtomicUsize,
     pub(crate) cap_hits: AtomicU64,
@@ -106,7 +116,7 @@ impl Crew {
         self.threads() >= self.most
     }
 
-    /// Threads that have lost their core and are still inside user code.
+    /// Threads that are inside user code without a core.
     pub(crate) fn strays(&self) -> usize {
         self.strays.load(Ordering::Acquire)
     }
@@ -119,6 +129,13 @@ impl Crew {
     /// How many cores could still be handed over.
     pub(crate) fn room(&self) -> usize {
         self.most.saturating_sub(self.threads()) + self.ready()
+    }
+
+    /// Has the one that was called run a task without a core.
+    pub(crate) fn lend(&self, called: Called<'_, Facts, Gift>, ready: Ready) {
+        self.strays.fetch_add(1, Ordering::AcqRel);
+        self.counts.lent.fetch_add(1, Ordering::Relaxed);
+        called.give(Gift::Task(ready));
     }
 
     /// A thread that has lost its core is back.
@@ -217,7 +234,7 @@ impl Crew {
     pub(crate) fn hand_over(
         &self,
         take: impl FnOnce() -> Option<Core>,
-        called: Called<'_, Facts, Core>,
+        called: Called<'_, Facts, Gift>,
         stall: Duration,
     ) -> Option<usize> {
         // Before: as soon as it is taken, the worker may come back and count itself out.
@@ -228,7 +245,7 @@ impl Crew {
         };
         let index = core.index;
         self.holds(index, called.spare());
-        called.give(core);
+        called.give(Gift::Core(core));
         self.counts.handed_over.fetch_add(1, Ordering::Relaxed);
         self.counts.longest_stall.fetch_max(stall.as_micros() as u64, Ordering::Relaxed);
         Some(index)

@@ -107,6 +107,12 @@ impl<T> Holder<T> {
         self.lease.held.with(|held| unsafe { (*held).is_some() })
     }
 
+    /// Set if what was held has been taken, or just may be; not set if it has not.
+    #[inline]
+    pub(crate) fn recalled(&self) -> &AtomicBool {
+        &self.lease.recalled
+    }
+
     #[cold]
     fn wait_for_verdict(&self) {
         drop(self.lease.turn.lock());

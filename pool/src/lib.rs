@@ -47,6 +47,7 @@ mod monitor;
 mod pace;
 mod pool;
 mod ready;
+mod run;
 mod seat;
 mod shared;
 mod shutdown;

@@ -33,7 +33,8 @@ pub struct Metrics {
     pub workers_asleep: usize,
     /// Workers that look for work.
     pub workers_searching: usize,
-    /// Workers inside a task or a handler that has blocked its thread or computes: their core was handed over.
+    /// Workers inside a task or a handler that has blocked its thread or computes: their core was handed over, or they
+    /// never had one for it.
     pub workers_stray: usize,
     /// Workers that wait for a core, and leave after a while.
     pub workers_spare: usize,
@@ -45,6 +46,8 @@ pub struct Metrics {
     pub shrunk: u64,
     /// How often a core was handed over.
     pub handed_over: u64,
+    /// How often a task began its run on a spare thread, without a core, because it had blocked its thread in the run before.
+    pub lent: u64,
     /// How often the cap on threads was met, or nearly: see [`PoolEvent::AtCap`](crate::PoolEvent::AtCap).
     pub cap_hits: u64,
     /// How often the operating system gave no thread.
@@ -104,6 +107,7 @@ impl Metrics {
             grown: count(&counts.grown),
             shrunk: count(&counts.shrunk),
             handed_over: count(&counts.handed_over),
+            lent: count(&counts.lent),
             cap_hits: count(&counts.cap_hits),
             threads_refused: count(&counts.refused),
             longest_stall: Duration::from_micros(count(&counts.longest_stall)),

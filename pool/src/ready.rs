@@ -30,8 +30,19 @@ impl Ready {
     /// A task that has never run?
     #[inline]
     pub(crate) fn is_new(&self) -> bool {
+        self.is_task_that(Runnable::is_new)
+    }
+
+    /// A task that has blocked its thread in its last run?
+    #[inline]
+    pub(crate) fn has_blocked(&self) -> bool {
+        self.is_task_that(Runnable::is_noted)
+    }
+
+    #[inline]
+    fn is_task_that(&self, is: impl FnOnce(&Runnable) -> bool) -> bool {
         // SAFETY: the word is turned back for a look only: it is not dropped.
-        self.0 & CALL == 0 && ManuallyDrop::new(unsafe { Runnable::from_raw(self.0) }).is_new()
+        self.0 & CALL == 0 && is(&ManuallyDrop::new(unsafe { Runnable::from_raw(self.0) }))
     }
 
     #[inline]

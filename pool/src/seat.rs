@@ -18,6 +18,7 @@ use crate::shared::Shared;
 use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 thread_local! {
     static SEAT: Cell<*const Seat> = const { Cell::new(ptr::null()) };
@@ -69,6 +70,12 @@ impl Seat {
     #[inline]
     pub(crate) fn come_back(&self) -> bool {
         self.core.come_back()
+    }
+
+    /// Not set as long as the seat has the core it took.
+    #[inline]
+    pub(crate) fn recalled(&self) -> &AtomicBool {
+        self.core.recalled()
     }
 
     /// Inside user code: gives up the core for somebody else.

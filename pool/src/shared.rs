@@ -174,6 +174,11 @@ impl Shared {
         !self.injector.is_empty() || self.stealers.iter().any(|queue| !queue.is_empty(admit))
     }
 
+    /// Do the workers of all cores but the caller's sleep?
+    pub(crate) fn others_sleep(&self) -> bool {
+        self.idle.counts().0 + 1 >= self.stealers.len()
+    }
+
     /// Everybody up: there is something to see for each.
     pub(crate) fn wake_all(&self) {
         (0..self.stealers.len()).for_each(|port| self.channel.wake_port(port));

@@ -1,9 +1,11 @@
-//! The life of a worker thread: core by core, and what it waits for in between.
+//! The life of a worker thread: core by core or task by task, and what it waits for in between.
 
 use crate::core::Core;
-use crate::crew::Member;
+use crate::crew::{Gift, Member};
 use crate::events::PoolEvent;
 use crate::lease::Holder;
+use crate::ready::Ready;
+use crate::run;
 use crate::seat::Seat;
 use crate::shared::Shared;
 use crate::worker::Worker;
@@ -12,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// The body of a worker thread: it works while it holds a core (`core` at first, if that is one), and waits for another
-/// one among the spares after it has lost it.
+/// The body of a worker thread: it works while it holds a core (`core` at first, if that is one), and waits among the
+/// spares for another one, or for a task to run without, after it has lost it.
 pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Core>, core: Option<Core>) {
     struct Gone<'a>(&'a Shared);
     impl Drop for Gone<'_> {
@@ -29,26 +31,23 @@ pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Co
         log::warn!("{name} has no signal stack, so it cannot name a task that overflows: {error}");
     }
     let mut seat = Seat::new(shared.clone(), member.clone(), holder);
-    let mut next = core;
-    while let Some(core) = next.take().or_else(|| wait_for_core(shared, member)) {
-        let index = core.index;
-        seat.take(core);
-        // The one before could not say so any more.
-        shared.stats[index].busy.store(false, Ordering::Relaxed);
-        let searching = Cell::new(false);
-        seat.occupy(|| {
-            // What runs here catches its own panics; this is the last net, so that none costs a worker.
-            while ec_tasks::catch_quietly(|| Worker::new(&seat, index, &searching).run()).is_none() {
-                log::error!("a panic reached the loop of {}; it goes on", member.info.name);
-                if !seat.has_core() {
-                    break;
+    let mut next = core.map(Gift::Core);
+    while let Some(gift) = next.take().or_else(|| wait_for_gift(shared, member)) {
+        match gift {
+            Gift::Core(core) => {
+                let index = core.index;
+                seat.take(core);
+                hold(&seat, index);
+                match seat.leave() {
+                    // The pool has been stopped.
+                    Some(core) => core.drain().for_each(|ready| shared.injector.push(ready)),
+                    None => shared.crew.stray_is_back(),
                 }
             }
-        });
-        match seat.leave() {
-            // The pool has been stopped.
-            Some(core) => core.drain().for_each(|ready| shared.injector.push(ready)),
-            None => shared.crew.stray_is_back(),
+            Gift::Task(ready) => {
+                run_astray(&seat, ready);
+                shared.crew.stray_is_back();
+            }
         }
     }
     drop(seat);
@@ -56,9 +55,41 @@ pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Co
     drop(gone);
 }
 
-/// What the thread keeps for its next task goes back, and it waits for a core. `None`: it is not needed any more, and has
+/// Works with core `index`, until that is handed over or the pool stopped.
+fn hold(seat: &Seat, index: usize) {
+    let shared = &seat.shared;
+    // The one before could not say so any more.
+    shared.stats[index].busy.store(false, Ordering::Relaxed);
+    let searching = Cell::new(false);
+    seat.occupy(|| {
+        // What runs here catches its own panics; this is the last net, so that none costs a worker.
+        while ec_tasks::catch_quietly(|| Worker::new(seat, index, &searching).run()).is_none() {
+            log::error!("a panic reached the loop of {}; it goes on", seat.member.info.name);
+            if !seat.has_core() {
+                break;
+            }
+        }
+    });
+}
+
+/// Runs a task without a core; in a pool that has been stopped it stays with those that do not run again.
+fn run_astray(seat: &Seat, ready: Ready) {
+    if seat.shared.life.is_stopped() {
+        seat.shared.injector.push(ready);
+        return;
+    }
+    seat.occupy(|| {
+        seat.go_out();
+        if ec_tasks::catch_quietly(|| run::astray(seat, ready)).is_none() {
+            log::error!("a panic reached the loop of {}; it goes on", seat.member.info.name);
+        }
+        seat.come_back();
+    });
+}
+
+/// What the thread keeps for its next task goes back, and it waits for something to do. `None`: it is not needed any more, and has
 /// left the crew.
-fn wait_for_core(shared: &Shared, member: &Arc<Member>) -> Option<Core> {
+fn wait_for_gift(shared: &Shared, member: &Arc<Member>) -> Option<Gift> {
     ec_tasks::worker_sleeps();
     member.info.computes.store(false, Ordering::Relaxed);
     if !shared.admits() {
@@ -66,14 +97,14 @@ fn wait_for_core(shared: &Shared, member: &Arc<Member>) -> Option<Core> {
         shared.watchman.call();
     }
     let end = Instant::now() + shared.settings.keep_alive.min(FOREVER);
-    let core = shared.crew.spares.wait(member, end);
-    if core.is_none() && !shared.life.is_stopped() {
+    let gift = shared.crew.spares.wait(member, end);
+    if gift.is_none() && !shared.life.is_stopped() {
         shared.crew.dismiss(member);
         let threads = shared.crew.threads();
         shared.crew.counts.shrunk.fetch_add(1, Ordering::Relaxed);
         shared.settings.listener.tell(|| PoolEvent::Shrunk { threads });
     }
-    core
+    gift
 }
 
 /// For a thread's life.

@@ -19,15 +19,15 @@
 //! into the injector.
 
 use crate::core::{Core, Turn};
-use crate::courtesy::Courtesy;
+use crate::courtesy::{ALONE, Courtesy, KEPT, WHILE};
 use crate::idle::Woken;
 use crate::metrics::{CoreStats, bump};
 use crate::pace::Pace;
-use crate::ready::{Ready, What};
+use crate::ready::Ready;
+use crate::run;
 use crate::seat::Seat;
 use crate::shared::Shared;
 use ec_channel::{Completions, EventChannel, Wait};
-use ec_tasks::Outcome;
 use std::cell::Cell;
 use std::io;
 use std::sync::atomic::Ordering;
@@ -43,7 +43,10 @@ pub(crate) struct Worker<'a> {
     out: Completions,
     pace: Pace,
     turn: Turn,
+    /// To stand back once before a sleep.
     courtesy: Courtesy,
+    /// To do so for a while.
+    patience: Courtesy,
     /// Of each core: which run its worker was in at the last look, and whether it still was at this one.
     seen: Vec<(u64, bool)>,
     /// Whose queue to look at first; moves on, so that not all begin at the same one.
@@ -63,6 +66,7 @@ impl<'a> Worker<'a> {
             pace,
             turn: Turn::default(),
             courtesy: Courtesy::default(),
+            patience: Courtesy::default(),
             seen: vec![(0, false); seat.shared.stats.len()],
             victim: index,
         }
@@ -123,7 +127,7 @@ impl<'a> Worker<'a> {
         self.shared.work_is_visible()
     }
 
-    /// Lets others have the CPU once and looks again, unless somebody keeps it; see [`Courtesy`].
+    /// Lets others have the CPU and looks again: once, or for a while; see [`Courtesy`].
     fn stand_back(&mut self) -> Option<Ready> {
         // What was posted is submitted here, or else by the system call that sleeps. (This may take a while, and those who
         // queue work rely on who is searching.)
@@ -134,9 +138,27 @@ impl<'a> Worker<'a> {
         if let Some(ready) = self.pop_own() {
             return Some(ready);
         }
-        let before = Instant::now();
+        let began = Instant::now();
+        let found = self.yield_and_glance();
+        let took = began.elapsed();
+        self.courtesy.paid(took < KEPT);
+        if found.is_some() || took > ALONE || !self.shared.others_sleep() || !self.patience.due() {
+            return found;
+        }
+        let mut found = None;
+        while began.elapsed() < WHILE && found.is_none() {
+            if self.shared.work_is_visible() {
+                // Found before it sleeps. (It proves nothing.)
+                return None;
+            }
+            found = self.yield_and_glance();
+        }
+        self.patience.paid(found.is_some());
+        found
+    }
+
+    fn yield_and_glance(&mut self) -> Option<Ready> {
         std::thread::yield_now();
-        self.courtesy.took(before.elapsed());
         self.glance();
         self.pop_own()
     }
@@ -244,34 +266,26 @@ impl<'a> Worker<'a> {
 
     /// False: the core was handed over meanwhile.
     fn run_one(&mut self, ready: Ready) -> bool {
+        let Some(ready) = self.lend(ready) else { return true };
         let outside = Outside::new(self.seat, &self.shared.stats[self.index]);
-        let again = match ready.what() {
-            What::Task(runnable) => {
-                self.seat.member.info.task.store(runnable.task().id().as_u64(), Ordering::Relaxed);
-                if let Some(forced) = &self.shared.forced {
-                    forced.runs(runnable.task().id(), self.seat.member.info.number);
-                }
-                match runnable.run(self.seat.as_context()) {
-                    Outcome::Yielded(again) => Some(Ready::task(again)),
-                    Outcome::Suspended | Outcome::Finished => None,
-                }
-            }
-            What::Call(call) => {
-                self.seat.member.info.task.store(0, Ordering::Relaxed);
-                ec_tasks::keeping_float_control(|| call.run());
-                None
-            }
-        };
-        if ec_tasks::forked() {
-            // The user's code has forked and returned here in the child, where this is the only thread. As
-            // with a thread whose function returns: when the last one ends, so does the process.
-            std::process::exit(0);
-        }
+        let again = run::with_core(self.seat, ready);
         let has_core = outside.end();
         if let Some(again) = again {
             self.yielded(again);
         }
         has_core
+    }
+
+    /// A task that has blocked its thread the last time goes to a spare one, if there is one. Gives back all else.
+    #[inline]
+    fn lend(&self, ready: Ready) -> Option<Ready> {
+        // (Where migration is forced it is chosen already who runs it.)
+        if !ready.has_blocked() || self.shared.forced.is_some() {
+            return Some(ready);
+        }
+        let Some(called) = self.shared.crew.spares.call() else { return Some(ready) };
+        self.shared.crew.lend(called, ready);
+        None
     }
 
     /// Behind all others. Nobody is woken: this worker comes to it, unless it has lost its core.

@@ -11,7 +11,7 @@ use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 
 use crate::cancel::CancelFlags;
 use crate::cell::Vtable;
@@ -66,6 +66,8 @@ pub(crate) struct Header {
     pub(crate) cancel: CancelFlags,
     pub(crate) phase: AtomicU8,
     pub(crate) kind: Kind,
+    /// The scheduler's, from the end of a run to the next one; the runner's alone.
+    pub(crate) noted: AtomicBool,
     refs: AtomicUsize,
     /// Of the task and its runner alone.
     pub(crate) own: Own,
@@ -117,6 +119,7 @@ impl Header {
                 cancel: CancelFlags::new(),
                 phase: AtomicU8::new(READY),
                 kind: kind,
+                noted: AtomicBool::new(false),
                 // The run reference and the handle's.
                 refs: AtomicUsize::new(2),
                 wait: WaitSlot::new(),

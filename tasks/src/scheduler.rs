@@ -10,7 +10,7 @@ use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::coroutine::Step;
 use crate::current;
@@ -47,6 +47,24 @@ pub struct Runnable(NonNull<Header>);
 // and only one `Runnable` of a task exists at a time.
 unsafe impl Send for Runnable {}
 
+/// One bit that a scheduler remembers with a task from the end of a run to the next one, see
+/// [`Runnable::run_noting`].
+pub struct Note<'a> {
+    /// If this is not set at the end of the run, nor the bit from the run before, nobody is asked.
+    pub due: &'a AtomicBool,
+    /// Asked at the end of the run, on its thread, before anybody else can run the task.
+    pub ask: &'a dyn Fn() -> bool,
+}
+
+impl Note<'_> {
+    #[inline]
+    fn take(&self, noted: &AtomicBool) {
+        if self.due.load(Ordering::Relaxed) || noted.load(Ordering::Relaxed) {
+            noted.store((self.ask)(), Ordering::Relaxed);
+        }
+    }
+}
+
 /// What became of a task that was run.
 #[must_use]
 pub enum Outcome {
@@ -78,6 +96,13 @@ impl Runnable {
         unsafe { self.0.as_ref() }.own.is_new()
     }
 
+    /// What the end of the task's last run [noted](Note).
+    #[inline]
+    pub fn is_noted(&self) -> bool {
+        // SAFETY: we hold the run reference.
+        unsafe { self.0.as_ref() }.noted.load(Ordering::Relaxed)
+    }
+
     /// One word for a queue.
     pub fn into_raw(self) -> usize {
         self.0.as_ptr() as usize
@@ -99,8 +124,17 @@ impl Runnable {
     ///
     /// # Panics
     /// When called from within a task.
-    #[inline(never)]
     pub fn run(self, context: *const ()) -> Outcome {
+        self.run_noting(context, &Note { due: &AtomicBool::new(false), ask: &|| false })
+    }
+
+    /// As [`run`](Runnable::run); if the task goes on another time, `note` says what [`is_noted`](Runnable::is_noted)
+    /// is then.
+    ///
+    /// # Panics
+    /// As there; and if `note` panics, the task is abandoned.
+    #[inline(never)]
+    pub fn run_noting(self, context: *const (), note: &Note<'_>) -> Outcome {
         let header = self.0;
         // SAFETY: we hold the run reference: the task is alive and nobody else runs it.
         let task = unsafe { header.as_ref() };
@@ -116,11 +150,14 @@ impl Runnable {
             // SAFETY: as above; after `park` said true it is not touched again.
             match unsafe { coroutine::resume(header, control) } {
                 Step::Yield => {
+                    note.take(&task.noted);
                     task.phase.store(READY, Ordering::Relaxed);
                     break Outcome::Yielded(self);
                 }
                 Step::Wait(accept) => {
-                    // Before parking: it shows once a waker has unparked the task.
+                    // Before parking: a waker may have it run elsewhere at once.
+                    note.take(&task.noted);
+                    // It shows once a waker has unparked the task.
                     task.phase.store(READY, Ordering::Relaxed);
                     if task.word.park(accept) {
                         break Outcome::Suspended;

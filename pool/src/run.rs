@@ -1,0 +1,74 @@
+//! One run of what is ready, on a thread that holds a core or does not.
+//!
+//! A task that has blocked its thread in one run is noted, and its next run begins on a spare thread, without a core: so
+//! a task that blocks time and again costs a core only the first time, until the monitor has found out. If it did not block
+//! then, it is a task like the others again.
+
+use crate::ready::{Ready, What};
+use crate::seat::Seat;
+use ec_tasks::{Note, Outcome};
+use nix::sys::resource::{UsageWho, getrusage};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Who has slept in the kernel, and was away for so long, has blocked its thread. (Shorter than that it is cheaper to wait
+/// for it than to go to another thread.)
+const WORTH_IT: Duration = Duration::from_micros(50);
+
+/// Runs it on the thread of `seat`, which is inside user code, until it suspends or ends. Gives it back if it has yielded.
+pub(crate) fn run(seat: &Seat, ready: Ready, note: &Note<'_>) -> Option<Ready> {
+    let info = &seat.member.info;
+    let again = match ready.what() {
+        What::Task(runnable) => {
+            let id = runnable.task().id();
+            info.task.store(id.as_u64(), Ordering::Relaxed);
+            if let Some(forced) = &seat.shared.forced {
+                forced.runs(id, info.number);
+            }
+            match runnable.run_noting(seat.as_context(), note) {
+                Outcome::Yielded(again) => Some(Ready::task(again)),
+                Outcome::Suspended | Outcome::Finished => None,
+            }
+        }
+        What::Call(call) => {
+            info.task.store(0, Ordering::Relaxed);
+            ec_tasks::keeping_float_control(|| call.run());
+            None
+        }
+    };
+    if ec_tasks::forked() {
+        // The user's code has forked and returned here in the child, where this is the only thread. As
+        // with a thread whose function returns: when the last one ends, so does the process.
+        std::process::exit(0);
+    }
+    again
+}
+
+/// The same on a thread that holds a core: the task is noted if it loses that because it sleeps.
+#[inline]
+pub(crate) fn with_core(seat: &Seat, ready: Ready) -> Option<Ready> {
+    let blocked = || !seat.has_core() && !seat.member.info.computes.load(Ordering::Relaxed);
+    run(seat, ready, &Note { due: seat.recalled(), ask: &blocked })
+}
+
+/// A run that begins without a core, on a thread that is inside user code. One that blocks once more and yields then is
+/// followed by another one, since a core's worker would only lend it again.
+pub(crate) fn astray(seat: &Seat, ready: Ready) {
+    let shared = &seat.shared;
+    let mut next = ready;
+    loop {
+        let (began, slept) = (Instant::now(), sleeps());
+        let blocked = || began.elapsed() >= WORTH_IT && sleeps() > slept;
+        let Some(again) = run(seat, next, &Note { due: seat.recalled(), ask: &blocked }) else { return };
+        // (While threads are scarce, those that have waited have their turn.)
+        if !again.has_blocked() || !shared.admits() || shared.life.is_stopped() {
+            return shared.make_ready(again);
+        }
+        next = again;
+    }
+}
+
+/// How often the calling thread has waited in the kernel so far.
+fn sleeps() -> i64 {
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches())
+}
