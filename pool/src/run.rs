@@ -6,7 +6,7 @@
 
 use crate::ready::{Ready, What};
 use crate::seat::Seat;
-use ec_tasks::{Note, Outcome};
+use ec_tasks::Outcome;
 use nix::sys::resource::{UsageWho, getrusage};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 const WORTH_IT: Duration = Duration::from_micros(50);
 
 /// Runs it on the thread of `seat`, which is inside user code, until it suspends or ends. Gives it back if it has yielded.
-pub(crate) fn run(seat: &Seat, ready: Ready, note: &Note<'_>) -> Option<Ready> {
+#[inline(always)]
+pub(crate) fn run(seat: &Seat, ready: Ready) -> Option<Ready> {
     let info = &seat.member.info;
     let again = match ready.what() {
         What::Task(runnable) => {
@@ -25,7 +26,7 @@ pub(crate) fn run(seat: &Seat, ready: Ready, note: &Note<'_>) -> Option<Ready> {
             if let Some(forced) = &seat.shared.forced {
                 forced.runs(id, info.number);
             }
-            match runnable.run_noting(seat.as_context(), note) {
+            match runnable.run_noting(seat.as_context(), seat.recalled()) {
                 Outcome::Yielded(again) => Some(Ready::task(again)),
                 Outcome::Suspended | Outcome::Finished => None,
             }
@@ -44,27 +45,36 @@ pub(crate) fn run(seat: &Seat, ready: Ready, note: &Note<'_>) -> Option<Ready> {
     again
 }
 
-/// The same on a thread that holds a core: the task is noted if it loses that because it sleeps.
-#[inline]
-pub(crate) fn with_core(seat: &Seat, ready: Ready) -> Option<Ready> {
-    let blocked = || !seat.has_core() && !seat.member.info.computes.load(Ordering::Relaxed);
-    run(seat, ready, &Note { due: seat.recalled(), ask: &blocked })
-}
-
 /// A run that begins without a core, on a thread that is inside user code. One that blocks once more and yields then is
 /// followed by another one, since a core's worker would only lend it again.
 pub(crate) fn astray(seat: &Seat, ready: Ready) {
     let shared = &seat.shared;
     let mut next = ready;
     loop {
-        let (began, slept) = (Instant::now(), sleeps());
-        let blocked = || began.elapsed() >= WORTH_IT && sleeps() > slept;
-        let Some(again) = run(seat, next, &Note { due: seat.recalled(), ask: &blocked }) else { return };
+        seat.astray.set(Some(Beginning { at: Instant::now(), sleeps: sleeps() }));
+        let again = run(seat, next);
+        seat.astray.set(None);
+        let Some(again) = again else { return };
         // (While threads are scarce, those that have waited have their turn.)
         if !again.has_blocked() || !shared.admits() || shared.life.is_stopped() {
             return shared.make_ready(again);
         }
         next = again;
+    }
+}
+
+/// When a run without a core began.
+#[derive(Clone, Copy)]
+pub(crate) struct Beginning {
+    at: Instant,
+    sleeps: i64,
+}
+
+/// At the end of a run, on its thread: has the task blocked it?
+pub(crate) fn has_blocked(seat: &Seat) -> bool {
+    match seat.astray.get() {
+        Some(began) => began.at.elapsed() >= WORTH_IT && sleeps() > began.sleeps,
+        None => !seat.has_core() && !seat.member.info.computes.load(Ordering::Relaxed),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::core::Core;
 use crate::crew::Member;
 use crate::lease::Holder;
 use crate::ready::Ready;
+use crate::run::Beginning;
 use crate::shared::Shared;
 use std::cell::Cell;
 use std::ptr;
@@ -31,12 +32,14 @@ pub(crate) struct Seat {
     core: Holder<Core>,
     /// The worker is publishing a batch of completions: it looks itself whom to wake for them.
     publishing: Cell<bool>,
+    /// It runs a task without a core.
+    pub(crate) astray: Cell<Option<Beginning>>,
 }
 
 impl Seat {
     /// A seat whose worker holds no core yet.
     pub(crate) fn new(shared: Arc<Shared>, member: Arc<Member>, core: Holder<Core>) -> Seat {
-        Seat { shared, member, core, publishing: Cell::new(false) }
+        Seat { shared, member, core, publishing: Cell::new(false), astray: Cell::new(None) }
     }
 
     /// Lets `f` use the core; `None` if the seat has none (any more). `f` runs no user code.

@@ -8,6 +8,7 @@ use crate::idle::Idle;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::CoreStats;
 use crate::ready::{Ready, What};
+use crate::run;
 use crate::seat::{self, Seat};
 use crate::watchman::Watchman;
 use crossbeam::deque::Injector;
@@ -195,6 +196,10 @@ impl Scheduler for Shared {
             forced.forget(id);
         }
         self.counting(|life, shard| life.task_finished(shard, id));
+    }
+
+    fn note(&self) -> bool {
+        seat::here(|seat| seat.is_some_and(run::has_blocked))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -265,10 +265,15 @@ impl<'a> Worker<'a> {
     }
 
     /// False: the core was handed over meanwhile.
-    fn run_one(&mut self, ready: Ready) -> bool {
-        let Some(ready) = self.lend(ready) else { return true };
+    fn run_one(&mut self, mut ready: Ready) -> bool {
+        if ready.has_blocked() {
+            match self.lend(ready) {
+                Some(kept) => ready = kept,
+                None => return true,
+            }
+        }
         let outside = Outside::new(self.seat, &self.shared.stats[self.index]);
-        let again = run::with_core(self.seat, ready);
+        let again = run::run(self.seat, ready);
         let has_core = outside.end();
         if let Some(again) = again {
             self.yielded(again);
@@ -276,11 +281,11 @@ impl<'a> Worker<'a> {
         has_core
     }
 
-    /// A task that has blocked its thread the last time goes to a spare one, if there is one. Gives back all else.
-    #[inline]
+    /// A task that has blocked its thread the last time goes to a spare one, if there is one. Gives it back otherwise.
+    #[cold]
     fn lend(&self, ready: Ready) -> Option<Ready> {
         // (Where migration is forced it is chosen already who runs it.)
-        if !ready.has_blocked() || self.shared.forced.is_some() {
+        if self.shared.forced.is_some() {
             return Some(ready);
         }
         let Some(called) = self.shared.crew.spares.call() else { return Some(ready) };

@@ -105,7 +105,7 @@ pub use join::JoinHandle;
 pub use local::{AccessError, LocalKey};
 pub use overflow::{WorkerGuard, prepare_worker_thread};
 pub use quiet::{catch_quietly, drop_quietly};
-pub use scheduler::{Note, Outcome, Runnable, Scheduler};
+pub use scheduler::{Outcome, Runnable, Scheduler};
 pub use spawn::{Kind, SpawnOptions, spawn, spawn_in, spawn_unchecked};
 pub use stack::guard::GuardKind;
 #[doc(hidden)]

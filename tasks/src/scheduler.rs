@@ -32,6 +32,12 @@ pub trait Scheduler: Send + Sync + 'static {
     /// that ran it or the thread of a dedicated one, before those who join it wake up.
     fn task_finished(&self, id: TaskId);
 
+    /// Asked at the end of a run that was to be noted ([`Runnable::run_noting`]), on its thread and before anybody else can
+    /// run the task: what [`Runnable::is_noted`] shall say of it from then on.
+    fn note(&self) -> bool {
+        false
+    }
+
     /// For finding the own type again from a task's [`scheduler`](Task::scheduler).
     fn as_any(&self) -> &dyn Any;
 }
@@ -46,24 +52,6 @@ pub struct Runnable(NonNull<Header>);
 // SAFETY: a task may be run by any thread, one at a time: that is what `spawn`'s contract says,
 // and only one `Runnable` of a task exists at a time.
 unsafe impl Send for Runnable {}
-
-/// One bit that a scheduler remembers with a task from the end of a run to the next one, see
-/// [`Runnable::run_noting`].
-pub struct Note<'a> {
-    /// If this is not set at the end of the run, nor the bit from the run before, nobody is asked.
-    pub due: &'a AtomicBool,
-    /// Asked at the end of the run, on its thread, before anybody else can run the task.
-    pub ask: &'a dyn Fn() -> bool,
-}
-
-impl Note<'_> {
-    #[inline]
-    fn take(&self, noted: &AtomicBool) {
-        if self.due.load(Ordering::Relaxed) || noted.load(Ordering::Relaxed) {
-            noted.store((self.ask)(), Ordering::Relaxed);
-        }
-    }
-}
 
 /// What became of a task that was run.
 #[must_use]
@@ -96,7 +84,7 @@ impl Runnable {
         unsafe { self.0.as_ref() }.own.is_new()
     }
 
-    /// What the end of the task's last run [noted](Note).
+    /// What the scheduler [noted](Scheduler::note) of the task's last run.
     #[inline]
     pub fn is_noted(&self) -> bool {
         // SAFETY: we hold the run reference.
@@ -124,17 +112,19 @@ impl Runnable {
     ///
     /// # Panics
     /// When called from within a task.
+    #[inline]
     pub fn run(self, context: *const ()) -> Outcome {
-        self.run_noting(context, &Note { due: &AtomicBool::new(false), ask: &|| false })
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        self.run_noting(context, &NEVER)
     }
 
-    /// As [`run`](Runnable::run); if the task goes on another time, `note` says what [`is_noted`](Runnable::is_noted)
-    /// is then.
+    /// As [`run`](Runnable::run); if `due` is set when the task suspends or yields, or the run before was noted, the
+    /// scheduler is asked for a [`note`](Scheduler::note).
     ///
     /// # Panics
-    /// As there; and if `note` panics, the task is abandoned.
+    /// As there.
     #[inline(never)]
-    pub fn run_noting(self, context: *const (), note: &Note<'_>) -> Outcome {
+    pub fn run_noting(self, context: *const (), due: &AtomicBool) -> Outcome {
         let header = self.0;
         // SAFETY: we hold the run reference: the task is alive and nobody else runs it.
         let task = unsafe { header.as_ref() };
@@ -150,13 +140,13 @@ impl Runnable {
             // SAFETY: as above; after `park` said true it is not touched again.
             match unsafe { coroutine::resume(header, control) } {
                 Step::Yield => {
-                    note.take(&task.noted);
+                    take_note(task, due);
                     task.phase.store(READY, Ordering::Relaxed);
                     break Outcome::Yielded(self);
                 }
                 Step::Wait(accept) => {
                     // Before parking: a waker may have it run elsewhere at once.
-                    note.take(&task.noted);
+                    take_note(task, due);
                     // It shows once a waker has unparked the task.
                     task.phase.store(READY, Ordering::Relaxed);
                     if task.word.park(accept) {
@@ -173,6 +163,18 @@ impl Runnable {
         };
         current::leave(thread_pointer);
         outcome
+    }
+}
+
+/// The task does not run any more, and is its runner's still.
+#[inline]
+fn take_note(task: &Header, due: &AtomicBool) {
+    #[cold]
+    fn ask(task: &Header) {
+        task.noted.store(task.scheduler.note(), Ordering::Relaxed);
+    }
+    if due.load(Ordering::Relaxed) || task.noted.load(Ordering::Relaxed) {
+        ask(task);
     }
 }
 
