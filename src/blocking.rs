@@ -76,7 +76,8 @@ fn submit(job: Job) {
     state.threads += 1;
     drop(state);
     let builder = std::thread::Builder::new().name("ec-helper".into());
-    if let Err(error) = builder.spawn(|| HELPERS.serve())
+    let birth = ec_tasks::Birth::new();
+    if let Err(error) = builder.spawn(|| birth.run(|| HELPERS.serve()))
         && HELPERS.one_less() == 0
     {
         // No helper will ever come: better to block this thread than to wait for ever.

@@ -131,6 +131,25 @@ fn children_are_forked_while_cores_change_hands() {
     });
 }
 
+/// std's own lock, which a thread takes for a moment when it begins and when it ends, is not held in the child.
+#[test]
+fn children_start_threads_although_those_of_the_pool_come_and_go() {
+    let _alone = ONE_AT_A_TIME.lock();
+    limit(120, || {
+        let runtime = Runtime::builder().cores(2).keep_alive(Duration::from_micros(1)).build().unwrap();
+        let turmoil = Turmoil::in_runtime(&runtime);
+        for _ in 0..300 {
+            assert!(child(|| {
+                // SAFETY: ends a child that hangs.
+                unsafe { libc::alarm(10) };
+                thread::spawn(|| 7).join().unwrap() == 7
+            }));
+        }
+        turmoil.settle();
+        assert!(!task::migrates() || runtime.metrics().shrunk > 0);
+    });
+}
+
 /// A task that is stuck in the kernel holds up neither the end of a shutdown nor that of the process.
 #[test]
 fn a_runtime_ends_although_a_thread_without_a_core_does_not() {

@@ -11,6 +11,7 @@ use crate::ready::Ready;
 use crate::shared::Shared;
 use crate::spares::{Called, Spare, Spares};
 use crate::thread;
+use ec_tasks::Birth;
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -165,7 +166,8 @@ impl Crew {
         }
         let body = {
             let (shared, member) = (shared.clone(), member.clone());
-            move || thread::work(&shared, &member, holder, core)
+            let birth = Birth::new();
+            move || birth.run(|| thread::work(&shared, &member, holder, core))
         };
         shared.life.worker_started();
         let thread = std::thread::Builder::new().name(member.info.name.clone()).spawn(body);

@@ -17,7 +17,7 @@
 use crate::forced::Forced;
 use crate::seat;
 use crate::shared::Shared;
-use ec_tasks::{Task, TaskId, Tokens, WaitKind};
+use ec_tasks::{Birth, Task, TaskId, Tokens, WaitKind};
 use parking_lot::Mutex;
 use std::error::Error;
 use std::fmt;
@@ -162,14 +162,15 @@ fn on_a_thread(
 ) {
     let tell = Arc::new(Mutex::new(Some(tell)));
     let body = {
-        let (shared, tell) = (shared.clone(), tell.clone());
-        move || {
+        let (shared, tell, birth) = (shared.clone(), tell.clone(), Birth::new());
+        let conduct = move || {
             conduct(&shared, deadline, own, |result| {
                 if let Some(tell) = tell.lock().take() {
                     tell(result);
                 }
             });
-        }
+        };
+        move || birth.run(conduct)
     };
     if let Err(error) = std::thread::Builder::new().name("ec-shutdown".into()).spawn(body) {
         log::error!("no thread to end a runtime with ({error}): its workers stay");

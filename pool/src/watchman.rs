@@ -6,6 +6,7 @@
 use crate::monitor::Monitor;
 use crate::shared::Shared;
 use ec_channel::Alarm;
+use ec_tasks::Birth;
 use parking_lot::Mutex;
 use std::io;
 use std::sync::atomic::{Ordering, fence};
@@ -26,12 +27,13 @@ impl Watchman {
 
     pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
         let body = {
-            let shared = shared.clone();
-            move || {
+            let (shared, birth) = (shared.clone(), Birth::new());
+            let watch = move || {
                 while ec_tasks::catch_quietly(|| Monitor::new(shared.clone()).run()).is_none() {
                     log::error!("a panic reached the monitor of a pool; it goes on");
                 }
-            }
+            };
+            move || birth.run(watch)
         };
         let thread = std::thread::Builder::new().name(String::from("ec-monitor")).spawn(body)?;
         let _ = shared.watchman.bell.set(thread.thread().clone());

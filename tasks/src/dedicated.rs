@@ -11,6 +11,7 @@ use std::thread;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::births::Birth;
 use crate::header::{Header, RUNNING};
 use crate::tokens::Tokens;
 use crate::{current, scheduler};
@@ -114,7 +115,8 @@ pub(crate) unsafe fn start(header: NonNull<Header>, stack_size: usize) -> io::Re
         builder = builder.stack_size(stack_size);
     }
     let body = Body(header);
-    let run = move || {
+    let birth = Birth::new();
+    let live = move || {
         let body = body;
         let Body(header) = body;
         current::enter(header.as_ptr(), ptr::null(), 0);
@@ -126,6 +128,6 @@ pub(crate) unsafe fn start(header: NonNull<Header>, stack_size: usize) -> io::Re
         at_thread_end(header);
     };
     // SAFETY: the caller keeps what the closure borrows until the task has ended; `ended`, after which
-    // the thread uses nothing of it, comes when the thread has left `run`.
-    unsafe { builder.spawn_unchecked(run) }.map(drop)
+    // the thread uses nothing of it, comes when the thread has left `live`.
+    unsafe { builder.spawn_unchecked(move || birth.run(live)) }.map(drop)
 }

@@ -3,6 +3,7 @@
 //! In the child only the forking thread lives: no worker runs, and locks may be held by threads
 //! that do not exist. So there nothing is a task any more, and the wrappers block.
 
+use crate::births;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,7 +25,9 @@ pub fn watch_forks() {
     }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler stores to an atomic, and makes a system call.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        // SAFETY: the handlers use atomics, sleep, and make a system call.
+        unsafe {
+            libc::pthread_atfork(Some(births::before_fork), Some(births::after_fork), Some(in_child));
+        }
     });
 }

@@ -59,6 +59,7 @@
     allow(dead_code)
 )]
 
+mod births;
 mod cancel;
 mod cell;
 mod coroutine;
@@ -95,6 +96,7 @@ mod tokens;
 mod wait;
 mod worker;
 
+pub use births::Birth;
 pub use cancel::{cancel_pending, take_cancel};
 pub use current::{current, current_context, park, suspend, with_current, with_scope_cell, yield_now};
 pub use fork::{forked, watch_forks};
