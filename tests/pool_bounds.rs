@@ -1,114 +1,28 @@
 //! How many threads a pool has: as many as it needs, no more than it may, and its cores again afterwards.
 
 mod net_common;
+mod pool_common;
 
 use ec_test_support::{limit, skipped, threads_and_files};
 use event_channel::channel::Driver;
 use event_channel::runtime::{AtCap, PoolEvent};
-use event_channel::sync::Notification;
 use event_channel::{Runtime, task, time};
 use net_common::eventually;
 use parking_lot::Mutex;
+use pool_common::{Peak, alone, in_a_process_of_its_own, ordinary_load, random, two_cores};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const SHORT: Duration = Duration::from_millis(10);
-
-/// The numbers are those of the process, and the load is for the whole machine.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-fn alone(seconds: u64, test: impl FnOnce()) {
-    let _alone = ONE_AT_A_TIME.lock();
-    if task::migrates() {
-        limit(seconds, || {
-            // What a test before has left behind is not this one's.
-            eventually(|| threads_and_files().0 == 0);
-            test();
-        });
-    } else {
-        skipped("here each task is a thread of its own");
-    }
-}
 
 /// Resident memory in KiB.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
-/// A number below `bound`, another one each time.
-fn random(bound: u64) -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0) % bound
-}
-
-/// Watches the number of threads while it lives.
-struct Peak {
-    most: Arc<AtomicUsize>,
-    end: Arc<AtomicBool>,
-}
-
-impl Peak {
-    fn new() -> Peak {
-        let peak = Peak { most: Arc::default(), end: Arc::default() };
-        let (most, end) = (peak.most.clone(), peak.end.clone());
-        thread::spawn(move || {
-            while !end.load(Ordering::Relaxed) {
-                most.fetch_max(threads_and_files().0, Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(2));
-            }
-        });
-        peak
-    }
-
-    fn most(&self) -> usize {
-        self.most.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Peak {
-    fn drop(&mut self) {
-        self.end.store(true, Ordering::Relaxed);
-    }
-}
-
-/// A runtime with two cores, and what it says about its threads.
-fn two_cores() -> (Runtime, Arc<Mutex<Vec<PoolEvent>>>) {
-    let said: Arc<Mutex<Vec<PoolEvent>>> = Arc::default();
-    let theirs = said.clone();
-    let runtime =
-        Runtime::builder().cores(2).on_event(move |event| theirs.lock().push(event.clone())).build();
-    (runtime.unwrap(), said)
-}
-
-/// Tasks that talk, sleep and compute a little, for a second.
-fn ordinary_load(runtime: &Runtime) {
-    let end = Instant::now() + Duration::from_secs(1);
-    let notification = Arc::new(Notification::new());
-    let tasks: Vec<_> = (0..50)
-        .map(|index| {
-            let notification = notification.clone();
-            runtime.spawn(move || {
-                while Instant::now() < end {
-                    let notification = notification.clone();
-                    let until = Instant::now() + Duration::from_micros(random(300));
-                    while Instant::now() < until {
-                        std::hint::spin_loop();
-                    }
-                    match index % 3 {
-                        0 => time::sleep(Duration::from_micros(random(3_000))),
-                        1 => task::yield_now(),
-                        _ => task::spawn(move || notification.post()).join().unwrap(),
-                    }
-                }
-            })
-        })
-        .collect();
-    tasks.into_iter().for_each(|task| task.join().unwrap());
 }
 
 #[test]
@@ -345,12 +259,7 @@ fn refuse_threads() -> bool {
 #[test]
 fn when_the_system_has_no_threads_to_give_the_pool_goes_on() {
     const NAME: &str = "when_the_system_has_no_threads_to_give_the_pool_goes_on";
-    if std::env::var("EC_TEST_CASE").as_deref() != Ok(NAME) {
-        alone(60, || {
-            let mut child = Command::new(std::env::current_exe().unwrap());
-            child.args([NAME, "--exact", "--test-threads=1"]).env("EC_TEST_CASE", NAME);
-            assert!(child.status().unwrap().success());
-        });
+    if !in_a_process_of_its_own(NAME) {
         return;
     }
     limit(30, || {
