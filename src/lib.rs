@@ -41,9 +41,9 @@
 //! * [`channel`]: the channel itself, for programs that post requests and handle what comes back.
 //!
 //! # Limits of this version
-//! Linux only. The pool has as many threads as cores and does not grow: a task that blocks its thread (a C
-//! library, a long computation, a `std::sync::Mutex` held elsewhere) takes a core away from the others for as long
-//! as that lasts.
+//! Linux only. A task that blocks its thread (a C library, a long computation, a `std::sync::Mutex` held elsewhere) costs
+//! the pool one more thread for as long as that lasts, at most [`max_threads`](runtime::Builder::max_threads) in all; the
+//! system call that it blocks in cannot be cancelled.
 //!
 //! # Fork
 //! In a forked child of a process with a runtime there is no runtime: the calls of this crate block as on a plain

@@ -24,7 +24,8 @@
 //!
 //! A task that blocks its thread costs the pool a thread, not a core: the monitor (`monitor.rs`) notices, takes the core away from
 //! the worker (`lease.rs`) and gives it to a spare thread (`spares.rs`), with its run queue and its port. The worker gives its task
-//! back when that suspends, and becomes a spare itself; spares that nobody needs leave (`crew.rs`).
+//! back when that suspends, and becomes a spare itself; spares that nobody needs leave (`crew.rs`). A task that has blocked once is given
+//! to a spare thread the next time, without a core (`run.rs`).
 
 mod blocker;
 mod blocking;
