@@ -9,7 +9,8 @@
 //!   Of such strays there are about as many as cores: more would not compute faster.
 //! * Until then, and where a core cannot be handed over, the monitor itself looks after the port.
 //!
-//! The worker that has lost its core goes on with its task until that suspends, and becomes a spare.
+//! The worker that has lost its core goes on with its task until that suspends, and becomes a spare. If the task slept, it begins on
+//! a spare thread the next time (`run.rs`).
 //!
 //! **How often.** While cores are handed over, every [`OFTEN`]; then less and less, down to [`SELDOM`]; and when all cores
 //! sleep, not at all: whoever wakes up first rings (`watchman.rs`).

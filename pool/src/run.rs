@@ -52,9 +52,7 @@ pub(crate) fn astray(seat: &Seat, ready: Ready) {
     let mut next = ready;
     loop {
         seat.astray.set(Some(Beginning { at: Instant::now(), sleeps: sleeps() }));
-        let again = run(seat, next);
-        seat.astray.set(None);
-        let Some(again) = again else { return };
+        let Some(again) = run(seat, next) else { return };
         // (While threads are scarce, those that have waited have their turn.)
         if !again.has_blocked() || !shared.admits() || shared.life.is_stopped() {
             return shared.make_ready(again);

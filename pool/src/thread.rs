@@ -83,6 +83,7 @@ fn run_astray(seat: &Seat, ready: Ready) {
         if ec_tasks::catch_quietly(|| run::astray(seat, ready)).is_none() {
             log::error!("a panic reached the loop of {}; it goes on", seat.member.info.name);
         }
+        seat.astray.set(None);
         seat.come_back();
     });
 }
