@@ -122,6 +122,7 @@ fn summary(samples: &[Sample], out: &Path) -> String {
         format!("grown             {:>8}", last.grown),
         format!("shrunk            {:>8}", last.shrunk),
         format!("handed over       {:>8}", last.handed_over),
+        format!("lent              {:>8}", last.lent),
         format!("longest stall     {:>8.1} ms", last.longest_stall.as_secs_f64() * 1e3),
         format!("tasks             {:>8}", last.tasks_finished),
         format!("threads at the end{:>8}", last.workers),

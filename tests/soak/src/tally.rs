@@ -46,6 +46,7 @@ static TASKS: Count = Count::new();
 static GROWN: Count = Count::new();
 static SHRUNK: Count = Count::new();
 static HANDED_OVER: Count = Count::new();
+static LENT: Count = Count::new();
 static PEAK: Count = Count::new();
 static CAP_HITS: Count = Count::new();
 static STALL: Count = Count::new();
@@ -57,6 +58,7 @@ pub fn add(metrics: &Metrics) {
     GROWN.add(metrics.grown);
     SHRUNK.add(metrics.shrunk);
     HANDED_OVER.add(metrics.handed_over);
+    LENT.add(metrics.lent);
     CAP_HITS.add(metrics.cap_hits);
     PEAK.at_least(metrics.workers_peak as u64);
     STALL.at_least(metrics.longest_stall.as_micros() as u64);
@@ -66,7 +68,7 @@ pub fn add(metrics: &Metrics) {
 pub fn line() -> String {
     format!(
         "{TASKS} tasks in {RUNTIMES} runtimes, {BLOCKS} blocks, {CANCELS} cancels, {PANICS} panics, {BYTES} bytes, \
-         {MESSAGES} messages, grown {GROWN}, shrunk {SHRUNK}, handed over {HANDED_OVER}, peak {PEAK} threads, \
+         {MESSAGES} messages, grown {GROWN}, shrunk {SHRUNK}, handed over {HANDED_OVER}, lent {LENT}, peak {PEAK} threads, \
          {CAP_HITS} cap hits, longest stall {STALL} us, latest timer {LATEST} us"
     )
 }
