@@ -8,7 +8,7 @@ use net_common::{each_runtime_of, eventually};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Long enough for the monitor to notice.
 const BLOCKED: Duration = Duration::from_millis(10);
@@ -71,6 +71,31 @@ fn a_task_that_blocks_no_more_is_like_the_others() {
             task.join().unwrap();
             let lent = runtime.metrics().lent;
             assert!(lent <= 10, "lent {lent} times");
+        });
+    });
+}
+
+/// Of those that compute the monitor lets run as many as cores.
+#[test]
+fn a_task_that_blocks_and_then_computes_needs_a_core() {
+    limit(60, || {
+        each_runtime_of(&[1, 2], |runtime| {
+            let task = runtime.spawn(|| {
+                for _ in 0..5 {
+                    thread::sleep(BLOCKED);
+                    time::sleep(Duration::from_millis(1));
+                }
+                for _ in 0..30 {
+                    thread::sleep(BLOCKED / 20);
+                    let began = Instant::now();
+                    while began.elapsed() < BLOCKED / 2 {}
+                    time::sleep(Duration::from_millis(1));
+                }
+            });
+            task.join().unwrap();
+            let lent = runtime.metrics().lent;
+            // Every other time at most: it loses its core by sleeping first.
+            assert!(lent <= 28, "lent {lent} times");
         });
     });
 }

@@ -1,5 +1,6 @@
 //! What the kernel says about a thread of this process: does it sleep, and how much has it computed.
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 use std::fs::File;
@@ -12,6 +13,16 @@ pub(crate) type Tid = i32;
 /// The calling thread's.
 pub(crate) fn tid() -> Tid {
     nix::unistd::gettid().as_raw()
+}
+
+/// How often the calling thread has waited in the kernel so far.
+pub(crate) fn sleeps() -> i64 {
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches())
+}
+
+/// The CPU time that the calling thread has used so far.
+pub(crate) fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// What one look at a thread shows.

@@ -4,10 +4,10 @@
 //! a task that blocks time and again costs a core only the first time, until the monitor has found out. If it did not block
 //! then, it is a task like the others again.
 
+use crate::kernel;
 use crate::ready::{Ready, What};
 use crate::seat::Seat;
 use ec_tasks::Outcome;
-use nix::sys::resource::{UsageWho, getrusage};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,11 @@ pub(crate) fn astray(seat: &Seat, ready: Ready) {
     let shared = &seat.shared;
     let mut next = ready;
     loop {
-        seat.astray.set(Some(Beginning { at: Instant::now(), sleeps: sleeps() }));
+        seat.astray.set(Some(Beginning {
+            at: Instant::now(),
+            cpu: kernel::cpu_time(),
+            sleeps: kernel::sleeps(),
+        }));
         let Some(again) = run(seat, next) else { return };
         // (While threads are scarce, those that have waited have their turn.)
         if !again.has_blocked() || !shared.admits() || shared.life.is_stopped() {
@@ -65,18 +69,18 @@ pub(crate) fn astray(seat: &Seat, ready: Ready) {
 #[derive(Clone, Copy)]
 pub(crate) struct Beginning {
     at: Instant,
+    cpu: Duration,
     sleeps: i64,
 }
 
 /// At the end of a run, on its thread: has the task blocked it?
 pub(crate) fn has_blocked(seat: &Seat) -> bool {
     match seat.astray.get() {
-        Some(began) => began.at.elapsed() >= WORTH_IT && sleeps() > began.sleeps,
+        Some(began) => {
+            let computed = kernel::cpu_time().saturating_sub(began.cpu);
+            // (Who computes for longer needs a core like all others, and is one of those that the monitor counts.)
+            began.at.elapsed() >= WORTH_IT.max(2 * computed) && kernel::sleeps() > began.sleeps
+        }
         None => !seat.has_core() && !seat.member.info.computes.load(Ordering::Relaxed),
     }
-}
-
-/// How often the calling thread has waited in the kernel so far.
-fn sleeps() -> i64 {
-    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches())
 }
