@@ -1,6 +1,6 @@
 //! What a scheduler remembers of a run until the next one.
 
-use ec_tasks::{Outcome, Runnable, Scheduler, SpawnOptions, TaskId, Tokens};
+use ec_tasks::{Kind, Outcome, Runnable, Scheduler, SpawnOptions, TaskId, Tokens};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::ptr;
@@ -34,8 +34,9 @@ impl Scheduler for Noting {
 
 impl Noting {
     fn spawn(self: &Arc<Self>, f: impl FnOnce() + Send + 'static) -> Runnable {
-        // SAFETY: it borrows nothing, and is run to its end.
-        let task = unsafe { ec_tasks::spawn_unchecked(self.clone(), SpawnOptions::new(), f) };
+        // SAFETY: it borrows nothing and uses no thread-local.
+        let task =
+            unsafe { ec_tasks::spawn_unchecked(self.clone(), SpawnOptions::new().kind(Kind::Lean), f) };
         drop(task.unwrap());
         self.next()
     }
