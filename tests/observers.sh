@@ -153,7 +153,7 @@ COMMANDS
     fi
 }
 
-# What the compiler made of `Runnable::run`: each write of FS, and whatever else names that register.
+# What the compiler made of `Runnable::run_noting`: each write of FS, and whatever else names that register.
 check_switch() {
     local name="switch: no thread-local between the changes of the thread pointer" server
     if [[ $(uname -m) != x86_64 ]] || ! command -v objdump >/dev/null; then
@@ -167,7 +167,7 @@ check_switch() {
         return
     fi
     objdump -d --no-show-raw-insn -C "$server" |
-        awk '/<ec_tasks::scheduler::Runnable::run>:$/ { inside = 1 } inside { print } /^$/ { inside = 0 }' >"$place/run"
+        awk '/<ec_tasks::scheduler::Runnable::run_noting>:$/ { inside = 1 } inside { print } /^$/ { inside = 0 }' >"$place/run"
     # In the order of the addresses: the code in between is what runs in between, but for the calls that
     # switch stacks, which are indirect or to corosensei.
     awk '/wrfsbase/ { writes++; next } writes == 1 && /%fs:/ { bad = 1 } END { exit !(writes == 2 && !bad) }' "$place/run" &&
