@@ -76,8 +76,7 @@ fn submit(job: Job) {
     state.threads += 1;
     drop(state);
     let builder = std::thread::Builder::new().name("ec-helper".into());
-    let birth = ec_tasks::Birth::new();
-    if let Err(error) = builder.spawn(|| birth.run(|| HELPERS.serve()))
+    if let Err(error) = ec_tasks::start_thread(builder, || HELPERS.serve())
         && HELPERS.one_less() == 0
     {
         // No helper will ever come: better to block this thread than to wait for ever.

@@ -121,7 +121,7 @@ fn ten_thousand_tasks_that_block_at_random_stay_under_the_cap_and_leave_nothing(
                     .map(|_| {
                         runtime.spawn(move || {
                             loop {
-                                time::sleep(Duration::from_millis(random(2_000)));
+                                time::sleep(Duration::from_millis(random(1_000)));
                                 if Instant::now() >= end {
                                     break;
                                 }

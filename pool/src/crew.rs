@@ -11,7 +11,6 @@ use crate::ready::Ready;
 use crate::shared::Shared;
 use crate::spares::{Called, Spare, Spares};
 use crate::thread;
-use ec_tasks::Birth;
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -166,11 +165,11 @@ impl Crew {
         }
         let body = {
             let (shared, member) = (shared.clone(), member.clone());
-            let birth = Birth::new();
-            move || birth.run(|| thread::work(&shared, &member, holder, core))
+            move || thread::work(&shared, &member, holder, core)
         };
         shared.life.worker_started();
-        let thread = std::thread::Builder::new().name(member.info.name.clone()).spawn(body);
+        let builder = std::thread::Builder::new().name(member.info.name.clone());
+        let thread = ec_tasks::start_thread(builder, body);
         let thread = thread.inspect_err(|_| shared.life.worker_gone())?;
         members.started += 1;
         members.all.push((member, Some(thread)));

@@ -1,7 +1,6 @@
 //! What the kernel says about a thread of this process: does it sleep, and how much has it computed.
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -22,7 +21,11 @@ pub(crate) fn sleeps() -> i64 {
 
 /// The CPU time that the calling thread has used so far.
 pub(crate) fn cpu_time() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+    time_of(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap_or_default()
+}
+
+fn time_of(clock: ClockId) -> Option<Duration> {
+    clock_gettime(clock).ok().map(Duration::from)
 }
 
 /// What one look at a thread shows.
@@ -64,8 +67,7 @@ impl Watch {
     /// The CPU time that the thread has used so far. `None`: it is not there any more.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
         // The kernel's encoding of "CPU time, as the scheduler counts it, of one thread".
-        let clock = ClockId::from_raw((!self.tid << 3) | 6);
-        clock_gettime(clock).ok().map(|time: TimeSpec| Duration::from(time))
+        time_of(ClockId::from_raw((!self.tid << 3) | 6))
     }
 }
 

@@ -39,6 +39,7 @@ mod dump;
 mod events;
 mod fence;
 mod forced;
+mod housekeeper;
 mod idle;
 mod kernel;
 mod lease;

@@ -24,7 +24,6 @@ use crate::crew::Crew;
 use crate::events::{AtCap, PoolEvent};
 use crate::kernel::{Look, Watch};
 use crate::shared::Shared;
-use crate::watchman::all_asleep;
 use ec_channel::{Completions, Wait};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -167,7 +166,7 @@ impl Monitor {
                 self.trouble = None;
                 self.every = (2 * self.every).min(SELDOM);
             }
-            self.quiet = if all_asleep(&self.shared) { self.quiet + 1 } else { 0 };
+            self.quiet = if self.shared.all_asleep() { self.quiet + 1 } else { 0 };
             // (While strays compute the process is not idle anyway, and exceptions come due.)
             if self.quiet > QUIET && self.exception.is_none() {
                 // With no descriptor kept.

@@ -175,9 +175,18 @@ impl Shared {
         !self.injector.is_empty() || self.stealers.iter().any(|queue| !queue.is_empty(admit))
     }
 
+    /// Do the workers of all cores sleep?
+    pub(crate) fn all_asleep(&self) -> bool {
+        self.asleep() == self.stealers.len()
+    }
+
     /// Do the workers of all cores but the caller's sleep?
     pub(crate) fn others_sleep(&self) -> bool {
-        self.idle.counts().0 + 1 >= self.stealers.len()
+        self.asleep() + 1 >= self.stealers.len()
+    }
+
+    fn asleep(&self) -> usize {
+        self.idle.counts().0
     }
 
     /// Everybody up: there is something to see for each.

@@ -17,7 +17,7 @@
 use crate::forced::Forced;
 use crate::seat;
 use crate::shared::Shared;
-use ec_tasks::{Birth, Task, TaskId, Tokens, WaitKind};
+use ec_tasks::{Task, TaskId, Tokens, WaitKind};
 use parking_lot::Mutex;
 use std::error::Error;
 use std::fmt;
@@ -162,17 +162,17 @@ fn on_a_thread(
 ) {
     let tell = Arc::new(Mutex::new(Some(tell)));
     let body = {
-        let (shared, tell, birth) = (shared.clone(), tell.clone(), Birth::new());
-        let conduct = move || {
+        let (shared, tell) = (shared.clone(), tell.clone());
+        move || {
             conduct(&shared, deadline, own, |result| {
                 if let Some(tell) = tell.lock().take() {
                     tell(result);
                 }
             });
-        };
-        move || birth.run(conduct)
+        }
     };
-    if let Err(error) = std::thread::Builder::new().name("ec-shutdown".into()).spawn(body) {
+    let builder = std::thread::Builder::new().name("ec-shutdown".into());
+    if let Err(error) = ec_tasks::start_thread(builder, body) {
         log::error!("no thread to end a runtime with ({error}): its workers stay");
         if let Some(tell) = tell.lock().take() {
             tell(abandoned(shared, own));

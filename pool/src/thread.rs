@@ -61,15 +61,20 @@ fn hold(seat: &Seat, index: usize) {
     // The one before could not say so any more.
     shared.stats[index].busy.store(false, Ordering::Relaxed);
     let searching = Cell::new(false);
-    seat.occupy(|| {
-        // What runs here catches its own panics; this is the last net, so that none costs a worker.
-        while ec_tasks::catch_quietly(|| Worker::new(seat, index, &searching).run()).is_none() {
-            log::error!("a panic reached the loop of {}; it goes on", seat.member.info.name);
-            if !seat.has_core() {
-                break;
-            }
-        }
-    });
+    seat.occupy(
+        || {
+            while !goes_well(seat, || Worker::new(seat, index, &searching).run()) && seat.has_core() {}
+        },
+    );
+}
+
+/// False: `f` has panicked. What runs in it catches its own panics; this is the last net, so that none costs a worker.
+fn goes_well(seat: &Seat, f: impl FnOnce()) -> bool {
+    let well = ec_tasks::catch_quietly(f).is_some();
+    if !well {
+        log::error!("a panic reached the loop of {}; it goes on", seat.member.info.name);
+    }
+    well
 }
 
 /// Runs a task without a core; in a pool that has been stopped it stays with those that do not run again.
@@ -80,9 +85,7 @@ fn run_astray(seat: &Seat, ready: Ready) {
     }
     seat.occupy(|| {
         seat.go_out();
-        if ec_tasks::catch_quietly(|| run::astray(seat, ready)).is_none() {
-            log::error!("a panic reached the loop of {}; it goes on", seat.member.info.name);
-        }
+        goes_well(seat, || run::astray(seat, ready));
         seat.astray.set(None);
         seat.come_back();
     });

@@ -6,7 +6,6 @@
 use crate::monitor::Monitor;
 use crate::shared::Shared;
 use ec_channel::Alarm;
-use ec_tasks::Birth;
 use parking_lot::Mutex;
 use std::io;
 use std::sync::atomic::{Ordering, fence};
@@ -27,15 +26,15 @@ impl Watchman {
 
     pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
         let body = {
-            let (shared, birth) = (shared.clone(), Birth::new());
-            let watch = move || {
+            let shared = shared.clone();
+            move || {
                 while ec_tasks::catch_quietly(|| Monitor::new(shared.clone()).run()).is_none() {
                     log::error!("a panic reached the monitor of a pool; it goes on");
                 }
-            };
-            move || birth.run(watch)
+            }
         };
-        let thread = std::thread::Builder::new().name(String::from("ec-monitor")).spawn(body)?;
+        let builder = std::thread::Builder::new().name(String::from("ec-monitor"));
+        let thread = ec_tasks::start_thread(builder, body)?;
         let _ = shared.watchman.bell.set(thread.thread().clone());
         *shared.watchman.thread.lock() = Some(thread);
         Ok(())
@@ -81,7 +80,7 @@ impl Watchman {
             return;
         }
         fence(Ordering::SeqCst);
-        if all_asleep(shared) && !shared.life.is_stopped() {
+        if shared.all_asleep() && !shared.life.is_stopped() {
             while self.alarm.is_asleep() {
                 std::thread::park();
             }
@@ -89,9 +88,4 @@ impl Watchman {
         // (The look that follows sees what a call was for.)
         self.alarm.awake();
     }
-}
-
-/// Do the workers of all cores sleep?
-pub(crate) fn all_asleep(shared: &Shared) -> bool {
-    shared.idle.counts().0 == shared.stealers.len()
 }

@@ -20,6 +20,7 @@
 
 use crate::core::{Core, Turn};
 use crate::courtesy::{ALONE, Courtesy, KEPT, WHILE};
+use crate::housekeeper::Housekeeper;
 use crate::idle::Woken;
 use crate::metrics::{CoreStats, bump};
 use crate::pace::Pace;
@@ -303,8 +304,7 @@ impl<'a> Worker<'a> {
         let mut again = Some(again);
         seat.with_core(|core| again.take().into_iter().for_each(|again| core.push_behind(again, turn)));
         if let Some(again) = again {
-            shared.injector.push(again);
-            shared.notify();
+            shared.make_ready(again);
         }
     }
 
@@ -373,30 +373,5 @@ impl<'a> Outside<'a> {
 impl Drop for Outside<'_> {
     fn drop(&mut self) {
         self.come_back();
-    }
-}
-
-/// The one sleeper that wakes up by itself, as long as there is surplus stack memory to give back.
-struct Housekeeper<'a> {
-    shared: &'a Shared,
-    next: Option<Duration>,
-}
-
-impl<'a> Housekeeper<'a> {
-    fn enter(shared: &'a Shared) -> Option<Housekeeper<'a>> {
-        if shared.housekeeping.swap(true, Ordering::Acquire) {
-            return None;
-        }
-        Some(Housekeeper { shared, next: ec_tasks::trim_stacks(Instant::now()) })
-    }
-
-    fn wait(&self) -> Wait {
-        self.next.map_or(Wait::Forever, Wait::For)
-    }
-}
-
-impl Drop for Housekeeper<'_> {
-    fn drop(&mut self) {
-        self.shared.housekeeping.store(false, Ordering::Release);
     }
 }

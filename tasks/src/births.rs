@@ -8,8 +8,9 @@
 //! There is no lock: a handler of a signal may fork, too.
 
 use std::cell::Cell;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::sleep;
+use std::thread::{Builder, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 /// In the lower half the threads that begin or end, in the upper half those that fork.
@@ -19,19 +20,30 @@ const FORK: u64 = 1 << 32;
 const PATIENCE: Duration = Duration::from_millis(100);
 const NAP: Duration = Duration::from_micros(50);
 
-/// A thread of a runtime that is being started: made before, and [run](Birth::run) by the thread itself.
+/// Starts a thread of a runtime's. No fork comes while it begins or ends, see the module `births`.
+///
+/// # Errors
+/// As [`Builder::spawn`].
+pub fn start_thread<T: Send + 'static>(
+    builder: Builder,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    let birth = Birth::new();
+    builder.spawn(move || birth.run(body))
+}
+
+/// A thread that is being started: made before, and [run](Birth::run) by the thread itself.
 #[must_use = "the thread runs what it is given in `run`"]
-pub struct Birth(Change);
+pub(crate) struct Birth(Change);
 
 impl Birth {
     /// To be called before the thread is started. If it cannot be, this is dropped.
-    #[expect(clippy::new_without_default, reason = "it counts")]
-    pub fn new() -> Birth {
+    pub(crate) fn new() -> Birth {
         Birth(Change::begin())
     }
 
     /// All that the thread does.
-    pub fn run<T>(self, body: impl FnOnce() -> T) -> T {
+    pub(crate) fn run<T>(self, body: impl FnOnce() -> T) -> T {
         drop(self);
         let result = body();
         // Its destructor, the last that is registered, is the first that runs when std has done its part; what the program has

@@ -96,7 +96,7 @@ mod tokens;
 mod wait;
 mod worker;
 
-pub use births::Birth;
+pub use births::start_thread;
 pub use cancel::{cancel_pending, take_cancel};
 pub use current::{current, current_context, park, suspend, with_current, with_scope_cell, yield_now};
 pub use fork::{forked, watch_forks};
