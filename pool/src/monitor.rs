@@ -2,7 +2,7 @@
 //!
 //! It looks at the cores every now and then. A core whose worker is in the same run as at the look before is *held up*.
 //!
-//! * If the worker sleeps in the kernel (two looks in one run), the core is handed over, with its run queue and
+//! * If the worker sleeps in the kernel (at two looks in one run, the second one [`CONFIRM`] after the first), the core is handed over, with its run queue and
 //!   its port: to a spare thread, which goes on with it. Whether work waits does not matter: the port's timers
 //!   and connections need somebody, too.
 //! * If it computes, that happens after [`COMPUTED`] of CPU time, so that the kernel shares the CPUs among them.
@@ -12,8 +12,8 @@
 //! The worker that has lost its core goes on with its task until that suspends, and becomes a spare. If the task slept, it begins on
 //! a spare thread the next time (`run.rs`).
 //!
-//! **How often.** While cores are handed over, every [`OFTEN`]; then less and less, down to [`SELDOM`]; and when all cores
-//! sleep, not at all: whoever wakes up first rings (`watchman.rs`).
+//! **How often.** While cores are handed over, every [`OFTEN`]; then less and less, down to [`SELDOM`] ([`HELD_UP`] while
+//! a core is); and when all cores sleep, not at all: whoever wakes up first rings (`watchman.rs`).
 //!
 //! **How many.** The first [`AT_ONCE`]th part of the threads there may be comes as fast as it is needed, the rest one
 //! every [`PACE`]. The last ones (as many as cores) are for tasks that have begun, and for I/O: whoever holds what others wait
@@ -33,7 +33,10 @@ use std::time::{Duration, Instant};
 const COMPUTED: Duration = Duration::from_millis(10);
 /// Between two looks.
 const OFTEN: Duration = Duration::from_micros(100);
-const SELDOM: Duration = Duration::from_millis(2);
+/// (Half as long costs a busy server two hundredths: each time, somebody who works loses the CPU.)
+const SELDOM: Duration = Duration::from_millis(4);
+/// While a core is held up.
+const HELD_UP: Duration = Duration::from_millis(2);
 /// So long after a hand-over the monitor still looks often.
 const TROUBLE: Duration = Duration::from_millis(200);
 /// Between two looks at a worker that seems to sleep.
@@ -159,12 +162,14 @@ impl Monitor {
                 std::thread::park_timeout(CONFIRM);
                 continue;
             }
-            if self.trouble.is_some_and(|at| now.duration_since(at) < TROUBLE) {
+            if let Some(at) = self.trouble.filter(|at| now.duration_since(*at) < TROUBLE) {
                 self.ready_spares(wanted, now);
-                self.every = OFTEN;
+                // Who has just taken a core over may well block, too.
+                self.every = if at == now { CONFIRM } else { OFTEN };
             } else {
                 self.trouble = None;
-                self.every = (2 * self.every).min(SELDOM);
+                let held_up = self.posts.iter().any(|post| post.held_up);
+                self.every = (2 * self.every).min(if held_up { HELD_UP } else { SELDOM });
             }
             self.quiet = if self.shared.all_asleep() { self.quiet + 1 } else { 0 };
             // (While strays compute the process is not idle anyway, and exceptions come due.)
@@ -230,10 +235,6 @@ impl Monitor {
         let holder = self.shared.crew.holder(core)?;
         if post.run.is_none_or(|(before, _)| before != run) {
             *post = Post { watch: post.watch.take(), run: Some((run, now)), ..Post::default() };
-            // Where tasks block all the time, there is no waiting for a second look before the first question.
-            if self.trouble.is_none() {
-                return holder.info.blocks.load(Ordering::Relaxed).then_some(Why::Sleeps);
-            }
         } else {
             post.held_up = true;
         }
