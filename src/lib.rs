@@ -64,7 +64,6 @@ mod blocking;
 pub mod net;
 pub mod runtime;
 pub mod sync;
-#[allow(unsafe_code)] // starting tasks: the contract of `ec_tasks::spawn`
 pub mod task;
 pub mod time;
 

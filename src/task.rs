@@ -25,221 +25,19 @@
 //!
 //! Allocators with a heap per thread (mimalloc, jemalloc) would keep one per task: see [`alloc`](crate::alloc).
 
-use crate::runtime;
-use ec_pool::Here;
-use ec_tasks::{Kind, SpawnOptions};
+#[allow(unsafe_code)] // the contract of `ec_tasks::spawn`
+mod spawn;
+
 use std::cell::Cell;
 use std::fmt;
-use std::io;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 pub use crate::time::sleep;
 pub use ec_tasks::{AccessError, LocalKey};
-
-/// Starts a task in the current runtime; outside of any, in the default one, which is started if
-/// need be. Dropping the handle detaches the task.
-///
-/// # Panics
-/// If there is no memory for its stack, after the runtime's shutdown, or in a forked child; see
-/// [`Builder::spawn`] for an error instead.
-///
-/// ```
-/// use event_channel::task;
-///
-/// let task = task::spawn(|| 6 * 7);
-/// assert_eq!(task.join().unwrap(), 42);
-/// ```
-pub fn spawn<F, T>(f: F) -> JoinHandle<T>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
-    Builder::new().spawn(f).expect("failed to spawn task")
-}
-
-/// How a task is to be. As [`std::thread::Builder`].
-///
-/// ```
-/// use event_channel::task;
-///
-/// let task = task::Builder::new()
-///     .name("reader".into())
-///     .stack_size(64 * 1024)
-///     .spawn(|| task::current().name().map(str::to_owned))?;
-/// assert_eq!(task.join().unwrap().as_deref(), Some("reader"));
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[derive(Debug, Default)]
-#[must_use = "must be spawned"]
-pub struct Builder {
-    name: Option<String>,
-    stack_size: Option<usize>,
-    kind: Kind,
-}
-
-impl Builder {
-    /// The defaults: no name, no stack size, not dedicated.
-    pub fn new() -> Builder {
-        Builder::default()
-    }
-
-    /// The name, for messages and dumps. It must not contain a NUL byte: spawning panics then, as std's does.
-    pub fn name(mut self, name: String) -> Builder {
-        self.name = Some(name);
-        self
-    }
-
-    /// The stack in bytes, at least. Address space; only what is touched takes memory. By default the runtime's
-    /// ([`runtime::Builder::stack_size`]), and for a dedicated task that of [`std::thread`].
-    pub fn stack_size(mut self, bytes: usize) -> Builder {
-        self.stack_size = Some(bytes);
-        self
-    }
-
-    /// The task gets an OS thread of its own, for code that is tied to its thread. All of this crate's calls
-    /// work there too, and block that thread alone.
-    pub fn dedicated(mut self) -> Builder {
-        self.kind = Kind::Dedicated;
-        self
-    }
-
-    /// Starts the task; see [`spawn`](fn@spawn) for where.
-    ///
-    /// # Errors
-    /// The operating system's, if it refuses memory or (dedicated) a thread; one of kind
-    /// [`Other`](io::ErrorKind::Other) after the runtime's shutdown or in a forked child.
-    ///
-    /// # Panics
-    /// If the name contains a NUL byte.
-    pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        runtime::with_pool(|pool| self.spawn_in(pool, f))
-    }
-
-    pub(crate) fn spawn_in<F, T>(self, pool: Here<'_>, f: F) -> io::Result<JoinHandle<T>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        // SAFETY: `f` borrows nothing and may go to other threads, and the task is not a lean one.
-        unsafe { self.start(pool, f) }
-    }
-
-    /// Starts a lean task: a bare stack that shares the thread-locals of whatever worker it is on. It takes some
-    /// 6 KiB less memory and its switches cost about half; it migrates everywhere, also where [`migrates`] says no.
-    ///
-    /// # Errors
-    /// As [`spawn`](Self::spawn).
-    ///
-    /// # Panics
-    /// As [`spawn`](Self::spawn).
-    ///
-    /// # Safety
-    /// The task runs on one thread after another. Nothing in it may, across a call that suspends, hold
-    /// a reference into a thread-local or a value that is not `Send`, or rely on what a thread-local contains.
-    pub unsafe fn spawn_lean<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let lean = Builder { kind: Kind::Lean, ..self };
-        // SAFETY: `f` borrows nothing and may go to other threads; the rest is the caller's promise.
-        runtime::with_pool(|pool| unsafe { lean.start(pool, f) })
-    }
-
-    /// # Safety
-    /// What `f` borrows lives until the task has ended; if it is lean, the contract of `spawn_lean`.
-    unsafe fn start<F, T>(self, pool: Here<'_>, f: F) -> io::Result<JoinHandle<T>>
-    where
-        F: FnOnce() -> T + Send,
-        T: Send,
-    {
-        if let Some(name) = &self.name {
-            assert!(!name.contains('\0'), "a task's name may not contain a NUL byte");
-        }
-        let is_thread = self.kind == Kind::Dedicated || (self.kind == Kind::Own && !migrates());
-        let options = SpawnOptions {
-            name: self.name,
-            // None named: 0 is std's default for a thread.
-            stack_size: self.stack_size.unwrap_or(if is_thread { 0 } else { pool.stack_size() }),
-            kind: self.kind,
-        };
-        // SAFETY: by contract.
-        let inner = unsafe { pool.spawn(options, f) }?;
-        Ok(JoinHandle { inner, task: OnceLock::new() })
-    }
-}
-
-/// Runs `f` as a task and waits for its end: `f` may borrow.
-pub(crate) fn run_scoped<F, T>(pool: Here<'_>, f: F) -> io::Result<std::thread::Result<T>>
-where
-    F: FnOnce() -> T + Send,
-    T: Send,
-{
-    /// Leaving the frame that the task borrows from would be worse than any end.
-    struct NeverUnwind;
-    impl Drop for NeverUnwind {
-        fn drop(&mut self) {
-            log::error!("unwinding out of a task's `run` before the task has ended");
-            std::process::abort();
-        }
-    }
-    // SAFETY: what `f` and its result borrow outlives this call, and this call ends only after the task has:
-    // `join` waits for it, without being a cancellation point, and whatever would unwind past it aborts. If the
-    // caller is a task that is abandoned in here, its stack is never reused.
-    let task = unsafe { Builder::new().name(String::from("main")).start(pool, f) }?;
-    let guard = NeverUnwind;
-    let result = task.join();
-    std::mem::forget(guard);
-    Ok(result)
-}
-
-/// The handle of a spawned task. Dropping it detaches the task.
-pub struct JoinHandle<T> {
-    inner: ec_tasks::JoinHandle<T>,
-    /// Made when somebody asks for it.
-    task: OnceLock<Task>,
-}
-
-impl<T> JoinHandle<T> {
-    /// Waits for the end of the task and returns what it returned, or the payload of its panic. Suspends in a
-    /// task, blocks on a plain thread. Not a cancellation point.
-    ///
-    /// # Errors
-    /// The task panicked.
-    pub fn join(self) -> std::thread::Result<T> {
-        self.inner.join()
-    }
-
-    /// Asks the task to stop: the call it waits in, or else the next one that suspends and returns an
-    /// [`io::Result`], fails once with an error that holds [`Cancelled`](crate::Cancelled). The task may go
-    /// on; nothing is broken off by force.
-    pub fn cancel(&self) {
-        self.inner.cancel();
-    }
-
-    /// Has the task ended? Then [`join`](Self::join) returns at once.
-    pub fn is_finished(&self) -> bool {
-        self.inner.is_finished()
-    }
-
-    /// The task itself: its id, its name, and the way to [`unpark`](Task::unpark) it.
-    pub fn task(&self) -> &Task {
-        self.task.get_or_init(|| Task(Who::Task(self.inner.task().clone())))
-    }
-}
-
-impl<T> fmt::Debug for JoinHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("task", self.task()).finish_non_exhaustive()
-    }
-}
+pub(crate) use spawn::run_scoped;
+pub use spawn::{Builder, JoinHandle, spawn};
 
 /// A task, or the plain thread that stands for one: see [`current`].
 #[derive(Clone)]
@@ -355,7 +153,7 @@ pub fn park_timeout(duration: Duration) {
 }
 
 /// Calls `f`, which is about to block its thread: a C library, a lock of [`std::sync`], a long computation. A hint, never needed:
-/// the runtime finds out by itself, within a millisecond or so, and others go on either way. With the hint the caller's core
+/// the runtime finds out by itself, within a few milliseconds, and others go on either way. With the hint the caller's core
 /// is handed to another thread before `f` begins. `f` runs where it is called, with the caller's thread-locals, and
 /// may also suspend; its result is returned and its panic goes on.
 ///

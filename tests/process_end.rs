@@ -1,27 +1,25 @@
 //! How a process ends, and forks, with a runtime in it. Each case runs in a child process: this program started again
 //! with the name of the case.
 
-use ec_test_support::limit;
+use ec_test_support::{limit, this_test_again};
 use event_channel::channel::Request;
 use event_channel::net::{TcpListener, TcpStream};
 use event_channel::sync::Notification;
 use event_channel::{Runtime, run, task, time};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 /// Runs `case` in a child and gives how it ended; in the child itself runs it.
 fn in_child(test: &str, case: impl FnOnce()) -> Option<ExitStatus> {
-    if std::env::var("EC_TEST_CASE").as_deref() == Ok(test) {
-        limit(30, case);
-        return None;
+    match this_test_again(test) {
+        Some(mut child) => limit(60, || Some(child.stdout(Stdio::null()).status().unwrap())),
+        None => {
+            limit(30, case);
+            None
+        }
     }
-    limit(60, || {
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args([test, "--exact", "--test-threads=1"]).env("EC_TEST_CASE", test).stdout(Stdio::null());
-        Some(child.status().unwrap())
-    })
 }
 
 /// Tasks in all kinds of waits, and requests in the kernel.

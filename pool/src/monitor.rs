@@ -2,9 +2,9 @@
 //!
 //! It looks at the cores every now and then. A core whose worker is in the same run as at the look before is *held up*.
 //!
-//! * If the worker sleeps in the kernel (at two looks in one run, the second one [`CONFIRM`] after the first), the core is handed over, with its run queue and
-//!   its port: to a spare thread, which goes on with it. Whether work waits does not matter: the port's timers
-//!   and connections need somebody, too.
+//! * If the worker sleeps in the kernel (at two looks in one run), the core is handed over, with its run queue and its port:
+//!   to a spare thread, which goes on with it. Whether work waits does not matter: the port's timers and connections
+//!   need somebody, too.
 //! * If it computes, that happens after [`COMPUTED`] of CPU time, so that the kernel shares the CPUs among them.
 //!   Of such strays there are about as many as cores: more would not compute faster.
 //! * Until then, and where a core cannot be handed over, the monitor itself looks after the port.
@@ -38,13 +38,14 @@ const SELDOM: Duration = Duration::from_millis(4);
 /// While a core is held up.
 const HELD_UP: Duration = Duration::from_millis(2);
 /// So long after a hand-over the monitor still looks often.
-const TROUBLE: Duration = Duration::from_millis(200);
-/// Between two looks at a worker that seems to sleep.
+const TROUBLE: Duration = Duration::from_millis(100);
+/// Between two looks at a worker that seems to sleep: while cores are handed over; and otherwise, when few of the short sleeps
+/// are worth a thread.
 const CONFIRM: Duration = Duration::from_micros(50);
+const DOUBT: Duration = Duration::from_micros(200);
 /// Without /proc nobody tells who sleeps: then who is in one run for so long counts as if.
 const BLIND: Duration = Duration::from_millis(10);
-/// A worker may well sleep for a while because another, who holds a lock, has no CPU. Who sleeps in one run for so long counts
-/// as blocked even so.
+/// Who may sleep only because another, who holds a lock, has no CPU, counts as blocked after so long in one run.
 const PATIENCE: Duration = Duration::from_millis(4);
 /// Has used no CPU time to speak of.
 const NOTHING: Duration = Duration::from_micros(5);
@@ -156,18 +157,18 @@ impl Monitor {
             self.admit(now);
             // Before they are missed; but a single task that blocks now and then brings one thread, not two.
             let wanted = (self.crew().strays() / 2).min(2 * self.posts.len());
+            self.trouble = self.trouble.filter(|at| now.duration_since(*at) < TROUBLE);
             if suspicion {
                 self.ready_spares(wanted.max(1), now);
                 self.quiet = 0;
-                std::thread::park_timeout(CONFIRM);
+                std::thread::park_timeout(if self.trouble.is_some() { CONFIRM } else { DOUBT });
                 continue;
             }
-            if let Some(at) = self.trouble.filter(|at| now.duration_since(*at) < TROUBLE) {
+            if let Some(at) = self.trouble {
                 self.ready_spares(wanted, now);
                 // Who has just taken a core over may well block, too.
                 self.every = if at == now { CONFIRM } else { OFTEN };
             } else {
-                self.trouble = None;
                 let held_up = self.posts.iter().any(|post| post.held_up);
                 self.every = (2 * self.every).min(if held_up { HELD_UP } else { SELDOM });
             }

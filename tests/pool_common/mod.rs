@@ -2,12 +2,11 @@
 #![allow(dead_code)] // each uses a part
 
 use crate::net_common::eventually;
-use ec_test_support::{limit, skipped, threads_and_files};
+use ec_test_support::{limit, skipped, this_test_again, threads_and_files};
 use event_channel::runtime::PoolEvent;
 use event_channel::sync::Notification;
 use event_channel::{Runtime, task, time};
 use parking_lot::Mutex;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -102,13 +101,7 @@ pub fn ordinary_load(runtime: &Runtime) {
 
 /// True in a child process that is this test, `name`, alone. Else runs it in one, and waits for that.
 pub fn in_a_process_of_its_own(name: &str) -> bool {
-    if std::env::var("EC_TEST_CASE").as_deref() == Ok(name) {
-        return true;
-    }
-    alone(60, || {
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args([name, "--exact", "--test-threads=1", "--nocapture"]).env("EC_TEST_CASE", name);
-        assert!(child.status().unwrap().success());
-    });
+    let Some(mut child) = this_test_again(name) else { return true };
+    alone(60, || assert!(child.status().unwrap().success()));
     false
 }

@@ -3,12 +3,13 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use ec_tasks::{JoinHandle, Kind, Outcome, Runnable, Scheduler, SpawnOptions, TaskId, own_thread_locals};
+use ec_test_support::this_test_again;
 use parking_lot::{Condvar, Mutex};
 
 /// A kind that workers run: lean where a task with thread-locals of its own would be a thread.
@@ -127,8 +128,6 @@ impl Drop for Workers {
     }
 }
 
-const CHILD: &str = "EC_TASKS_TEST_CHILD";
-
 /// Runs `body` in a process of its own: the test program again, with this one test. Gives what
 /// that process wrote and how it ended; inside it, does not return.
 pub fn in_child(test: &str, body: impl FnOnce()) -> Output {
@@ -136,16 +135,11 @@ pub fn in_child(test: &str, body: impl FnOnce()) -> Output {
 }
 
 pub fn in_child_with(test: &str, env: &[(&str, &str)], body: impl FnOnce()) -> Output {
-    if std::env::var(CHILD).is_ok_and(|name| name == test) {
+    let Some(mut child) = this_test_again(test) else {
         body();
         std::process::exit(0);
-    }
-    Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, test)
-        .envs(env.iter().copied())
-        .output()
-        .unwrap()
+    };
+    child.envs(env.iter().copied()).output().unwrap()
 }
 
 pub fn stderr(output: &Output) -> String {

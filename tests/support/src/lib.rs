@@ -1,5 +1,6 @@
 //! What the project's tests share.
 
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -38,6 +39,17 @@ pub fn limit<T>(seconds: u64, f: impl FnOnce() -> T) -> T {
     drop(done);
     let _ = watch.join();
     result
+}
+
+/// The test program again, with the test `name` alone: for one that needs a process of its own. `None` in that process.
+pub fn this_test_again(name: &str) -> Option<Command> {
+    const NAME: &str = "EC_TEST_CASE";
+    if std::env::var(NAME).as_deref() == Ok(name) {
+        return None;
+    }
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(NAME, name);
+    Some(again)
 }
 
 /// The pools' threads (not the test harness's, which come and go) and the open descriptors of this process.
