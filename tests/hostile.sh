@@ -44,8 +44,13 @@ suite() {
         line="no count"
         status=1
     fi
-    ((status == 0)) || trouble+=("$program, $profile, $kind")
+    ((status == 0)) || trouble+=("$program, $profile, $kind: $(names_of_failed)")
     printf '%-14s %-14s %-10s %4d s  %s\n' "$profile" "$program" "$kind" $((SECONDS - start)) "$line"
+}
+
+# What the program in $said says of failed checks, in one line.
+names_of_failed() {
+    sed -n 's/^FAILED \([a-z0-9_]*\):.*/\1/p' "$said" | paste -sd ' '
 }
 
 profile() {

@@ -13,8 +13,11 @@ use std::time::Duration;
 
 pub use crate::check::skip;
 
-/// As many tasks may block their worker at the same time, less one, without stopping the others.
+/// The cores of the runtime that the checks share.
 pub const CORES: usize = 4;
+
+/// So many tasks wait in blocking calls for one another: more than there are cores, so the pool has to grow.
+pub const BLOCKING: usize = 3 * CORES;
 
 /// For checks of memory, before the first task: the runtime gets no more threads, each of which malloc gives an arena.
 pub fn with_a_fixed_number_of_threads() {
@@ -80,14 +83,6 @@ pub fn hop_staying() {
     hop_and(false);
 }
 
-/// As `hop`, always by a yield: for tasks beside others that block their workers. A timer or a socket would wait in
-/// the port of a worker that may be blocked by then, and nobody looks at that until something else stirs.
-pub fn hop_by_yield() {
-    let before = thread_number();
-    task::yield_now();
-    assert_eq!(thread_number() != before, task::migrates() && is_task());
-}
-
 /// That many hops.
 pub fn hops(n: usize) {
     (0..n).for_each(|_| hop());
@@ -100,9 +95,9 @@ fn hop_and(moves: bool) {
     match way {
         3 | 9 => task::sleep(Duration::from_millis(1)),
         5 => task::park_timeout(Duration::from_millis(1)),
-        7 => unparked(before),
+        7 => unparked(moves),
         11 => read_in_vain(),
-        13 => read_from_another(before),
+        13 => read_from_another(moves),
         15 => assert!(!Notification::new().wait_timeout(Duration::from_millis(1))),
         _ => task::yield_now(),
     }
@@ -114,16 +109,28 @@ fn hop_and(moves: bool) {
     }
 }
 
-/// Parked until a plain thread unparks it. That may come first, and then nothing was suspended: once more.
-fn unparked(before: i32) {
-    static BELL: OnceLock<Mutex<Sender<Task>>> = OnceLock::new();
+/// Parked until a plain thread unparks it.
+fn unparked(moves: bool) {
+    static BELL: OnceLock<Mutex<Sender<(Duration, Task)>>> = OnceLock::new();
     let bell = BELL.get_or_init(|| helper(|task: Task| task.unpark()));
-    for _ in 0..1000 {
-        bell.lock().unwrap().send(task::current()).unwrap();
+    answered_later_and_later(moves, |pause| {
+        bell.lock().unwrap().send((pause, task::current())).unwrap();
         task::park();
-        if thread_number() != before || !(task::migrates() && is_task()) {
+    });
+}
+
+/// A wait that a plain thread ends; repeated, if the task should move, until it has. The end may come before the task
+/// is suspended, and does again and again where the waker is always run at once (one free CPU): so the thread is asked
+/// to pause before it.
+fn answered_later_and_later(moves: bool, wait: impl Fn(Duration)) {
+    let before = thread_number();
+    let mut pause = Duration::ZERO;
+    loop {
+        wait(pause);
+        if !moves || thread_number() != before {
             return;
         }
+        pause = (pause * 2).clamp(Duration::from_micros(10), Duration::from_millis(100));
     }
 }
 
@@ -157,29 +164,34 @@ fn read_in_vain() {
     assert!(socket.0.recv_from(&mut [0; 8]).is_err());
 }
 
-/// A read that a plain thread answers. That may be faster than the read, and then nothing was suspended: once more.
-fn read_from_another(before: i32) {
-    static ANSWER: OnceLock<Mutex<Sender<SocketAddr>>> = OnceLock::new();
+/// A read that a plain thread answers.
+fn read_from_another(moves: bool) {
+    static ANSWER: OnceLock<Mutex<Sender<(Duration, SocketAddr)>>> = OnceLock::new();
     let Some(socket) = Socket::new() else { return task::yield_now() };
     let answer = ANSWER.get_or_init(|| {
         let from = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
         helper(move |to: SocketAddr| assert_eq!(from.send_to(b"hello", to).expect("loopback"), 5))
     });
-    for _ in 0..1000 {
+    let to = socket.0.local_addr().unwrap();
+    answered_later_and_later(moves, |pause| {
         let mut buffer = [0; 8];
-        answer.lock().unwrap().send(socket.0.local_addr().unwrap()).unwrap();
+        answer.lock().unwrap().send((pause, to)).unwrap();
         assert_eq!(socket.0.recv_from(&mut buffer).unwrap().0, 5);
         assert_eq!(&buffer[..5], b"hello");
-        if thread_number() != before || !(task::migrates() && is_task()) {
-            return;
-        }
-    }
+    });
 }
 
-/// A plain thread that does `f` with all that it is sent. A send does not suspend.
-fn helper<T: Send + 'static>(f: impl Fn(T) + Send + 'static) -> Mutex<Sender<T>> {
-    let (send, receive) = channel();
-    thread::spawn(move || receive.into_iter().for_each(f));
+/// A plain thread that does `f` with all that it is sent, each after its pause. A send does not suspend.
+fn helper<T: Send + 'static>(f: impl Fn(T) + Send + 'static) -> Mutex<Sender<(Duration, T)>> {
+    let (send, receive) = channel::<(Duration, T)>();
+    thread::spawn(move || {
+        for (pause, what) in receive {
+            if pause > Duration::ZERO {
+                thread::sleep(pause);
+            }
+            f(what);
+        }
+    });
     Mutex::new(send)
 }
 

@@ -1,7 +1,7 @@
 //! parking_lot: guards that are tied to their thread, and a parking lot that knows threads by a thread-local.
 
 use crate::check::Check;
-use crate::support::{CORES, hop, hop_by_yield, many, tasks};
+use crate::support::{BLOCKING, hop, many, tasks};
 use event_channel::task;
 use parking_lot::{Condvar, Mutex, Once, ReentrantMutex, RwLock};
 use std::cell::{Cell, RefCell};
@@ -66,20 +66,20 @@ fn reentrant() {
     assert_eq!(*shared.0.lock().borrow(), n * 3);
 }
 
-/// Real waits, which block a worker: fewer tasks than cores. Short critical sections with a hop in each.
+/// Real waits, each of which blocks a worker. Short critical sections, with a hop in some.
 fn contended() {
     thread_local! {
         static MINE: Cell<usize> = const { Cell::new(0) };
     }
     let shared = Arc::new((Mutex::new(0_usize), RwLock::new(0_usize)));
     let counted = shared.clone();
-    tasks(CORES - 1, move |me| {
+    tasks(BLOCKING, move |me| {
         MINE.set(me);
         for n in 0..300 {
             let mut guard = counted.0.lock();
             let before = *guard;
             if n % 3 == 0 {
-                hop_by_yield();
+                hop();
             }
             *guard = before + 1;
             drop(guard);
@@ -92,12 +92,12 @@ fn contended() {
             assert_eq!(MINE.get(), me);
         }
     });
-    assert_eq!((*shared.0.lock(), *shared.1.read()), (300 * (CORES - 1), 300 * (CORES - 1)));
+    assert_eq!((*shared.0.lock(), *shared.1.read()), (300 * BLOCKING, 300 * BLOCKING));
 }
 
 fn condvars() {
     let turn = Arc::new((Mutex::new(0_usize), Condvar::new()));
-    let parties = CORES - 1;
+    let parties = BLOCKING;
     tasks(parties, move |me| {
         for round in 0..100 {
             let mut now = turn.0.lock();
@@ -107,7 +107,7 @@ fn condvars() {
             *now += 1;
             turn.1.notify_all();
             drop(now);
-            hop_by_yield();
+            hop();
         }
     });
 }

@@ -86,7 +86,7 @@ fn rethrown_after_a_suspension() {
 }
 
 fn call_once_may_suspend() {
-    // A flag for each task: one that waited for another's `call_once` would block its worker.
+    // A flag for each task: nobody waits for another's `call_once`.
     tasks(many(200), |_| {
         for _ in 0..5 {
             assert!(ec_call_once(hop_in_callback));

@@ -200,8 +200,12 @@ fn destroyed_with_the_worker() {
     thread_local! {
         static KEPT: Counts = Counts::new();
     }
-    let runtime =
-        event_channel::Runtime::builder().cores(CORES).force_migration().build().expect("a runtime");
+    let runtime = event_channel::Runtime::builder()
+        .cores(CORES)
+        .max_threads(CORES)
+        .force_migration()
+        .build()
+        .expect("a runtime");
     let n = many(100);
     let all: Vec<_> = (0..n)
         .map(|_| {

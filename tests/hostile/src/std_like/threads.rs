@@ -1,10 +1,9 @@
 //! What a task is to `std::thread` and `std::sync`: a thread with an id, a park token and threads of its own.
 //!
-//! std's blocking calls block the worker: no check has more tasks in one than cores, less one, and what ends such a
-//! wait suspends by yields only.
+//! std's blocking calls block a worker each: the pool replaces it.
 
 use crate::check::Check;
-use crate::support::{CORES, eventually, hop, hop_by_yield, hops, many, spawn, tasks};
+use crate::support::{BLOCKING, eventually, hop, hops, many, spawn, tasks};
 use event_channel::task;
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -80,7 +79,7 @@ fn std_park_is_ended() {
                 to_thread.lock().unwrap().send(me).unwrap();
             } else {
                 drop(spawn(move || {
-                    hop_by_yield();
+                    hop();
                     me.1.store(true, Ordering::Release);
                     me.0.unpark();
                 }));
@@ -88,7 +87,7 @@ fn std_park_is_ended() {
             while !flag.load(Ordering::Acquire) {
                 thread::park();
             }
-            hop_by_yield();
+            hop();
         }
     });
     thread.join().expect("its channel is closed");
@@ -183,13 +182,13 @@ fn scopes() {
 }
 
 fn std_channel() {
-    tasks(CORES - 1, |me| {
+    tasks(BLOCKING, |me| {
         let (send, receive) = mpsc::sync_channel(2);
         let thread = thread::spawn(move || (0..300).try_for_each(|n| send.send(n * me)));
         for n in 0..300 {
             assert_eq!(receive.recv(), Ok(n * me));
             if n % 4 == 0 {
-                hop_by_yield();
+                hop();
             }
         }
         thread.join().unwrap().expect("all were received");
@@ -203,7 +202,7 @@ fn guards_over_hops() {
     tasks(n, move |_| {
         let (mutex, lock, inside) = &*counted;
         for _ in 0..3 {
-            // Tried, not waited for: a task that blocks keeps its worker.
+            // Tried, not waited for: each of so many waits would take a thread.
             let mut guard = loop {
                 match mutex.try_lock() {
                     Ok(guard) => break guard,
@@ -230,9 +229,9 @@ fn guards_over_hops() {
 }
 
 fn condvar_and_barrier() {
-    let barrier = Arc::new(Barrier::new(CORES));
+    let parties = BLOCKING + 1; // the tasks, and a thread
+    let barrier = Arc::new(Barrier::new(parties));
     let turn = Arc::new((Mutex::new(0_usize), Condvar::new()));
-    let parties = CORES; // the tasks, and a thread
     let play = {
         let (barrier, turn) = (barrier.clone(), turn.clone());
         move |me: usize, suspend: fn()| {
@@ -252,11 +251,11 @@ fn condvar_and_barrier() {
     };
     let thread = thread::spawn({
         let play = play.clone();
-        move || play(CORES - 1, || ())
+        move || play(BLOCKING, || ())
     });
-    tasks(CORES - 1, move |me| play(me, hop_by_yield));
+    tasks(BLOCKING, move |me| play(me, hop));
     thread.join().expect("it ends");
-    assert_eq!(*turn.0.lock().unwrap(), 50 * CORES);
+    assert_eq!(*turn.0.lock().unwrap(), 50 * parties);
 }
 
 fn stdout_lock() {
@@ -268,10 +267,10 @@ fn stdout_lock() {
             let mut lock = std::io::stdout().lock();
             HELD.store(true, Ordering::Release);
             while !ASKED.load(Ordering::Acquire) {
-                hop_by_yield();
+                hop();
             }
             for _ in 0..100 {
-                hop_by_yield();
+                hop();
                 // Again by the owner: with another owner's id this would wait for ever.
                 writeln!(std::io::stdout().lock(), "still mine").unwrap();
                 assert!(!ENTERED.load(Ordering::Acquire), "two tasks have the lock");
@@ -282,7 +281,7 @@ fn stdout_lock() {
             ASKED.store(true, Ordering::Release);
             let _lock = std::io::stdout().lock();
             ENTERED.store(true, Ordering::Release);
-            hop_by_yield();
+            hop();
         }
     });
 }
@@ -291,14 +290,14 @@ fn lazy_statics() {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     static FLAG: OnceLock<usize> = OnceLock::new();
     static LAZY: LazyLock<usize> = LazyLock::new(|| {
-        (0..3).for_each(|_| hop_by_yield());
+        (0..3).for_each(|_| hop());
         MADE.fetch_add(1, Ordering::Relaxed)
     });
-    // One makes it, and hops meanwhile; not all the others may block in it.
-    tasks(CORES - 2, |_| assert_eq!(*LAZY, 0));
+    // One makes it, and hops meanwhile; all the others block in it.
+    tasks(BLOCKING, |_| assert_eq!(*LAZY, 0));
     tasks(many(300), |me| {
         let before = *FLAG.get_or_init(|| me);
-        hop_by_yield();
+        hop();
         assert_eq!((*LAZY, FLAG.get()), (0, Some(&before)));
     });
     assert_eq!(MADE.load(Ordering::Relaxed), 1);
