@@ -232,7 +232,8 @@ impl Builder {
         Builder(self.0.max_threads(threads))
     }
 
-    /// How long a worker thread that is not needed stays; 10 s by default.
+    /// How long a worker thread that is not needed stays; 10 s by default. With zero it leaves as soon as it is not
+    /// needed, and each task that blocks its thread costs the start of another.
     pub fn keep_alive(self, time: Duration) -> Builder {
         Builder(self.0.keep_alive(time))
     }

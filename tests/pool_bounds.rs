@@ -221,6 +221,28 @@ fn when_there_is_room_again_the_tasks_that_had_to_wait_begin() {
     });
 }
 
+/// As soon as threads may leave, one that is started for a core is not gone before it has it.
+#[test]
+fn where_spare_threads_leave_at_once_cores_are_handed_over_all_the_same() {
+    alone(60, || {
+        const ROUNDS: usize = 50;
+        let runtime = Runtime::builder().cores(1).keep_alive(Duration::ZERO).build().unwrap();
+        for round in 0..ROUNDS {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let waits = runtime.spawn(move || receiver.recv().unwrap());
+            let sends = runtime.spawn(move || {
+                time::sleep(SHORT / 10);
+                sender.send(round).unwrap();
+            });
+            assert_eq!(waits.join().unwrap(), round);
+            sends.join().unwrap();
+        }
+        let metrics = runtime.metrics();
+        assert!(!task::migrates() || metrics.handed_over > 0, "{metrics:?}");
+        assert!(metrics.grown <= 10 * ROUNDS as u64, "{metrics:?}");
+    });
+}
+
 /// With as many threads as cores at most, nothing can be handed over: said, and counted.
 #[test]
 fn a_pool_that_may_not_grow_says_so_when_it_should() {

@@ -112,6 +112,8 @@ pub(crate) struct Monitor {
     /// The worker of this core was seen to want a CPU and to have none.
     starved: Option<(usize, Instant)>,
     quiet: u32,
+    /// So many spare threads stay ready.
+    wanted: usize,
     /// When a thread was started beyond those that come at once, or refused.
     grown: Option<Instant>,
     /// As many strays compute as should: when one more is allowed, how long after the one before, and how many were so far.
@@ -136,6 +138,7 @@ impl Monitor {
             trouble: None,
             starved: None,
             quiet: 0,
+            wanted: 0,
             grown: None,
             exception: None,
             recounted: None,
@@ -164,8 +167,8 @@ impl Monitor {
                 std::thread::park_timeout(if self.trouble.is_some() { CONFIRM } else { DOUBT });
                 continue;
             }
+            self.ready_spares(if self.trouble.is_some() { wanted } else { 0 }, now);
             if let Some(at) = self.trouble {
-                self.ready_spares(wanted, now);
                 // Who has just taken a core over may well block, too.
                 self.every = if at == now { CONFIRM } else { OFTEN };
             } else {
@@ -323,8 +326,11 @@ impl Monitor {
         !self.crew().is_at_cap() && long_ago(self.refused, REFUSED) && (at_once || long_ago(self.grown, PACE))
     }
 
-    /// Sees to it that so many spare threads are ready.
+    /// Sees to it that so many spare threads are ready, and stay.
     fn ready_spares(&mut self, wanted: usize, now: Instant) {
+        if std::mem::replace(&mut self.wanted, wanted) != wanted {
+            self.crew().spares.want(wanted);
+        }
         while self.crew().ready() < wanted && self.may_grow(now) {
             let shared = self.shared.clone();
             match shared.crew.enlist(&shared, None) {

@@ -8,7 +8,8 @@
 //!                └──► out of time, or closed: leaves
 //! ```
 //! Who is called is off the stack, so that nobody else calls it; it no longer leaves by itself, however late it is, because
-//! its gift may be on the way. `tests/spares_model.rs` checks this with loom against this very file.
+//! its gift may be on the way. Nor does one leave that is [wanted](Spares::want), or a thread that is started for a
+//! core could be gone before it is called for it, time and again. `tests/spares_model.rs` checks this with loom against this very file.
 
 use crate::sync::{Condvar, Mutex};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(crate) struct Spares<I, T> {
 
 struct State<I, T> {
     waiting: Vec<Arc<Spare<I, T>>>,
+    /// If no more wait than these, none leaves because of the time.
+    wanted: usize,
     closed: bool,
 }
 
@@ -47,7 +50,7 @@ pub(crate) struct Called<'a, I, T> {
 
 impl<I, T> Spares<I, T> {
     pub(crate) fn new() -> Self {
-        Spares { state: Mutex::new(State { waiting: Vec::new(), closed: false }) }
+        Spares { state: Mutex::new(State { waiting: Vec::new(), wanted: 0, closed: false }) }
     }
 
     /// How many wait.
@@ -55,7 +58,20 @@ impl<I, T> Spares<I, T> {
         self.state.lock().waiting.len()
     }
 
-    /// Waits for something to be given to `me`. `None`: nobody wanted it until `end`, or all are to leave.
+    /// From now on so many stay, however long they have waited.
+    pub(crate) fn want(&self, wanted: usize) {
+        let mut state = self.state.lock();
+        let fewer = wanted < state.wanted;
+        state.wanted = wanted;
+        if fewer {
+            // Those that are late.
+            state.waiting.iter().for_each(|spare| {
+                spare.bell.notify_one();
+            });
+        }
+    }
+
+    /// Waits for something to be given to `me`. `None`: nobody has wanted it, and `end` is past, or all are to leave.
     pub(crate) fn wait(&self, me: &Arc<Spare<I, T>>, end: Instant) -> Option<T> {
         let mut state = self.state.lock();
         if state.closed {
@@ -69,12 +85,12 @@ impl<I, T> Spares<I, T> {
             }
             let place = state.waiting.iter().position(|spare| Arc::ptr_eq(spare, me));
             match place {
-                Some(place) if late || state.closed => {
+                Some(place) if state.closed || late && state.waiting.len() > state.wanted => {
                     state.waiting.remove(place);
                     return None;
                 }
-                Some(_) => late = me.bell.wait_until(&mut state, end).timed_out(),
-                None => me.bell.wait(&mut state),
+                Some(_) if !late => late = me.bell.wait_until(&mut state, end).timed_out(),
+                _ => me.bell.wait(&mut state),
             }
         }
     }

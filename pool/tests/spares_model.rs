@@ -321,6 +321,47 @@ fn who_was_called_for_nothing_while_all_leave_does_so_too() {
 }
 
 #[test]
+fn who_is_wanted_stays_however_late_it_is_and_leaves_when_it_is_not() {
+    limit(120, || {
+        let ends = explore(8, || {
+            let spares = stack();
+            spares.want(1);
+            let spare = start(&spares, 0, at_once);
+            let seen = spares.len() == 1;
+            let given = give(&spares, 7);
+            spares.want(0);
+            assert_eq!(spare.join().unwrap(), given.map(|(_, gift)| gift));
+            assert_eq!(spares.len(), 0);
+            (seen, given.is_some())
+        });
+        // Who was there once is there when it is called.
+        assert_eq!(ends, [(false, false), (false, true), (true, true)]);
+    });
+}
+
+#[test]
+fn of_two_that_are_late_one_stays_if_one_is_wanted() {
+    limit(120, || {
+        let ends = explore(3, || {
+            let spares = stack();
+            spares.want(1);
+            let waiting = [start(&spares, 0, at_once), start(&spares, 1, at_once)];
+            let seen = spares.len();
+            let given = give(&spares, 7);
+            spares.want(0);
+            let got = waiting.map(|spare| spare.join().unwrap());
+            assert_eq!(
+                Vec::from_iter(got.iter().flatten()),
+                Vec::from_iter(given.iter().map(|(_, gift)| gift))
+            );
+            assert_eq!(spares.len(), 0);
+            (seen > 0, given.is_some())
+        });
+        assert_eq!(ends, [(false, false), (false, true), (true, true)]);
+    });
+}
+
+#[test]
 fn all_leave_when_told_to() {
     limit(120, || {
         let ends = explore(3, || {
