@@ -10,7 +10,7 @@ use event_channel::task::JoinHandle;
 use event_channel::{Runtime, task, time};
 use net_common::{each_runtime_of, eventually, pair};
 use std::io::{Read, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -301,8 +301,20 @@ fn blocking_hands_the_core_over_and_means_the_same() {
         let runtime = Runtime::builder().cores(1).build().unwrap();
         for _ in 0..20 {
             let (sender, receiver) = mpsc::channel();
-            let blocked = runtime.spawn(move || task::blocking(|| receiver.recv().unwrap()));
-            let sender = runtime.spawn(move || sender.send(7).unwrap());
+            let inside = Arc::new(AtomicBool::new(false));
+            let seen = inside.clone();
+            let blocked = runtime.spawn(move || {
+                task::blocking(|| {
+                    inside.store(true, Ordering::Relaxed);
+                    receiver.recv().unwrap()
+                })
+            });
+            let sender = runtime.spawn(move || {
+                while !seen.load(Ordering::Relaxed) {
+                    task::yield_now();
+                }
+                sender.send(7).unwrap();
+            });
             assert_eq!(blocked.join().unwrap(), 7);
             sender.join().unwrap();
         }

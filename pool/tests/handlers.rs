@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{go, pool, until};
+use common::{go, pool, settled_pool, until};
 use ec_channel::raw::{Action, RawOp};
 use ec_channel::{EventKind, Request};
 use ec_test_support::limit;
@@ -63,7 +63,7 @@ impl Drop for Bomb {
 #[test]
 fn a_payload_that_panics_when_dropped_costs_no_worker() {
     limit(60, || {
-        let pool = pool(1);
+        let pool = settled_pool(1);
         let request = Request::timer(Duration::ZERO).on_complete(|_, _| std::panic::panic_any(Bomb(3)));
         pool.channel().post(request).unwrap();
         unsafe fn wake(_: usize) {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{go, pool};
+use common::{go, settled_pool};
 use ec_pool::Pool;
 use ec_tasks::Task;
 use ec_test_support::limit;
@@ -37,7 +37,7 @@ fn tree(depth: u32, begun: Arc<Begun>) -> usize {
 fn a_tree_of_tasks_is_walked_in_depth() {
     limit(60, || {
         for cores in [1, 2] {
-            let pool = pool(cores);
+            let pool = settled_pool(cores);
             let begun = Arc::new(Begun::default());
             let of_root = begun.clone();
             assert_eq!(go(&pool, move || tree(4, of_root)).join().unwrap(), 10_000);
@@ -76,7 +76,7 @@ fn players(pool: &Pool, stop: &Arc<AtomicBool>) -> [ec_tasks::JoinHandle<()>; 2]
 #[test]
 fn those_that_can_go_on_do_not_starve_new_ones() {
     limit(30, || {
-        let pool = pool(1);
+        let pool = settled_pool(1);
         let stop = Arc::new(AtomicBool::new(false));
         let playing = players(&pool, &stop);
         let inside = stop.clone();
@@ -100,7 +100,7 @@ fn relay(stop: Arc<AtomicBool>) {
 #[test]
 fn new_ones_do_not_starve_those_that_can_go_on() {
     limit(30, || {
-        let pool = pool(1);
+        let pool = settled_pool(1);
         let stop = Arc::new(AtomicBool::new(false));
         let ends = stop.clone();
         let waiting = go(&pool, move || {
@@ -122,7 +122,7 @@ fn new_ones_do_not_starve_those_that_can_go_on() {
 #[test]
 fn the_latest_do_not_starve_the_oldest_new_one() {
     limit(30, || {
-        let pool = pool(1);
+        let pool = settled_pool(1);
         let stop = Arc::new(AtomicBool::new(false));
         let inside = stop.clone();
         let oldest = go(&pool, move || {

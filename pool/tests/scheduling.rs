@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{go, migrating, named, nap, operate, pool, until, until_idle};
+use common::{go, migrating, named, nap, operate, pool, settled_pool, until, until_idle};
 use ec_channel::raw::Action;
 use ec_test_support::limit;
 use parking_lot::Mutex;
@@ -64,7 +64,7 @@ fn tasks_spawn_and_join_tasks_that_do_the_same() {
 #[test]
 fn work_queued_on_one_core_is_stolen_by_others() {
     limit(60, || {
-        let pool = pool(2);
+        let pool = settled_pool(2);
         // The first task stays on its core until another thread has run one of those that it queued there.
         let task = go(&pool, || {
             let pool = ec_pool::current().unwrap();
@@ -93,7 +93,7 @@ fn work_queued_on_one_core_is_stolen_by_others() {
 #[test]
 fn all_cores_run_tasks_at_once() {
     limit(60, || {
-        let pool = pool(4);
+        let pool = settled_pool(4);
         let threads = Arc::new(Mutex::new(HashSet::new()));
         let tasks: Vec<_> = (0..4)
             .map(|_| {
@@ -114,7 +114,7 @@ fn all_cores_run_tasks_at_once() {
 #[test]
 fn a_task_that_yields_goes_behind_all_others() {
     limit(30, || {
-        let pool = pool(1);
+        let pool = settled_pool(1);
         let order = Arc::new(Mutex::new(String::new()));
         let log = order.clone();
         let first = go(&pool, move || {

@@ -12,6 +12,12 @@ pub fn pool(cores: usize) -> Pool {
     Pool::builder().cores(cores).build().unwrap()
 }
 
+/// A pool with no thread to hand a core to, however long a task keeps it on a busy machine: what runs where, and in which
+/// order, is settled.
+pub fn settled_pool(cores: usize) -> Pool {
+    Pool::builder().cores(cores).max_threads(cores).build().unwrap()
+}
+
 /// A kind of task that workers run: lean where a task with thread-locals of its own would be a thread.
 pub fn migrating() -> SpawnOptions {
     let own = ec_tasks::own_thread_locals().is_ok();
