@@ -90,6 +90,8 @@ fn forked_child() {
 }
 
 fn forked_child_starts_threads() {
+    // Each kind of hop once: the plain threads that hops need, which begin with a lock of std's, have begun before the first fork.
+    tasks(1, |_| hops(16));
     tasks(20, |me| {
         MINE.set(me + 1);
         hop();
