@@ -112,8 +112,6 @@ pub(crate) struct Monitor {
     /// The worker of this core was seen to want a CPU and to have none.
     starved: Option<(usize, Instant)>,
     quiet: u32,
-    /// So many spare threads stay ready.
-    wanted: usize,
     /// When a thread was started beyond those that come at once, or refused.
     grown: Option<Instant>,
     /// As many strays compute as should: when one more is allowed, how long after the one before, and how many were so far.
@@ -138,7 +136,6 @@ impl Monitor {
             trouble: None,
             starved: None,
             quiet: 0,
-            wanted: 0,
             grown: None,
             exception: None,
             recounted: None,
@@ -159,15 +156,19 @@ impl Monitor {
             let suspicion = self.look_round(now);
             self.admit(now);
             // Before they are missed; but a single task that blocks now and then brings one thread, not two.
-            let wanted = (self.crew().strays() / 2).min(2 * self.posts.len());
+            let ahead = (self.crew().strays() / 2).min(2 * self.posts.len());
             self.trouble = self.trouble.filter(|at| now.duration_since(*at) < TROUBLE);
+            let wanted = match self.trouble {
+                _ if suspicion => ahead.max(1),
+                Some(_) => ahead,
+                None => 0,
+            };
+            self.ready_spares(wanted, now);
             if suspicion {
-                self.ready_spares(wanted.max(1), now);
                 self.quiet = 0;
                 std::thread::park_timeout(if self.trouble.is_some() { CONFIRM } else { DOUBT });
                 continue;
             }
-            self.ready_spares(if self.trouble.is_some() { wanted } else { 0 }, now);
             if let Some(at) = self.trouble {
                 // Who has just taken a core over may well block, too.
                 self.every = if at == now { CONFIRM } else { OFTEN };
@@ -328,9 +329,7 @@ impl Monitor {
 
     /// Sees to it that so many spare threads are ready, and stay.
     fn ready_spares(&mut self, wanted: usize, now: Instant) {
-        if std::mem::replace(&mut self.wanted, wanted) != wanted {
-            self.crew().spares.want(wanted);
-        }
+        self.crew().spares.want(wanted);
         while self.crew().ready() < wanted && self.may_grow(now) {
             let shared = self.shared.clone();
             match shared.crew.enlist(&shared, None) {

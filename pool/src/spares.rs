@@ -27,6 +27,15 @@ struct State<I, T> {
     closed: bool,
 }
 
+impl<I, T> State<I, T> {
+    /// All that wait see whether they are to leave.
+    fn ring(&self) {
+        self.waiting.iter().for_each(|spare| {
+            spare.bell.notify_one();
+        });
+    }
+}
+
 /// One thread's place.
 pub(crate) struct Spare<I, T> {
     pub(crate) info: I,
@@ -61,13 +70,9 @@ impl<I, T> Spares<I, T> {
     /// From now on so many stay, however long they have waited.
     pub(crate) fn want(&self, wanted: usize) {
         let mut state = self.state.lock();
-        let fewer = wanted < state.wanted;
-        state.wanted = wanted;
-        if fewer {
-            // Those that are late.
-            state.waiting.iter().for_each(|spare| {
-                spare.bell.notify_one();
-            });
+        if wanted < std::mem::replace(&mut state.wanted, wanted) {
+            // Some of them may be late.
+            state.ring();
         }
     }
 
@@ -105,9 +110,7 @@ impl<I, T> Spares<I, T> {
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
-        state.waiting.iter().for_each(|spare| {
-            spare.bell.notify_one();
-        });
+        state.ring();
     }
 }
 

@@ -186,9 +186,7 @@ fn helper<T: Send + 'static>(f: impl Fn(T) + Send + 'static) -> Mutex<Sender<(Du
     let (send, receive) = channel::<(Duration, T)>();
     thread::spawn(move || {
         for (pause, what) in receive {
-            if pause > Duration::ZERO {
-                thread::sleep(pause);
-            }
+            thread::sleep(pause);
             f(what);
         }
     });
