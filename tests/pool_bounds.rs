@@ -243,6 +243,25 @@ fn where_spare_threads_leave_at_once_cores_are_handed_over_all_the_same() {
     });
 }
 
+/// The monitor has gone to sleep while the tasks block, and nothing wakes it.
+#[test]
+fn spare_threads_leave_although_nothing_happens_any_more() {
+    alone(60, || {
+        let runtime = Runtime::builder().cores(2).keep_alive(SHORT).build().unwrap();
+        let left_unseen = || {
+            let tasks: Vec<_> = (0..16).map(|_| runtime.spawn(|| thread::sleep(30 * SHORT))).collect();
+            thread::sleep(20 * SHORT);
+            let looks = runtime.metrics().monitor_looks;
+            eventually(|| tasks.iter().all(|task| task.is_finished()));
+            eventually(|| runtime.metrics().workers == 2);
+            runtime.metrics().monitor_looks == looks
+        };
+        // (Now and then a worker wakes up to give memory back.)
+        assert!((0..10).any(|_| left_unseen()));
+        assert!(runtime.metrics().workers_peak > 2);
+    });
+}
+
 /// With as many threads as cores at most, nothing can be handed over: said, and counted.
 #[test]
 fn a_pool_that_may_not_grow_says_so_when_it_should() {

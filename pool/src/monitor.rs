@@ -179,8 +179,9 @@ impl Monitor {
             self.quiet = if self.shared.all_asleep() { self.quiet + 1 } else { 0 };
             // (While strays compute the process is not idle anyway, and exceptions come due.)
             if self.quiet > QUIET && self.exception.is_none() {
-                // With no descriptor kept.
+                // With no descriptor kept, nor any thread.
                 self.posts.fill_with(Post::default);
+                self.crew().spares.want(0);
                 self.shared.watchman.doze(&self.shared);
                 self.every = SELDOM;
                 self.quiet = 0;
