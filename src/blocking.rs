@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Lookups of a slow name server take seconds each: enough of them to go on meanwhile.
@@ -42,23 +43,26 @@ pub(crate) fn run<T: Send + 'static>(
 ) -> io::Result<T> {
     wait::checkpoint()?;
     let Some(task) = ec_tasks::current() else { return Ok(f()) };
-    let slot = Arc::new(Mutex::new(None));
+    let slot = Arc::new(Slot { filled: AtomicBool::new(false), outcome: Mutex::new(None) });
     submit(job(slot.clone(), task, f));
-    // Nobody runs foreign code under the slot's lock, so `try_lock` would gain nothing.
-    wait::until(kind, 0, None, true, || slot.lock().is_some()).map_err(Stop::deliver)?;
-    let outcome = slot.lock().take();
+    wait::until(kind, 0, None, true, &slot.filled).map_err(Stop::deliver)?;
+    let outcome = slot.outcome.lock().take();
     match outcome.expect("the wait ends when the slot is filled") {
         Ok(value) => Ok(value),
         Err(panic) => resume_unwind(panic),
     }
 }
 
-type Slot<T> = Arc<Mutex<Option<std::thread::Result<T>>>>;
+struct Slot<T> {
+    filled: AtomicBool,
+    outcome: Mutex<Option<std::thread::Result<T>>>,
+}
 
-fn job<T: Send + 'static>(slot: Slot<T>, task: Task, f: impl FnOnce() -> T + Send + 'static) -> Job {
+fn job<T: Send + 'static>(slot: Arc<Slot<T>>, task: Task, f: impl FnOnce() -> T + Send + 'static) -> Job {
     Box::new(move || {
         let outcome = catch_unwind(AssertUnwindSafe(f));
-        *slot.lock() = Some(outcome);
+        *slot.outcome.lock() = Some(outcome);
+        slot.filled.store(true, Ordering::Release);
         task.wake(Tokens::SYNC);
         // The result of a waiter that has gone is user data: its drop may panic.
         ec_tasks::drop_quietly(slot);

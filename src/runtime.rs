@@ -100,8 +100,8 @@ where
 /// A runtime: cores, workers, a channel. See [`run`] for the one that needs no making.
 ///
 /// Dropped, it shuts itself down with a grace of one second, and a warning (`log`) names the tasks that would
-/// not stop. Dropped inside one of its own tasks or handlers, or while unwinding, it begins to end and
-/// does not wait.
+/// not stop. Dropped inside one of its own tasks or handlers, in a listener to its events, or while unwinding, it
+/// begins to end and does not wait.
 ///
 /// ```
 /// use event_channel::Runtime;
@@ -200,8 +200,8 @@ impl Runtime {
     /// wait for one another; but a task that waits for the *end* of the calling one, in [`run`](Self::run) or
     /// `join`, is among those others, and cannot be cancelled there: with a `grace` without limit the two wait for
     /// ever, with a limit that task is named in the error. A shutdown from outside cancels and waits
-    /// for all tasks, also those that have called it themselves. In one of its handlers it
-    /// returns at once. In a forked child it does nothing.
+    /// for all tasks, also those that have called it themselves. In one of its handlers, and in a listener to
+    /// [events](Builder::on_event), it begins to end and returns at once. In a forked child it does nothing.
     ///
     /// # Errors
     /// Names the tasks that would not stop. They are abandoned: never unwound; what they hold stays until the
@@ -239,7 +239,7 @@ impl Builder {
     }
 
     /// Is told what happens to the worker threads: one more, one less, a core handed over, the cap met. Called on threads of the
-    /// runtime, so it should not block; a panic in it is logged.
+    /// runtime (mostly the monitor's; in the task that gives a hint), so it should not block; a panic in it is logged.
     ///
     /// ```
     /// use event_channel::Runtime;

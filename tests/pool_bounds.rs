@@ -6,6 +6,7 @@ mod pool_common;
 use ec_test_support::{limit, skipped, threads_and_files};
 use event_channel::channel::Driver;
 use event_channel::runtime::{AtCap, PoolEvent};
+use event_channel::sync::Notification;
 use event_channel::{Runtime, task, time};
 use net_common::eventually;
 use parking_lot::Mutex;
@@ -271,6 +272,74 @@ fn a_pool_that_may_not_grow_says_so_when_it_should() {
         let metrics = runtime.metrics();
         assert_eq!((metrics.cap_hits, metrics.handed_over, metrics.workers_peak), (1, 0, 1));
     });
+}
+
+/// A task that has said that it would block, and then suspends, does not block.
+#[test]
+fn a_hint_of_a_task_that_suspends_is_not_taken_for_others() {
+    alone(60, || {
+        let runtime = Runtime::builder().cores(1).build().unwrap();
+        let goes_on = Arc::new(Notification::new());
+        let waits = {
+            let goes_on = goes_on.clone();
+            runtime.spawn(move || task::blocking(|| goes_on.wait()))
+        };
+        eventually(|| runtime.dump().tasks.iter().all(|task| task.waits_for.is_some()));
+        let before = runtime.metrics().handed_over;
+        // Longer than the monitor lets pass between two looks, shorter than what it calls computing.
+        let spin = || {
+            let end = Instant::now() + Duration::from_millis(6);
+            while Instant::now() < end {
+                std::hint::spin_loop();
+            }
+        };
+        (0..20).for_each(|_| runtime.spawn(spin).join().unwrap());
+        assert_eq!(runtime.metrics().handed_over, before);
+        goes_on.post();
+        waits.join().unwrap();
+    });
+}
+
+#[test]
+fn a_hint_is_told_as_a_hand_over() {
+    alone(60, || {
+        let (runtime, said) = two_cores();
+        // Leaves a spare thread.
+        runtime.spawn(|| thread::sleep(5 * SHORT)).join().unwrap();
+        eventually(|| runtime.metrics().workers_spare > 0);
+        let told = || said.lock().iter().filter(|said| matches!(said, PoolEvent::HandedOver { .. })).count();
+        let (before, metrics) = (told(), runtime.metrics());
+        runtime.spawn(|| task::blocking(|| ())).join().unwrap();
+        assert_eq!((told() - before, runtime.metrics().handed_over - metrics.handed_over), (1, 1));
+    });
+}
+
+/// A shutdown waits for the threads of the pool; the one that tells is one of them.
+#[test]
+fn whoever_is_told_may_end_the_runtime() {
+    let grown: fn(&PoolEvent) -> bool = |event| matches!(event, PoolEvent::Grown { .. });
+    let handed_over: fn(&PoolEvent) -> bool = |event| matches!(event, PoolEvent::HandedOver { .. });
+    let shrunk: fn(&PoolEvent) -> bool = |event| matches!(event, PoolEvent::Shrunk { .. });
+    for is_it in [grown, handed_over, shrunk] {
+        alone(60, || {
+            let place: Arc<Mutex<Option<Runtime>>> = Arc::default();
+            let theirs = place.clone();
+            let builder = Runtime::builder().cores(1).keep_alive(SHORT);
+            let builder = builder.on_event(move |event| {
+                if is_it(event) {
+                    drop(theirs.lock().take());
+                }
+            });
+            {
+                let mut place = place.lock();
+                let runtime = builder.build().unwrap();
+                drop(runtime.spawn(|| thread::sleep(5 * SHORT)));
+                *place = Some(runtime);
+            }
+            eventually(|| place.lock().is_none());
+            eventually(|| threads_and_files().0 == 0);
+        });
+    }
 }
 
 /// Makes each attempt of this process to start a thread fail as if there were too many. False: this machine does not

@@ -93,6 +93,8 @@ pub struct ChannelMetrics {
     pub cancelled: u64,
     /// Requests under way: posted, not completed.
     pub in_flight: u64,
+    /// Posted events whose handler has not returned yet: in flight, on the way to it, or in it.
+    pub handlers_due: u64,
     /// How often a thread or task that waits in `get_event` was woken by another.
     pub wakeups: u64,
 }

@@ -49,6 +49,8 @@ pub(crate) struct Inner {
     shut_down: AtomicBool,
     /// Posted events that nobody has got yet.
     pending: AtomicUsize,
+    /// Posted events whose handler has not returned yet.
+    pub(crate) handlers_due: AtomicUsize,
     /// Requests that were complete as they were posted, for ids and counts.
     immediate: AtomicU64,
     next_port: AtomicUsize,
@@ -70,6 +72,7 @@ impl EventChannel {
             waiting: Waiting::default(),
             shut_down: AtomicBool::new(false),
             pending: AtomicUsize::new(0),
+            handlers_due: AtomicUsize::new(0),
             immediate: AtomicU64::new(0),
             next_port: AtomicUsize::new(0),
         }))
@@ -110,7 +113,11 @@ impl EventChannel {
         if fork::forked() {
             return Err(PostError { request, error: forked_error() });
         }
+        // Before the look at the state: a shutdown that this does not see waits for it.
         self.0.pending.fetch_add(1, Ordering::SeqCst);
+        if request.has_handler() {
+            self.0.handlers_due.fetch_add(1, Ordering::SeqCst);
+        }
         if self.0.shut_down.load(Ordering::SeqCst) {
             return Err(self.refuse(request, shut_down_error()));
         }
@@ -143,6 +150,9 @@ impl EventChannel {
 
     fn refuse(&self, request: Request, error: io::Error) -> PostError {
         self.taken(1);
+        if request.has_handler() {
+            self.0.handlers_due.fetch_sub(1, Ordering::SeqCst);
+        }
         // For a moment it looked as if one more were to come: whoever looked just then waits for it.
         self.release(self.0.waiting.state.lock());
         PostError { request, error }
@@ -282,6 +292,7 @@ impl EventChannel {
             m.cancelled += c.cancelled;
         }
         m.in_flight = m.posted - m.completed;
+        m.handlers_due = self.0.handlers_due.load(Ordering::SeqCst) as u64;
         m
     }
 }

@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -198,12 +199,21 @@ impl fmt::Debug for Event {
 #[must_use = "a handler that is not run never sees its event"]
 pub struct HandlerCall {
     event: Event,
-    channel: EventChannel,
+    due: Due,
+}
+
+/// A handler that is due until this is dropped.
+struct Due(EventChannel);
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        self.0.0.handlers_due.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl HandlerCall {
     pub(crate) fn new(event: Event, channel: EventChannel) -> Self {
-        Self { event, channel }
+        Self { event, due: Due(channel) }
     }
 
     /// Calls the handler. A panic in it is caught and logged.
@@ -211,9 +221,9 @@ impl HandlerCall {
         let (id, kind) = (self.event.id(), self.event.kind());
         // What the handler has captured may go with this call, and panic as it goes.
         let call = std::panic::AssertUnwindSafe(move || {
-            let Self { event, channel } = self;
+            let Self { event, due } = self;
             let handler = event.0.handler.clone().expect("only events with a handler get here");
-            handler(&channel, event);
+            handler(&due.0, event);
         });
         if let Err(payload) = std::panic::catch_unwind(call) {
             log::error!("the handler of {kind:?} event {id:?} panicked");

@@ -133,7 +133,11 @@ impl Request {
     }
 
     pub(crate) fn is_immediate(&self) -> bool {
-        self.0.kind == EventKind::Notification && self.0.handler.is_none()
+        self.0.kind == EventKind::Notification && !self.has_handler()
+    }
+
+    pub(crate) fn has_handler(&self) -> bool {
+        self.0.handler.is_some()
     }
 
     pub(crate) fn wakes_all(&self) -> bool {

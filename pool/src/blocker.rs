@@ -47,7 +47,8 @@ impl Blocker for TaskBlocker {
     }
 
     fn wait(&self, called: &dyn Fn() -> bool, deadline: Option<Instant>) -> Waited {
-        let end = wait::until(&GET_EVENT, 0, deadline, true, called);
+        // (The channel's condition is one flag; nobody else can call this.)
+        let end = wait::until_token(&GET_EVENT, 0, deadline, true, Tokens::SYNC, |_| called());
         waited(end, |called| if called { Waited::Called } else { Waited::Over })
     }
 

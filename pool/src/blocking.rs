@@ -1,5 +1,7 @@
 //! A hint for those who know that they are about to block their thread.
 
+use crate::crew::NO_RUN;
+use crate::events::{Listener, PoolEvent};
 use crate::seat::{self, Seat};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,30 +15,47 @@ pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
     struct Over;
     impl Drop for Over {
         fn drop(&mut self) {
-            // (Suspended meanwhile, the task may be on another thread; then this one has no such mark.)
+            // (If the task has suspended meanwhile, the mark was of a run that is over, wherever this is now.)
             seat::here(|seat| {
                 if let Some(seat) = seat {
-                    seat.member.info.blocks.store(false, Ordering::Relaxed);
+                    seat.member.info.blocks_in.store(NO_RUN, Ordering::Relaxed);
                 }
             });
         }
     }
-    let asked = seat::here(|seat| seat.is_some_and(hand_over));
-    let _over = asked.then_some(Over);
+    let _over = match seat::here(|seat| seat.map_or(Answer::Nothing, hand_over)) {
+        Answer::Nothing => None,
+        Answer::Asked => Some(Over),
+        Answer::HandedOver(core, listener) => {
+            // (Not in `here`: a listener might suspend.)
+            listener.tell(|| PoolEvent::HandedOver { core, stall: Duration::ZERO, computing: false });
+            None
+        }
+    };
     f()
 }
 
-/// True: there is no spare thread, and the monitor was asked to see to it.
-fn hand_over(seat: &Seat) -> bool {
+enum Answer {
+    /// There is nothing to hand over.
+    Nothing,
+    /// There is no spare thread, and the monitor was asked to see to it.
+    Asked,
+    HandedOver(usize, Listener),
+}
+
+fn hand_over(seat: &Seat) -> Answer {
     let shared = &*seat.shared;
-    if !seat.has_core() {
-        return false;
+    if !seat.is_out() {
+        // A logger, say, on a worker that goes on with its core.
+        return Answer::Nothing;
     }
+    let run = seat.with_core(|core| shared.stats[core.index].runs.load(Ordering::Relaxed));
+    let Some(run) = run else { return Answer::Nothing };
     let Some(called) = shared.crew.spares.call() else {
-        seat.member.info.blocks.store(true, Ordering::Relaxed);
+        seat.member.info.blocks_in.store(run, Ordering::Relaxed);
         shared.watchman.call();
-        return true;
+        return Answer::Asked;
     };
-    shared.crew.hand_over(|| seat.give_away(), called, Duration::ZERO);
-    false
+    let core = shared.crew.hand_over(|| seat.give_away(), called, Duration::ZERO);
+    core.map_or(Answer::Nothing, |core| Answer::HandedOver(core, shared.settings.listener.clone()))
 }

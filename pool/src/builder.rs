@@ -58,7 +58,8 @@ impl Builder {
     }
 
     /// Is told what happens to the threads of the pool: one more, one less, a core handed over, no more to be had. Called on
-    /// threads of the pool (mostly the monitor's), so it should not block; a panic in it is logged.
+    /// threads of the pool (mostly the monitor's; in the task that has given a hint), so it should not block; a panic in it is
+    /// logged. A shutdown of the pool that is called in it begins, and returns at once.
     pub fn on_event(mut self, listener: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Builder {
         self.settings.listener = Listener::new(listener);
         self

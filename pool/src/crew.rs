@@ -29,9 +29,11 @@ pub(crate) struct Facts {
     pub(crate) task: AtomicU64,
     /// It lost its core because it computed, and does so still.
     pub(crate) computes: AtomicBool,
-    /// It has said that it is about to block, and found no spare thread.
-    pub(crate) blocks: AtomicBool,
+    /// The run of its core in which it has said that it is about to block, and found no spare thread; or [`NO_RUN`].
+    pub(crate) blocks_in: AtomicU64,
 }
+
+pub(crate) const NO_RUN: u64 = u64::MAX;
 
 impl Facts {
     pub(crate) fn tid(&self) -> Tid {
@@ -157,7 +159,7 @@ impl Crew {
             tid: AtomicI32::new(0),
             task: AtomicU64::new(0),
             computes: AtomicBool::new(false),
-            blocks: AtomicBool::new(false),
+            blocks_in: AtomicU64::new(NO_RUN),
         };
         let member = Spare::new(facts);
         if let Some(core) = &core {
@@ -212,7 +214,7 @@ impl Crew {
         self.count(|member| member.taker.is_out())
     }
 
-    /// Threads that go on computing without a core.
+    /// Threads that have lost their core because they computed, and go on.
     pub(crate) fn computing(&self) -> usize {
         self.count(|member| member.computes.load(Ordering::Relaxed))
     }

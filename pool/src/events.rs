@@ -4,6 +4,7 @@ use crate::dump::Dump;
 use crate::kernel;
 use crate::shared::Shared;
 use ec_tasks::TaskInfo;
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -138,11 +139,35 @@ impl Listener {
 
     /// Tells it, if there is anybody. A panic of theirs is logged.
     pub(crate) fn tell(&self, event: impl FnOnce() -> PoolEvent) {
-        if let Some(listener) = &self.0
-            && ec_tasks::catch_quietly(|| listener(&event())).is_none()
-        {
+        let Some(listener) = &self.0 else { return };
+        // (A task may suspend in it.)
+        let _telling = ec_tasks::with_current(|task| task.is_none()).then(Telling::begin);
+        if ec_tasks::catch_quietly(|| listener(&event())).is_none() {
             log::error!("the listener to the events of a pool panicked");
         }
+    }
+}
+
+thread_local! {
+    static TELLING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Is the caller a listener, on a thread of a pool?
+pub(crate) fn is_told() -> bool {
+    TELLING.get()
+}
+
+struct Telling(bool);
+
+impl Telling {
+    fn begin() -> Telling {
+        Telling(TELLING.replace(true))
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        TELLING.set(self.0);
     }
 }
 

@@ -82,7 +82,7 @@ impl<T> Holder<T> {
     /// Inside user code: takes what is held away from itself. What is left is as after a recall.
     pub(crate) fn give_away(&self) -> Option<T> {
         let _turn = self.lease.turn.lock();
-        debug_assert!(self.lease.out.load(Ordering::Relaxed), "inside user code");
+        debug_assert!(self.is_out(), "inside user code");
         self.lease.recalled.store(true, Ordering::Relaxed);
         // SAFETY: others take under `turn` only, and this thread, being out, does not use it.
         self.lease.held.with_mut(|held| unsafe { (*held).take() })
@@ -107,6 +107,12 @@ impl<T> Holder<T> {
         self.lease.held.with(|held| unsafe { (*held).is_some() })
     }
 
+    /// Inside user code?
+    pub(crate) fn is_out(&self) -> bool {
+        // (Only this thread writes it.)
+        self.lease.out.load(Ordering::Relaxed)
+    }
+
     /// Set if what was held has been taken, or just may be; not set if it has not.
     #[inline]
     pub(crate) fn recalled(&self) -> &AtomicBool {
@@ -128,8 +134,7 @@ impl<T> Holder<T> {
                 self.0.go_out();
             }
         }
-        // (Only this thread writes it.)
-        let crossing = self.lease.out.load(Ordering::Relaxed).then(|| Out(self));
+        let crossing = self.is_out().then(|| Out(self));
         if crossing.is_some() && !self.come_back() {
             return None;
         }

@@ -6,7 +6,8 @@
 //!   to a spare thread, which goes on with it. Whether work waits does not matter: the port's timers and connections
 //!   need somebody, too.
 //! * If it computes, that happens after [`COMPUTED`] of CPU time, so that the kernel shares the CPUs among them.
-//!   Of such strays there are about as many as cores: more would not compute faster.
+//!   Of such strays there are about as many as cores: more would not compute faster. (Who has lost its core because it slept, and
+//!   computes afterwards in the same run, is not counted: it shares the CPUs with all others, and new tasks need not wait for it.)
 //! * Until then, and where a core cannot be handed over, the monitor itself looks after the port.
 //!
 //! The worker that has lost its core goes on with its task until that suspends, and becomes a spare. If the task slept, it begins on
@@ -251,7 +252,7 @@ impl Monitor {
         let watch = post.watch.as_ref()?;
         let used = watch.cpu_time().unwrap_or_default();
         let before = *post.cpu.get_or_insert(used);
-        if holder.info.blocks.load(Ordering::Relaxed) {
+        if holder.info.blocks_in.load(Ordering::Relaxed) == run {
             return Some(Why::Sleeps);
         }
         if !watch.sees() {
@@ -298,7 +299,6 @@ impl Monitor {
             holder.info.computes.store(false, Ordering::Relaxed);
             return Done::No;
         };
-        holder.info.blocks.store(false, Ordering::Relaxed);
         shared.settings.listener.tell(|| PoolEvent::HandedOver {
             core,
             stall,
@@ -372,9 +372,13 @@ impl Monitor {
             waits => waits,
         };
         let hold = scarce || computing >= self.most_computing();
-        if self.shared.hold_new.swap(hold, Ordering::Relaxed) && !hold {
-            // What they looked away from is theirs again.
-            self.shared.wake_all();
+        if self.shared.hold_new.swap(hold, Ordering::Relaxed) != hold {
+            // Who comes back now may have seen it as it was: not to sleep before one more look.
+            self.quiet = 0;
+            if !hold {
+                // What they looked away from is theirs again.
+                self.shared.wake_all();
+            }
         }
         if scarce {
             self.at_cap();

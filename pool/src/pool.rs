@@ -68,7 +68,7 @@ impl Pool {
     /// do not wait for one another; but one that waits for the *end* of the calling task (joins it) is among those
     /// others: with no limit of time the two wait for ever. A shutdown from outside cancels and waits
     /// for all, also those that have called it themselves. In a handler on one of
-    /// this pool's workers it begins the shutdown and returns at once. In a forked child it does nothing.
+    /// this pool's workers, and in a listener to a pool's [events](crate::Builder::on_event), it begins the shutdown and returns at once. In a forked child it does nothing.
     ///
     /// # Errors
     /// Names the tasks that would not stop in time. They are abandoned: never unwound; their stacks, and

@@ -26,7 +26,8 @@ pub(crate) fn run(seat: &Seat, ready: Ready) -> Option<Ready> {
             if let Some(forced) = &seat.shared.forced {
                 forced.runs(id, info.number);
             }
-            match runnable.run_noting(seat.as_context(), seat.recalled()) {
+            // SAFETY: whoever asks for the context is in `seat.rs`, and this is what it takes it for.
+            match unsafe { runnable.run_noting(seat.as_context(), seat.recalled()) } {
                 Outcome::Yielded(again) => Some(Ready::task(again)),
                 Outcome::Suspended | Outcome::Finished => None,
             }

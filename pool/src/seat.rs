@@ -2,12 +2,12 @@
 //!
 //! Everything that crosses from a task (or a handler) into the pool comes through
 //! [`here`]: `schedule`, `spawn`, `current_port`. Inside a task the seat is the context that
-//! the worker gave to `Runnable::run`; outside of one, in a handler or in the worker's own loop,
+//! the worker gave to `Runnable::run_noting`; outside of one, in a handler or in the worker's own loop,
 //! it is found through a thread-local of the worker. A crossing borrows the core for as long as it
 //! takes to push or to read a number (`lease.rs`); whoever finds no core in the seat, because it was handed over
 //! meanwhile, goes to the injector.
 //!
-//! This file, `blocker.rs`, `fence.rs`, `lease.rs`, `pool.rs`, `ready.rs` and `wait.rs` are the ones of this
+//! This file, `blocker.rs`, `fence.rs`, `lease.rs`, `pool.rs`, `ready.rs`, `run.rs` and `wait.rs` are the ones of this
 //! crate with `unsafe` in them.
 
 use crate::core::Core;
@@ -61,6 +61,11 @@ impl Seat {
     /// Gives up the core.
     pub(crate) fn leave(&mut self) -> Option<Core> {
         self.core.leave()
+    }
+
+    /// Is the worker inside user code? (Code of the program's runs outside of it, too: a logger, say.)
+    pub(crate) fn is_out(&self) -> bool {
+        self.core.is_out()
     }
 
     /// The worker enters user code: from now on its core may be handed over.
@@ -125,7 +130,7 @@ impl Seat {
         f();
     }
 
-    /// What `Runnable::run` is given, and `ec_tasks::current_context` gives back inside.
+    /// What `Runnable::run_noting` is given, and `ec_tasks::current_context` gives back inside.
     pub(crate) fn as_context(&self) -> *const () {
         ptr::from_ref(self).cast()
     }
@@ -141,8 +146,8 @@ pub(crate) fn here<R>(f: impl FnOnce(Option<&Seat>) -> R) -> R {
     }
     let context: *const Seat = ec_tasks::current_context().cast();
     let seat = if context.is_null() { SEAT.get() } else { context };
-    // SAFETY: both sources hold a pointer to a `Seat` only while its worker is inside
-    // `Seat::occupy`, which borrows it; the worker does not go on while the caller runs on it,
-    // and `f` cannot keep the reference.
+    // SAFETY: both sources (the context by the contract of `Runnable::run_noting`) hold a pointer to a `Seat` only
+    // while its worker is inside `Seat::occupy`, which borrows it; the worker does not go on while the caller runs on
+    // it, and `f` cannot keep the reference.
     f(unsafe { seat.as_ref() })
 }

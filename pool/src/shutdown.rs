@@ -14,6 +14,7 @@
 //!    task is never unwound: it keeps its stack, its place in a queue, and through its scheduler
 //!    pointer the channel whose ports its requests are in.
 
+use crate::events;
 use crate::forced::Forced;
 use crate::seat;
 use crate::shared::Shared;
@@ -56,7 +57,7 @@ static IN_SHUTDOWN: WaitKind =
 /// Who calls.
 enum Caller {
     Thread,
-    /// A handler, on a worker of the pool itself.
+    /// A handler, on a worker of the pool itself; or a listener to events, on any thread of a pool.
     Handler,
     Task(Task),
 }
@@ -64,7 +65,9 @@ enum Caller {
 fn caller(shared: &Shared) -> Caller {
     match ec_tasks::current() {
         Some(task) => Caller::Task(task),
-        None if seat::here(|seat| seat.is_some_and(|seat| shared.owns(seat))) => Caller::Handler,
+        None if events::is_told() || seat::here(|seat| seat.is_some_and(|seat| shared.owns(seat))) => {
+            Caller::Handler
+        }
         None => Caller::Thread,
     }
 }
@@ -265,9 +268,11 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
     join_workers(shared)
 }
 
-/// Nothing in flight, nothing queued that an event waits for.
+/// Nothing in flight, no handler due, nothing queued that an event waits for.
 fn is_drained(shared: &Shared) -> bool {
-    shared.channel.metrics().in_flight == 0
+    let channel = shared.channel.metrics();
+    channel.in_flight == 0
+        && channel.handlers_due == 0
         && !shared.work_is_visible()
         && shared.forced.as_ref().is_none_or(Forced::is_empty)
         && shared.crew.inside() == 0

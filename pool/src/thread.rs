@@ -3,6 +3,7 @@
 use crate::core::Core;
 use crate::crew::{Gift, Member};
 use crate::events::PoolEvent;
+use crate::housekeeper::Housekeeper;
 use crate::lease::Holder;
 use crate::ready::Ready;
 use crate::run;
@@ -95,6 +96,7 @@ fn run_astray(seat: &Seat, ready: Ready) {
 /// left the crew.
 fn wait_for_gift(shared: &Shared, member: &Arc<Member>) -> Option<Gift> {
     ec_tasks::worker_sleeps();
+    Housekeeper::see_to_it(shared);
     member.info.computes.store(false, Ordering::Relaxed);
     if !shared.admits() {
         // Perhaps this one makes up for it.

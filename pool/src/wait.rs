@@ -25,6 +25,7 @@ use ec_tasks::{Tokens, WaitKind};
 use std::cell::Cell;
 use std::io;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// A deadline of the call's own (a read timeout), with the errno it gives when it comes first.
@@ -128,7 +129,7 @@ pub unsafe fn attempt(
 /// Outside a task.
 pub fn sleep_until(at: Option<Instant>, kind: &'static WaitKind) {
     // Not a point and no condition: nothing but the deadline ends it, so there is nothing to report.
-    let _ = until(kind, 0, at, false, || false);
+    let _ = until_token(kind, 0, at, false, Tokens::SYNC, |_| false);
 }
 
 /// In a task: suspends until it is unparked (or was since it last was parked) or `deadline` comes. Not a
@@ -142,24 +143,28 @@ pub fn park_until(deadline: Instant) {
     let _ = until_token(&PARK, 0, Some(deadline), false, Tokens::PARK, unparked);
 }
 
-/// In a task: suspends until `ready` says so. Whoever makes it true wakes the task with
+/// In a task: suspends until `flag` is set. Whoever sets it (with [`Release`](Ordering::Release)) wakes the task with
 /// [`Tokens::SYNC`] afterwards; wake-ups for nothing do no harm. `Ok(false)`: `deadline` came first.
-/// `ready` runs while a timer may be in flight: a panic in it ends the process.
 ///
 /// # Panics
 /// Outside a task.
+// (Each of its few callers has it to itself: there is no deadline in some, no point in others.)
+#[inline(always)]
 pub fn until(
     kind: &'static WaitKind,
     detail: u64,
     deadline: Option<Instant>,
     point: bool,
-    mut ready: impl FnMut() -> bool,
+    flag: &AtomicBool,
 ) -> Result<bool, Stop> {
-    until_token(kind, detail, deadline, point, Tokens::SYNC, |_| ready())
+    until_token(kind, detail, deadline, point, Tokens::SYNC, |_| flag.load(Ordering::Acquire))
 }
 
-/// As [`until`], for any token: `ready` is told which ones ended the last suspension.
-fn until_token(
+/// As [`until`], for any token and condition: `ready` is told which tokens ended the last suspension. It runs while a timer of this
+/// wait may be in flight: it does not wait itself (it would take the timer's completion for its own), and a panic in it ends the
+/// process.
+#[inline(always)]
+pub(crate) fn until_token(
     kind: &'static WaitKind,
     detail: u64,
     deadline: Option<Instant>,
@@ -171,12 +176,14 @@ fn until_token(
     let home = forced::home();
     let scope = if point { scope_deadline() } else { None };
     let at = earliest(deadline, scope);
-    let mut op = RawOp::new(Action::Timer, wake_task, task_word());
-    op.set_deadline(at);
+    let mut op = at.map(|_| RawOp::new(Action::Timer, wake_task, task_word()));
     let armed = AbortOnUnwind;
-    // SAFETY: the timer lies on this stack, which stays until the wait below has seen its
-    // completion; nothing can unwind past it (`armed`).
-    let timer = at.map(|_| unsafe { submit(&raw mut op) });
+    let timer = op.as_mut().map(|op| {
+        op.set_deadline(at);
+        // SAFETY: the timer lies on this stack, which stays until the wait below has seen its
+        // completion; nothing can unwind past it (`armed`).
+        unsafe { submit(op) }
+    });
     let mut in_flight = timer.is_some();
     ec_tasks::begin_wait(kind, timer.map_or(0, EventId::as_u64), detail);
     let mut got = Tokens::NONE;

@@ -68,10 +68,7 @@ impl Watchman {
     pub(crate) fn join(&self) {
         let Some(thread) = self.thread.lock().take() else { return };
         self.call();
-        // (A listener to its events may have ended the pool.)
-        if thread.thread().id() != std::thread::current().id() {
-            ec_tasks::drop_quietly(thread.join());
-        }
+        ec_tasks::drop_quietly(thread.join());
     }
 
     /// Sleeps until it is called, unless a core is awake or somebody has called since the last sleep.

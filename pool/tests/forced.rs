@@ -85,7 +85,7 @@ fn a_task_that_waits_for_an_operation_goes_on_elsewhere() {
 fn a_task_that_need_not_wait_goes_on_elsewhere_all_the_same() {
     each_pool(|pool| {
         moves_each_time(pool, 50, || {
-            assert!(ec_pool::wait::until(&SLEEP, 0, None, false, || true).unwrap());
+            assert!(ec_pool::wait::until(&SLEEP, 0, None, false, &AtomicBool::new(true)).unwrap());
         });
     });
 }

@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{go, pool, settled_pool, until};
+use common::{go, pool, settled_pool, until, until_idle};
 use ec_channel::raw::{Action, RawOp};
 use ec_channel::{EventKind, Request};
 use ec_test_support::limit;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -95,6 +95,73 @@ fn what_is_in_flight_at_shutdown_comes_to_its_handler_as_cancelled() {
         }
         pool.shutdown(Duration::from_secs(30)).unwrap();
         assert_eq!(cancelled.load(Ordering::SeqCst), 50);
+    });
+}
+
+/// An operation whose completion calls `wake`, after so long.
+fn after(pool: &ec_pool::PoolHandle, span: Duration, wake: unsafe fn(usize)) {
+    let mut operation = RawOp::new(Action::Timer, wake, 0);
+    operation.set_deadline(Some(Instant::now() + span));
+    // SAFETY: it stays for ever.
+    unsafe { pool.channel().submit_raw(0, Box::leak(Box::new(operation))) };
+}
+
+/// It has been taken from the port, and is in no queue yet.
+#[test]
+fn a_shutdown_waits_for_the_handler_of_an_event_that_is_on_its_way() {
+    static INSIDE: AtomicBool = AtomicBool::new(false);
+    unsafe fn long(_: usize) {
+        INSIDE.store(true, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // Whether both came out of the port at once, and what was waited for.
+    let round = || {
+        let pool = settled_pool(1);
+        until_idle(&pool);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let theirs = runs.clone();
+        INSIDE.store(false, Ordering::SeqCst);
+        let span = Duration::from_millis(20);
+        after(&pool, span, long);
+        let request = Request::timer(span).on_complete(move |_, _| {
+            theirs.fetch_add(1, Ordering::SeqCst);
+        });
+        pool.channel().post(request).unwrap();
+        until("the first one is delivered", || INSIDE.load(Ordering::SeqCst));
+        let at_once = pool.channel().metrics().in_flight == 0;
+        pool.shutdown(Duration::from_secs(30)).unwrap();
+        (at_once, runs.load(Ordering::SeqCst))
+    };
+    limit(60, || {
+        for _ in 0..100 {
+            let (at_once, runs) = round();
+            assert_eq!(runs, 1);
+            if at_once {
+                return;
+            }
+        }
+        panic!("two timers of the same time were never due together");
+    });
+}
+
+/// Code of the program's that runs in a worker's loop has no task to go on with elsewhere: the core stays.
+#[test]
+fn a_hint_outside_of_tasks_and_handlers_hands_nothing_over() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    unsafe fn hint(_: usize) {
+        ec_pool::blocking(|| ());
+        DONE.store(true, Ordering::SeqCst);
+    }
+    limit(60, || {
+        let pool = pool(1);
+        // Leaves a spare thread.
+        go(&pool, || std::thread::sleep(Duration::from_millis(50))).join().unwrap();
+        until("there is a spare thread", || pool.metrics().workers_spare > 0);
+        let before = pool.metrics().handed_over;
+        after(&pool, Duration::ZERO, hint);
+        until("the hint was given", || DONE.load(Ordering::SeqCst));
+        assert_eq!(go(&pool, || 7).join().unwrap(), 7);
+        assert_eq!((pool.metrics().workers_stray, pool.metrics().handed_over), (0, before));
     });
 }
 

@@ -128,6 +128,24 @@ fn an_idle_pool_does_not_wake_up() {
     });
 }
 
+/// They end on threads without a core while the workers sleep.
+#[test]
+fn memory_of_tasks_that_have_blocked_is_returned_though_nothing_else_happens() {
+    const TASKS: usize = 64;
+    let _alone = ONE_AT_A_TIME.lock();
+    limit(60, || {
+        let pool = pool(2);
+        let blocks = || {
+            std::hint::black_box([1u8; 32 << 10]);
+            // By then nobody looks after the stacks any more.
+            thread::sleep(Duration::from_secs(4));
+        };
+        let tasks: Vec<_> = (0..TASKS).map(|_| go(&pool, blocks)).collect();
+        until("all have ended", || tasks.iter().all(|task| task.is_finished()));
+        until("their memory is returned", || ec_tasks::stack_stats().free_and_returned >= TASKS);
+    });
+}
+
 #[test]
 fn one_unpark_wakes_one_of_eight_sleepers() {
     let _alone = ONE_AT_A_TIME.lock();

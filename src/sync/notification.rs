@@ -192,8 +192,7 @@ impl Waiter {
         let (lock, bell) = match &self.who {
             // Without a point nothing but the mark and the deadline ends the wait.
             Who::Task(_) => {
-                return wait::until(&NOTIFICATION, address, deadline, false, || self.is_marked())
-                    .unwrap_or(false);
+                return wait::until(&NOTIFICATION, address, deadline, false, &self.posted).unwrap_or(false);
             }
             Who::Thread(lock, bell) => (lock, bell),
         };

@@ -156,7 +156,7 @@ pub(crate) fn running() -> Option<NonNull<Header>> {
     HERE.with(|here| NonNull::new(here.task.get().cast_mut()))
 }
 
-/// What the worker gave to [`Runnable::run`](crate::Runnable::run); null outside such a task.
+/// What the worker gave to [`Runnable::run_noting`](crate::Runnable::run_noting); null outside such a task.
 /// Not to be kept across a suspension: the task may go on at another worker.
 #[inline(never)]
 pub fn current_context() -> *const () {

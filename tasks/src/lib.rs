@@ -12,7 +12,7 @@
 //! [`JoinHandle::join`] gives the result.
 //!
 //! ```
-//! use std::{any::Any, collections::VecDeque, ptr, sync::Arc};
+//! use std::{any::Any, collections::VecDeque, sync::Arc};
 //! use ec_tasks::{Outcome, Runnable, Scheduler, SpawnOptions, TaskId};
 //! use parking_lot::Mutex;
 //!
@@ -38,7 +38,7 @@
 //! let _worker = ec_tasks::prepare_worker_thread(queue.clone())?;
 //! loop {
 //!     let Some(ready) = queue.0.lock().pop_front() else { break };
-//!     if let Outcome::Yielded(again) = ready.run(ptr::null()) {
+//!     if let Outcome::Yielded(again) = ready.run() {
 //!         queue.schedule(again);
 //!     }
 //! }
@@ -112,7 +112,7 @@ pub use spawn::{Kind, SpawnOptions, spawn, spawn_in, spawn_unchecked};
 pub use stack::guard::GuardKind;
 #[doc(hidden)]
 pub use stack::guard::force_protected_guards;
-pub use stack::{DEFAULT_STACK_SIZE, StackStats, stack_stats, trim_stacks};
+pub use stack::{DEFAULT_STACK_SIZE, StackStats, stack_stats, surplus_stacks, trim_stacks};
 #[doc(hidden)]
 pub use thread::breakable_facts;
 pub use thread::{on_thread, on_thread_for_allocator, own_thread_locals};

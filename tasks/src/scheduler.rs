@@ -8,7 +8,7 @@
 
 use std::any::Any;
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -107,24 +107,27 @@ impl Runnable {
     /// Runs the task on this thread until it suspends, yields or ends. A panic in the task does
     /// not come out here.
     ///
-    /// `context` is what [`current_context`](crate::current_context) gives inside meanwhile; it
-    /// is only handed through.
-    ///
     /// # Panics
     /// When called from within a task.
     #[inline]
-    pub fn run(self, context: *const ()) -> Outcome {
+    pub fn run(self) -> Outcome {
         static NEVER: AtomicBool = AtomicBool::new(false);
-        self.run_noting(context, &NEVER)
+        // SAFETY: there is no context.
+        unsafe { self.run_noting(ptr::null(), &NEVER) }
     }
 
-    /// As [`run`](Runnable::run); if `due` is set when the task suspends or yields, or the run before was noted, the
+    /// As [`run`](Runnable::run), with a context: what [`current_context`](crate::current_context) gives inside meanwhile. It
+    /// is only handed through. If `due` is set when the task suspends or yields, or the run before was noted, the
     /// scheduler is asked for a [`note`](Scheduler::note).
     ///
     /// # Panics
     /// As there.
+    ///
+    /// # Safety
+    /// `context` is null, or what all code that asks for it meanwhile takes it for, also code that a task only happens to call:
+    /// where `ec-pool` is in the program, its own.
     #[inline(never)]
-    pub fn run_noting(self, context: *const (), due: &AtomicBool) -> Outcome {
+    pub unsafe fn run_noting(self, context: *const (), due: &AtomicBool) -> Outcome {
         let header = self.0;
         // SAFETY: we hold the run reference: the task is alive and nobody else runs it.
         let task = unsafe { header.as_ref() };

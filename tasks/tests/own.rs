@@ -275,7 +275,7 @@ fn a_worker_does_not_keep_a_tasks_rounding() {
         let _worker = ec_tasks::prepare_worker_thread(queue.clone()).unwrap();
         loop {
             let Some(ready) = queue.0.lock().pop() else { break };
-            let outcome = ready.run(std::ptr::null());
+            let outcome = ready.run();
             assert_eq!(rounding(), 0, "the worker rounds to nearest, as before");
             if let ec_tasks::Outcome::Yielded(again) = outcome {
                 queue.0.lock().push(again);
@@ -300,7 +300,7 @@ fn a_task_may_drop_its_workers_guard_and_wake_others() {
         let wakes = ec_tasks::spawn(queue.clone(), SpawnOptions::new(), wakes).unwrap();
         loop {
             let Some(ready) = queue.0.lock().pop() else { break };
-            assert!(!matches!(ready.run(std::ptr::null()), ec_tasks::Outcome::Yielded(_)));
+            assert!(!matches!(ready.run(), ec_tasks::Outcome::Yielded(_)));
         }
         waits.join().unwrap();
         wakes.join().unwrap();

@@ -255,7 +255,7 @@ fn a_scheduler_outlives_its_own_schedule() {
     impl Scheduler for Once {
         fn schedule(&self, task: Runnable) {
             // Elsewhere, and to the end, before this call returns.
-            std::thread::spawn(move || task.run(std::ptr::null())).join().map(|_| ()).unwrap();
+            std::thread::spawn(move || task.run()).join().map(|_| ()).unwrap();
             assert!(!self.1.load(Ordering::SeqCst), "dropped within its own call");
             self.0.store(true, Ordering::SeqCst);
         }

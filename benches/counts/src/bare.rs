@@ -5,7 +5,6 @@ use ec_tasks::{JoinHandle, Kind, Outcome, Runnable, Scheduler, SpawnOptions, Tas
 use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::VecDeque;
-use std::ptr;
 use std::sync::Arc;
 
 /// A scheduler of one thread.
@@ -44,7 +43,7 @@ pub fn switch(kind: Kind) {
     let mut task = Some(queue.take());
     count(10_000, |operations| {
         for _ in 0..operations {
-            task = match task.take().expect("put back each time").run(ptr::null()) {
+            task = match task.take().expect("put back each time").run() {
                 Outcome::Yielded(again) => Some(again),
                 _ => unreachable!("the task only yields"),
             };
@@ -58,7 +57,7 @@ pub fn spawn(kind: Kind) {
     count(2_000, |operations| {
         for _ in 0..operations {
             let task = queue.spawn(kind, || ());
-            assert!(matches!(queue.take().run(ptr::null()), Outcome::Finished));
+            assert!(matches!(queue.take().run(), Outcome::Finished));
             task.join().expect("it does not panic");
         }
     });

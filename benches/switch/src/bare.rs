@@ -5,7 +5,6 @@ use ec_tasks::{JoinHandle, Kind, Outcome, Runnable, Scheduler, SpawnOptions, Tas
 use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::VecDeque;
-use std::ptr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -53,7 +52,7 @@ fn yielder(kind: Kind) -> Runnable {
 }
 
 fn run(task: Runnable) -> Runnable {
-    match task.run(ptr::null()) {
+    match task.run() {
         Outcome::Yielded(again) => again,
         _ => unreachable!("the task only yields"),
     }
@@ -102,7 +101,7 @@ pub fn spawn_and_end() -> Group {
             let start = Instant::now();
             for _ in 0..operations {
                 let task = queue.spawn(kind, || ());
-                assert!(matches!(queue.take().run(ptr::null()), Outcome::Finished));
+                assert!(matches!(queue.take().run(), Outcome::Finished));
                 task.join().expect("it does not panic");
             }
             start.elapsed()

@@ -44,6 +44,8 @@ guards! {
     call_is_sticky: HOLD,
     /// While new tasks are held, who comes back without a core has the monitor look whether that has to be.
     who_comes_back_calls: HOLD | LENT_HELD,
+    /// When it has begun to hold them, or has stopped, it looks once more before it dozes: who came back meanwhile has not called.
+    fresh_hold_is_looked_at: LENT_AND_BACK,
     /// A worker that was asleep wakes the monitor.
     worker_rings_after_wake: REQUEST,
     /// When new tasks are no longer held, all come and look.

@@ -69,6 +69,13 @@ impl Steps<'_> {
                     world.threads[holder as usize].turn = false;
                 }),
             },
+            Monitor::Counted(hold) => self.watch("holds new tasks, or no more", Monitor::Rests, |world| {
+                world.hold_new = hold;
+                world.hold_is_fresh = true;
+                if !hold && pool.guards.release_of_hold_wakes {
+                    (0..CORES).for_each(|core| pool.ring(world, core));
+                }
+            }),
             // It says so and looks again.
             Monitor::Quiet => {
                 let called = world.called && pool.guards.call_is_sticky;
@@ -114,15 +121,15 @@ impl Steps<'_> {
             self.watch("starts a thread", Monitor::Rests, |world| world.threads[free].at = At::Coming);
         }
         let hold = pool.is_scarce(world);
-        self.watch("holds new tasks, or no more", Monitor::Rests, |world| {
+        // (What it says anew is what it has said, unless they differ.)
+        let next = if hold == world.hold_new { Monitor::Rests } else { Monitor::Counted(hold) };
+        self.watch("counts", next, |world| {
             world.called = false;
-            let held = std::mem::replace(&mut world.hold_new, hold);
-            if held && !hold && pool.guards.release_of_hold_wakes {
-                (0..CORES).for_each(|core| pool.ring(world, core));
-            }
+            world.hold_is_fresh = false;
         });
-        let stays = pool.guards.call_is_sticky && world.called;
-        if world.all_asleep() && !stays {
+        let called = pool.guards.call_is_sticky && world.called;
+        let fresh = pool.guards.fresh_hold_is_looked_at && world.hold_is_fresh;
+        if world.all_asleep() && !called && !fresh {
             self.watch("sees all asleep", Monitor::Quiet, |_| ());
         }
     }

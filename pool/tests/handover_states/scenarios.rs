@@ -181,6 +181,16 @@ pub(crate) const LENT_HELD: Scenario = Scenario {
     ..PLAIN
 };
 
+pub(crate) const LENT_AND_BACK: Scenario = Scenario {
+    name: "a task that was lent ends just as new ones are held because of it",
+    tasks: &[&[], &[Set(0)]],
+    begun: 0b01,
+    noted: 0b01,
+    spares: 1,
+    hold: true,
+    ..PLAIN
+};
+
 pub(crate) const LENT_STOP: Scenario = Scenario {
     name: "a stop at any time, also while a task that was lent blocks time and again",
     tasks: &[&[Naps(0)], &[Block(0)]],
@@ -191,7 +201,7 @@ pub(crate) const LENT_STOP: Scenario = Scenario {
     ..PLAIN
 };
 
-pub(crate) const SCENARIOS: [Scenario; 15] = [
+pub(crate) const SCENARIOS: [Scenario; 16] = [
     LOCK,
     REQUEST,
     HOLD,
@@ -206,5 +216,6 @@ pub(crate) const SCENARIOS: [Scenario; 15] = [
     LENT_AND_BLOCKED,
     LENT_AT_CAP,
     LENT_HELD,
+    LENT_AND_BACK,
     LENT_STOP,
 ];

@@ -105,6 +105,8 @@ pub(crate) enum Monitor {
     Rests,
     /// It hands a core over: core, holder, and the spare that it has called.
     Hands(Hand, u8, u8, u8),
+    /// It has counted the threads: are new tasks to be held?
+    Counted(bool),
     /// It has seen all asleep for a while.
     Quiet,
     Dozes,
@@ -151,6 +153,8 @@ pub(crate) struct World {
     pub(crate) sleepers: [Option<u8>; CORES],
     pub(crate) closed: bool,
     pub(crate) hold_new: bool,
+    /// That has changed since the monitor last counted.
+    pub(crate) hold_is_fresh: bool,
     pub(crate) monitor: Monitor,
     /// What it says to those who may have to wake it.
     pub(crate) dozes: bool,

@@ -136,6 +136,15 @@ impl Class {
         Count { promised: promised.min(slots), slots, returned: lists.clean }
     }
 
+    /// Are there free slots that hold memory?
+    pub(super) fn has_surplus(&self) -> bool {
+        if self.slots.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let lists = self.lists.lock();
+        lists.clean < lists.free.len()
+    }
+
     /// Returns the memory of slots that nobody has needed since the call before, a few at a time. True if it
     /// would like to be called again later.
     pub(super) fn trim(&self, key: Key) -> bool {

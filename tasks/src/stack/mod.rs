@@ -200,6 +200,11 @@ pub fn stack_stats() -> StackStats {
     stats
 }
 
+/// Whether there are stacks without a task whose memory [`trim_stacks`] would return in the end.
+pub fn surplus_stacks() -> bool {
+    Key::all().any(|key| key.class().has_surplus())
+}
+
 /// Returns to the system the memory of stacks that no task has needed since the call before,
 /// coldest first. Does nothing if that was less than a second ago; `now` is the caller's clock.
 ///

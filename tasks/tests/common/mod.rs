@@ -5,7 +5,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::process::Output;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use ec_tasks::{JoinHandle, Kind, Outcome, Runnable, Scheduler, SpawnOptions, TaskId, own_thread_locals};
@@ -86,7 +86,10 @@ impl Workers {
             move || {
                 let _guard = ec_tasks::prepare_worker_thread(queue.clone()).unwrap();
                 while let Some(task) = queue.next() {
-                    if let Outcome::Yielded(again) = task.run(number as *const ()) {
+                    let never = AtomicBool::new(false);
+                    // SAFETY: for those who ask here it is a number.
+                    let outcome = unsafe { task.run_noting(number as *const (), &never) };
+                    if let Outcome::Yielded(again) = outcome {
                         queue.schedule(again);
                     }
                 }
