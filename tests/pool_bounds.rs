@@ -10,7 +10,7 @@ use event_channel::sync::Notification;
 use event_channel::{Runtime, task, time};
 use net_common::eventually;
 use parking_lot::Mutex;
-use pool_common::{Peak, alone, in_a_process_of_its_own, ordinary_load, random, two_cores};
+use pool_common::{Peak, alone, compute, in_a_process_of_its_own, ordinary_load, random, two_cores};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,16 +82,7 @@ fn computing_brings_about_as_many_threads_again_as_cores() {
     alone(120, || {
         let runtime = Runtime::builder().cores(2).build().unwrap();
         let peak = Peak::new();
-        let hogs: Vec<_> = (0..60)
-            .map(|_| {
-                runtime.spawn(|| {
-                    let end = Instant::now() + Duration::from_millis(40);
-                    while Instant::now() < end {
-                        std::hint::spin_loop();
-                    }
-                })
-            })
-            .collect();
+        let hogs: Vec<_> = (0..60).map(|_| runtime.spawn(|| compute(4 * SHORT))).collect();
         hogs.into_iter().for_each(|hog| hog.join().unwrap());
         // The holders, the strays, exceptions (some more where it takes longer), spares, the monitor: not sixty.
         assert!(peak.most() < 30, "{}", peak.most());
@@ -287,13 +278,8 @@ fn a_hint_of_a_task_that_suspends_is_not_taken_for_others() {
         eventually(|| runtime.dump().tasks.iter().all(|task| task.waits_for.is_some()));
         let before = runtime.metrics().handed_over;
         // Longer than the monitor lets pass between two looks, shorter than what it calls computing.
-        let spin = || {
-            let end = Instant::now() + Duration::from_millis(6);
-            while Instant::now() < end {
-                std::hint::spin_loop();
-            }
-        };
-        (0..20).for_each(|_| runtime.spawn(spin).join().unwrap());
+        let span = Duration::from_millis(6);
+        (0..20).for_each(|_| runtime.spawn(move || compute(span)).join().unwrap());
         assert_eq!(runtime.metrics().handed_over, before);
         goes_on.post();
         waits.join().unwrap();

@@ -47,6 +47,11 @@ pub(crate) struct EventBody {
 unsafe impl Send for EventBody {}
 
 impl EventBody {
+    /// Is it for a handler, and not for whoever gets it?
+    pub(crate) fn has_handler(&self) -> bool {
+        self.handler.is_some()
+    }
+
     pub(crate) fn new(kind: EventKind, source: Option<Source>, buffer: Vec<u8>) -> Box<Self> {
         // SAFETY: for these C structures all zeroes is a value.
         let (part, message) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };

@@ -50,7 +50,7 @@ pub(crate) struct Inner {
     /// Posted events that nobody has got yet.
     pending: AtomicUsize,
     /// Posted events whose handler has not returned yet.
-    pub(crate) handlers_due: AtomicUsize,
+    handlers_due: AtomicUsize,
     /// Requests that were complete as they were posted, for ids and counts.
     immediate: AtomicU64,
     next_port: AtomicUsize,
@@ -115,7 +115,7 @@ impl EventChannel {
         }
         // Before the look at the state: a shutdown that this does not see waits for it.
         self.0.pending.fetch_add(1, Ordering::SeqCst);
-        if request.has_handler() {
+        if request.0.has_handler() {
             self.0.handlers_due.fetch_add(1, Ordering::SeqCst);
         }
         if self.0.shut_down.load(Ordering::SeqCst) {
@@ -150,8 +150,8 @@ impl EventChannel {
 
     fn refuse(&self, request: Request, error: io::Error) -> PostError {
         self.taken(1);
-        if request.has_handler() {
-            self.0.handlers_due.fetch_sub(1, Ordering::SeqCst);
+        if request.0.has_handler() {
+            self.handler_is_over();
         }
         // For a moment it looked as if one more were to come: whoever looked just then waits for it.
         self.release(self.0.waiting.state.lock());
@@ -248,6 +248,11 @@ impl EventChannel {
 
     pub(crate) fn taken(&self, n: usize) {
         self.0.pending.fetch_sub(n, Ordering::SeqCst);
+    }
+
+    /// Of a posted event, which is not waited for any more.
+    pub(crate) fn handler_is_over(&self) {
+        self.0.handlers_due.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Shut down, and nothing left to come.

@@ -12,7 +12,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -179,10 +178,6 @@ impl Event {
         (body.id, body.token) = (self.0.id, self.0.token);
         Self(body)
     }
-
-    pub(crate) fn has_handler(&self) -> bool {
-        self.0.handler.is_some()
-    }
 }
 
 impl fmt::Debug for Event {
@@ -207,7 +202,7 @@ struct Due(EventChannel);
 
 impl Drop for Due {
     fn drop(&mut self) {
-        self.0.0.handlers_due.fetch_sub(1, Ordering::SeqCst);
+        self.0.handler_is_over();
     }
 }
 

@@ -97,7 +97,7 @@ impl EventChannel {
         let (mut n, mut calls) = (0, Vec::new());
         while n < max {
             let Some(event) = s.queue.pop_front() else { break };
-            if event.has_handler() {
+            if event.0.has_handler() {
                 calls.push(HandlerCall::new(event, self.clone()));
             } else {
                 out.push(event);

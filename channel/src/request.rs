@@ -133,11 +133,7 @@ impl Request {
     }
 
     pub(crate) fn is_immediate(&self) -> bool {
-        self.0.kind == EventKind::Notification && !self.has_handler()
-    }
-
-    pub(crate) fn has_handler(&self) -> bool {
-        self.0.handler.is_some()
+        self.0.kind == EventKind::Notification && !self.0.has_handler()
     }
 
     pub(crate) fn wakes_all(&self) -> bool {

@@ -92,7 +92,7 @@ impl EventChannel {
         for it in out.finished.drain(..) {
             match it {
                 Finished::Raw(raw) => out.ready.push(Completion::Raw(raw)),
-                Finished::Event(event) if event.has_handler() => {
+                Finished::Event(event) if event.0.has_handler() => {
                     self.taken(1);
                     out.ready.push(Completion::Call(HandlerCall::new(event, self.clone())));
                 }

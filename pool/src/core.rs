@@ -7,7 +7,7 @@
 //! The run queue has two parts. What can go on waits first in, first out. Tasks that have never run are taken
 //! latest first, so that a task's children run before its elder siblings' children are even begun: of a
 //! tree of a million tasks some dozens have a stack at a time. (Thieves take the oldest, with the most behind it.) [`Turn`]
-//! decides between the two. While threads are scarce no new ones are admitted at all (`monitor.rs`).
+//! decides between the two. While threads are scarce no new ones are admitted at all (`admission.rs`).
 
 use crate::ready::Ready;
 use crossbeam::deque::{Injector, Steal, Stealer, Worker};

@@ -3,6 +3,7 @@
 use crate::dump::Dump;
 use crate::kernel;
 use crate::shared::Shared;
+use crate::wait;
 use ec_tasks::TaskInfo;
 use std::cell::Cell;
 use std::fmt;
@@ -141,7 +142,7 @@ impl Listener {
     pub(crate) fn tell(&self, event: impl FnOnce() -> PoolEvent) {
         let Some(listener) = &self.0 else { return };
         // (A task may suspend in it.)
-        let _telling = ec_tasks::with_current(|task| task.is_none()).then(Telling::begin);
+        let _telling = (!wait::in_task()).then(Telling::begin);
         if ec_tasks::catch_quietly(|| listener(&event())).is_none() {
             log::error!("the listener to the events of a pool panicked");
         }

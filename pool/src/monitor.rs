@@ -17,12 +17,11 @@
 //! a core is); and when all cores sleep, not at all: whoever wakes up first rings (`watchman.rs`).
 //!
 //! **How many.** The first [`AT_ONCE`]th part of the threads there may be comes as fast as it is needed, the rest one
-//! every [`PACE`]. The last ones (as many as cores) are for tasks that have begun, and for I/O: whoever holds what others wait
-//! for can then go on and release it. While fewer are left no new task begins; nor while as many strays compute as there are
-//! cores (one more is allowed after 100 ms, another one after 200 more, and so on).
+//! every [`PACE`]. When they become scarce, or many strays compute, no new task begins (`admission.rs`).
 
+use crate::admission::Admission;
 use crate::crew::Crew;
-use crate::events::{AtCap, PoolEvent};
+use crate::events::PoolEvent;
 use crate::kernel::{Look, Watch};
 use crate::shared::Shared;
 use ec_channel::{Completions, Wait};
@@ -55,12 +54,6 @@ const AT_ONCE: usize = 4;
 const PACE: Duration = Duration::from_millis(1);
 /// After the operating system has refused a thread.
 const REFUSED: Duration = Duration::from_millis(100);
-/// How often it is seen to whether strays that computed still do.
-const RECOUNT: Duration = Duration::from_millis(5);
-/// While as many strays compute as should, one more is allowed after so long, then after twice as long, and so on. One of those
-/// that have to wait may be what the others wait for.
-const EXCEPTION: Duration = Duration::from_millis(100);
-const RARE: Duration = Duration::from_secs(30);
 /// So many looks that find all cores asleep come before the monitor sleeps.
 const QUIET: u32 = 8;
 
@@ -115,13 +108,8 @@ pub(crate) struct Monitor {
     quiet: u32,
     /// When a thread was started beyond those that come at once, or refused.
     grown: Option<Instant>,
-    /// As many strays compute as should: when one more is allowed, how long after the one before, and how many were so far.
-    exception: Option<(Instant, Duration, usize)>,
-    /// When it was last seen which strays still compute.
-    recounted: Option<Instant>,
     refused: Option<Instant>,
-    /// The cap has been told of, and there has been no room since.
-    told: bool,
+    admission: Admission,
 }
 
 impl Monitor {
@@ -138,10 +126,8 @@ impl Monitor {
             starved: None,
             quiet: 0,
             grown: None,
-            exception: None,
-            recounted: None,
             refused: None,
-            told: false,
+            admission: Admission::default(),
         }
     }
 
@@ -155,7 +141,7 @@ impl Monitor {
             let now = Instant::now();
             self.crew().counts.looks.fetch_add(1, Ordering::Relaxed);
             let suspicion = self.look_round(now);
-            self.admit(now);
+            let changed = self.admission.decide(&self.shared, now);
             // Before they are missed; but a single task that blocks now and then brings one thread, not two.
             let ahead = (self.crew().strays() / 2).min(2 * self.posts.len());
             self.trouble = self.trouble.filter(|at| now.duration_since(*at) < TROUBLE);
@@ -177,12 +163,13 @@ impl Monitor {
                 let held_up = self.posts.iter().any(|post| post.held_up);
                 self.every = (2 * self.every).min(if held_up { HELD_UP } else { SELDOM });
             }
-            self.quiet = if self.shared.all_asleep() { self.quiet + 1 } else { 0 };
+            // (Who comes back just when new tasks are held, or no more, may have seen it as it was: one more look.)
+            self.quiet = if self.shared.all_asleep() && !changed { self.quiet + 1 } else { 0 };
             // (While strays compute the process is not idle anyway, and exceptions come due.)
-            if self.quiet > QUIET && self.exception.is_none() {
+            if self.quiet > QUIET && !self.admission.expects_exception() {
                 // With no descriptor kept, nor any thread.
                 self.posts.fill_with(Post::default);
-                self.crew().spares.want(0);
+                self.ready_spares(0, now);
                 self.shared.watchman.doze(&self.shared);
                 self.every = SELDOM;
                 self.quiet = 0;
@@ -277,7 +264,7 @@ impl Monitor {
         let Some(holder) = shared.crew.holder(core) else { return Done::No };
         if why == Why::Computes {
             let computing = self.crew().computing();
-            let most = self.most_computing();
+            let most = self.admission.most_computing(self.posts.len());
             if computing >= most {
                 return Done::No;
             }
@@ -288,7 +275,7 @@ impl Monitor {
         }
         let Some(called) = shared.crew.spares.call() else {
             if shared.crew.is_at_cap() && shared.crew.ready() == 0 {
-                self.at_cap();
+                self.admission.at_cap(&shared);
             }
             return Done::NoThread;
         };
@@ -305,11 +292,6 @@ impl Monitor {
             computing: why == Why::Computes,
         });
         Done::Yes
-    }
-
-    /// So many strays may compute at the moment.
-    fn most_computing(&self) -> usize {
-        self.posts.len() + self.exception.map_or(0, |(_, _, count)| count)
     }
 
     /// What has arrived at the port of a core that is held up goes where others find it.
@@ -349,54 +331,6 @@ impl Monitor {
                 }
             }
         }
-    }
-
-    /// May new tasks begin? Tells of the cap when it is near and of room when there is some again.
-    fn admit(&mut self, now: Instant) {
-        let cores = self.posts.len();
-        let reserve = cores.min((self.shared.settings.max_threads - cores) / 2);
-        let room = self.crew().room();
-        let scarce = reserve > 0 && room <= reserve;
-        if self.exception.is_some_and(|_| self.recounted.is_none_or(|at| now.duration_since(at) >= RECOUNT)) {
-            self.recounted = Some(now);
-            self.crew().recount_computing();
-        }
-        let computing = self.crew().computing();
-        self.exception = match self.exception {
-            _ if computing < cores => None,
-            None => Some((now + EXCEPTION, EXCEPTION, 0)),
-            Some((due, pause, count)) if due <= now => {
-                let pause = (2 * pause).min(RARE);
-                Some((now + pause, pause, count + 1))
-            }
-            waits => waits,
-        };
-        let hold = scarce || computing >= self.most_computing();
-        if self.shared.hold_new.swap(hold, Ordering::Relaxed) != hold {
-            // Who comes back now may have seen it as it was: not to sleep before one more look.
-            self.quiet = 0;
-            if !hold {
-                // What they looked away from is theirs again.
-                self.shared.wake_all();
-            }
-        }
-        if scarce {
-            self.at_cap();
-        } else if room > reserve {
-            self.told = false;
-        }
-    }
-
-    fn at_cap(&mut self) {
-        if std::mem::replace(&mut self.told, true) {
-            return;
-        }
-        let shared = &self.shared;
-        let at_cap = AtCap::of(shared);
-        if shared.crew.counts.cap_hits.fetch_add(1, Ordering::Relaxed) == 0 {
-            log::error!("a pool has {}", at_cap.summary());
-        }
-        shared.settings.listener.tell(|| PoolEvent::AtCap(at_cap));
     }
 }
 

@@ -49,6 +49,14 @@ fn a_panic_in_a_handler_costs_no_worker() {
     });
 }
 
+/// An operation whose completion calls `wake`, after so long.
+fn after(pool: &ec_pool::PoolHandle, span: Duration, wake: unsafe fn(usize)) {
+    let mut operation = RawOp::new(Action::Timer, wake, 0);
+    operation.set_deadline(Some(Instant::now() + span));
+    // SAFETY: it stays for ever.
+    unsafe { pool.channel().submit_raw(0, Box::leak(Box::new(operation))) };
+}
+
 /// A payload of a panic whose destructor panics, as often as the number says.
 struct Bomb(u32);
 
@@ -69,10 +77,7 @@ fn a_payload_that_panics_when_dropped_costs_no_worker() {
         unsafe fn wake(_: usize) {
             std::panic::panic_any(Bomb(3));
         }
-        let mut operation = RawOp::new(Action::Timer, wake, 0);
-        operation.set_deadline(Some(Instant::now()));
-        // SAFETY: it stays for ever.
-        unsafe { pool.channel().submit_raw(0, Box::leak(Box::new(operation))) };
+        after(&pool, Duration::ZERO, wake);
         until("both are complete", || pool.channel().metrics().in_flight == 0);
         assert_eq!(go(&pool, || 7).join().unwrap(), 7);
         assert_eq!(pool.metrics().workers, 1);
@@ -96,14 +101,6 @@ fn what_is_in_flight_at_shutdown_comes_to_its_handler_as_cancelled() {
         pool.shutdown(Duration::from_secs(30)).unwrap();
         assert_eq!(cancelled.load(Ordering::SeqCst), 50);
     });
-}
-
-/// An operation whose completion calls `wake`, after so long.
-fn after(pool: &ec_pool::PoolHandle, span: Duration, wake: unsafe fn(usize)) {
-    let mut operation = RawOp::new(Action::Timer, wake, 0);
-    operation.set_deadline(Some(Instant::now() + span));
-    // SAFETY: it stays for ever.
-    unsafe { pool.channel().submit_raw(0, Box::leak(Box::new(operation))) };
 }
 
 /// It has been taken from the port, and is in no queue yet.

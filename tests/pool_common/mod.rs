@@ -34,6 +34,14 @@ pub fn random(bound: u64) -> u64 {
     RandomState::new().hash_one(0) % bound
 }
 
+/// Keeps its CPU busy, for so long by the clock.
+pub fn compute(span: Duration) {
+    let end = Instant::now() + span;
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+}
+
 /// Watches the number of threads while it lives.
 pub struct Peak {
     most: Arc<AtomicUsize>,
@@ -83,10 +91,7 @@ pub fn ordinary_load(runtime: &Runtime) {
             runtime.spawn(move || {
                 while Instant::now() < end {
                     let notification = notification.clone();
-                    let until = Instant::now() + Duration::from_micros(random(300));
-                    while Instant::now() < until {
-                        std::hint::spin_loop();
-                    }
+                    compute(Duration::from_micros(random(300)));
                     match index % 3 {
                         0 => time::sleep(Duration::from_micros(random(3_000))),
                         1 => task::yield_now(),

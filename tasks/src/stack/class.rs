@@ -141,8 +141,7 @@ impl Class {
         if self.slots.load(Ordering::Acquire) == 0 {
             return false;
         }
-        let lists = self.lists.lock();
-        lists.clean < lists.free.len()
+        self.lists.lock().have_surplus()
     }
 
     /// Returns the memory of slots that nobody has needed since the call before, a few at a time. True if it
@@ -151,7 +150,7 @@ impl Class {
         while self.trim_some(key) {}
         let mut lists = self.lists.lock();
         lists.idle = lists.free.len();
-        lists.clean < lists.idle
+        lists.have_surplus()
     }
 
     /// Returns a batch of idle slots' memory; false when none is left.
@@ -172,6 +171,10 @@ impl Class {
 }
 
 impl Lists {
+    fn have_surplus(&self) -> bool {
+        self.clean < self.free.len()
+    }
+
     fn pop(&mut self) -> Option<usize> {
         let Some(low) = self.free.pop() else { return self.unused.pop() };
         self.clean = self.clean.min(self.free.len());
