@@ -19,6 +19,10 @@ pub(crate) const KEPT: Duration = Duration::from_millis(1);
 pub(crate) const ALONE: Duration = Duration::from_micros(10);
 /// For so long a worker looks again and again.
 pub(crate) const WHILE: Duration = Duration::from_micros(50);
+/// For so long if there is another.
+pub(crate) const SOON: Duration = Duration::from_micros(15);
+/// Shorter sleeps.
+pub(crate) const BRIEF: Duration = Duration::from_micros(100);
 /// So many times that it paid make up for once that it did not.
 const SHORT: u32 = 4;
 /// Times that are remembered at most.
@@ -58,6 +62,51 @@ impl Courtesy {
             None => self.pause = (2 * self.pause + 1).min(MOST_PAUSE),
         }
         self.left = self.pause;
+    }
+}
+
+/// So often company is asked for before it is judged.
+const TRIAL: u32 = 128;
+/// In so many of these at least the next message has to come soon.
+const WORTH: u32 = TRIAL / 4;
+/// Short sleeps to be alone in at most before it is tried again.
+const MOST_ALONE: u32 = 128 * TRIAL;
+
+/// Whether company pays, as the one who asks for it sees it.
+#[derive(Default)]
+pub(crate) struct Company {
+    /// Somebody was woken, and no message has come since.
+    waits: bool,
+    tried: u32,
+    paid: u32,
+    /// Short sleeps to let pass, and how many it was the last time.
+    left: u32,
+    pause: u32,
+}
+
+impl Company {
+    /// Called after a short sleep: is it worth it?
+    pub(crate) fn due(&self) -> bool {
+        self.left == 0
+    }
+
+    /// It was asked for, and whether somebody was woken.
+    pub(crate) fn asked(&mut self, woken: bool) {
+        self.waits = woken;
+    }
+
+    /// A message has come.
+    pub(crate) fn came(&mut self, soon: bool) {
+        self.left = self.left.saturating_sub(1);
+        if !std::mem::take(&mut self.waits) {
+            return;
+        }
+        self.tried += 1;
+        self.paid += u32::from(soon);
+        if self.tried == TRIAL {
+            self.pause = if self.paid >= WORTH { 0 } else { (2 * self.pause + TRIAL).min(MOST_ALONE) };
+            *self = Company { left: self.pause, pause: self.pause, ..Company::default() };
+        }
     }
 }
 

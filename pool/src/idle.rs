@@ -14,6 +14,9 @@
 //! takes one sleeper off the list and counts it as searching at once, so that a second `notify`
 //! coming close behind does not wake a second one.
 //!
+//! A worker that is alone awake may ask for [company](Idle::ask_company), which counts as searching from then on as well.
+//! (Why it does: `courtesy.rs`.)
+//!
 //! No wake-up is lost, because both sides put a sequentially consistent fence between their
 //! write and their read: the one who queues work writes the queue and then reads the counts; the
 //! one who goes to sleep, or stops to search, writes the counts and then looks at the queues.
@@ -30,16 +33,32 @@ const AWAKE_MASK: usize = SEARCHING - 1;
 pub(crate) enum Woken {
     /// Somebody who had work for it: it is already counted as searching.
     ByNotify,
+    /// The only one that was awake, to search for a while: it is already counted so.
+    AsCompany,
     /// Its port, or nobody: it is awake and not searching.
     ByPort,
+}
+
+impl Woken {
+    pub(crate) fn searches(self) -> bool {
+        self != Woken::ByPort
+    }
 }
 
 /// The sleepers of one pool.
 pub(crate) struct Idle {
     counts: AtomicUsize,
-    sleepers: Mutex<Vec<usize>>,
+    sleepers: Mutex<Sleepers>,
     cores: usize,
     wakeups: AtomicU64,
+    company: AtomicU64,
+}
+
+struct Sleepers {
+    /// Those who fell asleep last are last.
+    asleep: Vec<usize>,
+    /// Woken as company, and not up yet. (Nobody else is while that one counts as searching.)
+    company: Option<usize>,
 }
 
 impl Idle {
@@ -47,9 +66,10 @@ impl Idle {
     pub(crate) fn new(cores: usize) -> Idle {
         Idle {
             counts: AtomicUsize::new(cores),
-            sleepers: Mutex::new(Vec::with_capacity(cores)),
+            sleepers: Mutex::new(Sleepers { asleep: Vec::with_capacity(cores), company: None }),
             cores,
             wakeups: AtomicU64::new(0),
+            company: AtomicU64::new(0),
         }
     }
 
@@ -67,10 +87,33 @@ impl Idle {
             return None;
         }
         // The last to fall asleep is woken first: its caches are the warmest.
-        let index = sleepers.pop()?;
+        let index = sleepers.asleep.pop()?;
         self.counts.fetch_add(SEARCHING + 1, Ordering::SeqCst);
         self.wakeups.fetch_add(1, Ordering::Relaxed);
         Some(index)
+    }
+
+    /// Called by a worker that is not searching: the sleeper to wake so that it is not alone awake. It is already off the
+    /// list and counted as searching. None if it is not alone, or nobody is there.
+    pub(crate) fn ask_company(&self) -> Option<usize> {
+        if !self.is_alone() {
+            return None;
+        }
+        let mut sleepers = self.sleepers.lock();
+        // Again under the lock: somebody may just have been woken.
+        if !self.is_alone() {
+            return None;
+        }
+        let index = sleepers.asleep.pop()?;
+        sleepers.company = Some(index);
+        self.counts.fetch_add(SEARCHING + 1, Ordering::SeqCst);
+        self.company.fetch_add(1, Ordering::Relaxed);
+        Some(index)
+    }
+
+    /// Is one worker awake, and none searching?
+    fn is_alone(&self) -> bool {
+        self.counts.load(Ordering::SeqCst) == 1
     }
 
     fn needs_one(&self, counts: usize) -> bool {
@@ -102,7 +145,7 @@ impl Idle {
         let mut sleepers = self.sleepers.lock();
         let gone = if searching { SEARCHING + 1 } else { 1 };
         self.counts.fetch_sub(gone, Ordering::SeqCst);
-        sleepers.push(index);
+        sleepers.asleep.push(index);
         drop(sleepers);
         fence(Ordering::SeqCst);
     }
@@ -110,12 +153,13 @@ impl Idle {
     /// Worker `index` is up again, whatever woke it.
     pub(crate) fn wake_up(&self, index: usize) -> Woken {
         let mut sleepers = self.sleepers.lock();
-        match sleepers.iter().position(|&i| i == index) {
-            Some(at) => {
-                sleepers.remove(at);
-                self.counts.fetch_add(1, Ordering::SeqCst);
-                Woken::ByPort
-            }
+        if let Some(at) = sleepers.asleep.iter().position(|&i| i == index) {
+            sleepers.asleep.remove(at);
+            self.counts.fetch_add(1, Ordering::SeqCst);
+            return Woken::ByPort;
+        }
+        match sleepers.company.take_if(|&mut company| company == index) {
+            Some(_) => Woken::AsCompany,
             None => Woken::ByNotify,
         }
     }
@@ -129,5 +173,10 @@ impl Idle {
     /// How often a worker was woken for work that somebody queued.
     pub(crate) fn wakeups(&self) -> u64 {
         self.wakeups.load(Ordering::Relaxed)
+    }
+
+    /// How often a worker was woken as company.
+    pub(crate) fn company(&self) -> u64 {
+        self.company.load(Ordering::Relaxed)
     }
 }

@@ -163,6 +163,13 @@ impl Shared {
         }
     }
 
+    /// Wakes one sleeper if only the caller is awake. False: it is not alone.
+    pub(crate) fn ask_company(&self) -> bool {
+        let Some(index) = self.idle.ask_company() else { return false };
+        self.channel.wake_port(index);
+        true
+    }
+
     /// May new tasks begin?
     #[inline]
     pub(crate) fn admits(&self) -> bool {

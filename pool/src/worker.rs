@@ -19,7 +19,7 @@
 //! into the injector.
 
 use crate::core::{Core, Turn};
-use crate::courtesy::{ALONE, Courtesy, KEPT, WHILE};
+use crate::courtesy::{ALONE, BRIEF, Company, Courtesy, KEPT, SOON, WHILE};
 use crate::housekeeper::Housekeeper;
 use crate::idle::Woken;
 use crate::metrics::{CoreStats, bump};
@@ -46,8 +46,12 @@ pub(crate) struct Worker<'a> {
     turn: Turn,
     /// To stand back once before a sleep.
     courtesy: Courtesy,
-    /// To do so for a while.
+    /// To do so until what comes soon is there.
     patience: Courtesy,
+    /// To ask for company.
+    company: Company,
+    /// Was woken as company, and is to stay for a while.
+    keeps_company: bool,
     /// Of each core: which run its worker was in at the last look, and whether it still was at this one.
     seen: Vec<(u64, bool)>,
     /// Whose queue to look at first; moves on, so that not all begin at the same one.
@@ -68,6 +72,8 @@ impl<'a> Worker<'a> {
             turn: Turn::default(),
             courtesy: Courtesy::default(),
             patience: Courtesy::default(),
+            company: Company::default(),
+            keeps_company: false,
             seen: vec![(0, false); seat.shared.stats.len()],
             victim: index,
         }
@@ -109,7 +115,7 @@ impl<'a> Worker<'a> {
         }
         self.pace.restart();
         self.glance();
-        if let Some(ready) = self.pop_own() {
+        if let Some(ready) = self.pop_own().or_else(|| self.keep_company()) {
             return Some(ready);
         }
         if !self.anything_elsewhere() {
@@ -126,6 +132,24 @@ impl<'a> Worker<'a> {
         }
         self.shared.idle.end_search();
         self.shared.work_is_visible()
+    }
+
+    /// Goes on searching for a while, if it was woken to do so.
+    fn keep_company(&mut self) -> Option<Ready> {
+        if !std::mem::take(&mut self.keeps_company) {
+            return None;
+        }
+        let began = Instant::now();
+        while began.elapsed() < WHILE && !self.shared.life.is_stopped() {
+            self.glance();
+            let found = self.pop_own();
+            let found = found.or_else(|| self.shared.work_is_visible().then(|| self.search()).flatten());
+            if found.is_some() {
+                return found;
+            }
+            std::hint::spin_loop();
+        }
+        None
     }
 
     /// Lets others have the CPU and looks again: once, or for a while; see [`Courtesy`].
@@ -146,8 +170,9 @@ impl<'a> Worker<'a> {
         if found.is_some() || took > ALONE || !self.shared.others_sleep() || !self.patience.due() {
             return found;
         }
+        let most = if self.shared.stealers.len() == 1 || !self.company.due() { WHILE } else { SOON };
         let mut found = None;
-        while began.elapsed() < WHILE && found.is_none() {
+        while began.elapsed() < most && found.is_none() {
             if self.shared.work_is_visible() {
                 // Found before it sleeps. (It proves nothing.)
                 return None;
@@ -239,7 +264,7 @@ impl<'a> Worker<'a> {
     }
 
     fn looked_at(&mut self, port: usize, looked: io::Result<bool>) {
-        self.publish();
+        self.publish(Duration::ZERO);
         if let Err(error) = looked {
             log::error!("port {port} of the event channel: {error}");
             // Not in a tight circle, should it not go away.
@@ -253,16 +278,21 @@ impl<'a> Worker<'a> {
         seat.publishing(|| look(&shared.channel, out))
     }
 
-    /// Queues a reaped batch before anything of it runs. This worker runs one of it itself, so a
-    /// batch of one wakes nobody.
-    fn publish(&mut self) {
+    /// Queues a reaped batch before anything of it runs, and returns how much waits then. This worker runs one of it
+    /// itself, so a batch of one wakes nobody. It has slept so long for it.
+    fn publish(&mut self, slept: Duration) -> usize {
+        if self.out.len() > 0 {
+            self.company.came(slept < SOON);
+        }
         let Worker { out, seat, shared, .. } = self;
         seat.publishing(|| {
             out.drain().for_each(|completion| shared.deliver(completion));
         });
-        if self.seat.with_core(Core::len).is_some_and(|waiting| waiting > 1) {
+        let waiting = self.seat.with_core(Core::len).unwrap_or(0);
+        if waiting > 1 {
             self.shared.notify();
         }
+        waiting
     }
 
     /// False: the core was handed over meanwhile.
@@ -315,6 +345,7 @@ impl<'a> Worker<'a> {
         bump(&shared.stats[index].sleeps);
         shared.idle.fall_asleep(index, self.searching.replace(false));
         let mut looked = true;
+        let began = Instant::now();
         if !shared.work_is_visible() && !shared.life.is_stopped() {
             let housekeeper = Housekeeper::enter(shared);
             let wait = housekeeper.as_ref().map_or(Wait::Forever, Housekeeper::wait);
@@ -326,9 +357,14 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        self.searching.set(shared.idle.wake_up(index) == Woken::ByNotify);
+        let slept = began.elapsed();
+        let woken = shared.idle.wake_up(index);
+        self.searching.set(woken.searches());
+        self.keeps_company = woken == Woken::AsCompany;
         shared.watchman.wake();
-        self.publish();
+        if self.publish(slept) == 1 && woken == Woken::ByPort && slept < BRIEF && self.company.due() {
+            self.company.asked(shared.ask_company());
+        }
         if !looked {
             // A searching worker is looking at this port, for a moment.
             std::thread::yield_now();

@@ -121,7 +121,7 @@ impl Pool {
                 }
                 *woken = false;
             }
-            searching = self.idle.wake_up(index) == Woken::ByNotify;
+            searching = self.idle.wake_up(index).searches();
         }
     }
 }
