@@ -15,6 +15,8 @@
 //! published to the run queue before anything of it runs, so that a task that computes for a second
 //! holds back nothing that came in with it: others can steal it.
 //!
+//! One that was woken as company (see `courtesy.rs`) stays between the glance and the search for a moment, doing both.
+//!
 //! Shutdown: workers leave when the lifecycle says "stopped", and pour what is left in their queue
 //! into the injector.
 
@@ -46,11 +48,11 @@ pub(crate) struct Worker<'a> {
     turn: Turn,
     /// To stand back once before a sleep.
     courtesy: Courtesy,
-    /// To do so until what comes soon is there.
+    /// To do so for a while.
     patience: Courtesy,
-    /// To ask for company.
+    /// To wake another one that does.
     company: Company,
-    /// Was woken as company, and is to stay for a while.
+    /// It is the one.
     keeps_company: bool,
     /// Of each core: which run its worker was in at the last look, and whether it still was at this one.
     seen: Vec<(u64, bool)>,
@@ -134,7 +136,7 @@ impl<'a> Worker<'a> {
         self.shared.work_is_visible()
     }
 
-    /// Goes on searching for a while, if it was woken to do so.
+    /// Goes on searching for a while, if it was woken to do so. (Not with `sched_yield`: the CPU is to be seen busy.)
     fn keep_company(&mut self) -> Option<Ready> {
         if !std::mem::take(&mut self.keeps_company) {
             return None;
@@ -282,7 +284,7 @@ impl<'a> Worker<'a> {
     /// itself, so a batch of one wakes nobody. It has slept so long for it.
     fn publish(&mut self, slept: Duration) -> usize {
         if self.out.len() > 0 {
-            self.company.came(slept < SOON);
+            self.company.came_after(slept);
         }
         let Worker { out, seat, shared, .. } = self;
         seat.publishing(|| {
