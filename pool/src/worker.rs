@@ -283,7 +283,7 @@ impl<'a> Worker<'a> {
     /// Queues a reaped batch before anything of it runs, and returns how much waits then. This worker runs one of it
     /// itself, so a batch of one wakes nobody. It has slept so long for it.
     fn publish(&mut self, slept: Duration) -> usize {
-        if self.out.len() > 0 {
+        if !self.out.is_empty() {
             self.company.came_after(slept);
         }
         let Worker { out, seat, shared, .. } = self;

@@ -87,7 +87,16 @@ impl Pool {
 
     /// The worker's loop as the pool has it, in small.
     fn worker(&self, index: usize) {
-        let mut searching = false;
+        self.work(index, false);
+    }
+
+    /// One that is counted as asleep.
+    fn sleeper(&self, index: usize) {
+        let searching = self.sleep(index);
+        self.work(index, searching);
+    }
+
+    fn work(&self, index: usize, mut searching: bool) {
         while self.done.load(Ordering::Acquire) < self.total {
             if !searching {
                 searching = self.idle.begin_search();
@@ -113,16 +122,21 @@ impl Pool {
                 continue;
             }
             self.idle.fall_asleep(index, searching);
-            if self.work.load(Ordering::Acquire) == 0 {
-                let port = &self.ports[index];
-                let mut woken = port.woken.lock().unwrap();
-                while !*woken {
-                    woken = port.bell.wait(woken).unwrap();
-                }
-                *woken = false;
-            }
-            searching = self.idle.wake_up(index).searches();
+            searching = self.sleep(index);
         }
+    }
+
+    /// Whether it is to search then.
+    fn sleep(&self, index: usize) -> bool {
+        if self.work.load(Ordering::Acquire) == 0 {
+            let port = &self.ports[index];
+            let mut woken = port.woken.lock().unwrap();
+            while !*woken {
+                woken = port.bell.wait(woken).unwrap();
+            }
+            *woken = false;
+        }
+        self.idle.wake_up(index).searches()
     }
 }
 
@@ -198,6 +212,55 @@ fn one_unit_of_work_wakes_one_sleeper_however_many_notify() {
             let mine = usize::from(idle.notify().is_some());
             assert_eq!(mine + other.join().unwrap(), 1, "the one woken is already searching");
             assert_eq!(idle.counts(), (2, 1));
+        });
+    });
+}
+
+#[test]
+fn company_that_is_asked_for_is_the_one_that_work_gets_as_well() {
+    limit(120, || {
+        explore(3, || {
+            let idle = Arc::new(Idle::new(3));
+            (1..3).for_each(|index| idle.fall_asleep(index, false));
+            let other = thread::spawn({
+                let idle = idle.clone();
+                move || idle.notify()
+            });
+            let company = idle.ask_company();
+            let notified = other.join().unwrap();
+            assert_eq!(idle.counts(), (1, 1), "one was woken");
+            match (company, notified) {
+                (Some(index), None) => assert!(idle.wake_up(index) == Woken::AsCompany),
+                (None, Some(index)) => assert!(idle.wake_up(index) == Woken::ByNotify),
+                other => panic!("woken: {other:?}"),
+            }
+            assert_eq!(idle.counts(), (1, 1), "it was counted when it was woken");
+        });
+    });
+}
+
+#[test]
+fn nobody_sleeps_over_work_that_comes_while_company_is_asked_for() {
+    limit(300, || {
+        explore(2, || {
+            let pool = Pool::with(2, 2, true);
+            pool.idle.fall_asleep(0, false);
+            let worker = thread::spawn({
+                let pool = pool.clone();
+                move || pool.sleeper(0)
+            });
+            let producer = thread::spawn({
+                let pool = pool.clone();
+                move || pool.queue_one()
+            });
+            // As a worker that has a message: it asks, and runs it.
+            if let Some(index) = pool.idle.ask_company() {
+                pool.wake(index);
+            }
+            pool.queue_one();
+            pool.worker(1);
+            producer.join().unwrap();
+            worker.join().unwrap();
         });
     });
 }
