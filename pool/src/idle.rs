@@ -14,8 +14,8 @@
 //! takes one sleeper off the list and counts it as searching at once, so that a second `notify`
 //! coming close behind does not wake a second one.
 //!
-//! A worker that is alone awake may ask for [company](Idle::ask_company), which counts as searching from then on as well.
-//! (Why it does: `courtesy.rs`.)
+//! A worker that is alone awake may ask for [company](Idle::ask_company), which counts as awake from then on. It does not count
+//! as searching, although it will: others might keep it from the CPU meanwhile. (Why it is asked for: `courtesy.rs`.)
 //!
 //! No wake-up is lost, because both sides put a sequentially consistent fence between their
 //! write and their read: the one who queues work writes the queue and then reads the counts; the
@@ -33,16 +33,10 @@ const AWAKE_MASK: usize = SEARCHING - 1;
 pub(crate) enum Woken {
     /// Somebody who had work for it: it is already counted as searching.
     ByNotify,
-    /// The only one that was awake, to search for a while: it is already counted so.
+    /// The only one that was awake, to stay for a while.
     AsCompany,
-    /// Its port, or nobody: it is awake and not searching.
+    /// Its port, or nobody.
     ByPort,
-}
-
-impl Woken {
-    pub(crate) fn searches(self) -> bool {
-        self != Woken::ByPort
-    }
 }
 
 /// The sleepers of one pool.
@@ -57,7 +51,7 @@ pub(crate) struct Idle {
 struct Sleepers {
     /// Those who fell asleep last are last.
     asleep: Vec<usize>,
-    /// Woken as company, and not up yet. (Nobody else is while that one counts as searching.)
+    /// Woken as company, and not up yet. (Nobody else is: that one and who asks would be two.)
     company: Option<usize>,
 }
 
@@ -94,7 +88,7 @@ impl Idle {
     }
 
     /// Called by a worker that is not searching: the sleeper to wake so that it is not alone awake. It is already off the
-    /// list and counted as searching. None if it is not alone, or nobody is there.
+    /// list and counted as awake. None if it is not alone, or nobody is there.
     pub(crate) fn ask_company(&self) -> Option<usize> {
         if !self.is_alone() {
             return None;
@@ -106,13 +100,13 @@ impl Idle {
         }
         let index = sleepers.asleep.pop()?;
         sleepers.company = Some(index);
-        self.counts.fetch_add(SEARCHING + 1, Ordering::SeqCst);
+        self.counts.fetch_add(1, Ordering::SeqCst);
         self.company.fetch_add(1, Ordering::Relaxed);
         Some(index)
     }
 
-    /// Is one worker awake, and none searching?
-    fn is_alone(&self) -> bool {
+    /// Is one worker awake, and does it not search?
+    pub(crate) fn is_alone(&self) -> bool {
         self.counts.load(Ordering::SeqCst) == 1
     }
 

@@ -163,7 +163,7 @@ impl Shared {
         }
     }
 
-    /// Wakes one sleeper if only the caller is awake. False: it is not alone.
+    /// Wakes one sleeper as company if only the caller is awake. False: it is not, or nobody is there.
     pub(crate) fn ask_company(&self) -> bool {
         let Some(index) = self.idle.ask_company() else { return false };
         self.channel.wake_port(index);

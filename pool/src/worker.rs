@@ -97,6 +97,8 @@ impl<'a> Worker<'a> {
 
     fn next(&mut self) -> Option<Ready> {
         let found = self.find();
+        // It has kept company by now, or has something to run.
+        self.keeps_company = false;
         if found.is_some() && self.stop_searching() {
             self.shared.notify();
         }
@@ -138,17 +140,20 @@ impl<'a> Worker<'a> {
 
     /// Goes on searching for a while, if it was woken to do so. (Not with `sched_yield`: the CPU is to be seen busy.)
     fn keep_company(&mut self) -> Option<Ready> {
-        if !std::mem::take(&mut self.keeps_company) {
+        if !self.keeps_company {
             return None;
         }
         let began = Instant::now();
         while began.elapsed() < WHILE && !self.shared.life.is_stopped() {
-            self.glance();
-            let found = self.pop_own();
+            // In full: what is posted meanwhile is to be submitted.
+            self.look_at_port(self.index);
+            let found = self.pop_own().or_else(|| self.take_forced());
             let found = found.or_else(|| self.shared.work_is_visible().then(|| self.search()).flatten());
             if found.is_some() {
                 return found;
             }
+            // Nobody is to rely on it, for it may lose the CPU.
+            self.stop_searching();
             std::hint::spin_loop();
         }
         None
@@ -283,14 +288,14 @@ impl<'a> Worker<'a> {
     /// Queues a reaped batch before anything of it runs, and returns how much waits then. This worker runs one of it
     /// itself, so a batch of one wakes nobody. It has slept so long for it.
     fn publish(&mut self, slept: Duration) -> usize {
-        if !self.out.is_empty() {
-            self.company.came_after(slept);
-        }
         let Worker { out, seat, shared, .. } = self;
         seat.publishing(|| {
             out.drain().for_each(|completion| shared.deliver(completion));
         });
         let waiting = self.seat.with_core(Core::len).unwrap_or(0);
+        if waiting > 0 {
+            self.company.came_after(slept);
+        }
         if waiting > 1 {
             self.shared.notify();
         }
@@ -361,11 +366,12 @@ impl<'a> Worker<'a> {
         }
         let slept = began.elapsed();
         let woken = shared.idle.wake_up(index);
-        self.searching.set(woken.searches());
+        self.searching.set(woken == Woken::ByNotify);
         self.keeps_company = woken == Woken::AsCompany;
         shared.watchman.wake();
         if self.publish(slept) == 1 && woken == Woken::ByPort && slept < BRIEF && self.company.due() {
-            self.company.asked(shared.ask_company());
+            let asks = self.company.asks();
+            self.company.watch(if asks { shared.ask_company() } else { shared.idle.is_alone() });
         }
         if !looked {
             // A searching worker is looking at this port, for a moment.
