@@ -9,8 +9,11 @@
 //! tree of a million tasks some dozens have a stack at a time. (Thieves take the oldest, with the most behind it.) [`Turn`]
 //! decides between the two. While threads are scarce no new ones are admitted at all (`admission.rs`).
 
+use crate::courtesy::Company;
 use crate::ready::Ready;
 use crossbeam::deque::{Injector, Steal, Stealer, Worker};
+use std::cell::RefCell;
+use std::time::Instant;
 
 /// See the module.
 pub(crate) struct Core {
@@ -20,6 +23,8 @@ pub(crate) struct Core {
     new: Worker<Ready>,
     /// The other end of `new`.
     oldest: Stealer<Ready>,
+    /// For the conversation that its port may have; `None` where there is no other core.
+    company: RefCell<Option<Company>>,
 }
 
 /// The other ends of a core's queues.
@@ -50,7 +55,8 @@ impl Core {
     pub(crate) fn all(count: usize) -> (Vec<Core>, Box<[Ends]>) {
         let make = |index| {
             let new = Worker::new_lifo();
-            Core { index, begun: Worker::new_fifo(), oldest: new.stealer(), new }
+            let company = RefCell::new((count > 1).then(Company::default));
+            Core { index, begun: Worker::new_fifo(), oldest: new.stealer(), new, company }
         };
         let cores: Vec<_> = (0..count).map(make).collect();
         let ends = cores.iter().map(|core| Ends { begun: core.begun.stealer(), new: core.oldest.clone() });
@@ -132,6 +138,16 @@ impl Core {
     /// How many wait here.
     pub(crate) fn len(&self) -> usize {
         self.begun.len() + self.new.len()
+    }
+
+    /// A single message has come, and waits here.
+    pub(crate) fn heard(&self) {
+        self.company.borrow_mut().iter_mut().for_each(|company| company.heard(Instant::now));
+    }
+
+    /// See [`Company::asks`].
+    pub(crate) fn asks_company(&self) -> bool {
+        self.company.borrow().as_ref().is_some_and(Company::asks)
     }
 
     /// Takes a share of what came from outside; the first of it to run at once.

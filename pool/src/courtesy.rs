@@ -15,11 +15,13 @@
 //! a worker that may ask for company does it for [`SOON`] only, and one that has some not at all.
 //!
 //! But beside somebody who computes standing back costs a time slice, while a sleeper would get the CPU back at once; and
-//! to wait for what does not come costs CPU time. So each is left out where it was in vain again and again. Company is
-//! where messages come no sooner with it than without: because the other side thinks for longer, is on another machine or many,
-//! or because CPUs wake up quickly.
+//! to wait for what does not come costs CPU time. So each is left out where it was in vain again and again. Company is left
+//! out where messages do not come quickly with it, and come sooner without, or so slowly that there is little to gain: because
+//! the other side thinks for longer, is far away, or is many. (Where it helps the messages do not come quickly at once: it takes
+//! the kernel up to some tenths of a second until both sides are on one CPU. And once they are, trying how it is without would
+//! part them again. So it is with company that a conversation begins, and nothing is tried as long as all is well.)
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than a client takes to answer: somebody computes.
 pub(crate) const KEPT: Duration = Duration::from_millis(1);
@@ -74,76 +76,134 @@ impl Courtesy {
     }
 }
 
-/// So many messages are watched before it is judged.
-const TRIAL: u32 = 128;
-/// So many more of these have to come soon with company than without. (Where it helps nearly all do at last; but the kernel
-/// takes a while until it has both sides on one CPU.)
-const WORTH: u32 = TRIAL / 4;
-/// So many messages company is left out for at most.
-const MOST_ALONE: u32 = 128 * TRIAL;
-/// So many trials are compared with the same messages that came without company.
-const MOST_TRIALS: u32 = 128;
+/// So many messages are timed together,
+const BLOCK: u32 = 64;
+/// and so many blocks are judged together.
+const TRIAL: u32 = 16;
+/// Where a message takes no longer nobody had to be woken.
+const GOOD: Duration = Duration::from_micros(25);
+/// So many trials that are not good are compared with one without company,
+const TRIALS: u32 = 8;
+/// and so many at most, if company was faster again and again.
+const MOST_TRIALS: u32 = 256;
+/// So many messages company is left out for, the first time and at most.
+const LEFT_OUT: u32 = 8 * BLOCK * TRIAL;
+const MOST_LEFT_OUT: u32 = 16 * LEFT_OUT;
 
-/// Whether company pays, as the worker sees it that asks for it: of the messages that it sleeps shortly for, a trial is
-/// watched without company, and then one with it after the other, as long as that pays.
-#[derive(Default)]
+/// Whether company pays in the conversation of one core's port: by how long its messages take.
 pub(crate) struct Company {
-    /// The next message is watched.
-    watching: bool,
-    /// Of this trial: the messages that were watched, and how many came soon.
-    watched: u32,
-    soon: u32,
-    /// How many came soon in the trial without, if that was done, and how many trials with it were compared.
-    alone: Option<u32>,
+    mode: Mode,
+    /// Messages of this block, blocks of this trial, when the last block ended, and the sum of what a message took.
+    heard: u32,
+    blocks: u32,
+    last: Option<Instant>,
+    took: Duration,
+    /// Trials with company that were not good, the sum of what a message took in them, and how many are compared.
     trials: u32,
+    with: Duration,
+    compared: u32,
     /// Messages to leave it out for, and how many it was the last time.
     left: u32,
     pause: u32,
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    With,
+    /// A trial without that does not count: things have to settle.
+    Changing,
+    /// One that does.
+    Without,
+    LeftOut,
+}
+
+impl Default for Company {
+    fn default() -> Company {
+        Company {
+            mode: Mode::With,
+            heard: 0,
+            blocks: 0,
+            last: None,
+            took: Duration::ZERO,
+            trials: 0,
+            with: Duration::ZERO,
+            compared: TRIALS,
+            left: 0,
+            pause: 0,
+        }
+    }
+}
+
 impl Company {
-    /// Is it to be tried, with or without?
-    pub(crate) fn due(&self) -> bool {
-        self.left == 0
-    }
-
-    /// With?
+    /// Is it to be asked for?
     pub(crate) fn asks(&self) -> bool {
-        self.alone.is_some()
+        self.mode == Mode::With
     }
 
-    /// Whether the next message is one of the trial: it has company if it [`asks`](Self::asks), or is alone.
-    pub(crate) fn watch(&mut self, watching: bool) {
-        self.watching = watching;
+    /// A single message has come.
+    #[inline]
+    pub(crate) fn heard(&mut self, now: impl FnOnce() -> Instant) {
+        self.heard += 1;
+        if self.heard == BLOCK {
+            self.heard = 0;
+            self.block(now);
+        }
     }
 
-    /// A message has come, after a sleep of so long. (Zero: it was found without one.)
-    pub(crate) fn came_after(&mut self, slept: Duration) {
-        self.left = self.left.saturating_sub(1);
-        if !std::mem::take(&mut self.watching) {
+    fn block(&mut self, now: impl FnOnce() -> Instant) {
+        if self.mode == Mode::LeftOut {
+            self.left -= BLOCK;
+            if self.left == 0 {
+                self.begin();
+            }
             return;
         }
-        self.watched += 1;
-        self.soon += u32::from(slept < SOON);
-        if self.watched == TRIAL {
-            self.judge();
+        let now = now();
+        if let Some(last) = self.last.replace(now) {
+            // Longer pauses are no part of a conversation.
+            self.took += ((now - last) / BLOCK).min(2 * BRIEF);
+            self.blocks += 1;
+        }
+        if self.blocks == TRIAL {
+            self.blocks = 0;
+            let each = std::mem::take(&mut self.took) / TRIAL;
+            self.judge(each);
         }
     }
 
-    fn judge(&mut self) {
-        let soon = std::mem::take(&mut self.soon);
-        self.watched = 0;
-        let Some(alone) = self.alone else {
-            self.alone = Some(soon);
-            self.trials = 0;
-            return;
-        };
-        self.trials += 1;
-        let pays = soon >= alone + WORTH;
-        if !pays || self.trials == MOST_TRIALS {
-            self.alone = None;
+    /// A trial is over, in which a message took so long.
+    fn judge(&mut self, each: Duration) {
+        match self.mode {
+            Mode::With if each < GOOD => {
+                self.begin();
+                (self.compared, self.pause) = (TRIALS, 0);
+            }
+            // Who thinks for longer than two CPUs take to wake up saves little.
+            Mode::With if each >= BRIEF => self.leave_out(),
+            Mode::With => {
+                self.trials += 1;
+                self.with += each;
+                if self.trials == self.compared {
+                    self.mode = Mode::Changing;
+                }
+            }
+            Mode::Changing => self.mode = Mode::Without,
+            Mode::Without if each > self.with / self.trials => {
+                self.begin();
+                self.compared = (2 * self.compared).min(MOST_TRIALS);
+            }
+            Mode::Without | Mode::LeftOut => self.leave_out(),
         }
-        self.pause = if pays { 0 } else { (2 * self.pause + TRIAL).min(MOST_ALONE) };
+    }
+
+    /// Anew, with company.
+    fn begin(&mut self) {
+        (self.mode, self.trials, self.with) = (Mode::With, 0, Duration::ZERO);
+    }
+
+    fn leave_out(&mut self) {
+        (self.mode, self.last, self.compared) = (Mode::LeftOut, None, TRIALS);
+        self.pause = (2 * self.pause + LEFT_OUT).min(MOST_LEFT_OUT);
         self.left = self.pause;
     }
 }
@@ -205,83 +265,90 @@ mod tests {
         assert_eq!(pauses(&mut courtesy, 2), [1, 3]);
     }
 
-    const LATE: Duration = BRIEF;
+    const TRIAL_LENGTH: u32 = BLOCK * TRIAL;
+    const MICROSECOND: Duration = Duration::from_micros(1);
 
-    /// A trial in which the first `soon` messages come soon; whether it was one with company.
-    fn trial(company: &mut Company, soon: u32) -> bool {
-        let asks = company.asks();
-        for message in 0..TRIAL {
-            assert!(company.due());
-            assert_eq!(company.asks(), asks);
-            company.watch(true);
-            company.came_after(if message < soon { Duration::ZERO } else { LATE });
-        }
-        asks
+    /// A conversation whose messages take so many microseconds with company, and so many without.
+    struct Conversation {
+        company: Company,
+        now: Instant,
+        with: u32,
+        without: u32,
     }
 
-    /// A trial without, then one with it; how many messages it is left out for then.
-    fn left_out_after(company: &mut Company, alone: u32, with: u32) -> u32 {
-        assert!(!trial(company, alone), "first without");
-        assert!(trial(company, with), "then with it");
-        let left_out = (0..).find(|_| {
-            let due = company.due();
-            if !due {
-                company.came_after(LATE);
+    impl Conversation {
+        fn new(with: u32, without: u32) -> Conversation {
+            Conversation { company: Company::default(), now: Instant::now(), with, without }
+        }
+
+        fn message(&mut self) {
+            self.now += if self.company.asks() { self.with } else { self.without } * MICROSECOND;
+            self.company.heard(|| self.now);
+        }
+
+        /// In trials, rounded: for how long company is asked for, for how long not, and so on.
+        fn spans(&mut self, count: usize) -> Vec<u32> {
+            let mut span = || {
+                let asks = self.company.asks();
+                let mut messages = 0;
+                while self.company.asks() == asks {
+                    self.message();
+                    messages += 1;
+                }
+                (messages + TRIAL_LENGTH / 2) / TRIAL_LENGTH
+            };
+            (0..count).map(|_| span()).collect()
+        }
+    }
+
+    #[test]
+    fn where_messages_come_quickly_company_is_never_left_out() {
+        // Not even if they came more quickly without.
+        let mut conversation = Conversation::new(24, 5);
+        for _ in 0..100 * TRIAL_LENGTH {
+            conversation.message();
+            assert!(conversation.company.asks());
+        }
+    }
+
+    #[test]
+    fn where_they_come_sooner_without_it_is_left_out_for_longer_and_longer() {
+        let spans = Conversation::new(60, 50).spans(14);
+        // Eight trials with it are compared with the second one of two without.
+        assert_eq!(spans, [8, 2 + 8, 8, 2 + 24, 8, 2 + 56, 8, 2 + 120, 8, 2 + 128, 8, 2 + 128, 8, 2 + 128]);
+    }
+
+    #[test]
+    fn where_they_come_later_without_it_is_compared_more_and_more_rarely() {
+        let spans = Conversation::new(50, 60).spans(14);
+        assert_eq!(spans, [8, 2, 16, 2, 32, 2, 64, 2, 128, 2, 256, 2, 256, 2]);
+    }
+
+    #[test]
+    fn where_they_come_slowly_one_trial_is_enough() {
+        let spans = Conversation::new(150, 500).spans(6);
+        assert_eq!(spans, [1, 8, 1, 24, 1, 56]);
+    }
+
+    #[test]
+    fn when_they_come_quickly_again_all_is_forgotten() {
+        let mut conversation = Conversation::new(60, 50);
+        conversation.spans(10);
+        conversation.with = 10;
+        (0..2 * TRIAL_LENGTH).for_each(|_| conversation.message());
+        conversation.with = 60;
+        assert_eq!(conversation.spans(4)[1..], [2 + 8, 8, 2 + 24]);
+    }
+
+    #[test]
+    fn a_long_pause_in_between_says_nothing() {
+        let mut conversation = Conversation::new(10, 10);
+        for message in 0..100 * TRIAL_LENGTH {
+            if message % TRIAL_LENGTH == 0 {
+                conversation.now += Duration::from_secs(1);
             }
-            due
-        });
-        left_out.unwrap()
-    }
-
-    #[test]
-    fn company_is_asked_for_as_long_as_a_quarter_of_the_messages_more_comes_soon() {
-        for alone in [0, TRIAL / 2] {
-            let mut company = Company::default();
-            assert!(!trial(&mut company, alone));
-            assert!((0..100).all(|_| trial(&mut company, alone + TRIAL / 4)));
-            assert!(trial(&mut company, alone + TRIAL / 4 - 1));
-            assert!(!company.due());
+            conversation.message();
+            assert!(conversation.company.asks());
         }
-    }
-
-    #[test]
-    fn from_time_to_time_it_is_compared_anew() {
-        let mut company = Company::default();
-        for _ in 0..3 {
-            assert!(!trial(&mut company, 0));
-            assert!((0..MOST_TRIALS).all(|_| trial(&mut company, TRIAL)));
-        }
-    }
-
-    #[test]
-    fn where_company_never_pays_it_is_hardly_ever_asked_for() {
-        for soon in [0, TRIAL] {
-            let mut company = Company::default();
-            let left_out = (0..9).map(|_| left_out_after(&mut company, soon, soon) / TRIAL);
-            assert_eq!(left_out.collect::<Vec<_>>(), [1, 3, 7, 15, 31, 63, 127, 128, 128]);
-        }
-    }
-
-    #[test]
-    fn when_company_pays_again_all_is_forgotten() {
-        let mut company = Company::default();
-        (0..5).for_each(|_| _ = left_out_after(&mut company, 0, 0));
-        assert_eq!(left_out_after(&mut company, 0, TRIAL), 0);
-        assert!(trial(&mut company, 0), "still compared with the same");
-        let left_out = (0..).find(|_| {
-            company.came_after(LATE);
-            company.due()
-        });
-        assert_eq!(left_out, Some(TRIAL - 1));
-    }
-
-    #[test]
-    fn messages_that_nobody_watches_say_nothing() {
-        let mut company = Company::default();
-        for _ in 0..2 * TRIAL {
-            company.watch(false);
-            company.came_after(LATE);
-        }
-        assert!(company.due() && !company.asks());
     }
 }

@@ -106,7 +106,7 @@ impl Idle {
     }
 
     /// Is one worker awake, and does it not search?
-    pub(crate) fn is_alone(&self) -> bool {
+    fn is_alone(&self) -> bool {
         self.counts.load(Ordering::SeqCst) == 1
     }
 

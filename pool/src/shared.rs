@@ -163,11 +163,11 @@ impl Shared {
         }
     }
 
-    /// Wakes one sleeper as company if only the caller is awake. False: it is not, or nobody is there.
-    pub(crate) fn ask_company(&self) -> bool {
-        let Some(index) = self.idle.ask_company() else { return false };
-        self.channel.wake_port(index);
-        true
+    /// Wakes one sleeper as company if only the caller is awake.
+    pub(crate) fn ask_company(&self) {
+        if let Some(index) = self.idle.ask_company() {
+            self.channel.wake_port(index);
+        }
     }
 
     /// May new tasks begin?

@@ -21,7 +21,7 @@
 //! into the injector.
 
 use crate::core::{Core, Turn};
-use crate::courtesy::{ALONE, BRIEF, Company, Courtesy, KEPT, SOON, WHILE};
+use crate::courtesy::{ALONE, BRIEF, Courtesy, KEPT, SOON, WHILE};
 use crate::housekeeper::Housekeeper;
 use crate::idle::Woken;
 use crate::metrics::{CoreStats, bump};
@@ -50,9 +50,7 @@ pub(crate) struct Worker<'a> {
     courtesy: Courtesy,
     /// To do so for a while.
     patience: Courtesy,
-    /// To wake another one that does.
-    company: Company,
-    /// It is the one.
+    /// Was woken as company, which does so in another way.
     keeps_company: bool,
     /// Of each core: which run its worker was in at the last look, and whether it still was at this one.
     seen: Vec<(u64, bool)>,
@@ -74,7 +72,6 @@ impl<'a> Worker<'a> {
             turn: Turn::default(),
             courtesy: Courtesy::default(),
             patience: Courtesy::default(),
-            company: Company::default(),
             keeps_company: false,
             seen: vec![(0, false); seat.shared.stats.len()],
             victim: index,
@@ -177,7 +174,7 @@ impl<'a> Worker<'a> {
         if found.is_some() || took > ALONE || !self.shared.others_sleep() || !self.patience.due() {
             return found;
         }
-        let most = if self.shared.stealers.len() == 1 || !self.company.due() { WHILE } else { SOON };
+        let most = if self.asks_company() { SOON } else { WHILE };
         let mut found = None;
         while began.elapsed() < most && found.is_none() {
             if self.shared.work_is_visible() {
@@ -188,6 +185,10 @@ impl<'a> Worker<'a> {
         }
         self.patience.paid(found.is_some());
         found
+    }
+
+    fn asks_company(&self) -> bool {
+        self.seat.with_core(Core::asks_company).unwrap_or(false)
     }
 
     fn yield_and_glance(&mut self) -> Option<Ready> {
@@ -271,7 +272,7 @@ impl<'a> Worker<'a> {
     }
 
     fn looked_at(&mut self, port: usize, looked: io::Result<bool>) {
-        self.publish(Duration::ZERO);
+        self.publish();
         if let Err(error) = looked {
             log::error!("port {port} of the event channel: {error}");
             // Not in a tight circle, should it not go away.
@@ -286,16 +287,20 @@ impl<'a> Worker<'a> {
     }
 
     /// Queues a reaped batch before anything of it runs, and returns how much waits then. This worker runs one of it
-    /// itself, so a batch of one wakes nobody. It has slept so long for it.
-    fn publish(&mut self, slept: Duration) -> usize {
+    /// itself, so a batch of one wakes nobody.
+    fn publish(&mut self) -> usize {
         let Worker { out, seat, shared, .. } = self;
         seat.publishing(|| {
             out.drain().for_each(|completion| shared.deliver(completion));
         });
-        let waiting = self.seat.with_core(Core::len).unwrap_or(0);
-        if waiting > 0 {
-            self.company.came_after(slept);
-        }
+        let hear = |core: &Core| {
+            let waiting = core.len();
+            if waiting == 1 {
+                core.heard();
+            }
+            waiting
+        };
+        let waiting = self.seat.with_core(hear).unwrap_or(0);
         if waiting > 1 {
             self.shared.notify();
         }
@@ -369,9 +374,8 @@ impl<'a> Worker<'a> {
         self.searching.set(woken == Woken::ByNotify);
         self.keeps_company = woken == Woken::AsCompany;
         shared.watchman.wake();
-        if self.publish(slept) == 1 && woken == Woken::ByPort && slept < BRIEF && self.company.due() {
-            let asks = self.company.asks();
-            self.company.watch(if asks { shared.ask_company() } else { shared.idle.is_alone() });
+        if self.publish() == 1 && woken == Woken::ByPort && slept < BRIEF && self.asks_company() {
+            shared.ask_company();
         }
         if !looked {
             // A searching worker is looking at this port, for a moment.

@@ -74,19 +74,3 @@ fn where_it_comes_late_the_others_go_on_sleeping() {
         assert!(company < MESSAGES / 2, "{company} workers woken for {MESSAGES} messages");
     });
 }
-
-#[test]
-fn a_pool_of_one_core_asks_nobody() {
-    limit(60, || {
-        let pool = pool(1);
-        let (mut near, far) = UnixStream::pair().unwrap();
-        let task = go(&pool, move || echo(far));
-        for _ in 0..300 {
-            ask(&mut near);
-            think(Duration::from_micros(60));
-        }
-        drop(near);
-        task.join().unwrap();
-        assert_eq!(pool.metrics().company, 0);
-    });
-}
