@@ -16,8 +16,8 @@
 //!
 //! But beside somebody who computes standing back costs a time slice, while a sleeper would get the CPU back at once; and
 //! to wait for what does not come costs CPU time. So each is left out where it was in vain again and again. Company is left
-//! out where messages do not come quickly with it, and come sooner without, or so slowly that there is little to gain: because
-//! the other side thinks for longer, is far away, or is many. (Where it helps the messages do not come quickly at once: it takes
+//! out where messages do not come quickly with it, and hardly later without, or so slowly that there is little to gain: because
+//! the other side thinks for longer or is far away. (Where it helps the messages do not come quickly at once: it takes
 //! the kernel up to some tenths of a second until both sides are on one CPU. And once they are, trying how it is without would
 //! part them again. So it is with company that a conversation begins, and nothing is tried as long as all is well.)
 
@@ -188,7 +188,8 @@ impl Company {
                 }
             }
             Mode::Changing => self.mode = Mode::Without,
-            Mode::Without if each > self.with / self.trials => {
+            // For what makes no difference nobody is to be kept busy.
+            Mode::Without if each * 7 / 8 > self.with / self.trials => {
                 self.begin();
                 self.compared = (2 * self.compared).min(MOST_TRIALS);
             }
@@ -322,6 +323,11 @@ mod tests {
     fn where_they_come_later_without_it_is_compared_more_and_more_rarely() {
         let spans = Conversation::new(50, 60).spans(14);
         assert_eq!(spans, [8, 2, 16, 2, 32, 2, 64, 2, 128, 2, 256, 2, 256, 2]);
+    }
+
+    #[test]
+    fn where_it_makes_hardly_a_difference_it_is_left_out() {
+        assert_eq!(Conversation::new(60, 65).spans(4), [8, 2 + 8, 8, 2 + 24]);
     }
 
     #[test]

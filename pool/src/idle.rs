@@ -33,7 +33,7 @@ const AWAKE_MASK: usize = SEARCHING - 1;
 pub(crate) enum Woken {
     /// Somebody who had work for it: it is already counted as searching.
     ByNotify,
-    /// The only one that was awake, to stay for a while.
+    /// Somebody who was alone awake, so that it stays for a while.
     AsCompany,
     /// Its port, or nobody.
     ByPort,

@@ -259,7 +259,7 @@ fn nobody_sleeps_over_work_that_comes_while_company_is_asked_for() {
                 let pool = pool.clone();
                 move || pool.queue_one()
             });
-            // As a worker that has a message: it asks, and runs it.
+            // Awake and alone, perhaps; somebody else may have work at the same time, and it has some itself then.
             if let Some(index) = pool.idle.ask_company() {
                 pool.wake(index);
             }
