@@ -9,7 +9,7 @@
 //! tree of a million tasks some dozens have a stack at a time. (Thieves take the oldest, with the most behind it.) [`Turn`]
 //! decides between the two. While threads are scarce no new ones are admitted at all (`admission.rs`).
 
-use crate::courtesy::Company;
+use crate::company::Company;
 use crate::ready::Ready;
 use crossbeam::deque::{Injector, Steal, Stealer, Worker};
 use std::cell::RefCell;
@@ -140,9 +140,13 @@ impl Core {
         self.begun.len() + self.new.len()
     }
 
-    /// A single message has come, and waits here.
-    pub(crate) fn heard(&self) {
-        self.company.borrow_mut().iter_mut().for_each(|company| company.heard(Instant::now));
+    /// Called when something may have come: how much waits here. If it is one it counts as a message.
+    pub(crate) fn hear(&self) -> usize {
+        let waiting = self.len();
+        if waiting == 1 {
+            self.company.borrow_mut().iter_mut().for_each(|company| company.heard(Instant::now));
+        }
+        waiting
     }
 
     /// See [`Company::asks`].

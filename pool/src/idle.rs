@@ -15,7 +15,7 @@
 //! coming close behind does not wake a second one.
 //!
 //! A worker that is alone awake may ask for [company](Idle::ask_company), which counts as awake from then on. It does not count
-//! as searching, although it will: others might keep it from the CPU meanwhile. (Why it is asked for: `courtesy.rs`.)
+//! as searching, although it will: others might keep it from the CPU meanwhile. (Why it is asked for: `company.rs`.)
 //!
 //! No wake-up is lost, because both sides put a sequentially consistent fence between their
 //! write and their read: the one who queues work writes the queue and then reads the counts; the
@@ -72,17 +72,7 @@ impl Idle {
     pub(crate) fn notify(&self) -> Option<usize> {
         // Pairs with the fence in `fall_asleep` and `end_search`.
         fence(Ordering::SeqCst);
-        if !self.needs_one(self.counts.load(Ordering::SeqCst)) {
-            return None;
-        }
-        let mut sleepers = self.sleepers.lock();
-        // Again under the lock: of several notifiers, one wakes.
-        if !self.needs_one(self.counts.load(Ordering::SeqCst)) {
-            return None;
-        }
-        // The last to fall asleep is woken first: its caches are the warmest.
-        let index = sleepers.asleep.pop()?;
-        self.counts.fetch_add(SEARCHING + 1, Ordering::SeqCst);
+        let index = self.take_sleeper(|counts| self.needs_one(counts), SEARCHING + 1, Woken::ByNotify)?;
         self.wakeups.fetch_add(1, Ordering::Relaxed);
         Some(index)
     }
@@ -90,24 +80,29 @@ impl Idle {
     /// Called by a worker that is not searching: the sleeper to wake so that it is not alone awake. It is already off the
     /// list and counted as awake. None if it is not alone, or nobody is there.
     pub(crate) fn ask_company(&self) -> Option<usize> {
-        if !self.is_alone() {
-            return None;
-        }
-        let mut sleepers = self.sleepers.lock();
-        // Again under the lock: somebody may just have been woken.
-        if !self.is_alone() {
-            return None;
-        }
-        let index = sleepers.asleep.pop()?;
-        sleepers.company = Some(index);
-        self.counts.fetch_add(1, Ordering::SeqCst);
+        // One worker is awake, and does not search.
+        let index = self.take_sleeper(|counts| counts == 1, 1, Woken::AsCompany)?;
         self.company.fetch_add(1, Ordering::Relaxed);
         Some(index)
     }
 
-    /// Is one worker awake, and does it not search?
-    fn is_alone(&self) -> bool {
-        self.counts.load(Ordering::SeqCst) == 1
+    /// Takes a sleeper off the list and counts it, if it is `wanted` as the counts are.
+    fn take_sleeper(&self, wanted: impl Fn(usize) -> bool, counted: usize, woken: Woken) -> Option<usize> {
+        if !wanted(self.counts.load(Ordering::SeqCst)) {
+            return None;
+        }
+        let mut sleepers = self.sleepers.lock();
+        // Again under the lock: of several that call at once, one wakes.
+        if !wanted(self.counts.load(Ordering::SeqCst)) {
+            return None;
+        }
+        // The last to fall asleep is woken first: its caches are the warmest.
+        let index = sleepers.asleep.pop()?;
+        if woken == Woken::AsCompany {
+            sleepers.company = Some(index);
+        }
+        self.counts.fetch_add(counted, Ordering::SeqCst);
+        Some(index)
     }
 
     fn needs_one(&self, counts: usize) -> bool {

@@ -15,16 +15,18 @@
 //! published to the run queue before anything of it runs, so that a task that computes for a second
 //! holds back nothing that came in with it: others can steal it.
 //!
-//! One that was woken as company (see `courtesy.rs`) stays between the glance and the search for a moment, doing both.
+//! One that was woken as company (see `company.rs`) stays between the glance and the search for a moment, doing both.
 //!
 //! Shutdown: workers leave when the lifecycle says "stopped", and pour what is left in their queue
 //! into the injector.
 
+use crate::company::{BRIEF, SOON};
 use crate::core::{Core, Turn};
-use crate::courtesy::{ALONE, BRIEF, Courtesy, KEPT, SOON, WHILE};
+use crate::courtesy::{ALONE, Courtesy, KEPT, WHILE};
 use crate::housekeeper::Housekeeper;
 use crate::idle::Woken;
-use crate::metrics::{CoreStats, bump};
+use crate::metrics::bump;
+use crate::outside::Outside;
 use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::run;
@@ -296,14 +298,7 @@ impl<'a> Worker<'a> {
         seat.publishing(|| {
             out.drain().for_each(|completion| shared.deliver(completion));
         });
-        let hear = |core: &Core| {
-            let waiting = core.len();
-            if waiting == 1 {
-                core.heard();
-            }
-            waiting
-        };
-        let waiting = self.seat.with_core(hear).unwrap_or(0);
+        let waiting = self.seat.with_core(Core::hear).unwrap_or(0);
         if waiting > 1 {
             self.shared.notify();
         }
@@ -384,45 +379,5 @@ impl<'a> Worker<'a> {
             // A searching worker is looking at this port, for a moment.
             std::thread::yield_now();
         }
-    }
-}
-
-/// Inside user code: the core may be handed over. Also if that unwinds.
-struct Outside<'a> {
-    seat: &'a Seat,
-    stats: &'a CoreStats,
-}
-
-impl<'a> Outside<'a> {
-    #[inline]
-    fn new(seat: &'a Seat, stats: &'a CoreStats) -> Outside<'a> {
-        bump(&stats.runs);
-        stats.busy.store(true, Ordering::Relaxed);
-        seat.go_out();
-        Outside { seat, stats }
-    }
-
-    /// Back in the loop. False: without a core.
-    #[inline]
-    fn end(self) -> bool {
-        let has_core = self.come_back();
-        std::mem::forget(self);
-        has_core
-    }
-
-    #[inline]
-    fn come_back(&self) -> bool {
-        let has_core = self.seat.come_back();
-        if has_core {
-            // (Else they are another's by now.)
-            self.stats.busy.store(false, Ordering::Relaxed);
-        }
-        has_core
-    }
-}
-
-impl Drop for Outside<'_> {
-    fn drop(&mut self) {
-        self.come_back();
     }
 }
