@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
 use crate::coroutine;
+use crate::crossing::assert_no_crossing;
 use crate::fork::forked;
 use crate::header::{Header, Task};
 use crate::own;
@@ -225,6 +226,7 @@ fn set_thread_scope(scope: *const ()) {
 #[inline]
 pub fn suspend(accept: Tokens) -> Tokens {
     assert!(!accept.is_empty(), "a wait for nothing would never end");
+    assert_no_crossing("a suspension");
     let header = here().expect("only a task can be suspended");
     // SAFETY: the task that runs here; it is kept as long as it runs, and this is its own stack.
     let header = unsafe { header.as_ref() };
@@ -245,6 +247,7 @@ pub fn suspend(accept: Tokens) -> Tokens {
 /// Lets other tasks run. In a plain thread and a dedicated task: the system's yield.
 #[inline]
 pub fn yield_now() {
+    assert_no_crossing("a yield");
     match here() {
         // SAFETY: the task that runs here.
         Some(header) if unsafe { header.as_ref() }.kind != Kind::Dedicated => {

@@ -63,6 +63,7 @@ mod births;
 mod cancel;
 mod cell;
 mod coroutine;
+mod crossing;
 mod current;
 mod dedicated;
 mod fork;
@@ -71,6 +72,8 @@ mod header;
 mod info;
 mod join;
 mod local;
+#[doc(hidden)]
+pub mod lock;
 mod overflow;
 #[cfg_attr(
     not(all(
@@ -98,6 +101,7 @@ mod worker;
 
 pub use births::start_thread;
 pub use cancel::{cancel_pending, take_cancel};
+pub use crossing::{Crossing, assert_no_crossing, crossing, watch_crossings_of};
 pub use current::{current, current_context, park, suspend, with_current, with_scope_cell, yield_now};
 pub use fork::{forked, watch_forks};
 pub use fp::keeping_float_control;

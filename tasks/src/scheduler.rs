@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::coroutine::Step;
+use crate::crossing::assert_no_crossing;
 use crate::current;
 use crate::header::{self, FINISHED, Header, READY, RUNNING, Task, TaskId};
 use crate::stack::Keep;
@@ -221,6 +222,7 @@ pub(crate) fn ended(header: NonNull<Header>) {
 /// (until their `WorkerGuard` goes), which saves them two writes to a contended counter for each wake.
 #[inline(never)]
 pub(crate) fn schedule(runnable: Runnable) {
+    assert_no_crossing("a task that becomes ready");
     // SAFETY: the run reference keeps the header until `runnable` is handed over.
     let scheduler = unsafe { &runnable.0.as_ref().scheduler };
     // (It lives in this thread's `WorkerGuard`, which takes the pointer back before it

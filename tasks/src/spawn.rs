@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::cell::TaskCell;
+use crate::crossing::assert_no_crossing;
 use crate::header::{Header, Task, TaskId};
 use crate::join::JoinHandle;
 use crate::scheduler::{self, Runnable, Scheduler};
@@ -134,6 +135,7 @@ pub unsafe fn spawn_in<T, F>(
 where
     F: FnOnce() -> T,
 {
+    assert_no_crossing("a spawn");
     let SpawnOptions { name, stack_size, kind } = options;
     // (At once: its words were written a moment ago, one by one, and moving it as a whole would wait for them.)
     let name = name.map(String::into_boxed_str);
