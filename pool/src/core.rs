@@ -11,7 +11,8 @@
 
 use crate::company::Company;
 use crate::ready::Ready;
-use crossbeam::deque::{Injector, Steal, Stealer, Worker};
+use crate::run_queue::fifo::{Fifo, FifoEnd};
+use crate::run_queue::lifo::{Lifo, LifoEnd};
 use std::cell::RefCell;
 use std::time::Instant;
 
@@ -19,19 +20,20 @@ use std::time::Instant;
 pub(crate) struct Core {
     /// Which core, and which port of the channel.
     pub(crate) index: usize,
-    begun: Worker<Ready>,
-    new: Worker<Ready>,
-    /// The other end of `new`.
-    oldest: Stealer<Ready>,
+    begun: Fifo<Ready, SLOTS>,
+    new: Lifo<Ready, SLOTS>,
     /// For the conversation that its port may have; `None` where there is no other core.
     company: RefCell<Option<Company>>,
 }
 
 /// The other ends of a core's queues.
 pub(crate) struct Ends {
-    begun: Stealer<Ready>,
-    new: Stealer<Ready>,
+    begun: FifoEnd<Ready, SLOTS>,
+    new: LifoEnd<Ready, SLOTS>,
 }
+
+/// So many are in a ring; more than that are chained. (Two kilobytes, which stay in a cache.)
+const SLOTS: usize = 256;
 
 /// Which part of the queue is next, if there is something in both.
 #[derive(Default)]
@@ -54,12 +56,11 @@ impl Core {
     /// The cores of a pool, and the ends from which their queues are stolen from.
     pub(crate) fn all(count: usize) -> (Vec<Core>, Box<[Ends]>) {
         let make = |index| {
-            let new = Worker::new_lifo();
             let company = RefCell::new((count > 1).then(Company::default));
-            Core { index, begun: Worker::new_fifo(), oldest: new.stealer(), new, company }
+            Core { index, begun: Fifo::new(), new: Lifo::new(), company }
         };
         let cores: Vec<_> = (0..count).map(make).collect();
-        let ends = cores.iter().map(|core| Ends { begun: core.begun.stealer(), new: core.oldest.clone() });
+        let ends = cores.iter().map(|core| Ends { begun: core.begun.end(), new: core.new.end() });
         let ends = ends.collect();
         (cores, ends)
     }
@@ -120,7 +121,6 @@ impl Core {
 
     #[inline]
     fn pop_new(&self, turn: &mut Turn) -> Option<Ready> {
-        // (Cheaper than a pop in vain, which has a fence.)
         turn.begun = 0;
         if self.new.is_empty() {
             turn.owed = 0;
@@ -132,7 +132,7 @@ impl Core {
             return self.new.pop();
         }
         turn.new = 0;
-        until_settled(|| self.oldest.steal())
+        self.new.pop_oldest()
     }
 
     /// How many wait here.
@@ -154,18 +154,21 @@ impl Core {
         self.company.borrow().as_ref().is_some_and(Company::asks)
     }
 
-    /// Takes a share of what came from outside; the first of it to run at once.
-    pub(crate) fn take_from(&self, injector: &Injector<Ready>, admit: bool) -> Option<Ready> {
-        self.admitted(until_settled(|| injector.steal_batch_and_pop(&self.begun)), admit)
+    /// Queues what came from outside, in its order; the first of it to run at once.
+    pub(crate) fn take_over(&self, mut more: impl Iterator<Item = Ready>, admit: bool) -> Option<Ready> {
+        let first = more.next();
+        more.for_each(|ready| self.begun.push(ready));
+        self.admitted(first, admit)
     }
 
-    /// Takes about half of what another core has queued; the first of it to run at once.
+    /// Takes about half of what another core has queued, the oldest; one of it to run at once.
     pub(crate) fn steal_from(&self, other: &Ends, admit: bool) -> Option<Ready> {
-        let begun = self.admitted(until_settled(|| other.begun.steal_batch_and_pop(&self.begun)), admit);
+        let begun = self.take_over(other.begun.steal(), admit);
         if begun.is_some() || !admit {
             return begun;
         }
-        until_settled(|| other.new.steal_batch_and_pop(&self.new))
+        other.new.steal().for_each(|ready| self.new.push(ready));
+        self.new.pop()
     }
 
     /// All that is left, in no order.
@@ -182,16 +185,5 @@ impl Ends {
 
     pub(crate) fn len(&self) -> usize {
         self.begun.len() + self.new.len()
-    }
-}
-
-/// Lost a race: somebody else took something, so there may be more.
-fn until_settled(mut steal: impl FnMut() -> Steal<Ready>) -> Option<Ready> {
-    loop {
-        match steal() {
-            Steal::Success(ready) => return Some(ready),
-            Steal::Empty => return None,
-            Steal::Retry => std::hint::spin_loop(),
-        }
     }
 }

@@ -22,7 +22,7 @@
 //! one who goes to sleep, or stops to search, writes the counts and then looks at the queues.
 //! `tests/idle_model.rs` checks this with loom against this very file.
 
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, SpinLock, fence};
 
 /// One searching worker, in the packed word: the low half counts the awake, the high half the searching.
 const SEARCHING: usize = 1 << (usize::BITS / 2);
@@ -42,7 +42,7 @@ pub(crate) enum Woken {
 /// The sleepers of one pool.
 pub(crate) struct Idle {
     counts: AtomicUsize,
-    sleepers: Mutex<Sleepers>,
+    sleepers: SpinLock<Sleepers>,
     cores: usize,
     wakeups: AtomicU64,
     company: AtomicU64,
@@ -60,7 +60,7 @@ impl Idle {
     pub(crate) fn new(cores: usize) -> Idle {
         Idle {
             counts: AtomicUsize::new(cores),
-            sleepers: Mutex::new(Sleepers { asleep: Vec::with_capacity(cores), company: None }),
+            sleepers: SpinLock::new(Sleepers { asleep: Vec::with_capacity(cores), company: None }),
             cores,
             wakeups: AtomicU64::new(0),
             company: AtomicU64::new(0),

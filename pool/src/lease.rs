@@ -20,7 +20,7 @@
 //!
 //! This file has `unsafe` in it: what is leased is read and taken without a lock.
 
-use crate::sync::{AtomicBool, Mutex, Ordering, UnsafeCell, heavy_fence, light_fence};
+use crate::sync::{AtomicBool, Crossing, Ordering, SpinLock, UnsafeCell, heavy_fence, light_fence};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ struct Lease<T> {
     /// Somebody takes, or has taken.
     recalled: AtomicBool,
     /// Of whoever takes, and of a holder who has seen that.
-    turn: Mutex<()>,
+    turn: SpinLock<()>,
     held: UnsafeCell<Option<T>>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn lease<T>() -> (Holder<T>, Taker<T>) {
     let lease = Arc::new(Lease {
         out: AtomicBool::new(false),
         recalled: AtomicBool::new(false),
-        turn: Mutex::new(()),
+        turn: SpinLock::new(()),
         held: UnsafeCell::new(None),
     });
     (Holder { lease: lease.clone(), _of_one_thread: PhantomData }, Taker(lease))
@@ -124,8 +124,8 @@ impl<T> Holder<T> {
         drop(self.lease.turn.lock());
     }
 
-    /// Lets `f` use what is held, from the loop or in a crossing from user code; `None` if nothing is. `f` runs no user
-    /// code.
+    /// Lets `f` use what is held, from the loop or in a crossing from user code; `None` if nothing is. `f` runs no foreign
+    /// code: that might come here again, in the middle of a change, or suspend. A debug build watches.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
         struct Out<'a, T>(&'a Holder<T>);
@@ -134,6 +134,7 @@ impl<T> Holder<T> {
                 self.0.go_out();
             }
         }
+        let _watched = Crossing::enter("a crossing into the pool");
         let crossing = self.is_out().then(|| Out(self));
         if crossing.is_some() && !self.come_back() {
             return None;

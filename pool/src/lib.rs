@@ -4,7 +4,7 @@
 //!                    Pool
 //!        ┌────────────┼─────────────┐          injector: work from threads
 //!      core 0       core 1        core n       that hold no core
-//!    run queue     run queue     run queue     (crossbeam deques, stolen from)
+//!    run queue     run queue     run queue     (stolen from)
 //!      port 0       port 1        port n       of one EventChannel
 //!        ▲            ▲             ▲
 //!     worker 0     worker 1     worker n       OS threads; each holds a core,
@@ -53,10 +53,12 @@ mod pace;
 mod pool;
 mod ready;
 mod run;
+mod run_queue;
 mod seat;
 mod shared;
 mod shutdown;
 mod spares;
+mod spin;
 mod sync;
 mod thread;
 pub mod wait;

@@ -34,6 +34,19 @@ pub(crate) struct Lifecycle {
     changed: Condvar,
 }
 
+/// What is counted of a task.
+#[derive(Clone, Copy)]
+pub(crate) enum Count {
+    /// It is about to be spawned.
+    Spawned,
+    /// It was not spawned after all.
+    TurnedAway,
+    /// It can be found, and run.
+    Started,
+    /// It has ended.
+    Finished,
+}
+
 #[derive(Default)]
 struct Counts {
     spawned: AtomicU64,
@@ -64,10 +77,29 @@ impl Lifecycle {
         }
     }
 
-    /// Adds one to a count of `shard`.
-    fn count(&self, shard: usize, of: fn(&Counts) -> &AtomicU64) {
-        let count = of(&self.counts[shard]);
-        if shard + 1 == self.counts.len() {
+    /// The shard of those who hold no core.
+    pub(crate) fn elsewhere(&self) -> usize {
+        self.counts.len() - 1
+    }
+
+    /// Counts where the caller is at the moment: on a core that it holds, or [elsewhere](Self::elsewhere). Called inside crossings.
+    pub(crate) fn count(&self, shard: usize, what: Count) {
+        let counts = &self.counts[shard];
+        let count = match what {
+            // The state is read next: see the module.
+            Count::Spawned => {
+                counts.spawned.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            // (Elsewhere than it was counted, perhaps: it is the sum that says something.)
+            Count::TurnedAway => {
+                counts.spawned.fetch_sub(1, Ordering::SeqCst);
+                return;
+            }
+            Count::Started => &counts.started,
+            Count::Finished => &counts.finished,
+        };
+        if shard == self.elsewhere() {
             count.fetch_add(1, Ordering::SeqCst);
         } else {
             // Whoever holds the core is alone in writing it.
@@ -79,46 +111,18 @@ impl Lifecycle {
         self.counts.iter().fold(0, |sum, counts| sum.wrapping_add(of(counts).load(Ordering::SeqCst)))
     }
 
-    /// Counts a task that is about to be spawned; false if none may be any more. Then follows either `task_started` or
-    /// `turn_away`. `shard` is where the caller is at the moment, here and there.
-    pub(crate) fn admit(&self, shard: usize) -> bool {
-        self.counts[shard].spawned.fetch_add(1, Ordering::SeqCst);
-        if self.is_open() {
-            return true;
-        }
-        self.turn_away(shard);
-        false
-    }
-
-    /// The task counted last was not spawned after all.
-    pub(crate) fn turn_away(&self, shard: usize) {
-        self.counts[shard].spawned.fetch_sub(1, Ordering::SeqCst);
-        self.tell_if_closing();
-    }
-
-    /// The task counted last can be found, and run.
-    pub(crate) fn task_started(&self, shard: usize) {
-        self.count(shard, |counts| &counts.started);
-        self.tell_if_closing();
-    }
-
-    /// A task has ended.
-    pub(crate) fn task_finished(&self, shard: usize, id: TaskId) {
-        if self.is_open() {
-            // No insider: that one would have closed the pool.
-            self.count(shard, |counts| &counts.finished);
-            self.tell_if_closing();
-            return;
-        }
+    /// A task has ended while the pool ends.
+    pub(crate) fn task_finished(&self, id: TaskId) {
         let mut closing = self.closing.lock();
         // Both in one: an insider that counts as finished as well would make up for another that lives.
         closing.insiders.retain(|insider| *insider != id);
-        self.count(shard, |counts| &counts.finished);
+        self.count(self.elsewhere(), Count::Finished);
         drop(closing);
         self.changed.notify_all();
     }
 
-    fn tell_if_closing(&self) {
+    /// Something was counted: whoever waits for the end looks again.
+    pub(crate) fn tell_if_closing(&self) {
         if !self.is_open() {
             // Through the lock, so that a waiter is either before its look at the counts or asleep.
             drop(self.closing.lock());

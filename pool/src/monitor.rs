@@ -300,7 +300,11 @@ impl Monitor {
         if let Err(error) = shared.channel.drive(core, Wait::No, out) {
             log::error!("port {core} of the event channel: {error}");
         }
-        out.drain().for_each(|completion| shared.deliver(completion));
+        for completion in out.drain() {
+            if let Err(why) = shared.deliver(completion) {
+                log::error!("{why}");
+            }
+        }
     }
 
     /// May there be one more thread at this moment?

@@ -2,7 +2,6 @@
 
 use crate::builder::Builder;
 use crate::dump::Dump;
-use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::seat;
 use crate::shared::Shared;
@@ -187,14 +186,14 @@ impl Here<'_> {
             return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
         }
         let shared = self.0;
-        if !shared.counting(Lifecycle::admit) {
+        if !shared.admit_task() {
             return Err(io::Error::other("the runtime has been shut down: it takes no new tasks"));
         }
         let counted = || -> Arc<dyn Scheduler> { shared.arc().expect("whoever spawns keeps the pool") };
         // SAFETY: by contract; the pool lives as long as `self`.
         let task = unsafe { ec_tasks::spawn_in(shared.identity(), counted, options, f) }
-            .inspect_err(|_| shared.counting(Lifecycle::turn_away))?;
-        shared.counting(Lifecycle::task_started);
+            .inspect_err(|_| shared.task_turned_away())?;
+        shared.task_started();
         if !shared.life.is_open() {
             // The shutdown began meanwhile and may have missed it.
             task.task().cancel_sticky();
@@ -208,8 +207,8 @@ impl Here<'_> {
 pub fn with_current<R>(f: impl FnOnce(Option<Here<'_>>) -> R) -> R {
     ec_tasks::with_current(|task| match task {
         Some(task) => f(shared_of(task).map(Here)),
-        // (A handler does not suspend, nor does its worker end under it.)
-        None => seat::here(|seat| f(seat.map(|seat| Here(&seat.shared)))),
+        // (Its worker does not end under a handler.)
+        None => seat::outside_of_tasks(|seat| f(seat.map(|seat| Here(&seat.shared)))),
     })
 }
 

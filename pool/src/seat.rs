@@ -16,6 +16,7 @@ use crate::lease::Holder;
 use crate::ready::Ready;
 use crate::run::Beginning;
 use crate::shared::Shared;
+use ec_tasks::Crossing;
 use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub(crate) struct Seat {
     core: Holder<Core>,
     /// The worker is publishing a batch of completions: it looks itself whom to wake for them.
     publishing: Cell<bool>,
+    /// The worker drives its port to sleep in it, and does not look at its queue before.
+    pub(crate) asleep: Cell<bool>,
     /// It runs a task without a core.
     pub(crate) astray: Cell<Option<Beginning>>,
 }
@@ -39,7 +42,14 @@ pub(crate) struct Seat {
 impl Seat {
     /// A seat whose worker holds no core yet.
     pub(crate) fn new(shared: Arc<Shared>, member: Arc<Member>, core: Holder<Core>) -> Seat {
-        Seat { shared, member, core, publishing: Cell::new(false), astray: Cell::new(None) }
+        Seat {
+            shared,
+            member,
+            core,
+            publishing: Cell::new(false),
+            asleep: Cell::new(false),
+            astray: Cell::new(None),
+        }
     }
 
     /// Lets `f` use the core; `None` if the seat has none (any more). `f` runs no user code.
@@ -136,11 +146,28 @@ impl Seat {
     }
 }
 
-/// Calls `f` with the seat of the worker that runs the caller, if a worker does. `f` must not
-/// suspend: the caller's task would go on elsewhere with the seat of the worker it has left.
+/// Calls `f` with the seat of the worker that runs the caller, if a worker does. `f` runs no foreign code, which might
+/// suspend: the caller's task would go on elsewhere with the seat of the worker it has left. A debug build watches.
+pub(crate) fn here<R>(f: impl FnOnce(Option<&Seat>) -> R) -> R {
+    let _watched = Crossing::enter("a look at the worker");
+    // SAFETY: `f` does not suspend.
+    unsafe { around(f) }
+}
+
+/// As [`here`] for code outside of tasks, a handler for instance, that runs foreign code: it cannot suspend. In a task: `None`.
+pub(crate) fn outside_of_tasks<R>(f: impl FnOnce(Option<&Seat>) -> R) -> R {
+    if ec_tasks::with_current(|task| task.is_some()) {
+        return f(None);
+    }
+    // SAFETY: there is no task to suspend.
+    unsafe { around(f) }
+}
+
+/// # Safety
+/// `f` does not suspend.
 // Never inlined: the address of a thread-local must not be kept across a suspension of the caller.
 #[inline(never)]
-pub(crate) fn here<R>(f: impl FnOnce(Option<&Seat>) -> R) -> R {
+unsafe fn around<R>(f: impl FnOnce(Option<&Seat>) -> R) -> R {
     if ec_tasks::forked() {
         return f(None);
     }

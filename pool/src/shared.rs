@@ -5,13 +5,13 @@ use crate::crew::Crew;
 use crate::events::Listener;
 use crate::forced::Forced;
 use crate::idle::Idle;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Count, Lifecycle};
 use crate::metrics::CoreStats;
 use crate::ready::{Ready, What};
 use crate::run;
+use crate::run_queue::list::List;
 use crate::seat::{self, Seat};
 use crate::watchman::Watchman;
-use crossbeam::deque::Injector;
 use crossbeam::utils::CachePadded;
 use ec_channel::{Completion, EventChannel, ServeGuard};
 use ec_tasks::{Runnable, Scheduler, TaskId};
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     /// Getters of the channel do not drive its ports: the workers do.
     _serving: ServeGuard,
     /// Work that comes from threads that hold no core of this pool.
-    pub(crate) injector: Injector<Ready>,
+    pub(crate) injector: List<Ready>,
     pub(crate) stealers: Box<[Ends]>,
     pub(crate) stats: Box<[CachePadded<CoreStats>]>,
     pub(crate) idle: Idle,
@@ -61,7 +61,7 @@ impl Shared {
             me: me.clone(),
             _serving: channel.serve(),
             channel,
-            injector: Injector::new(),
+            injector: List::new(),
             stealers,
             stats: (0..cores).map(|_| CachePadded::default()).collect(),
             idle: Idle::new(cores),
@@ -86,11 +86,34 @@ impl Shared {
         ptr::from_ref(self).cast()
     }
 
-    /// Lets `count` count a task where the caller is: on its core, which it keeps for so long, or elsewhere.
-    pub(crate) fn counting<R>(&self, count: impl Fn(&Lifecycle, usize) -> R) -> R {
-        let on_core = |seat: &Seat| seat.with_core(|core| count(&self.life, core.index));
-        seat::here(|seat| seat.filter(|seat| self.owns(seat)).and_then(on_core))
-            .unwrap_or_else(|| count(&self.life, self.stealers.len()))
+    /// Counts a task where the caller is: on its core, which it keeps for so long, or elsewhere.
+    fn count(&self, count: Count) {
+        let on_core = |seat: &Seat| seat.with_core(|core| self.life.count(core.index, count));
+        let counted = seat::here(|seat| seat.filter(|seat| self.owns(seat)).and_then(on_core));
+        counted.unwrap_or_else(|| self.life.count(self.life.elsewhere(), count));
+    }
+
+    /// Counts a task that is about to be spawned; false if none may be any more. Then follows either `task_started` or
+    /// `task_turned_away`.
+    pub(crate) fn admit_task(&self) -> bool {
+        self.count(Count::Spawned);
+        if self.life.is_open() {
+            return true;
+        }
+        self.task_turned_away();
+        false
+    }
+
+    /// The task counted last was not spawned after all.
+    pub(crate) fn task_turned_away(&self) {
+        self.count(Count::TurnedAway);
+        self.life.tell_if_closing();
+    }
+
+    /// The task counted last can be found, and run.
+    pub(crate) fn task_started(&self) {
+        self.count(Count::Started);
+        self.life.tell_if_closing();
     }
 
     /// Is `seat` one of this pool's?
@@ -110,14 +133,19 @@ impl Shared {
         let notify = seat::here(|seat| match seat.filter(|seat| self.owns(seat)) {
             Some(seat) => {
                 if let Err(ready) = seat.push(ready) {
-                    self.injector.push(ready);
+                    self.injector.push_back(ready);
                     return true;
+                }
+                if seat.asleep.get() {
+                    // Pushed under the pass that sleeps: the worker is not to sleep over it.
+                    seat.with_core(|core| self.channel.wake_port(core.index));
+                    return false;
                 }
                 // (The only worker is here, and comes to it.)
                 !seat.is_publishing() && self.stealers.len() > 1
             }
             None => {
-                self.injector.push(ready);
+                self.injector.push_back(ready);
                 true
             }
         });
@@ -127,15 +155,16 @@ impl Shared {
     }
 
     /// What a pass of a port has completed goes to a run queue.
-    pub(crate) fn deliver(&self, completion: Completion) {
+    ///
+    /// # Errors
+    /// What the caller is to tell, where foreign code may run.
+    pub(crate) fn deliver(&self, completion: Completion) -> Result<(), &'static str> {
         // A raw operation's wake function is its owner's code.
         let delivered = ec_tasks::catch_quietly(|| match completion {
             Completion::Raw(operation) => operation.deliver(),
             Completion::Call(call) => self.make_ready(Ready::call(call)),
         });
-        if delivered.is_none() {
-            log::error!("the wake function of an operation panicked");
-        }
+        delivered.ok_or("the wake function of an operation panicked")
     }
 
     /// Migration is forced: a task that has run before waits for another worker. Gives back all else.
@@ -152,7 +181,7 @@ impl Shared {
                 }
                 Err(new) => Some(Ready::task(new)),
             },
-            What::Call(call) => Some(Ready::call(*call)),
+            What::Call(call) => Some(Ready::call(call)),
         }
     }
 
@@ -211,7 +240,13 @@ impl Scheduler for Shared {
         if let Some(forced) = &self.forced {
             forced.forget(id);
         }
-        self.counting(|life, shard| life.task_finished(shard, id));
+        if self.life.is_open() {
+            // No insider: that one would have closed the pool.
+            self.count(Count::Finished);
+            self.life.tell_if_closing();
+        } else {
+            self.life.task_finished(id);
+        }
     }
 
     fn note(&self) -> bool {

@@ -41,7 +41,7 @@ pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Co
                 hold(&seat, index);
                 match seat.leave() {
                     // The pool has been stopped.
-                    Some(core) => core.drain().for_each(|ready| shared.injector.push(ready)),
+                    Some(core) => core.drain().for_each(|ready| shared.injector.push_back(ready)),
                     None => shared.crew.stray_is_back(),
                 }
             }
@@ -81,7 +81,7 @@ fn goes_well(seat: &Seat, f: impl FnOnce()) -> bool {
 /// Runs a task without a core; in a pool that has been stopped it stays with those that do not run again.
 fn run_astray(seat: &Seat, ready: Ready) {
     if seat.shared.life.is_stopped() {
-        seat.shared.injector.push(ready);
+        seat.shared.injector.push_back(ready);
         return;
     }
     seat.occupy(|| {

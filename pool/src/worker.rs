@@ -30,6 +30,7 @@ use crate::outside::Outside;
 use crate::pace::Pace;
 use crate::ready::Ready;
 use crate::run;
+use crate::run_queue::share;
 use crate::seat::Seat;
 use crate::shared::Shared;
 use ec_channel::{Completions, EventChannel, Wait};
@@ -58,6 +59,8 @@ pub(crate) struct Worker<'a> {
     seen: Vec<(u64, bool)>,
     /// Whose queue to look at first; moves on, so that not all begin at the same one.
     victim: usize,
+    /// What went wrong, to be told where foreign code may run.
+    trouble: Option<String>,
 }
 
 impl<'a> Worker<'a> {
@@ -77,12 +80,18 @@ impl<'a> Worker<'a> {
             keeps_company: false,
             seen: vec![(0, false); seat.shared.stats.len()],
             victim: index,
+            trouble: None,
         }
     }
 
     /// Until the pool is stopped, or the core was handed over.
     pub(crate) fn run(&mut self) {
         while !self.shared.life.is_stopped() {
+            if let Some(trouble) = self.trouble.take()
+                && !self.tell(&trouble)
+            {
+                return;
+            }
             match self.next() {
                 Some(ready) => {
                     if !self.run_one(ready) {
@@ -92,6 +101,20 @@ impl<'a> Worker<'a> {
                 None => self.sleep(),
             }
         }
+    }
+
+    /// Tells of trouble. A logger is foreign code, which may take its time. False: the core was handed over meanwhile.
+    #[cold]
+    fn tell(&self, trouble: &str) -> bool {
+        if self.stop_searching() {
+            self.shared.notify();
+        }
+        let outside = Outside::new(self.seat, &self.shared.stats[self.index]);
+        self.seat.member.info.task.store(0, Ordering::Relaxed);
+        ec_tasks::catch_quietly(|| log::error!("{trouble}"));
+        // Not in a tight circle, should it not go away.
+        std::thread::sleep(Duration::from_millis(1));
+        outside.end()
     }
 
     fn next(&mut self) -> Option<Ready> {
@@ -226,7 +249,7 @@ impl<'a> Worker<'a> {
             return None;
         }
         let Worker { seat, shared, .. } = self;
-        seat.with_core(|core| core.take_from(&shared.injector, shared.admits())).flatten()
+        seat.with_core(|core| core.take_over(shared.injector.pop_batch(share), shared.admits())).flatten()
     }
 
     /// Where migration is forced, what the others have to leave to this worker.
@@ -278,11 +301,12 @@ impl<'a> Worker<'a> {
 
     fn looked_at(&mut self, port: usize, looked: io::Result<bool>) {
         self.publish();
-        if let Err(error) = looked {
-            log::error!("port {port} of the event channel: {error}");
-            // Not in a tight circle, should it not go away.
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        self.note_trouble(port, looked);
+    }
+
+    fn note_trouble<T>(&mut self, port: usize, looked: io::Result<T>) -> Option<T> {
+        let note = |error| self.trouble = Some(format!("port {port} of the event channel: {error}"));
+        looked.map_err(note).ok()
     }
 
     fn pass<R>(&mut self, look: impl FnOnce(&EventChannel, &mut Completions) -> R) -> R {
@@ -294,9 +318,13 @@ impl<'a> Worker<'a> {
     /// Queues a reaped batch before anything of it runs, and returns how much waits then. This worker runs one of it
     /// itself, so a batch of one wakes nobody.
     fn publish(&mut self) -> usize {
-        let Worker { out, seat, shared, .. } = self;
+        let Worker { out, seat, shared, trouble, .. } = self;
         seat.publishing(|| {
-            out.drain().for_each(|completion| shared.deliver(completion));
+            for completion in out.drain() {
+                if let Err(why) = shared.deliver(completion) {
+                    *trouble = Some(String::from(why));
+                }
+            }
         });
         let waiting = self.seat.with_core(Core::hear).unwrap_or(0);
         if waiting > 1 {
@@ -356,17 +384,15 @@ impl<'a> Worker<'a> {
         shared.idle.fall_asleep(index, self.searching.replace(false));
         let mut looked = true;
         let began = Instant::now();
+        // Before the look at the queues: what comes into the own one afterwards, from an allocator say, makes the pass return.
+        self.seat.asleep.set(true);
         if !shared.work_is_visible() && !shared.life.is_stopped() {
             let housekeeper = Housekeeper::enter(shared);
             let wait = housekeeper.as_ref().map_or(Wait::Forever, Housekeeper::wait);
-            match self.pass(|channel, out| channel.drive(index, wait, out)) {
-                Ok(done) => looked = done,
-                Err(error) => {
-                    log::error!("port {index} of the event channel: {error}");
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-            }
+            let driven = self.pass(|channel, out| channel.drive(index, wait, out));
+            looked = self.note_trouble(index, driven).unwrap_or(true);
         }
+        self.seat.asleep.set(false);
         let slept = began.elapsed();
         let woken = shared.idle.wake_up(index);
         self.searching.set(woken == Woken::ByNotify);

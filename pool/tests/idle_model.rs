@@ -12,7 +12,7 @@ mod idle;
 mod model;
 
 mod sync {
-    pub(crate) use crate::model::Mutex;
+    pub(crate) use crate::model::Mutex as SpinLock;
     pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 }
 

@@ -12,7 +12,7 @@ mod lease;
 mod model;
 
 mod sync {
-    pub(crate) use crate::model::Mutex;
+    pub(crate) use crate::model::{Crossing, Mutex as SpinLock};
     pub(crate) use loom::cell::UnsafeCell;
     use loom::sync::atomic::fence;
     pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};

@@ -69,6 +69,8 @@ pub(crate) struct Header {
     /// The scheduler's, from the end of a run to the next one; the runner's alone.
     pub(crate) noted: AtomicBool,
     refs: AtomicUsize,
+    /// The scheduler's, while it has the task queued.
+    pub(crate) queue_link: [AtomicUsize; 2],
     /// Of the task and its runner alone.
     pub(crate) own: Own,
     pub(crate) wait: WaitSlot,
@@ -122,6 +124,7 @@ impl Header {
                 noted: AtomicBool::new(false),
                 // The run reference and the handle's.
                 refs: AtomicUsize::new(2),
+                queue_link: [const { AtomicUsize::new(0) }; 2],
                 wait: WaitSlot::new(),
                 scheduler: ManuallyDrop::new(scheduler),
                 parker: (kind == Kind::Dedicated).then(Arc::default),

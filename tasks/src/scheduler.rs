@@ -10,7 +10,7 @@ use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::coroutine::Step;
 use crate::crossing::assert_no_crossing;
@@ -103,6 +103,16 @@ impl Runnable {
     /// The word came from `into_raw` and is turned back once.
     pub unsafe fn from_raw(word: usize) -> Self {
         Runnable(NonNull::new(word as *mut Header).expect("a task's word is not zero"))
+    }
+
+    /// Two words in the task's own memory for the scheduler that has it queued: so its queue needs none.
+    ///
+    /// # Safety
+    /// The word came from [`Runnable::into_raw`], and is not turned back as long as the result is used.
+    #[inline]
+    pub unsafe fn queue_link<'a>(word: usize) -> &'a [AtomicUsize; 2] {
+        // SAFETY: the run reference, which the word stands for, keeps the task.
+        unsafe { &(*(word as *const Header)).queue_link }
     }
 
     /// Runs the task on this thread until it suspends, yields or ends. A panic in the task does
