@@ -381,20 +381,18 @@ impl<'a> Worker<'a> {
         ec_tasks::worker_sleeps();
         // Before it shows as asleep: whoever sees it sleep sees it counted.
         bump(&shared.stats[index].sleeps);
-        shared.idle.fall_asleep(index, self.searching.replace(false));
+        // Before the look at the queues: what comes into the own one afterwards, from an allocator say, makes the pass return.
+        let asleep = Asleep::new(self.seat, index, self.searching.replace(false));
         let mut looked = true;
         let began = Instant::now();
-        // Before the look at the queues: what comes into the own one afterwards, from an allocator say, makes the pass return.
-        self.seat.asleep.set(true);
         if !shared.work_is_visible() && !shared.life.is_stopped() {
             let housekeeper = Housekeeper::enter(shared);
             let wait = housekeeper.as_ref().map_or(Wait::Forever, Housekeeper::wait);
             let driven = self.pass(|channel, out| channel.drive(index, wait, out));
             looked = self.note_trouble(index, driven).unwrap_or(true);
         }
-        self.seat.asleep.set(false);
         let slept = began.elapsed();
-        let woken = shared.idle.wake_up(index);
+        let woken = asleep.end();
         self.searching.set(woken == Woken::ByNotify);
         self.keeps_company = woken == Woken::AsCompany;
         shared.watchman.wake();
@@ -404,6 +402,41 @@ impl<'a> Worker<'a> {
         if !looked {
             // A searching worker is looking at this port, for a moment.
             std::thread::yield_now();
+        }
+    }
+}
+
+/// Among the sleepers, until [`end`](Asleep::end). Also if that is a panic.
+struct Asleep<'a> {
+    seat: &'a Seat,
+    index: usize,
+}
+
+impl<'a> Asleep<'a> {
+    fn new(seat: &'a Seat, index: usize, searching: bool) -> Asleep<'a> {
+        seat.asleep.set(true);
+        seat.shared.idle.fall_asleep(index, searching);
+        Asleep { seat, index }
+    }
+
+    fn end(self) -> Woken {
+        let woken = self.wake_up();
+        std::mem::forget(self);
+        woken
+    }
+
+    fn wake_up(&self) -> Woken {
+        self.seat.asleep.set(false);
+        self.seat.shared.idle.wake_up(self.index)
+    }
+}
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        if self.wake_up() == Woken::ByNotify {
+            // It was counted as searching.
+            self.seat.shared.idle.end_search();
+            self.seat.shared.notify();
         }
     }
 }
