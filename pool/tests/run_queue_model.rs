@@ -132,6 +132,45 @@ fn ascends(came: &[usize]) {
 }
 
 #[test]
+fn by_themselves_the_queues_keep_their_orders() {
+    limit(20, || {
+        explore(1, || {
+            let first = fifo(7);
+            assert_eq!(first.len(), 7);
+            assert_eq!(pop_all(|| first.pop()), [0, 1, 2, 3, 4, 5, 6]);
+            let last = lifo(7);
+            assert_eq!(last.len(), 7);
+            assert_eq!(numbers(last.pop_oldest()), [0]);
+            assert_eq!(pop_all(|| last.pop()), [6, 5, 4, 3, 2, 1]);
+            let stolen = lifo(7);
+            assert_eq!(numbers(stolen.end().steal()), [0, 1, 2, 3]);
+            let stolen = fifo(7);
+            assert_eq!(numbers(stolen.end().steal()), [0]);
+            assert_eq!(numbers(stolen.end().steal()), [1]);
+            assert_eq!(numbers(stolen.end().steal()), [2, 3, 4]);
+        });
+    });
+}
+
+#[test]
+fn a_thief_sees_whole_what_is_pushed_meanwhile() {
+    limit(120, || {
+        explore(3, || {
+            let (first, last) = (fifo(0), lifo(0));
+            let thieves = [thief_of_fifo(first.end()), thief_of_lifo(last.end())];
+            first.push(Item::new(0));
+            last.push(Item::new(1));
+            last.push(Item::new(2));
+            let mut own = numbers(last.pop());
+            own.extend(pop_all(|| first.pop()));
+            own.extend(pop_all(|| last.pop()));
+            let [a, b] = thieves.map(|thief| thief.join().unwrap());
+            all_came_once(3, [own, a, b]);
+        });
+    });
+}
+
+#[test]
 fn first_in_is_first_out_while_another_steals() {
     limit(120, || {
         let ends = explore(3, || {
