@@ -87,9 +87,7 @@ impl<'a> Worker<'a> {
     /// Until the pool is stopped, or the core was handed over.
     pub(crate) fn run(&mut self) {
         while !self.shared.life.is_stopped() {
-            if let Some(trouble) = self.trouble.take()
-                && !self.tell(&trouble)
-            {
+            if self.trouble.is_some() && !self.tell_of_trouble() {
                 return;
             }
             match self.next() {
@@ -103,9 +101,10 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Tells of trouble. A logger is foreign code, which may take its time. False: the core was handed over meanwhile.
+    /// A logger is foreign code, which may take its time. False: the core was handed over meanwhile.
     #[cold]
-    fn tell(&self, trouble: &str) -> bool {
+    fn tell_of_trouble(&mut self) -> bool {
+        let trouble = self.trouble.take().unwrap_or_default();
         if self.stop_searching() {
             self.shared.notify();
         }

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 pub(super) struct Ring<E: Entry, const SLOTS: usize> {
     pub(super) head: CachePadded<AtomicUsize>,
     pub(super) tail: CachePadded<AtomicUsize>,
-    slots: Box<[<E::Words as Words>::Slot]>,
+    slots: [<E::Words as Words>::Slot; SLOTS],
     _entries: PhantomData<fn(E) -> E>,
 }
 
@@ -19,7 +19,7 @@ impl<E: Entry, const SLOTS: usize> Ring<E, SLOTS> {
         Ring {
             head: CachePadded::new(AtomicUsize::new(0)),
             tail: CachePadded::new(AtomicUsize::new(0)),
-            slots: (0..SLOTS).map(|_| E::Words::empty()).collect(),
+            slots: std::array::from_fn(|_| E::Words::empty()),
             _entries: PhantomData,
         }
     }
