@@ -36,6 +36,13 @@ pub enum PoolEvent {
     },
     /// A core is held up, and there may be no more threads. Told once, until there is room again.
     AtCap(AtCap),
+    /// The kernel refuses the barrier (`membarrier`) by which a core is taken from a worker that is inside user code; a sandbox may
+    /// do that, at any time. The pool goes on with fences, which cost each switch of tasks some nanoseconds. A worker that was
+    /// inside user code at that moment keeps its core until its task suspends or calls the runtime. Told once.
+    BarrierRefused {
+        /// What it said.
+        error: String,
+    },
     /// The operating system gave no thread. The pool goes on with those it has, and asks again.
     Refused {
         /// What it said.

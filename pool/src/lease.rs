@@ -8,26 +8,38 @@
 //!        └───────────────────────────────── give(): a core again ─────────────────┘
 //! ```
 //! The worker goes in and out at each switch of tasks, so it does this with plain writes; it is the one who takes, once
-//! in a while, that pays for the order between the two ([`heavy_fence`]). Each side first writes and then reads what
-//! the other has written:
+//! in a while, that pays for the order between the two. Each side first writes and then reads what the other has written:
 //!
-//! * the worker: "I am in the runtime" (`out` is false), then looks whether it has been `recalled`;
+//! * the worker: "I am in the runtime" (`out` is [`IN`]), then looks whether it has been `recalled`;
 //! * who takes: `recalled`, then looks whether the worker is `out`.
 //!
 //! At least one of them sees the other. If the taker sees the worker inside user code, the core is the taker's: the worker
 //! will see the recall when it comes back. If it does not, it lets the worker keep it. A worker that sees a recall
 //! waits for the taker's verdict (`turn`). `tests/lease_model.rs` checks this with loom against this very file.
 //!
+//! **Two forms.** As long as the kernel makes the worker pass a barrier when somebody takes, the worker's side is plain; once it has
+//! refused, the worker passes a fence each time (`fence.rs`). In which of the two it will come back the worker decides as it goes out, and
+//! leaves behind in `out`. Who takes looks at that after the order was made: a worker that is out in the plain form it takes the core
+//! from only if the barrier has just succeeded. One that went out before the refusal keeps its core until it has come back once.
+//!
 //! This file has `unsafe` in it: what is leased is read and taken without a lock.
 
-use crate::sync::{AtomicBool, Crossing, Ordering, SpinLock, UnsafeCell, heavy_fence, light_fence};
+use crate::sync::{
+    AtomicBool, AtomicU8, Crossing, Form, Ordering, SpinLock, UnsafeCell, barrier, form, heavy_fence,
+    light_fence,
+};
 use std::cell::Cell;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
+/// The holder is in the runtime.
+const IN: u8 = 0;
+/// It is inside user code, and will come back in this form.
+const OUT_PLAIN: u8 = 1;
+const OUT_FENCED: u8 = 2;
+
 struct Lease<T> {
-    /// The holder is inside user code.
-    out: AtomicBool,
+    /// Where the holder is.
+    out: AtomicU8,
     /// Somebody takes, or has taken.
     recalled: AtomicBool,
     /// Of whoever takes, and of a holder who has seen that.
@@ -41,7 +53,10 @@ unsafe impl<T: Send> Sync for Lease<T> {}
 /// The worker's side. It belongs to one thread.
 pub(crate) struct Holder<T> {
     lease: Arc<Lease<T>>,
-    _of_one_thread: PhantomData<Cell<()>>,
+    /// How it comes back, when it is out.
+    form: Cell<Form>,
+    /// Somebody uses what is held.
+    used: Cell<bool>,
 }
 
 /// The side of those who take.
@@ -56,12 +71,13 @@ impl<T> Clone for Taker<T> {
 /// A lease of nothing yet.
 pub(crate) fn lease<T>() -> (Holder<T>, Taker<T>) {
     let lease = Arc::new(Lease {
-        out: AtomicBool::new(false),
+        out: AtomicU8::new(IN),
         recalled: AtomicBool::new(false),
         turn: SpinLock::new(()),
         held: UnsafeCell::new(None),
     });
-    (Holder { lease: lease.clone(), _of_one_thread: PhantomData }, Taker(lease))
+    let form = Cell::new(Form::Fenced);
+    (Holder { lease: lease.clone(), form, used: Cell::new(false) }, Taker(lease))
 }
 
 impl<T> Holder<T> {
@@ -91,15 +107,21 @@ impl<T> Holder<T> {
     /// User code begins: what is held may be taken.
     #[inline]
     pub(crate) fn go_out(&self) {
+        let form = form();
+        self.form.set(form);
+        let out = match form {
+            Form::Plain => OUT_PLAIN,
+            Form::Fenced => OUT_FENCED,
+        };
         // Release: who takes sees what was done with it.
-        self.lease.out.store(true, Ordering::Release);
+        self.lease.out.store(out, Ordering::Release);
     }
 
     /// User code is over. False: nothing is held (any more).
     #[inline]
     pub(crate) fn come_back(&self) -> bool {
-        self.lease.out.store(false, Ordering::Relaxed);
-        light_fence();
+        self.lease.out.store(IN, Ordering::Relaxed);
+        light_fence(self.form.get());
         if self.lease.recalled.load(Ordering::Relaxed) {
             self.wait_for_verdict();
         }
@@ -110,7 +132,7 @@ impl<T> Holder<T> {
     /// Inside user code?
     pub(crate) fn is_out(&self) -> bool {
         // (Only this thread writes it.)
-        self.lease.out.load(Ordering::Relaxed)
+        self.lease.out.load(Ordering::Relaxed) != IN
     }
 
     /// Set if what was held has been taken, or just may be; not set if it has not.
@@ -128,15 +150,22 @@ impl<T> Holder<T> {
     /// code: that might come here again, in the middle of a change, or suspend. A debug build watches.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
-        struct Out<'a, T>(&'a Holder<T>);
-        impl<T> Drop for Out<'_, T> {
+        /// And whether it has come from user code.
+        struct Use<'a, T>(&'a Holder<T>, bool);
+        impl<T> Drop for Use<'_, T> {
             fn drop(&mut self) {
-                self.0.go_out();
+                if cfg!(debug_assertions) {
+                    self.0.used.set(false);
+                }
+                if self.1 {
+                    self.0.go_out();
+                }
             }
         }
         let _watched = Crossing::enter("a crossing into the pool");
-        let crossing = self.is_out().then(|| Out(self));
-        if crossing.is_some() && !self.come_back() {
+        debug_assert!(!self.used.replace(true), "what is held is used by one at a time");
+        let here = Use(self, self.is_out());
+        if here.1 && !self.come_back() {
             return None;
         }
         // SAFETY: not out, so nobody takes it; and `leave` and `give` want `self` exclusively.
@@ -150,12 +179,24 @@ impl<T> Taker<T> {
         let lease = &*self.0;
         let _turn = lease.turn.lock();
         // (Who was recalled has nothing, and is not to be told otherwise if this comes in vain.)
-        if !lease.out.load(Ordering::Acquire) || lease.recalled.load(Ordering::Relaxed) {
+        let out = lease.out.load(Ordering::Acquire);
+        if out == IN || lease.recalled.load(Ordering::Relaxed) {
+            return None;
+        }
+        if out == OUT_PLAIN && form() == Form::Fenced {
+            // The kernel has refused before: the worker is to come back first.
             return None;
         }
         lease.recalled.store(true, Ordering::Relaxed);
         heavy_fence();
-        if lease.out.load(Ordering::Acquire) {
+        let ordered = out == OUT_PLAIN && barrier();
+        // What it is now may be in the other form, which is good only if the order was made for that, too.
+        let takes = match lease.out.load(Ordering::Acquire) {
+            IN => false,
+            OUT_PLAIN => ordered,
+            _ => true,
+        };
+        if takes {
             // SAFETY: the holder is out, and when it comes back it sees the recall and waits for `turn`.
             return lease.held.with_mut(|held| unsafe { (*held).take() });
         }
@@ -165,6 +206,6 @@ impl<T> Taker<T> {
 
     /// Is the worker inside user code?
     pub(crate) fn is_out(&self) -> bool {
-        self.0.out.load(Ordering::Acquire)
+        self.0.out.load(Ordering::Acquire) != IN
     }
 }

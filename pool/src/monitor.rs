@@ -22,6 +22,7 @@
 use crate::admission::Admission;
 use crate::crew::Crew;
 use crate::events::PoolEvent;
+use crate::fence;
 use crate::kernel::{Look, Watch};
 use crate::shared::Shared;
 use ec_channel::{Completions, Wait};
@@ -141,6 +142,7 @@ impl Monitor {
             let now = Instant::now();
             self.crew().counts.looks.fetch_add(1, Ordering::Relaxed);
             let suspicion = self.look_round(now);
+            self.tell_of_refusal();
             let changed = self.admission.decide(&self.shared, now);
             // Before they are missed; but a single task that blocks now and then brings one thread, not two.
             let ahead = (self.crew().strays() / 2).min(2 * self.posts.len());
@@ -292,6 +294,15 @@ impl Monitor {
             computing: why == Why::Computes,
         });
         Done::Yes
+    }
+
+    /// Once.
+    fn tell_of_refusal(&self) {
+        let Some(error) = fence::refusal() else { return };
+        if !self.crew().counts.barrier_refused.swap(true, Ordering::Relaxed) {
+            log::warn!("the kernel refuses membarrier: {error}; fences take its place");
+            self.shared.settings.listener.tell(|| PoolEvent::BarrierRefused { error: error.to_string() });
+        }
     }
 
     /// What has arrived at the port of a core that is held up goes where others find it.

@@ -12,22 +12,75 @@ mod lease;
 mod model;
 
 mod sync {
+    pub(crate) use crate::kernel::{barrier, form, heavy_fence, light_fence};
     pub(crate) use crate::model::{Crossing, Mutex as SpinLock};
     pub(crate) use loom::cell::UnsafeCell;
-    use loom::sync::atomic::fence;
-    pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-    /// What the two fences are together is what two full ones are; the kernel is not modelled.
-    pub(crate) fn light_fence() {
-        fence(Ordering::SeqCst);
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+    pub(crate) enum Form {
+        Plain,
+        Fenced,
+    }
+}
+
+/// What the kernel does, as far as loom can say it. (That a barrier succeeds and the next one is refused: `lease_forms.rs`.)
+mod kernel {
+    use super::sync::Form;
+    use loom::sync::atomic::{AtomicBool, Ordering, fence};
+    use std::cell::Cell;
+
+    #[derive(Clone, Copy, PartialEq)]
+    pub(crate) enum Kernel {
+        /// It has no barrier.
+        HasNone,
+        /// Its barrier succeeds: together with what it orders it is as good as two full fences.
+        Orders,
+        /// It refuses its barrier, so that in the plain form nothing is ordered at all.
+        Refuses,
+    }
+
+    thread_local!(static KERNEL: Cell<Kernel> = const { Cell::new(Kernel::HasNone) });
+
+    loom::lazy_static! {
+        static ref REFUSED: AtomicBool = AtomicBool::new(false);
+    }
+
+    /// For what this test explores. (Loom runs all threads of a model on the thread of its test.)
+    pub(crate) fn set(kernel: Kernel) {
+        KERNEL.set(kernel);
+    }
+
+    pub(crate) fn form() -> Form {
+        match KERNEL.get() {
+            Kernel::HasNone => Form::Fenced,
+            Kernel::Orders => Form::Plain,
+            Kernel::Refuses if REFUSED.load(Ordering::Relaxed) => Form::Fenced,
+            Kernel::Refuses => Form::Plain,
+        }
+    }
+
+    pub(crate) fn light_fence(form: Form) {
+        if form == Form::Fenced || KERNEL.get() == Kernel::Orders {
+            fence(Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn heavy_fence() {
         fence(Ordering::SeqCst);
     }
+
+    pub(crate) fn barrier() -> bool {
+        if KERNEL.get() == Kernel::Refuses {
+            REFUSED.store(true, Ordering::SeqCst);
+            return false;
+        }
+        true
+    }
 }
 
 use ec_test_support::limit;
+use kernel::Kernel;
 use lease::{Holder, Taker, lease};
 use loom::cell::Cell;
 use loom::thread::{self, JoinHandle};
@@ -262,6 +315,69 @@ fn a_core_is_given_away_or_taken() {
             let end = given.is_some();
             assert_eq!(only([given, taking.join().unwrap()]).uses.get(), 2);
             end
+        });
+        assert_eq!(ends, [false, true]);
+    });
+}
+
+/// Who is refused the barrier takes nothing; who comes again takes what went out in the other form.
+#[test]
+fn what_nobody_has_ordered_is_not_taken() {
+    limit(120, || {
+        kernel::set(Kernel::Refuses);
+        let ends = explore(5, || {
+            let (mut holder, taker) = out_with_a_core();
+            let taking = thread::spawn(move || {
+                let first = taker.take().inspect(Core::work);
+                first.or_else(|| taker.take().inspect(Core::work))
+            });
+            let mut uses = 1;
+            for _ in 0..2 {
+                if holder.come_back() {
+                    uses += work(&holder);
+                }
+                holder.go_out();
+            }
+            let taken = taking.join().unwrap();
+            let back = holder.come_back();
+            assert_eq!(back, taken.is_none());
+            let core = only([holder.leave(), taken]);
+            assert_eq!(core.uses.get(), uses + usize::from(!back));
+            (back, uses)
+        });
+        // Not before it has come back once.
+        assert_eq!(ends, [(false, 2), (false, 3), (true, 3)]);
+    });
+}
+
+#[test]
+fn a_worker_that_went_out_before_the_refusal_keeps_its_core() {
+    limit(120, || {
+        kernel::set(Kernel::Refuses);
+        let ends = explore(8, || {
+            let (mut holder, taker) = out_with_a_core();
+            let takings = [start(&taker), start(&taker)];
+            assert!(holder.come_back());
+            assert_eq!(work(&holder), 1);
+            assert!(holder.leave().is_some());
+            takings.into_iter().for_each(|taking| assert!(taking.join().unwrap().is_none()));
+        });
+        assert_eq!(ends, [()]);
+    });
+}
+
+#[test]
+fn with_a_barrier_that_succeeds_holder_or_taker_has_the_core() {
+    limit(120, || {
+        kernel::set(Kernel::Orders);
+        let ends = explore(8, || {
+            let (mut holder, taker) = out_with_a_core();
+            let taking = start(&taker);
+            let back = holder.come_back();
+            let kept = holder.leave();
+            assert_eq!(kept.is_some(), back);
+            assert_eq!(only([kept, taking.join().unwrap()]).uses.get(), 1 + usize::from(!back));
+            back
         });
         assert_eq!(ends, [false, true]);
     });
