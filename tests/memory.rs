@@ -2,6 +2,7 @@
 //! One test in a program of its own: the numbers are the whole process's.
 
 use ec_test_support::{limit, skipped};
+use ec_unkind as _;
 use event_channel::channel::Driver;
 use event_channel::net::{TcpListener, TcpStream};
 use event_channel::time::Duration;

@@ -6,6 +6,7 @@ use common::{go, migrating, named, nap, pool, threads_and_files, until, until_no
 use ec_channel::Request;
 use ec_pool::Pool;
 use ec_test_support::limit;
+use ec_unkind as _;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
