@@ -21,8 +21,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// So much waits to be said at most.
+/// So much waits to be said at most. A line is left out already if half as much waits.
 const MOST: usize = 1024;
+const MOST_BEFORE_A_LINE: usize = MOST / 2;
 
 /// See the module.
 pub(crate) struct Notifier(Arc<Inner>);
@@ -104,8 +105,10 @@ impl Notifier {
             return;
         }
         let mut state = lock_with_room(&self.0.state, |state| &mut state.waiting);
-        if state.closed || state.waiting.len() >= MOST {
-            state.missed += u64::from(matches!(said, Said::Event(..)));
+        let is_event = matches!(said, Said::Event(..));
+        let most = if is_event { MOST } else { MOST_BEFORE_A_LINE };
+        if state.closed || state.waiting.len() >= most {
+            state.missed += u64::from(is_event);
             // (`said` is dropped after the lock: the listener may go with it.)
             drop(state);
             return;
