@@ -68,6 +68,8 @@ static USES: Uses = Uses;
 fn while_it_does(name: &str, body: impl FnOnce()) {
     let Some(mut child) = this_test_again(name) else {
         return limit(120, || {
+            // (What libc is like is found out first, by threads that do nothing else while they are looked at.)
+            task::migrates();
             ON.store(true, Ordering::SeqCst);
             body();
             ON.store(false, Ordering::SeqCst);
