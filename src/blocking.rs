@@ -5,15 +5,17 @@
 //! when it has found nothing to do for [`IDLE`]. A waiter that is cancelled goes its way: the helper
 //! finishes the closure and drops the result.
 
+use ec_pool::quietly;
+use ec_pool::room::lock_with_room;
 use ec_pool::wait::{self, Stop};
+use ec_tasks::lock::{Condvar, Mutex};
 use ec_tasks::{Task, Tokens, WaitKind};
-use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lookups of a slow name server take seconds each: enough of them to go on meanwhile.
 const MOST: usize = 16;
@@ -61,7 +63,8 @@ struct Slot<T> {
 fn job<T: Send + 'static>(slot: Arc<Slot<T>>, task: Task, f: impl FnOnce() -> T + Send + 'static) -> Job {
     Box::new(move || {
         let outcome = catch_unwind(AssertUnwindSafe(f));
-        *slot.outcome.lock() = Some(outcome);
+        // (Nothing was there, so that nothing is dropped under the lock.)
+        slot.outcome.lock().replace(outcome);
         slot.filled.store(true, Ordering::Release);
         task.wake(Tokens::SYNC);
         // The result of a waiter that has gone is user data: its drop may panic.
@@ -70,7 +73,7 @@ fn job<T: Send + 'static>(slot: Arc<Slot<T>>, task: Task, f: impl FnOnce() -> T 
 }
 
 fn submit(job: Job) {
-    let mut state = HELPERS.state.lock();
+    let mut state = lock_with_room(&HELPERS.state, |state| &mut state.jobs);
     state.jobs.push_back(job);
     if state.jobs.len() <= state.idle || state.threads == MOST {
         drop(state);
@@ -84,7 +87,7 @@ fn submit(job: Job) {
         && HELPERS.one_less() == 0
     {
         // No helper will ever come: better to block this thread than to wait for ever.
-        log::warn!("no helper thread ({error}): a worker does the work itself");
+        quietly!(warn, "no helper thread ({error}): a worker does the work itself");
         while let Some(job) = HELPERS.take() {
             job();
         }
@@ -112,7 +115,7 @@ impl Helpers {
                 state = self.state.lock();
             }
             state.idle += 1;
-            let late = self.work.wait_for(&mut state, IDLE).timed_out();
+            let late = self.work.wait_until(&mut state, Instant::now() + IDLE);
             state.idle -= 1;
             if late && state.jobs.is_empty() {
                 state.threads -= 1;

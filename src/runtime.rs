@@ -5,13 +5,14 @@
 
 use crate::channel::{Driver, EventChannel};
 use crate::task::{self, JoinHandle};
+use ec_pool::quietly;
 use ec_pool::{Here, Pool};
-use parking_lot::Mutex;
 use std::fmt;
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 pub use ec_pool::{AtCap, Blocked, Dump, Metrics, PoolEvent, ShutdownError};
 
@@ -29,16 +30,64 @@ pub(crate) fn with_pool<R>(f: impl FnOnce(Here<'_>) -> io::Result<R>) -> io::Res
 }
 
 fn default_pool() -> io::Result<&'static Pool> {
-    static STARTING: Mutex<()> = Mutex::new(());
-    if let Some(pool) = DEFAULT.get() {
-        return Ok(pool);
+    match DEFAULT.get() {
+        Some(pool) => Ok(pool),
+        None => begin_default(),
     }
-    let _starting = STARTING.lock();
+}
+
+/// Of several that want it at once one begins it, and the others wait for that. But only for so long, and not at all if they are that
+/// one: a logger, an allocator or a panic hook may want it, too, while it is made, or wait for somebody who does. They make one
+/// themselves then. The first that is complete stays; under no lock, and nothing of the program's runs in the `OnceLock`.
+#[cold]
+fn begin_default() -> io::Result<&'static Pool> {
+    let starter = Starter::begin();
+    if starter.is_none() {
+        let end = Instant::now() + PATIENCE;
+        while STARTER.load(Ordering::Acquire) != 0 && DEFAULT.get().is_none() && Instant::now() < end {
+            std::thread::sleep(NAP);
+        }
+    }
     if let Some(pool) = DEFAULT.get() {
         return Ok(pool);
     }
     let pool = Pool::builder().build()?;
-    Ok(DEFAULT.get_or_init(|| pool))
+    let Err(late) = DEFAULT.set(pool) else {
+        drop(starter);
+        quietly!(debug, "the default runtime begins");
+        return default_pool();
+    };
+    // Another one was faster. Nobody has used this one.
+    late.discard();
+    default_pool()
+}
+
+/// How long it is waited for one that another thread makes. (It takes a millisecond or two.)
+const PATIENCE: Duration = Duration::from_millis(100);
+const NAP: Duration = Duration::from_micros(50);
+
+/// The address of a thread-local of whoever makes the default pool; or 0.
+static STARTER: AtomicUsize = AtomicUsize::new(0);
+
+/// While this lives others wait, for a moment.
+struct Starter;
+
+impl Starter {
+    /// `None`: another thread does. (The same one again makes it, too.)
+    fn begin() -> Option<Starter> {
+        thread_local!(static HERE: u8 = const { 0 });
+        let here = HERE.with(|here| std::ptr::from_ref(here).addr());
+        match STARTER.compare_exchange(0, here, Ordering::AcqRel, Ordering::Acquire) {
+            Err(other) if other != here => None,
+            _ => Some(Starter),
+        }
+    }
+}
+
+impl Drop for Starter {
+    fn drop(&mut self) {
+        STARTER.store(0, Ordering::Release);
+    }
 }
 
 /// Runs `f` as a task of the default runtime and returns what it returns: the frame around a program's `main`.
@@ -205,7 +254,8 @@ impl Runtime {
     ///
     /// # Errors
     /// Names the tasks that would not stop. They are abandoned: never unwound; what they hold stays until the
-    /// process ends.
+    /// process ends. And the threads of the runtime that are inside the program's code otherwise, in a listener, say: they are left
+    /// behind.
     pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
         self.pool.shutdown(grace)
     }
@@ -238,8 +288,10 @@ impl Builder {
         Builder(self.0.keep_alive(time))
     }
 
-    /// Is told what happens to the worker threads: one more, one less, a core handed over, the cap met. Called on threads of the
-    /// runtime (mostly the monitor's; in the task that gives a hint), so it should not block; a panic in it is logged.
+    /// Is told what happens to the worker threads: one more, one less, a core handed over, the cap met. Called on a thread that
+    /// the runtime has for it, one event after the other (only in a task that gives a [hint](task::blocking) there and then). So it may
+    /// block: nobody waits for it but later events, some of which are left out when they are too many
+    /// ([`PoolEvent::Missed`]). A panic in it is logged.
     ///
     /// ```
     /// use event_channel::Runtime;

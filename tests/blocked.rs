@@ -3,6 +3,7 @@
 mod net_common;
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::channel::Driver;
 use event_channel::net::TcpStream;
 use event_channel::sync::Notification;

@@ -3,6 +3,7 @@
 mod net_common;
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::{Runtime, task, time};
 use net_common::{each_runtime_of, eventually};
 use nix::time::ClockId;

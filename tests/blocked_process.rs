@@ -1,6 +1,7 @@
 //! Signals, forks and the end of the process while cores are handed from thread to thread.
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::{Runtime, run, task, time};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,6 +1,7 @@
 //! `EventChannel::get_event` in a task: it suspends the task, whoever drives the channel.
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::channel::{Driver, EventChannel, Request};
 use event_channel::sync::Notification;
 use event_channel::time::{Duration, timeout};

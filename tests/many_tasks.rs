@@ -2,6 +2,7 @@
 //! back. One test in a program of its own: the numbers are the whole process's.
 
 use ec_test_support::{limit, skipped};
+use ec_unkind as _;
 use event_channel::runtime::Runtime;
 use event_channel::task::{self, JoinHandle, Task};
 use std::cell::RefCell;

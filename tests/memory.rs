@@ -2,6 +2,7 @@
 //! One test in a program of its own: the numbers are the whole process's.
 
 use ec_test_support::{limit, skipped};
+use ec_unkind as _;
 use event_channel::channel::Driver;
 use event_channel::net::{TcpListener, TcpStream};
 use event_channel::time::Duration;
@@ -70,6 +71,8 @@ fn a_life(driver: Driver) -> std::io::Result<()> {
 #[test]
 fn many_runtimes_come_and_go_without_a_trace() {
     limit(300, || {
+        // The default runtime, which a logger may want, is there from the beginning.
+        event_channel::run(|| ());
         for driver in Driver::ALL {
             if let Err(error) = a_life(driver) {
                 skipped(&format!("{driver}: {error}"));

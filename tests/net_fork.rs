@@ -1,6 +1,7 @@
 //! In a forked child of a process with a running runtime the wrappers work as on a plain thread.
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::net::{TcpListener, TcpStream, UdpSocket, lookup_host};
 use event_channel::sync::Notification;
 use event_channel::{Runtime, task, time};

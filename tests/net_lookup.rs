@@ -6,6 +6,7 @@
 mod net_common;
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 use event_channel::{Cancelled, time};
 use net_common::{each_run, each_runtime, eventually, until_waiting};

@@ -4,6 +4,7 @@
 mod net_common;
 
 use ec_test_support::limit;
+use ec_unkind as _;
 
 macro_rules! program {
     ($module:ident, $($net:ident)::+) => {

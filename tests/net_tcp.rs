@@ -3,6 +3,7 @@
 mod net_common;
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::net::{Shutdown, TcpListener, TcpStream};
 use event_channel::time::{Duration, sleep, timeout};
 use event_channel::{Cancelled, task};

@@ -3,6 +3,7 @@
 mod net_common;
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::net::UdpSocket;
 use event_channel::task;
 use net_common::{each_run, each_runtime, pattern, until_waiting};

@@ -3,6 +3,7 @@
 mod net_common;
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::sync::Notification;
 use event_channel::{Runtime, task};
 use net_common::{Numbers, each_run, each_runtime, eventually, until_waiting};

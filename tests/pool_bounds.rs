@@ -4,6 +4,7 @@ mod net_common;
 mod pool_common;
 
 use ec_test_support::{limit, skipped, threads_and_files};
+use ec_unkind as _;
 use event_channel::channel::Driver;
 use event_channel::runtime::{AtCap, PoolEvent};
 use event_channel::sync::Notification;

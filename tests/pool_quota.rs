@@ -4,6 +4,7 @@ mod net_common;
 mod pool_common;
 
 use ec_test_support::skipped;
+use ec_unkind as _;
 use event_channel::Runtime;
 use pool_common::{Peak, alone, in_a_process_of_its_own, ordinary_load, two_cores};
 use std::fs;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use ec_test_support::limit;
+use ec_unkind as _;
 
 /// The example, in target/<profile>/examples; this test is in target/<profile>/deps.
 fn pool_size(arguments: &[&str]) -> Output {

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use ec_test_support::{limit, skipped};
+use ec_unkind as _;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 

@@ -2,6 +2,7 @@
 //! with the name of the case.
 
 use ec_test_support::{limit, this_test_again};
+use ec_unkind as _;
 use event_channel::channel::Request;
 use event_channel::net::{TcpListener, TcpStream};
 use event_channel::sync::Notification;

@@ -1,6 +1,7 @@
 //! The life of a runtime: run, run again, run inside, drop, shut down.
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::channel::Driver;
 use event_channel::{Cancelled, Runtime, run, task, time};
 use std::panic::{AssertUnwindSafe, catch_unwind};

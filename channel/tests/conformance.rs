@@ -5,6 +5,7 @@ mod common;
 use common::{each_driver, until_asleep};
 use ec_channel::{Event, EventChannel, EventKind, Interest, Request, Source};
 use ec_test_support::limit;
+use ec_unkind as _;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;

@@ -5,6 +5,7 @@ mod common;
 use common::{Random, each_driver};
 use ec_channel::{Completion, Completions, Request, Wait};
 use ec_test_support::limit;
+use ec_unkind as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ mod common;
 use common::{Random, drivers};
 use ec_channel::{EventChannel, EventId, EventKind, Request, Source};
 use ec_test_support::limit;
+use ec_unkind as _;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};

@@ -5,6 +5,7 @@ mod common;
 use common::{drivers, each_driver};
 use ec_channel::{Completions, Event, EventChannel, EventKind, Interest, Request, Wait};
 use ec_test_support::limit;
+use ec_unkind as _;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};

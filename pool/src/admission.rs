@@ -6,6 +6,7 @@
 
 use crate::events::{AtCap, PoolEvent};
 use crate::shared::Shared;
+use log::Level;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -80,8 +81,9 @@ impl Admission {
         }
         let at_cap = AtCap::of(shared);
         if shared.crew.counts.cap_hits.fetch_add(1, Ordering::Relaxed) == 0 {
-            log::error!("a pool has {}", at_cap.summary());
+            let line = || format!("a pool has {}", at_cap.summary());
+            shared.watchman.notifier.log(Level::Error, module_path!(), line);
         }
-        shared.settings.listener.tell(|| PoolEvent::AtCap(at_cap));
+        shared.watchman.notifier.tell(&shared.settings.listener, || PoolEvent::AtCap(at_cap));
     }
 }

@@ -3,6 +3,7 @@
 use crate::cpus::available_cpus;
 use crate::events::{Listener, PoolEvent};
 use crate::pool::Pool;
+use crate::quietly;
 use crate::shared::{Settings, Shared};
 use crate::watchman::Watchman;
 use crate::{blocker, fence};
@@ -57,9 +58,11 @@ impl Builder {
         self
     }
 
-    /// Is told what happens to the threads of the pool: one more, one less, a core handed over, no more to be had. Called on
-    /// threads of the pool (mostly the monitor's; in the task that has given a hint), so it should not block; a panic in it is
-    /// logged. A shutdown of the pool that is called in it begins, and returns at once.
+    /// Is told what happens to the threads of the pool: one more, one less, a core handed over, no more to be had. Called on a
+    /// thread that the pool has for it, one event after the other (only in a task that has given a hint there and then), so it may
+    /// block: nobody waits for it but later events, and when there are too many of those some are left out, and
+    /// [`PoolEvent::Missed`] says how many. A panic in it is logged. A shutdown of the pool that is called in it begins, and returns
+    /// at once.
     pub fn on_event(mut self, listener: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Builder {
         self.settings.listener = Listener::new(listener);
         self
@@ -136,6 +139,18 @@ impl Builder {
                 io::Error::new(error.kind(), format!("the pool's monitor could not be started: {error}"))
             })?;
         }
+        if shared.settings.listener.is_there() {
+            shared.watchman.notifier.start().map_err(|error| {
+                let text = format!("the thread that tells a pool's listener could not be started: {error}");
+                io::Error::new(error.kind(), text)
+            })?;
+        }
+        quietly!(
+            debug,
+            "a pool begins: {cores} cores, at most {} threads, driver {}",
+            shared.settings.max_threads,
+            shared.channel.driver()
+        );
         Ok(pool)
     }
 }

@@ -8,10 +8,11 @@ use crate::core::Core;
 use crate::kernel::{self, Look, Tid, Watch};
 use crate::lease::Taker;
 use crate::ready::Ready;
+use crate::room::{list_of, lock_with_room};
 use crate::shared::Shared;
 use crate::spares::{Called, Spare, Spares};
 use crate::thread;
-use parking_lot::Mutex;
+use ec_tasks::lock::Mutex;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
@@ -59,9 +60,11 @@ pub(crate) enum Gift {
 /// See the module.
 pub(crate) struct Crew {
     pub(crate) spares: Spares<Facts, Gift>,
-    members: Mutex<Members>,
+    members: Mutex<Vec<Entry>>,
     /// As many as in `members`.
     threads: AtomicUsize,
+    /// How many there have been so far, those included that could not be started.
+    started: AtomicUsize,
     /// Those that are inside user code without a core: they have lost it, or began so.
     strays: AtomicUsize,
     most: usize,
@@ -69,10 +72,10 @@ pub(crate) struct Crew {
     pub(crate) counts: Counts,
 }
 
-#[derive(Default)]
-struct Members {
-    all: Vec<(Arc<Member>, Option<JoinHandle<()>>)>,
-    started: usize,
+struct Entry {
+    member: Arc<Member>,
+    /// `None`: it is just being started, or joined.
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What the crew has been through.
@@ -104,6 +107,7 @@ impl Crew {
             spares: Spares::new(),
             members: Mutex::default(),
             threads: AtomicUsize::new(0),
+            started: AtomicUsize::new(0),
             strays: AtomicUsize::new(0),
             most,
             holders: (0..cores).map(|_| Mutex::default()).collect(),
@@ -153,10 +157,10 @@ impl Crew {
     /// What the operating system says.
     pub(crate) fn enlist(&self, shared: &Arc<Shared>, core: Option<Core>) -> io::Result<()> {
         let (holder, taker) = crate::lease::lease();
-        let mut members = self.members.lock();
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
         let facts = Facts {
-            number: members.started,
-            name: format!("ec-worker-{}", members.started),
+            number,
+            name: format!("ec-worker-{number}"),
             taker,
             tid: AtomicI32::new(0),
             task: AtomicU64::new(0),
@@ -169,36 +173,52 @@ impl Crew {
         }
         let body = {
             let (shared, member) = (shared.clone(), member.clone());
-            move || thread::work(&shared, &member, holder, core)
+            // (What is dropped at its end may be the program's.)
+            move || {
+                let _ = ec_tasks::catch_quietly(|| thread::work(&shared, &member, holder, core));
+                ec_tasks::drop_quietly(shared);
+            }
         };
-        shared.life.worker_started();
         let builder = std::thread::Builder::new().name(member.info.name.clone());
-        let thread = ec_tasks::start_thread(builder, body);
-        let thread = thread.inspect_err(|_| shared.life.worker_gone())?;
-        members.started += 1;
-        members.all.push((member, Some(thread)));
+        // Before it begins, for it may leave at once.
+        let entry = Entry { member: member.clone(), thread: None };
+        lock_with_room(&self.members, |all| all).push(entry);
         let threads = self.threads.fetch_add(1, Ordering::AcqRel) + 1;
+        shared.life.worker_started();
+        let thread = ec_tasks::start_thread(builder, body).inspect_err(|_| {
+            shared.life.worker_gone();
+            self.dismiss(&member);
+        })?;
         self.counts.peak.fetch_max(threads, Ordering::Relaxed);
+        let mut thread = Some(thread);
+        let mut members = self.members.lock();
+        if let Some(entry) = members.iter_mut().find(|entry| Arc::ptr_eq(&entry.member, &member)) {
+            entry.thread = thread.take();
+        }
+        drop(members);
         Ok(())
     }
 
-    /// The calling thread, `member`, ends.
+    /// The calling thread, `member`, ends; or it could not be started.
     pub(crate) fn dismiss(&self, member: &Arc<Member>) {
         let mut members = self.members.lock();
+        let place = members.iter().position(|entry| Arc::ptr_eq(&entry.member, member));
         // (It may be on the way to being joined, at a shutdown.)
-        if let Some(at) = members.all.iter().position(|(other, _)| Arc::ptr_eq(other, member)) {
-            members.all.swap_remove(at);
+        let gone = place.map(|place| members.swap_remove(place));
+        drop(members);
+        if gone.is_some() {
             self.threads.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    /// Takes the handles of all threads, to join them.
-    pub(crate) fn handles(&self) -> Vec<JoinHandle<()>> {
-        self.members.lock().all.iter_mut().filter_map(|(_, thread)| thread.take()).collect()
+    /// Takes the handles of all threads with their names, to join them. Those that are just being started leave by themselves.
+    pub(crate) fn handles(&self) -> Vec<(Arc<Member>, JoinHandle<()>)> {
+        let take = |entry: &mut Entry| entry.thread.take().map(|thread| (entry.member.clone(), thread));
+        list_of(&self.members, |all| all, take)
     }
 
     pub(crate) fn members(&self) -> Vec<Arc<Member>> {
-        self.members.lock().all.iter().map(|(member, _)| member.clone()).collect()
+        list_of(&self.members, |all| all, |entry| Some(entry.member.clone()))
     }
 
     /// Who holds `core`.
@@ -208,7 +228,9 @@ impl Crew {
 
     /// From now on `member` holds `core`, or is about to.
     pub(crate) fn holds(&self, core: usize, member: &Arc<Member>) {
-        *self.holders[core].lock() = Some(member.clone());
+        let before = self.holders[core].lock().replace(member.clone());
+        // Not under the lock.
+        drop(before);
     }
 
     /// Threads that are inside user code: with a core, or without.
@@ -231,7 +253,7 @@ impl Crew {
     }
 
     fn count(&self, is: impl Fn(&Facts) -> bool) -> usize {
-        self.members.lock().all.iter().filter(|(member, _)| is(&member.info)).count()
+        self.members.lock().iter().filter(|entry| is(&entry.member.info)).count()
     }
 
     /// Gives the core that `take` takes from its worker, who has held it up for so long, to the one that was called. Tells which core

@@ -2,6 +2,7 @@
 
 use crate::dump::Dump;
 use crate::kernel;
+use crate::quietly;
 use crate::shared::Shared;
 use crate::wait;
 use ec_tasks::TaskInfo;
@@ -47,6 +48,11 @@ pub enum PoolEvent {
     Refused {
         /// What it said.
         error: String,
+    },
+    /// More has happened than the listener could be told while it was busy with what came before.
+    Missed {
+        /// So many events were left out.
+        events: u64,
     },
 }
 
@@ -145,14 +151,18 @@ impl Listener {
         Listener(Some(Arc::new(f)))
     }
 
-    /// Tells it, if there is anybody. A panic of theirs is logged.
+    /// Tells it, if there is anybody, here and now. A panic of theirs is logged.
     pub(crate) fn tell(&self, event: impl FnOnce() -> PoolEvent) {
         let Some(listener) = &self.0 else { return };
         // (A task may suspend in it.)
         let _telling = (!wait::in_task()).then(Telling::begin);
         if ec_tasks::catch_quietly(|| listener(&event())).is_none() {
-            log::error!("the listener to the events of a pool panicked");
+            quietly!(error, "the listener to the events of a pool panicked");
         }
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.is_some()
     }
 }
 
@@ -160,15 +170,16 @@ thread_local! {
     static TELLING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Is the caller a listener, on a thread of a pool?
+/// Is the caller a listener (or a logger that a pool calls), on a thread of a pool?
 pub(crate) fn is_told() -> bool {
     TELLING.get()
 }
 
-struct Telling(bool);
+/// While this lives the thread is one that tells.
+pub(crate) struct Telling(bool);
 
 impl Telling {
-    fn begin() -> Telling {
+    pub(crate) fn begin() -> Telling {
         Telling(TELLING.replace(true))
     }
 }

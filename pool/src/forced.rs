@@ -7,9 +7,10 @@
 //! A wait whose end comes before the task is parked spares the switch to a queue, or any switch: [`leave`] makes
 //! up for that in the pool's own waits.
 
+use crate::room::lock_with_room;
 use crate::seat;
+use ec_tasks::lock::Mutex;
 use ec_tasks::{Runnable, TaskId};
-use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,7 +37,7 @@ impl Forced {
 
     /// `worker` is about to run the task.
     pub(crate) fn runs(&self, id: TaskId, worker: usize) {
-        self.last.lock().insert(id, worker);
+        lock_with_room(&self.last, |last| last).insert(id, worker);
     }
 
     /// The task has ended.
@@ -49,7 +50,7 @@ impl Forced {
         let last = self.last.lock().get(&runnable.task().id()).copied();
         match last {
             Some(last) => {
-                self.left.lock().push_back((last, runnable));
+                lock_with_room(&self.left, |left| left).push_back((last, runnable));
                 Ok(())
             }
             None => Err(runnable),

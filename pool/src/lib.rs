@@ -43,15 +43,21 @@ mod fence;
 mod forced;
 mod housekeeper;
 mod idle;
+mod joining;
 mod kernel;
 mod lease;
 mod lifecycle;
 mod metrics;
 mod monitor;
+mod notifier;
 mod outside;
 mod pace;
 mod pool;
+#[doc(hidden)]
+pub mod quiet;
 mod ready;
+#[doc(hidden)]
+pub mod room;
 mod run;
 mod run_queue;
 mod seat;

@@ -190,14 +190,14 @@ impl Lifecycle {
         self.wait(None, |closing| closing.insiders.is_empty());
     }
 
-    /// Waits until no task is being spawned. Once the pool is closed that holds for good.
-    pub(crate) fn wait_for_spawns(&self) {
+    /// Waits until no task is being spawned; false if `deadline` came first. Once the pool is closed that holds for good.
+    pub(crate) fn wait_for_spawns(&self, deadline: Option<Instant>) -> bool {
         // In this order: never more started than spawned.
         let under_way = || {
             let started = self.sum(|counts| &counts.started);
             self.sum(|counts| &counts.spawned) > started
         };
-        self.wait(None, |_| !under_way());
+        self.wait(deadline, |_| !under_way())
     }
 
     /// Takes it on to stop the workers; false if another does that.

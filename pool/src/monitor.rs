@@ -26,8 +26,9 @@ use crate::fence;
 use crate::kernel::{Look, Watch};
 use crate::shared::Shared;
 use ec_channel::{Completions, Wait};
+use log::Level;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// CPU time in one run, after which a core is handed over.
@@ -245,7 +246,7 @@ impl Monitor {
             return Some(Why::Sleeps);
         }
         if !watch.sees() {
-            blind();
+            blind(&self.shared);
             return (post.lasted(now) >= BLIND).then_some(Why::Sleeps);
         }
         if watch.look() == Look::Asleep {
@@ -288,11 +289,11 @@ impl Monitor {
             holder.info.computes.store(false, Ordering::Relaxed);
             return Done::No;
         };
-        shared.settings.listener.tell(|| PoolEvent::HandedOver {
-            core,
-            stall,
-            computing: why == Why::Computes,
-        });
+        let computing = why == Why::Computes;
+        tell(&shared, || PoolEvent::HandedOver { core, stall, computing });
+        let what = if computing { "computes" } else { "sleeps" };
+        let name = &holder.info.name;
+        log(&shared, Level::Debug, || format!("core {core} is handed over: {name} {what}, for {stall:?}"));
         Done::Yes
     }
 
@@ -300,8 +301,9 @@ impl Monitor {
     fn tell_of_refusal(&self) {
         let Some(error) = fence::refusal() else { return };
         if !self.crew().counts.barrier_refused.swap(true, Ordering::Relaxed) {
-            log::warn!("the kernel refuses membarrier: {error}; fences take its place");
-            self.shared.settings.listener.tell(|| PoolEvent::BarrierRefused { error: error.to_string() });
+            let line = || format!("the kernel refuses membarrier: {error}; fences take its place");
+            log(&self.shared, Level::Warn, line);
+            tell(&self.shared, || PoolEvent::BarrierRefused { error: error.to_string() });
         }
     }
 
@@ -309,13 +311,9 @@ impl Monitor {
     fn look_after_port(&mut self, core: usize) {
         let Monitor { shared, out, .. } = self;
         if let Err(error) = shared.channel.drive(core, Wait::No, out) {
-            log::error!("port {core} of the event channel: {error}");
+            log(shared, Level::Error, || format!("port {core} of the event channel: {error}"));
         }
-        for completion in out.drain() {
-            if let Err(why) = shared.deliver(completion) {
-                log::error!("{why}");
-            }
-        }
+        out.drain().for_each(|completion| shared.deliver(completion));
     }
 
     /// May there be one more thread at this moment?
@@ -335,25 +333,38 @@ impl Monitor {
                     self.grown = Some(now);
                     let threads = shared.crew.threads();
                     shared.crew.counts.grown.fetch_add(1, Ordering::Relaxed);
-                    shared.settings.listener.tell(|| PoolEvent::Grown { threads });
+                    tell(&shared, || PoolEvent::Grown { threads });
                 }
                 Err(error) => {
                     self.refused = Some(now);
                     if shared.crew.counts.refused.fetch_add(1, Ordering::Relaxed) == 0 {
-                        log::warn!("no more threads for a pool: {error}; it goes on with those it has");
+                        let line =
+                            || format!("no more threads for a pool: {error}; it goes on with those it has");
+                        log(&shared, Level::Warn, line);
                     }
-                    shared.settings.listener.tell(|| PoolEvent::Refused { error: error.to_string() });
+                    tell(&shared, || PoolEvent::Refused { error: error.to_string() });
                 }
             }
         }
     }
 }
 
-fn blind() {
-    static SAID: std::sync::Once = std::sync::Once::new();
-    SAID.call_once(|| {
-        log::warn!(
-            "/proc does not tell which threads sleep: a worker in one run for {BLIND:?} counts as blocked"
-        );
-    });
+/// By way of the notifier: what the listener and the logger do must not hold up the monitor.
+fn tell(shared: &Shared, event: impl FnOnce() -> PoolEvent) {
+    shared.watchman.notifier.tell(&shared.settings.listener, event);
+}
+
+fn log(shared: &Shared, level: Level, line: impl FnOnce() -> String) {
+    shared.watchman.notifier.log(level, module_path!(), line);
+}
+
+fn blind(shared: &Shared) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        log(shared, Level::Warn, || {
+            format!(
+                "/proc does not tell which threads sleep: a worker in one run for {BLIND:?} counts as blocked"
+            )
+        });
+    }
 }

@@ -75,6 +75,15 @@ impl Pool {
     pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
         shutdown::shutdown(&self.handle.shared, grace)
     }
+
+    /// Ends a pool that nobody has used: as by dropping it, but it is not waited for.
+    #[doc(hidden)]
+    pub fn discard(self) {
+        let mut pool = ManuallyDrop::new(self);
+        shutdown::discard(&pool.handle.shared);
+        // SAFETY: not used again; `pool` is not dropped.
+        unsafe { ManuallyDrop::drop(&mut pool.handle) };
+    }
 }
 
 impl Deref for Pool {
@@ -190,15 +199,25 @@ impl Here<'_> {
             return Err(io::Error::other("the runtime has been shut down: it takes no new tasks"));
         }
         let counted = || -> Arc<dyn Scheduler> { shared.arc().expect("whoever spawns keeps the pool") };
+        let admitted = Admitted(shared);
         // SAFETY: by contract; the pool lives as long as `self`.
-        let task = unsafe { ec_tasks::spawn_in(shared.identity(), counted, options, f) }
-            .inspect_err(|_| shared.task_turned_away())?;
+        let task = unsafe { ec_tasks::spawn_in(shared.identity(), counted, options, f) }?;
+        std::mem::forget(admitted);
         shared.task_started();
         if !shared.life.is_open() {
             // The shutdown began meanwhile and may have missed it.
             task.task().cancel_sticky();
         }
         Ok(task)
+    }
+}
+
+/// A task that counts and has not been started. Also if that unwinds: a closure's destructor or a logger may panic.
+struct Admitted<'a>(&'a Shared);
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.0.task_turned_away();
     }
 }
 

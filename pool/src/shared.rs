@@ -15,6 +15,7 @@ use crate::watchman::Watchman;
 use crossbeam::utils::CachePadded;
 use ec_channel::{Completion, EventChannel, ServeGuard};
 use ec_tasks::{Runnable, Scheduler, TaskId};
+use log::Level;
 use std::any::Any;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -155,16 +156,16 @@ impl Shared {
     }
 
     /// What a pass of a port has completed goes to a run queue.
-    ///
-    /// # Errors
-    /// What the caller is to tell, where foreign code may run.
-    pub(crate) fn deliver(&self, completion: Completion) -> Result<(), &'static str> {
+    pub(crate) fn deliver(&self, completion: Completion) {
         // A raw operation's wake function is its owner's code.
         let delivered = ec_tasks::catch_quietly(|| match completion {
             Completion::Raw(operation) => operation.deliver(),
             Completion::Call(call) => self.make_ready(Ready::call(call)),
         });
-        delivered.ok_or("the wake function of an operation panicked")
+        if delivered.is_none() {
+            let line = || String::from("the wake function of an operation panicked");
+            self.watchman.notifier.log(Level::Error, module_path!(), line);
+        }
     }
 
     /// Migration is forced: a task that has run before waits for another worker. Gives back all else.

@@ -8,18 +8,25 @@
 //!    steps begin when all of them have ended. To a shutdown from outside an insider is a task like the others.
 //! 3. **Channel**: it is shut down: waiting getters get their error, requests in flight come
 //!    back cancelled; the workers still drive the ports and run the handlers.
-//! 4. **Stop**: workers leave their loops, spare threads and the monitor go, and all are joined. One that is inside user code
-//!    that does not return is left behind; it leaves when that returns.
+//! 4. **Stop**: workers leave their loops, spare threads, the monitor and the notifier go, and all are joined. One that is inside
+//!    user code (a task, a handler, a listener, a logger, an allocator) that does not return is left behind and named; it leaves when
+//!    that returns.
 //! 5. **Free**: what no abandoned task refers to goes with the last pointer to the pool. An abandoned
 //!    task is never unwound: it keeps its stack, its place in a queue, and through its scheduler
 //!    pointer the channel whose ports its requests are in.
+//!
+//! Nothing here waits without a limit unless the caller has set none, for who is waited for may be inside code that waits for the
+//! caller.
 
 use crate::events;
 use crate::forced::Forced;
+use crate::joining::join_until;
+use crate::quietly;
 use crate::seat;
 use crate::shared::Shared;
+use ec_tasks::lock::Mutex;
 use ec_tasks::{Task, TaskId, Tokens, WaitKind};
-use parking_lot::Mutex;
+use log::Level;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -28,15 +35,18 @@ use std::time::{Duration, Instant};
 /// How long the last steps may take when the grace is used up: time for those to leave who can.
 const LAST_STEPS: Duration = Duration::from_millis(250);
 
-/// Some tasks did not stop within the grace of a shutdown. They are abandoned: never unwound, and what they
-/// hold stays until the process ends.
+/// For a worker that is in no task and no handler, and yet does not leave: the machine may stand still, or an allocator.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// Some tasks did not stop within the grace of a shutdown, or threads of the pool are inside the program's code and did not return. The
+/// tasks are abandoned: never unwound, and what they hold stays until the process ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownError {
     names: Vec<String>,
 }
 
 impl ShutdownError {
-    /// The abandoned tasks by their names, with their ids.
+    /// The abandoned tasks by their names, with their ids; and the threads that were left behind, with what they are in.
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -100,7 +110,7 @@ pub(crate) fn on_drop(shared: &Arc<Shared>) {
     }
     let warn = |result: Result<(), ShutdownError>| {
         if let Err(error) = result {
-            log::warn!("a runtime was dropped, and of its tasks {error}");
+            quietly!(warn, "a runtime was dropped, and of its tasks {error}");
         }
     };
     let deadline = Some(Instant::now() + Duration::from_secs(1));
@@ -111,6 +121,12 @@ pub(crate) fn on_drop(shared: &Arc<Shared>) {
         close(shared, None);
         on_a_thread(shared, deadline, None, warn);
     }
+}
+
+/// As [`on_drop`], without waiting and without a word: nobody has used it.
+pub(crate) fn discard(shared: &Arc<Shared>) {
+    close(shared, None);
+    on_a_thread(shared, Some(Instant::now() + Duration::from_secs(1)), None, |_| ());
 }
 
 /// Whom the shutdown that `own` called, a task of the pool itself, spares: all who have done the same. One
@@ -140,14 +156,16 @@ fn in_task(shared: &Arc<Shared>, deadline: Option<Instant>, task: Task) -> Resul
     let tell = {
         let answer = answer.clone();
         move |result| {
-            *answer.lock() = Some(result);
+            // (Nothing was there, so that nothing is dropped under the lock.)
+            answer.lock().replace(result);
             task.wake(Tokens::SYNC);
         }
     };
     on_a_thread(shared, deadline, own, tell);
     ec_tasks::begin_wait(&IN_SHUTDOWN, 0, 0);
     let result = loop {
-        if let Some(result) = answer.lock().take() {
+        let answered = answer.lock().take();
+        if let Some(result) = answered {
             break result;
         }
         ec_tasks::suspend(Tokens::SYNC);
@@ -168,7 +186,8 @@ fn on_a_thread(
         let (shared, tell) = (shared.clone(), tell.clone());
         move || {
             conduct(&shared, deadline, own, |result| {
-                if let Some(tell) = tell.lock().take() {
+                let tell = tell.lock().take();
+                if let Some(tell) = tell {
                     tell(result);
                 }
             });
@@ -176,8 +195,9 @@ fn on_a_thread(
     };
     let builder = std::thread::Builder::new().name("ec-shutdown".into());
     if let Err(error) = ec_tasks::start_thread(builder, body) {
-        log::error!("no thread to end a runtime with ({error}): its workers stay");
-        if let Some(tell) = tell.lock().take() {
+        quietly!(error, "no thread to end a runtime with ({error}): its workers stay");
+        let tell = tell.lock().take();
+        if let Some(tell) = tell {
             tell(abandoned(shared, own));
         }
     }
@@ -192,20 +212,23 @@ fn conduct<R>(
     tell: impl FnOnce(Result<(), ShutdownError>) -> R,
 ) -> R {
     close(shared, own);
+    let name = if own.is_some() { "a task of its own" } else { "others than its tasks" };
+    log(shared, || format!("a pool is shut down by {name}: new tasks are refused, the others are cancelled"));
     let all_ended = match own {
         Some(_) => shared.life.wait_for_outsiders(deadline),
         None => shared.life.wait_for_tasks(deadline),
     };
     if !all_ended {
-        // What was admitted just before the end is in a queue after this, and can be named. Not for longer than a
-        // spawn takes: no user code runs in one.
-        shared.life.wait_for_spawns();
+        // What was admitted just before the end is in a queue after this, and can be named; unless its spawn takes very long, in an
+        // allocator, say: then it is not.
+        shared.life.wait_for_spawns(last_of(deadline));
     }
     let mut result = if all_ended { Ok(()) } else { abandoned(shared, own) };
     let mut tell = Some(tell);
     let mut told = None;
     if own.is_some() {
         told = tell.take().map(|tell| tell(result.clone()));
+        // (Without a limit: this is a thread of its own, and whoever waits for it from outside knows one.)
         shared.life.wait_for_insiders();
     }
     let last = last_of(deadline);
@@ -240,7 +263,7 @@ fn abandoned(shared: &Shared, own: Option<TaskId>) -> Result<(), ShutdownError> 
     if names.is_empty() { Ok(()) } else { Err(ShutdownError { names }) }
 }
 
-/// Steps 3 and 4. Returns the handlers that did not return.
+/// Steps 3 and 4. Returns who is inside the program's code and did not return.
 fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
     shared.channel.shutdown();
     // Woken by nobody in particular: looked at every so often, while the process ends a pool anyway.
@@ -248,24 +271,42 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
     while last.is_none_or(|last| Instant::now() < last) && !is_drained(shared) {
         shared.life.wait_for(Some(nap()), || false);
     }
+    log(shared, || String::from("the channel of a pool has been shut down; its workers are to leave"));
     shared.life.stop();
     // The monitor first: it would start more threads.
-    shared.watchman.join();
+    let last = last_of(last);
+    let monitor_has_left = shared.watchman.join(last);
     shared.crew.spares.close();
     shared.wake_all();
     // A worker among tasks that yield for ever is busy at every look and yet about to leave.
     let last = last_of(last);
+    let at_last = last.map(|last| last + STUCK);
     loop {
         if shared.life.wait_for(Some(nap()), || shared.life.running_workers() == 0) {
             break;
         }
-        // Who is not inside user code leaves for sure; who is may take for ever.
-        let late = last.is_some_and(|last| Instant::now() >= last);
-        if late && shared.life.running_workers() <= shared.crew.inside() {
+        // Who is not inside user code leaves soon; who is may take for ever.
+        let is_over = |end: Option<Instant>| end.is_some_and(|end| Instant::now() >= end);
+        if is_over(at_last) || is_over(last) && shared.life.running_workers() <= shared.crew.inside() {
             break;
         }
     }
-    join_workers(shared)
+    let mut behind = join_workers(shared, last);
+    if !monitor_has_left {
+        behind.push(String::from("the monitor"));
+    }
+    log(shared, || match &behind[..] {
+        [] => String::from("a pool has ended"),
+        behind => format!("a pool has ended, but for {}", behind.join(", ")),
+    });
+    // After all those who have something to say.
+    behind.extend(shared.watchman.notifier.close(last_of(last)).map(String::from));
+    behind
+}
+
+/// By way of the notifier: the caller may hold what the logger needs.
+fn log(shared: &Shared, line: impl FnOnce() -> String) {
+    shared.watchman.notifier.log(Level::Debug, module_path!(), line);
 }
 
 /// Nothing in flight, no handler due, nothing queued that an event waits for.
@@ -278,17 +319,19 @@ fn is_drained(shared: &Shared) -> bool {
         && shared.crew.inside() == 0
 }
 
-/// Joins the workers that have left their loop, so that their threads are gone when this returns.
-fn join_workers(shared: &Shared) -> Vec<String> {
+/// Joins the workers that have left their loop, so that their threads are gone when this returns. Returns the others.
+fn join_workers(shared: &Shared, last: Option<Instant>) -> Vec<String> {
     let threads = shared.crew.handles();
     let all_left = shared.life.running_workers() == 0;
+    let last = last_of(last);
     let mut behind = Vec::new();
-    for thread in threads {
-        if all_left || thread.is_finished() {
-            // A worker catches all panics; should one have ended it, it is gone all the same.
-            ec_tasks::drop_quietly(thread.join());
-        } else {
-            behind.push(format!("user code on {}", thread.thread().name().unwrap_or("a worker")));
+    for (member, thread) in threads {
+        let name = &member.info.name;
+        if !all_left && !thread.is_finished() {
+            let what = if member.info.taker.is_out() { "user code" } else { "code that does not return" };
+            behind.push(format!("{what} on {name}"));
+        } else if !join_until(thread, last) {
+            behind.push(format!("a destructor of a thread-local on {name}"));
         }
     }
     behind

@@ -10,6 +10,7 @@ use crate::run;
 use crate::seat::Seat;
 use crate::shared::Shared;
 use crate::worker::Worker;
+use log::Level;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,8 +30,10 @@ pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Co
     let prepared = ec_tasks::prepare_worker_thread(shared.clone());
     if let Err(error) = &prepared {
         let name = &member.info.name;
-        log::warn!("{name} has no signal stack, so it cannot name a task that overflows: {error}");
+        let line = || format!("{name} has no signal stack, so it cannot name a task that overflows: {error}");
+        log(shared, Level::Warn, line);
     }
+    log(shared, Level::Debug, || format!("{} begins", member.info.name));
     let mut seat = Seat::new(shared.clone(), member.clone(), holder);
     let mut next = core.map(Gift::Core);
     while let Some(gift) = next.take().or_else(|| wait_for_gift(shared, member)) {
@@ -51,6 +54,7 @@ pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Co
             }
         }
     }
+    log(shared, Level::Debug, || format!("{} leaves", member.info.name));
     drop(seat);
     drop(prepared);
     drop(gone);
@@ -73,9 +77,15 @@ fn hold(seat: &Seat, index: usize) {
 fn goes_well(seat: &Seat, f: impl FnOnce()) -> bool {
     let well = ec_tasks::catch_quietly(f).is_some();
     if !well {
-        log::error!("a panic reached the loop of {}; it goes on", seat.member.info.name);
+        let line = || format!("a panic reached the loop of {}; it goes on", seat.member.info.name);
+        log(&seat.shared, Level::Error, line);
     }
     well
+}
+
+/// By way of the notifier: a logger must not hold up the core.
+fn log(shared: &Shared, level: Level, line: impl FnOnce() -> String) {
+    shared.watchman.notifier.log(level, module_path!(), line);
 }
 
 /// Runs a task without a core; in a pool that has been stopped it stays with those that do not run again.
@@ -108,7 +118,7 @@ fn wait_for_gift(shared: &Shared, member: &Arc<Member>) -> Option<Gift> {
         shared.crew.dismiss(member);
         let threads = shared.crew.threads();
         shared.crew.counts.shrunk.fetch_add(1, Ordering::Relaxed);
-        shared.settings.listener.tell(|| PoolEvent::Shrunk { threads });
+        shared.watchman.notifier.tell(&shared.settings.listener, || PoolEvent::Shrunk { threads });
     }
     gift
 }

@@ -295,7 +295,7 @@ struct AbortOnUnwind;
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
-        log::error!("unwinding past an operation in flight");
+        crate::quietly!(error, "unwinding past an operation in flight");
         std::process::abort();
     }
 }

@@ -3,25 +3,36 @@
 //! While all cores sleep it sleeps too, by the protocol of a port's alarm: a call is never lost, and makes it look once more
 //! before it sleeps.
 
+use crate::joining::join_until;
 use crate::monitor::Monitor;
+use crate::notifier::Notifier;
 use crate::shared::Shared;
 use ec_channel::Alarm;
-use parking_lot::Mutex;
+use ec_tasks::lock::Mutex;
+use log::Level;
 use std::io;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, Thread};
+use std::time::Instant;
 
 /// See the module.
 pub(crate) struct Watchman {
     alarm: Alarm,
     thread: Mutex<Option<JoinHandle<()>>>,
     bell: OnceLock<Thread>,
+    /// Says what it and the workers have to say.
+    pub(crate) notifier: Notifier,
 }
 
 impl Watchman {
     pub(crate) fn new() -> Watchman {
-        Watchman { alarm: Alarm::new(), thread: Mutex::default(), bell: OnceLock::new() }
+        Watchman {
+            alarm: Alarm::new(),
+            thread: Mutex::default(),
+            bell: OnceLock::new(),
+            notifier: Notifier::new(),
+        }
     }
 
     pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
@@ -29,8 +40,11 @@ impl Watchman {
             let shared = shared.clone();
             move || {
                 while ec_tasks::catch_quietly(|| Monitor::new(shared.clone()).run()).is_none() {
-                    log::error!("a panic reached the monitor of a pool; it goes on");
+                    let line = || String::from("a panic reached the monitor of a pool; it goes on");
+                    shared.watchman.notifier.log(Level::Error, module_path!(), line);
                 }
+                // (With the last reference to the pool goes its listener.)
+                ec_tasks::drop_quietly(shared);
             }
         };
         let builder = std::thread::Builder::new().name(String::from("ec-monitor"));
@@ -64,11 +78,11 @@ impl Watchman {
         }
     }
 
-    /// The pool has been stopped: waits until the monitor has ended.
-    pub(crate) fn join(&self) {
-        let Some(thread) = self.thread.lock().take() else { return };
+    /// The pool has been stopped: waits until the monitor has ended, for the last time at `last`. False: it has not.
+    pub(crate) fn join(&self, last: Option<Instant>) -> bool {
+        let thread = self.thread.lock().take();
         self.call();
-        ec_tasks::drop_quietly(thread.join());
+        thread.is_none_or(|thread| join_until(thread, last))
     }
 
     /// Sleeps until it is called, unless a core is awake or somebody has called since the last sleep.

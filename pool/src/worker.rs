@@ -34,6 +34,7 @@ use crate::run_queue::share;
 use crate::seat::Seat;
 use crate::shared::Shared;
 use ec_channel::{Completions, EventChannel, Wait};
+use log::Level;
 use std::cell::Cell;
 use std::io;
 use std::sync::atomic::Ordering;
@@ -59,8 +60,6 @@ pub(crate) struct Worker<'a> {
     seen: Vec<(u64, bool)>,
     /// Whose queue to look at first; moves on, so that not all begin at the same one.
     victim: usize,
-    /// What went wrong, to be told where foreign code may run.
-    trouble: Option<String>,
 }
 
 impl<'a> Worker<'a> {
@@ -80,16 +79,12 @@ impl<'a> Worker<'a> {
             keeps_company: false,
             seen: vec![(0, false); seat.shared.stats.len()],
             victim: index,
-            trouble: None,
         }
     }
 
     /// Until the pool is stopped, or the core was handed over.
     pub(crate) fn run(&mut self) {
         while !self.shared.life.is_stopped() {
-            if self.trouble.is_some() && !self.tell_of_trouble() {
-                return;
-            }
             match self.next() {
                 Some(ready) => {
                     if !self.run_one(ready) {
@@ -99,21 +94,6 @@ impl<'a> Worker<'a> {
                 None => self.sleep(),
             }
         }
-    }
-
-    /// A logger is foreign code, which may take its time. False: the core was handed over meanwhile.
-    #[cold]
-    fn tell_of_trouble(&mut self) -> bool {
-        let trouble = self.trouble.take().unwrap_or_default();
-        if self.stop_searching() {
-            self.shared.notify();
-        }
-        let outside = Outside::new(self.seat, &self.shared.stats[self.index]);
-        self.seat.member.info.task.store(0, Ordering::Relaxed);
-        ec_tasks::catch_quietly(|| log::error!("{trouble}"));
-        // Not in a tight circle, should it not go away.
-        std::thread::sleep(Duration::from_millis(1));
-        outside.end()
     }
 
     fn next(&mut self) -> Option<Ready> {
@@ -303,8 +283,14 @@ impl<'a> Worker<'a> {
         self.note_trouble(port, looked);
     }
 
-    fn note_trouble<T>(&mut self, port: usize, looked: io::Result<T>) -> Option<T> {
-        let note = |error| self.trouble = Some(format!("port {port} of the event channel: {error}"));
+    /// What came of a pass, unless that failed.
+    fn note_trouble<T>(&self, port: usize, looked: io::Result<T>) -> Option<T> {
+        let note = |error| {
+            let line = || format!("port {port} of the event channel: {error}");
+            self.shared.watchman.notifier.log(Level::Error, module_path!(), line);
+            // Not in a tight circle, should it not go away.
+            std::thread::sleep(Duration::from_millis(1));
+        };
         looked.map_err(note).ok()
     }
 
@@ -317,13 +303,9 @@ impl<'a> Worker<'a> {
     /// Queues a reaped batch before anything of it runs, and returns how much waits then. This worker runs one of it
     /// itself, so a batch of one wakes nobody.
     fn publish(&mut self) -> usize {
-        let Worker { out, seat, shared, trouble, .. } = self;
+        let Worker { out, seat, shared, .. } = self;
         seat.publishing(|| {
-            for completion in out.drain() {
-                if let Err(why) = shared.deliver(completion) {
-                    *trouble = Some(String::from(why));
-                }
-            }
+            out.drain().for_each(|completion| shared.deliver(completion));
         });
         let waiting = self.seat.with_core(Core::hear).unwrap_or(0);
         if waiting > 1 {

@@ -5,6 +5,7 @@ mod common;
 use common::{go, operate, pool, until};
 use ec_channel::raw::Action;
 use ec_test_support::limit;
+use ec_unkind as _;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;

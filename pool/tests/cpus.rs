@@ -1,6 +1,7 @@
 //! The number of cores follows what the process may use.
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use std::process::Command;
 
 #[test]

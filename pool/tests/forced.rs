@@ -9,6 +9,7 @@ use ec_channel::raw::Action;
 use ec_pool::Pool;
 use ec_tasks::{TaskState, WaitKind};
 use ec_test_support::limit;
+use ec_unkind as _;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -6,6 +6,7 @@ use common::{go, pool, settled_pool, until, until_idle};
 use ec_channel::raw::{Action, RawOp};
 use ec_channel::{EventKind, Request};
 use ec_test_support::limit;
+use ec_unkind as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

@@ -4,6 +4,7 @@ mod common;
 
 use common::{go, pool, settled_pool, until, until_idle};
 use ec_test_support::limit;
+use ec_unkind as _;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ffi::OsString;

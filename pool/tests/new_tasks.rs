@@ -6,6 +6,7 @@ use common::{go, settled_pool};
 use ec_pool::Pool;
 use ec_tasks::Task;
 use ec_test_support::limit;
+use ec_unkind as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 

@@ -5,6 +5,7 @@ mod common;
 use common::{go, migrating, named, nap, operate, pool, settled_pool, until, until_idle};
 use ec_channel::raw::Action;
 use ec_test_support::limit;
+use ec_unkind as _;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::io::Write;

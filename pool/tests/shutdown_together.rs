@@ -6,6 +6,7 @@ use common::{migrating, named, pool, until};
 use ec_pool::ShutdownError;
 use ec_tasks::JoinHandle;
 use ec_test_support::limit;
+use ec_unkind as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;

@@ -5,10 +5,13 @@
 //! token. A waiter whose time is over takes itself out under the same lock, unless it has been
 //! marked by then: so a post goes to a waiter that leaves with it, or to the next one, or into the count.
 //! A task that was abandoned in its wait cannot take itself out; the next post does so and looks further.
+//!
+//! Nothing is allocated or freed under the lock, since an allocator may post here, too.
 
+use ec_pool::room::lock_with_room;
 use ec_pool::wait;
+use ec_tasks::lock::{Condvar, Mutex};
 use ec_tasks::{Task, Tokens, WaitKind};
-use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -97,14 +100,29 @@ impl Notification {
 
     /// Lets one waiter return: the one that has waited longest, or else the next one to come. Never blocks.
     pub fn post(&self) {
+        // (Those that are gone are dropped without the lock.)
+        while let Some(waiter) = self.post_to_first() {
+            if waiter.is_marked() {
+                return waiter.wake();
+            }
+        }
+    }
+
+    /// Counts the post, if nobody waits; or takes out the first who does, marked if it can return.
+    fn post_to_first(&self) -> Option<Arc<Waiter>> {
         let mut inner = self.inner.lock();
-        let Some(waiter) = inner.next() else {
-            inner.tokens = inner.tokens.checked_add(1).expect("more posts than a counter can hold");
-            return;
+        let Some(waiter) = inner.waiters.pop_front() else {
+            let Some(tokens) = inner.tokens.checked_add(1) else {
+                drop(inner);
+                panic!("more posts than a counter can hold");
+            };
+            inner.tokens = tokens;
+            return None;
         };
-        waiter.mark();
-        drop(inner);
-        waiter.wake();
+        if !waiter.is_gone() {
+            waiter.mark();
+        }
+        Some(waiter)
     }
 
     /// Lets all return that wait at this moment, and does nothing for those who come later. Never blocks.
@@ -118,17 +136,22 @@ impl Notification {
     }
 
     fn wait_deadline(&self, deadline: Option<Instant>) -> bool {
+        if self.try_wait() {
+            return true;
+        }
         let task = ec_tasks::current();
         let who = task.map_or_else(|| Who::Thread(Mutex::new(()), Condvar::new()), Who::Task);
-        let waiter = {
-            let mut inner = self.inner.lock();
+        let waiter = Arc::new(Waiter { posted: AtomicBool::new(false), who });
+        let mine = waiter.clone();
+        {
+            let mut inner = lock_with_room(&self.inner, |inner| &mut inner.waiters);
             if inner.take() {
+                // (What was made in vain is dropped after the lock.)
+                drop(inner);
                 return true;
             }
-            let waiter = Arc::new(Waiter { posted: AtomicBool::new(false), who });
-            inner.waiters.push_back(waiter.clone());
-            waiter
-        };
+            inner.waiters.push_back(mine);
+        }
         waiter.wait(self.address(), deadline) || self.give_up(&waiter)
     }
 
@@ -138,7 +161,10 @@ impl Notification {
         if waiter.is_marked() {
             return true;
         }
-        inner.waiters.retain(|other| !Arc::ptr_eq(other, waiter));
+        let place = inner.waiters.iter().position(|other| Arc::ptr_eq(other, waiter));
+        let mine = place.and_then(|place| inner.waiters.remove(place));
+        drop(inner);
+        drop(mine);
         false
     }
 
@@ -148,11 +174,6 @@ impl Notification {
 }
 
 impl Inner {
-    /// Takes out the first waiter that can return.
-    fn next(&mut self) -> Option<Arc<Waiter>> {
-        std::iter::from_fn(|| self.waiters.pop_front()).find(|waiter| !waiter.is_gone())
-    }
-
     fn take(&mut self) -> bool {
         let any = self.tokens > 0;
         self.tokens -= usize::from(any);
@@ -200,7 +221,7 @@ impl Waiter {
         while !self.is_marked() {
             match deadline {
                 None => bell.wait(&mut guard),
-                Some(at) if bell.wait_until(&mut guard, at).timed_out() => return self.is_marked(),
+                Some(at) if bell.wait_until(&mut guard, at) => return self.is_marked(),
                 Some(_) => (),
             }
         }
@@ -216,10 +237,10 @@ impl Default for Notification {
 
 impl fmt::Debug for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = self.inner.lock();
-        f.debug_struct("Notification")
-            .field("posts", &inner.tokens)
-            .field("waiters", &inner.waiters.len())
-            .finish()
+        let (posts, waiters) = {
+            let inner = self.inner.lock();
+            (inner.tokens, inner.waiters.len())
+        };
+        f.debug_struct("Notification").field("posts", &posts).field("waiters", &waiters).finish()
     }
 }

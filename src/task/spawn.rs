@@ -157,7 +157,7 @@ where
     struct NeverUnwind;
     impl Drop for NeverUnwind {
         fn drop(&mut self) {
-            log::error!("unwinding out of a task's `run` before the task has ended");
+            ec_pool::quietly!(error, "unwinding out of a task's `run` before the task has ended");
             std::process::abort();
         }
     }

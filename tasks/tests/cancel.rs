@@ -11,6 +11,7 @@ use ec_tasks::{
     Task, Tokens, WaitKind, begin_wait, cancel_pending, current, end_wait, suspend, take_cancel, yield_now,
 };
 use ec_test_support::limit;
+use ec_unkind as _;
 
 #[test]
 fn a_cancel_is_delivered_once_and_remembered() {

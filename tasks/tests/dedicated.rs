@@ -12,6 +12,7 @@ use ec_tasks::{
     yield_now,
 };
 use ec_test_support::limit;
+use ec_unkind as _;
 
 fn named(name: &str) -> SpawnOptions {
     SpawnOptions::new().name(name)

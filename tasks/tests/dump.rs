@@ -14,6 +14,7 @@ use ec_tasks::{
     with_scope_cell, yield_now,
 };
 use ec_test_support::limit;
+use ec_unkind as _;
 
 static READ: WaitKind = WaitKind {
     name: "read",

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{Workers, in_child, stderr, until};
 use ec_tasks::{SpawnOptions, TaskState, park, yield_now};
 use ec_test_support::limit;
+use ec_unkind as _;
 
 #[test]
 fn a_thread_and_a_task_can_join() {

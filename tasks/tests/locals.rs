@@ -9,6 +9,7 @@ use std::sync::Arc;
 use common::Workers;
 use ec_tasks::{AccessError, park, task_local, yield_now};
 use ec_test_support::limit;
+use ec_unkind as _;
 use parking_lot::Mutex;
 
 task_local! {

@@ -1,6 +1,7 @@
 //! What a scheduler remembers of a run until the next one.
 
 use ec_tasks::{Kind, Outcome, Runnable, Scheduler, SpawnOptions, TaskId, Tokens};
+use ec_unkind as _;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::ptr;

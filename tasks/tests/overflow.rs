@@ -3,6 +3,7 @@
 
 mod common;
 
+use ec_unkind as _;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 

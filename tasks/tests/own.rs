@@ -7,6 +7,7 @@ use ec_tasks::{
     Kind, SpawnOptions, breakable_facts, current_context, on_thread, own_thread_locals, yield_now,
 };
 use ec_test_support::{limit, skipped};
+use ec_unkind as _;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use common::{Random, Workers, until};
 use ec_tasks::{Tokens, current, park, suspend, wake_raw, yield_now};
 use ec_test_support::limit;
+use ec_unkind as _;
 
 /// Two tasks that each wait for the other's word before they go on: one lost wake-up and both
 /// stand still.

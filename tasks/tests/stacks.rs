@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use common::{Workers, in_child, stderr};
 use ec_tasks::{GuardKind, SpawnOptions, Task, park, stack_stats, trim_stacks};
 use ec_test_support::{limit, skipped};
+use ec_unkind as _;
 
 /// So many pages of the range hold memory.
 fn resident(range: &std::ops::Range<usize>) -> usize {

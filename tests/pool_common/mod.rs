@@ -19,6 +19,8 @@ pub fn alone(seconds: u64, test: impl FnOnce()) {
     let _alone = ONE_AT_A_TIME.lock();
     if task::migrates() {
         limit(seconds, || {
+            // The threads are counted that the process has.
+            let _no_other = ec_unkind::no_other_runtime();
             // What a test before has left behind is not this one's.
             eventually(|| threads_and_files().0 == 0);
             test();

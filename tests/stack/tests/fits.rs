@@ -2,6 +2,7 @@
 //! full backtrace is tested in `ec-tasks`.)
 
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::net::{TcpListener, TcpStream};
 use event_channel::{run, task};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
