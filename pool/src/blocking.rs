@@ -1,6 +1,6 @@
 //! A hint for those who know that they are about to block their thread.
 
-use crate::crew::NO_RUN;
+use crate::crew::{HandedOver, NO_RUN};
 use crate::events::{Listener, PoolEvent};
 use crate::seat::{self, Seat};
 use std::sync::atomic::Ordering;
@@ -26,7 +26,8 @@ pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
     let _over = match seat::here(|seat| seat.map_or(Answer::Nothing, hand_over)) {
         Answer::Nothing => None,
         Answer::Asked => Some(Over),
-        Answer::HandedOver(core, listener) => {
+        Answer::HandedOver(done, listener) => {
+            let core = done.core;
             // (Not in `here`: a listener might suspend.)
             listener.tell(|| PoolEvent::HandedOver { core, stall: Duration::ZERO, computing: false });
             None
@@ -40,7 +41,7 @@ enum Answer {
     Nothing,
     /// There is no spare thread, and the monitor was asked to see to it.
     Asked,
-    HandedOver(usize, Listener),
+    HandedOver(HandedOver, Listener),
 }
 
 fn hand_over(seat: &Seat) -> Answer {
@@ -56,6 +57,6 @@ fn hand_over(seat: &Seat) -> Answer {
         shared.watchman.call();
         return Answer::Asked;
     };
-    let core = shared.crew.hand_over(|| seat.give_away(), called, Duration::ZERO);
-    core.map_or(Answer::Nothing, |core| Answer::HandedOver(core, shared.settings.listener.clone()))
+    let done = shared.crew.hand_over(|| seat.give_away(), called, Duration::ZERO);
+    done.map_or(Answer::Nothing, |done| Answer::HandedOver(done, shared.settings.listener.clone()))
 }

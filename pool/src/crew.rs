@@ -169,7 +169,7 @@ impl Crew {
         };
         let member = Spare::new(facts);
         if let Some(core) = &core {
-            self.holds(core.index, &member);
+            drop(self.holds(core.index, &member));
         }
         let body = {
             let (shared, member) = (shared.clone(), member.clone());
@@ -226,11 +226,10 @@ impl Crew {
         self.holders[core].lock().clone()
     }
 
-    /// From now on `member` holds `core`, or is about to.
-    pub(crate) fn holds(&self, core: usize, member: &Arc<Member>) {
-        let before = self.holders[core].lock().replace(member.clone());
-        // Not under the lock.
-        drop(before);
+    /// From now on `member` holds `core`, or is about to. Gives the one before, to be dropped where an allocator may run.
+    #[must_use = "to be dropped outside of crossings"]
+    pub(crate) fn holds(&self, core: usize, member: &Arc<Member>) -> Option<Arc<Member>> {
+        self.holders[core].lock().replace(member.clone())
     }
 
     /// Threads that are inside user code: with a core, or without.
@@ -256,14 +255,14 @@ impl Crew {
         self.members.lock().iter().filter(|entry| is(&entry.member.info)).count()
     }
 
-    /// Gives the core that `take` takes from its worker, who has held it up for so long, to the one that was called. Tells which core
-    /// that is; `None`: there was none to take.
+    /// Gives the core that `take` takes from its worker, who has held it up for so long, to the one that was called. `None`: there was
+    /// none to take.
     pub(crate) fn hand_over(
         &self,
         take: impl FnOnce() -> Option<Core>,
         called: Called<'_, Facts, Gift>,
         stall: Duration,
-    ) -> Option<usize> {
+    ) -> Option<HandedOver> {
         // Before: as soon as it is taken, the worker may come back and count itself out.
         self.strays.fetch_add(1, Ordering::AcqRel);
         let Some(core) = take() else {
@@ -271,10 +270,16 @@ impl Crew {
             return None;
         };
         let index = core.index;
-        self.holds(index, called.spare());
+        let before = self.holds(index, called.spare());
         called.give(Gift::Core(core));
         self.counts.handed_over.fetch_add(1, Ordering::Relaxed);
         self.counts.longest_stall.fetch_max(stall.as_micros() as u64, Ordering::Relaxed);
-        Some(index)
+        Some(HandedOver { core: index, _before: before })
     }
+}
+
+/// A core has changed hands. Dropped where an allocator may run.
+pub(crate) struct HandedOver {
+    pub(crate) core: usize,
+    _before: Option<Arc<Member>>,
 }

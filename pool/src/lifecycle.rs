@@ -11,9 +11,10 @@
 //! without waiting until others can see it, since they are written so often; so whoever waits for them
 //! looks again now and then.
 
+use crate::room::{list_of, lock_with_room};
 use crossbeam::utils::CachePadded;
 use ec_tasks::TaskId;
-use parking_lot::{Condvar, Mutex};
+use ec_tasks::lock::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -162,7 +163,7 @@ impl Lifecycle {
 
     /// Task `id` waits for the end of the others.
     pub(crate) fn enter(&self, id: TaskId) {
-        let mut closing = self.closing.lock();
+        let mut closing = lock_with_room(&self.closing, |closing| &mut closing.insiders);
         if !closing.insiders.contains(&id) {
             closing.insiders.push(id);
         }
@@ -172,7 +173,7 @@ impl Lifecycle {
 
     /// The tasks that wait for the end of the others.
     pub(crate) fn insiders(&self) -> Vec<TaskId> {
-        self.closing.lock().insiders.clone()
+        list_of(&self.closing, |closing| &mut closing.insiders, |id| Some(*id))
     }
 
     /// Waits until all tasks have ended; false if `deadline` came first.

@@ -285,11 +285,11 @@ impl Monitor {
         let stall = self.posts[core].lasted(now);
         // Before: the worker may come back at any moment, and take its mark back.
         holder.info.computes.store(why == Why::Computes, Ordering::Relaxed);
-        let Some(core) = shared.crew.hand_over(|| holder.info.taker.take(), called, stall) else {
+        let Some(done) = shared.crew.hand_over(|| holder.info.taker.take(), called, stall) else {
             holder.info.computes.store(false, Ordering::Relaxed);
             return Done::No;
         };
-        let computing = why == Why::Computes;
+        let (core, computing) = (done.core, why == Why::Computes);
         tell(&shared, || PoolEvent::HandedOver { core, stall, computing });
         let what = if computing { "computes" } else { "sleeps" };
         let name = &holder.info.name;

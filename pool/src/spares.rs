@@ -11,7 +11,7 @@
 //! its gift may be on the way. Nor does one leave that is [wanted](Spares::want), or a thread that is started for a
 //! core could be gone before it is called for it, time and again. `tests/spares_model.rs` checks this with loom against this very file.
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,6 +22,8 @@ pub(crate) struct Spares<I, T> {
 
 struct State<I, T> {
     waiting: Vec<Arc<Spare<I, T>>>,
+    /// So many are called, and may come back: there is room for them.
+    called: usize,
     /// If no more wait than these, none leaves because of the time.
     wanted: usize,
     closed: bool,
@@ -59,7 +61,7 @@ pub(crate) struct Called<'a, I, T> {
 
 impl<I, T> Spares<I, T> {
     pub(crate) fn new() -> Self {
-        Spares { state: Mutex::new(State { waiting: Vec::new(), wanted: 0, closed: false }) }
+        Spares { state: Mutex::new(State { waiting: Vec::new(), called: 0, wanted: 0, closed: false }) }
     }
 
     /// How many wait.
@@ -76,9 +78,28 @@ impl<I, T> Spares<I, T> {
         }
     }
 
+    /// Locks it at a moment when there is room for one more. That is made without the lock: an allocator is foreign code.
+    fn lock_with_room(&self) -> MutexGuard<'_, State<I, T>> {
+        loop {
+            let state = self.state.lock();
+            let needed = state.waiting.len() + state.called + 1;
+            if needed <= state.waiting.capacity() {
+                return state;
+            }
+            drop(state);
+            let mut larger = Vec::with_capacity(2 * needed);
+            let mut state = self.state.lock();
+            if state.waiting.capacity() < larger.capacity() {
+                larger.append(&mut state.waiting);
+                std::mem::swap(&mut larger, &mut state.waiting);
+            }
+            drop(state);
+        }
+    }
+
     /// Waits for something to be given to `me`. `None`: nobody has wanted it, and `end` is past, or all are to leave.
     pub(crate) fn wait(&self, me: &Arc<Spare<I, T>>, end: Instant) -> Option<T> {
-        let mut state = self.state.lock();
+        let mut state = self.lock_with_room();
         if state.closed {
             return None;
         }
@@ -91,10 +112,12 @@ impl<I, T> Spares<I, T> {
             let place = state.waiting.iter().position(|spare| Arc::ptr_eq(spare, me));
             match place {
                 Some(place) if state.closed || late && state.waiting.len() > state.wanted => {
-                    state.waiting.remove(place);
+                    let mine = state.waiting.remove(place);
+                    drop(state);
+                    drop(mine);
                     return None;
                 }
-                Some(_) if !late => late = me.bell.wait_until(&mut state, end).timed_out(),
+                Some(_) if !late => late = me.bell.wait_until(&mut state, end),
                 _ => me.bell.wait(&mut state),
             }
         }
@@ -102,7 +125,10 @@ impl<I, T> Spares<I, T> {
 
     /// Calls the one that came last.
     pub(crate) fn call(&self) -> Option<Called<'_, I, T>> {
-        let spare = self.state.lock().waiting.pop()?;
+        let mut state = self.state.lock();
+        let spare = state.waiting.pop()?;
+        state.called += 1;
+        drop(state);
         Some(Called { spares: self, spare, given: false })
     }
 
@@ -122,7 +148,8 @@ impl<I, T> Called<'_, I, T> {
     /// This is what it was called for.
     pub(crate) fn give(mut self, gift: T) {
         self.given = true;
-        let state = self.spares.state.lock();
+        let mut state = self.spares.state.lock();
+        state.called -= 1;
         *self.spare.gift.lock() = Some(gift);
         drop(state);
         self.spare.bell.notify_one();
@@ -133,6 +160,7 @@ impl<I, T> Drop for Called<'_, I, T> {
     fn drop(&mut self) {
         if !self.given {
             let mut state = self.spares.state.lock();
+            state.called -= 1;
             state.waiting.push(self.spare.clone());
             drop(state);
             // It may be late, or all may have been told to leave, meanwhile.

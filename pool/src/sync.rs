@@ -5,7 +5,7 @@ pub(crate) use crate::fence::{Form, barrier, form, heavy_fence, light_fence};
 pub(crate) use crate::spin::SpinLock;
 pub(crate) use crossbeam::utils::CachePadded;
 pub(crate) use ec_tasks::Crossing;
-pub(crate) use parking_lot::{Condvar, Mutex};
+pub(crate) use ec_tasks::lock::{Condvar, Mutex, MutexGuard};
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// `std`'s, with loom's face.

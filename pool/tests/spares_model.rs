@@ -15,7 +15,7 @@ mod sync {
     use std::ops::{Deref, DerefMut};
     use std::time::Instant;
 
-    /// `parking_lot`'s face on loom's mutex.
+    /// The face of the runtime's locks on loom's mutex.
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
     /// The inner guard is away only while its thread waits.
@@ -48,19 +48,9 @@ mod sync {
         }
     }
 
-    /// `parking_lot`'s face on loom's condition variable. Loom knows no time: a deadline that is past has come at once,
+    /// And on loom's condition variable. Loom knows no time: a deadline that is past has come at once,
     /// and any other never does.
     pub(crate) struct Condvar(loom::sync::Condvar);
-
-    pub(crate) struct Waited {
-        timed_out: bool,
-    }
-
-    impl Waited {
-        pub(crate) fn timed_out(&self) -> bool {
-            self.timed_out
-        }
-    }
 
     impl Condvar {
         pub(crate) fn new() -> Self {
@@ -75,7 +65,7 @@ mod sync {
             guard.guard = guard.guard.take().map(|inner| self.0.wait(inner).unwrap());
         }
 
-        pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, end: Instant) -> Waited {
+        pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, end: Instant) -> bool {
             let timed_out = end <= Instant::now();
             if timed_out {
                 // Others may come in between; not a yield, with which loom would always let one.
@@ -84,7 +74,7 @@ mod sync {
             } else {
                 self.wait(guard);
             }
-            Waited { timed_out }
+            timed_out
         }
     }
 }
