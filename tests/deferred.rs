@@ -4,6 +4,7 @@ mod net_common;
 
 use crossbeam::epoch;
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::sync::Notification;
 use event_channel::{Runtime, task, time};
 use net_common::{each_runtime, eventually};

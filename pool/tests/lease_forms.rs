@@ -5,6 +5,7 @@
 //! access to memory. What is written down here is `lease.rs`, line by line; each of its guards can be left out, and is then
 //! shown to be needed.
 
+use ec_unkind as _;
 use std::collections::{HashSet, VecDeque};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

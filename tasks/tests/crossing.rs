@@ -6,6 +6,7 @@ use common::Workers;
 use ec_tasks::lock::Mutex;
 use ec_tasks::{Crossing, TaskState};
 use ec_test_support::{limit, skipped, this_test_again};
+use ec_unkind as _;
 use std::os::unix::process::ExitStatusExt;
 
 /// Runs `case` in a process of its own, which ends with `words` on stderr.
