@@ -33,7 +33,12 @@ fn load_that_does_not_block_brings_no_threads() {
         let (runtime, said) = two_cores();
         let peak = Peak::new();
         ordinary_load(&runtime);
-        assert!(peak.most() <= 2 + 2, "{} threads, the monitor's included: {:?}", peak.most(), said.lock());
+        let most = peak.most();
+        assert!(
+            most <= 2 + 3,
+            "{most} threads, the monitor's and the notifier's included: {:?}",
+            said.lock()
+        );
     });
 }
 
@@ -55,7 +60,11 @@ fn nor_does_it_where_the_workers_share_a_cpu() {
         ordinary_load(&runtime);
         let most = peak.most();
         nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &first).unwrap();
-        assert!(most <= 2 + 2, "{most} threads, the monitor's included: {:?}", said.lock());
+        assert!(
+            most <= 2 + 3,
+            "{most} threads, the monitor's and the notifier's included: {:?}",
+            said.lock()
+        );
     });
 }
 
@@ -73,7 +82,11 @@ fn nor_beside_programs_that_want_all_cpus() {
             hog.kill().unwrap();
             hog.wait().unwrap();
         });
-        assert!(most <= 2 + 2, "{most} threads, the monitor's included: {:?}", said.lock());
+        assert!(
+            most <= 2 + 3,
+            "{most} threads, the monitor's and the notifier's included: {:?}",
+            said.lock()
+        );
     });
 }
 
@@ -124,7 +137,8 @@ fn ten_thousand_tasks_that_block_at_random_stay_under_the_cap_and_leave_nothing(
                     })
                     .collect();
                 tasks.into_iter().for_each(|task| task.join().unwrap());
-                assert!(peak.most() <= 100 + 1, "{}", peak.most());
+                // (The monitor, and the notifier where there is something to log.)
+                assert!(peak.most() <= 100 + 2, "{}", peak.most());
                 // (Looking costs threads nothing, but takes a core's time.)
                 eventually(|| runtime.metrics().workers == 2);
                 eventually(|| threads_and_files().0 <= before.0 && threads_and_files().1 <= before.1);

@@ -140,7 +140,7 @@ impl Builder {
             })?;
         }
         if shared.settings.listener.is_there() {
-            shared.watchman.notifier.start().map_err(|error| {
+            shared.watchman.notifier.stay().map_err(|error| {
                 let text = format!("the thread that tells a pool's listener could not be started: {error}");
                 io::Error::new(error.kind(), text)
             })?;

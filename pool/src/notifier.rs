@@ -5,8 +5,8 @@
 //! is to say into a queue, and the notifier, which has no other business, says one after the other. The queue has an end
 //! ([`MOST`]): a listener that is slower than the pool misses events, and is told how many.
 //!
-//! The thread is started with the first that there is to say, or with the pool if that has a listener. If the system has none to
-//! give, whoever has something to say says it itself. What comes of a call of the program's own (`build`, `shutdown`, a hint) is said
+//! The thread is started with the pool and stays, if that has a listener; else with the first line that there is to write, and leaves
+//! when there have been no more for a while. If the system has none to give, whoever has something to say says it itself. What comes of a call of the program's own (`build`, `shutdown`, a hint) is said
 //! there, and not here.
 
 use crate::events::{self, Listener, PoolEvent};
@@ -19,11 +19,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// So much waits to be said at most. A line is left out already if half as much waits.
 const MOST: usize = 1024;
 const MOST_BEFORE_A_LINE: usize = MOST / 2;
+
+/// Without a listener it leaves after so long.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(crate) struct Notifier(Arc<Inner>);
@@ -44,6 +47,8 @@ struct State {
     /// There was no room for so many events.
     missed: u64,
     has_thread: bool,
+    /// It does not leave because it is idle.
+    stays: bool,
     thread: Option<JoinHandle<()>>,
     closed: bool,
 }
@@ -59,8 +64,14 @@ impl Notifier {
         Notifier(Arc::new(inner))
     }
 
+    /// There is a listener: sees to it that there is a thread from now on.
+    pub(crate) fn stay(&self) -> io::Result<()> {
+        self.0.state.lock().stays = true;
+        self.start()
+    }
+
     /// Sees to it that there is a thread.
-    pub(crate) fn start(&self) -> io::Result<()> {
+    fn start(&self) -> io::Result<()> {
         {
             let mut state = self.0.state.lock();
             if state.closed || std::mem::replace(&mut state.has_thread, true) {
@@ -74,16 +85,17 @@ impl Notifier {
         let builder = std::thread::Builder::new().name(String::from("ec-notifier"));
         let started = ec_tasks::start_thread(builder, body);
         let mut state = self.0.state.lock();
-        match started {
-            // (Who has closed it meanwhile does not wait for it.)
-            Ok(thread) => state.thread = Some(thread),
+        // (Who has closed it meanwhile does not wait for it.)
+        let (before, result) = match started {
+            Ok(thread) => (state.thread.replace(thread), Ok(())),
             Err(error) => {
                 state.has_thread = false;
-                drop(state);
-                return Err(error);
+                (None, Err(error))
             }
-        }
-        Ok(())
+        };
+        drop(state);
+        drop(before);
+        result
     }
 
     /// Tells `listener`, if there is one.
@@ -154,7 +166,19 @@ impl Inner {
             if state.closed {
                 return;
             }
-            self.changed.wait(&mut state);
+            if state.stays {
+                self.changed.wait(&mut state);
+            } else if self.changed.wait_until(&mut state, Instant::now() + IDLE)
+                && state.waiting.is_empty()
+                && !state.closed
+                && !state.stays
+            {
+                state.has_thread = false;
+                let me = state.thread.take();
+                drop(state);
+                drop(me);
+                return;
+            }
         }
     }
 

@@ -198,7 +198,7 @@ fn on_a_thread(
         quietly!(error, "no thread to end a runtime with ({error}): its workers stay");
         let tell = tell.lock().take();
         if let Some(tell) = tell {
-            tell(abandoned(shared, own));
+            tell(left_behind(abandoned(shared, own)));
         }
     }
 }
@@ -218,12 +218,17 @@ fn conduct<R>(
         Some(_) => shared.life.wait_for_outsiders(deadline),
         None => shared.life.wait_for_tasks(deadline),
     };
+    let mut result = Ok(());
     if !all_ended {
         // What was admitted just before the end is in a queue after this, and can be named; unless its spawn takes very long, in an
-        // allocator, say: then it is not.
-        shared.life.wait_for_spawns(last_of(deadline));
+        // allocator, say.
+        let all_spawned = shared.life.wait_for_spawns(last_of(deadline));
+        let mut names = abandoned(shared, own);
+        if !all_spawned {
+            names.push(String::from("a task that is just being spawned"));
+        }
+        result = left_behind(names);
     }
-    let mut result = if all_ended { Ok(()) } else { abandoned(shared, own) };
     let mut tell = Some(tell);
     let mut told = None;
     if own.is_some() {
@@ -234,8 +239,8 @@ fn conduct<R>(
     let last = last_of(deadline);
     if shared.life.claim() {
         let left = stop(shared, last);
-        if result.is_ok() && !left.is_empty() {
-            result = Err(ShutdownError { names: left });
+        if result.is_ok() {
+            result = left_behind(left);
         }
         shared.life.finish();
     } else if own.is_none() {
@@ -253,14 +258,16 @@ fn last_of(deadline: Option<Instant>) -> Option<Instant> {
     deadline.map(|deadline| deadline.max(Instant::now() + LAST_STEPS))
 }
 
-fn abandoned(shared: &Shared, own: Option<TaskId>) -> Result<(), ShutdownError> {
-    let spared = spared(shared, own);
-    let names: Vec<String> = ec_tasks::tasks_of(shared.identity())
-        .into_iter()
-        .filter(|task| !spared.contains(&task.id))
-        .map(|task| crate::dump::title(&task))
-        .collect();
+fn left_behind(names: Vec<String>) -> Result<(), ShutdownError> {
     if names.is_empty() { Ok(()) } else { Err(ShutdownError { names }) }
+}
+
+/// The tasks that live, but for those that are spared.
+fn abandoned(shared: &Shared, own: Option<TaskId>) -> Vec<String> {
+    let spared = spared(shared, own);
+    let tasks = ec_tasks::tasks_of(shared.identity());
+    let others = tasks.into_iter().filter(|task| !spared.contains(&task.id));
+    others.map(|task| crate::dump::title(&task)).collect()
 }
 
 /// Steps 3 and 4. Returns who is inside the program's code and did not return.

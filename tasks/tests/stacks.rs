@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Workers, in_child, stderr};
+use common::{Workers, in_child, in_child_with, stderr};
 use ec_tasks::{GuardKind, SpawnOptions, Task, park, stack_stats, trim_stacks};
 use ec_test_support::{limit, skipped};
 use ec_unkind as _;
@@ -240,7 +240,9 @@ fn a_logger_may_look_at_the_stacks() {
         fn flush(&self) {}
     }
     const NO_LOCKED_MEMORY: i32 = 77;
-    let output = in_child("a_logger_may_look_at_the_stacks", || {
+    // (It has a logger of its own.)
+    let env = [("EC_UNKIND_LOGGER", "")];
+    let output = in_child_with("a_logger_may_look_at_the_stacks", &env, || {
         log::set_logger(&Looks).unwrap();
         log::set_max_level(log::LevelFilter::Info);
         let workers = Workers::new(1);
