@@ -42,7 +42,11 @@ pub trait Blocker: Sync {
 static BLOCKER: OnceLock<&'static dyn Blocker> = OnceLock::new();
 
 /// Installs the runtime's way to suspend, for the whole process. The first one stays; tells whether it was this.
-pub fn set_blocker(blocker: &'static dyn Blocker) -> bool {
+///
+/// # Safety
+/// The blocker does what its methods say, for all tasks of the process: every channel waits by it, and a runtime that comes later finds
+/// the place taken.
+pub unsafe fn set_blocker(blocker: &'static dyn Blocker) -> bool {
     BLOCKER.set(blocker).is_ok()
 }
 

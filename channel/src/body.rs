@@ -69,7 +69,7 @@ impl EventBody {
             message,
             accepted: None,
             when: When::Never,
-            id: EventId::from_u64(0),
+            id: EventId::none(0),
             token: 0,
             context: None,
             handler: None,

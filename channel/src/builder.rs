@@ -22,7 +22,7 @@ impl ChannelBuilder {
         self
     }
 
-    /// The number of ports, 1 by default. More are of use to a pool that [drives](EventChannel::drive) each from its own
+    /// The number of ports, 1 by default. More are of use to a pool that [drives](crate::Serving::drive) each from its own
     /// core; getters that drive the channel themselves post to the first.
     pub fn ports(mut self, ports: usize) -> Self {
         self.ports = Some(ports);

@@ -6,7 +6,7 @@ use crate::driver::DriverInfo;
 use crate::event::Event;
 use crate::flight::Finished;
 use crate::fork;
-use crate::id::EventId;
+use crate::id::{EventId, OpId};
 use crate::port::{Port, Wait};
 use crate::request::Request;
 use crate::waiting::{State, Waiting};
@@ -14,7 +14,7 @@ use parking_lot::MutexGuard;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a dropped channel waits for the kernel to give buffers back.
@@ -45,6 +45,8 @@ pub struct EventChannel(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) ports: Box<[Port]>,
     info: DriverInfo,
+    /// No other channel of the process has it.
+    number: u32,
     pub(crate) waiting: Waiting,
     shut_down: AtomicBool,
     /// Posted events that nobody has got yet.
@@ -66,9 +68,11 @@ pub(crate) fn forked_error() -> io::Error {
 
 impl EventChannel {
     pub(crate) fn with(ports: Box<[Port]>, info: DriverInfo) -> Self {
+        static NUMBERS: AtomicU32 = AtomicU32::new(1);
         Self(Arc::new(Inner {
             ports,
             info,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             waiting: Waiting::default(),
             shut_down: AtomicBool::new(false),
             pending: AtomicUsize::new(0),
@@ -109,10 +113,12 @@ impl EventChannel {
     /// The channel was shut down; the request comes back inside the error. An error of the operation itself
     /// is found in its event.
     pub fn post(&self, request: impl Into<Request>) -> Result<EventId, PostError> {
-        let request = request.into();
+        let mut request = request.into();
         if fork::forked() {
             return Err(PostError { request, error: forked_error() });
         }
+        // The program's `AsFd` is called here, before anything is counted: it may panic, block, and call this channel.
+        request.prepare(Instant::now(), self.0.number);
         // Before the look at the state: a shutdown that this does not see waits for it.
         self.0.pending.fetch_add(1, Ordering::SeqCst);
         if request.0.has_handler() {
@@ -127,7 +133,7 @@ impl EventChannel {
         let port = self.port_for_post();
         // SAFETY: the operation lies in a box of its own that nobody else can reach; it holds its descriptor open,
         // its wake function does nothing, and the port gives the box back as an event.
-        let posted = unsafe { self.0.ports[port].submit(request.into_op(Instant::now())) };
+        let posted = unsafe { self.0.ports[port].submit(request.into_op()) };
         let id = match posted {
             Ok(id) => id,
             Err(op) => {
@@ -139,13 +145,13 @@ impl EventChannel {
         };
         // A shutdown since the check above may have cancelled what was there without seeing this one.
         if self.0.shut_down.load(Ordering::SeqCst) {
-            self.0.ports[port].cancel(id);
+            self.0.ports[port].cancel(id, true);
         }
         // A pool that has gone since the port was chosen leaves it to the getters, who may sleep in the first.
-        if port != 0 && self.0.waiting.state.lock().served == 0 {
+        if port != 0 && !self.0.waiting.state.lock().served {
             self.0.ports[0].waker().call();
         }
-        Ok(id)
+        Ok(EventId::new(id, self.0.number))
     }
 
     fn refuse(&self, request: Request, error: io::Error) -> PostError {
@@ -159,7 +165,8 @@ impl EventChannel {
     }
 
     fn post_immediate(&self, request: Request) -> EventId {
-        let id = EventId::slotless(self.0.immediate.fetch_add(1, Ordering::Relaxed));
+        let op = OpId::slotless(self.0.immediate.fetch_add(1, Ordering::Relaxed));
+        let id = EventId::new(op, self.0.number);
         let all = request.wakes_all();
         let event = request.into_event(id);
         let mut s = self.0.waiting.state.lock();
@@ -194,7 +201,7 @@ impl EventChannel {
     }
 
     fn port_for_post(&self) -> usize {
-        if self.0.ports.len() == 1 || self.0.waiting.state.lock().served == 0 {
+        if self.0.ports.len() == 1 || !self.0.waiting.state.lock().served {
             return 0;
         }
         let home = blocker::installed().and_then(|b| b.home_port());
@@ -260,10 +267,11 @@ impl EventChannel {
         self.0.shut_down.load(Ordering::SeqCst) && self.0.pending.load(Ordering::SeqCst) == 0
     }
 
-    /// Asks to cancel a request. It comes back all the same: as cancelled, or done if that was quicker. False: it has
-    /// come back already, and nothing is done.
+    /// Asks to cancel a posted event. It comes back all the same: as cancelled, or done if that was quicker. False: it has
+    /// come back already, or is another channel's, and nothing is done. What suspended tasks wait for has no such id.
     pub fn cancel(&self, id: EventId) -> bool {
-        !fork::forked() && self.0.ports.get(id.port()).is_some_and(|p| p.cancel(id))
+        let Some(op) = id.of(self.0.number).filter(|_| !fork::forked()) else { return false };
+        self.0.ports.get(op.port()).is_some_and(|port| port.cancel(op, true))
     }
 
     /// Ends the channel: nothing more can be posted, what is in flight is cancelled and comes back from

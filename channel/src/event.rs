@@ -4,9 +4,10 @@
 //! descriptor, the application's context and the handler travel with it, and [`Event::again`] posts
 //! the same box once more.
 
+use crate::EventChannel;
 use crate::body::EventBody;
+use crate::id::{EventId, OpId};
 use crate::request::Request;
-use crate::{EventChannel, EventId};
 use std::any::Any;
 use std::fmt;
 use std::io;
@@ -61,8 +62,8 @@ impl std::ops::BitOr for Interest {
 pub struct Event(pub(crate) Box<EventBody>);
 
 impl Event {
-    pub(crate) fn completed(mut body: Box<EventBody>, id: EventId) -> Self {
-        body.id = id;
+    pub(crate) fn completed(mut body: Box<EventBody>, id: OpId) -> Self {
+        body.id = EventId::new(id, body.id.channel());
         body.finish();
         Self(body)
     }

@@ -6,7 +6,7 @@
 
 use crate::driver::{Backend, Done, socket_error};
 use crate::event::Event;
-use crate::id::EventId;
+use crate::id::OpId;
 use crate::port::Wait;
 use crate::raw::{Action, RawCompletion, RawOp};
 use crate::wheel::Wheel;
@@ -23,11 +23,13 @@ pub(crate) enum Finished {
 pub(crate) struct Slot {
     pub(crate) generation: u32,
     pub(crate) busy: bool,
+    /// An event's, which has an id that the program knows; else a suspended task's, say.
+    pub(crate) of_event: bool,
 }
 
 pub(crate) enum Message {
-    Submit(EventId, *mut RawOp),
-    Cancel(EventId),
+    Submit(OpId, *mut RawOp),
+    Cancel(OpId),
     CancelEvents,
 }
 
@@ -101,8 +103,8 @@ impl Drive {
     }
 
     /// The requests in flight.
-    pub(crate) fn ids(&self) -> Vec<EventId> {
-        self.flights.iter().filter(|f| f.id != 0).map(|f| EventId::from_u64(f.id)).collect()
+    pub(crate) fn ids(&self) -> Vec<OpId> {
+        self.flights.iter().filter(|f| f.id != 0).map(|f| OpId::from_u64(f.id)).collect()
     }
 
     pub(crate) fn take_in(&mut self, shared: &Mutex<Shared>) {
@@ -130,7 +132,7 @@ impl Drive {
         self.messages = messages;
     }
 
-    fn enter(&mut self, id: EventId, op: *mut RawOp) {
+    fn enter(&mut self, id: OpId, op: *mut RawOp) {
         let slot = id.slot() as usize;
         if self.flights.len() <= slot {
             let empty = || Flight { id: 0, op: std::ptr::null_mut(), phase: Phase::Direct, abort: Abort::No };
@@ -159,7 +161,7 @@ impl Drive {
     }
 
     fn abort(&mut self, id: u64, why: Abort) {
-        let slot = EventId::from_u64(id).slot();
+        let slot = OpId::from_u64(id).slot();
         let Some(f) = self.flights.get_mut(slot as usize).filter(|f| f.id == id && f.abort == Abort::No)
         else {
             return;
@@ -227,7 +229,7 @@ impl Drive {
 
     /// Decides what a result from the driver means: done, or once more.
     fn settle_one(&mut self, id: u64, result: i32, out: &mut Vec<Finished>) {
-        let slot = EventId::from_u64(id).slot();
+        let slot = OpId::from_u64(id).slot();
         let Some(f) = self.flights.get_mut(slot as usize).filter(|f| f.id == id) else { return };
         // SAFETY: a request in flight is in place.
         let action = unsafe { (*f.op).action };
@@ -280,7 +282,7 @@ impl Drive {
         unsafe {
             (*op).result = result;
             out.push(match (*op).is_event {
-                true => Finished::Event(Event::completed(Box::from_raw(op.cast()), EventId::from_u64(id))),
+                true => Finished::Event(Event::completed(Box::from_raw(op.cast()), OpId::from_u64(id))),
                 false => Finished::Raw(RawCompletion::of(op)),
             });
         }
@@ -296,7 +298,7 @@ impl Drive {
         s.counts.cancelled += std::mem::take(&mut self.cancelled);
         for slot in self.freed.drain(..) {
             let at = &mut s.slots[slot as usize];
-            at.generation = EventId::next_generation(at.generation);
+            at.generation = OpId::next_generation(at.generation);
             at.busy = false;
             s.free.push(slot);
         }

@@ -67,7 +67,7 @@ impl EventChannel {
                 Some(d) => Wait::For(d.saturating_duration_since(Instant::now())),
                 None => wait,
             };
-            if s.leader || s.served > 0 {
+            if s.leader || s.served {
                 if wait != Wait::No {
                     let waiter = s.follow();
                     drop(s);

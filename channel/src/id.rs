@@ -19,14 +19,63 @@ pub(crate) const MAX_SLOTS: usize = 1 << SLOT_BITS;
 /// Most ports of one channel. The last number is kept for requests that pass through no port.
 pub(crate) const MAX_PORTS: usize = (1 << PORT_BITS) - 1;
 
-/// The id of one posted request, unique while the request is in flight.
+/// The id of one posted event, unique in the process while the event is in flight.
 ///
-/// It stays safe to use afterwards: [`cancel`](crate::EventChannel::cancel) with the id of a request
-/// that has come back does nothing. (A slot's generation repeats after 2^30 uses.)
+/// It stays safe to use afterwards: [`cancel`](crate::EventChannel::cancel) with the id of an event
+/// that has come back does nothing (a slot's generation repeats after 2^30 uses), and to another channel it says nothing.
+///
+/// Only [`post`](crate::EventChannel::post) makes ids. Numbers that somebody makes up would name others' requests, those of
+/// suspended tasks among them:
+///
+/// ```compile_fail,E0599
+/// // No such function: it would turn any number into an id.
+/// let id = ec_channel::EventId::from_u64(1 << 34);
+/// ```
+/// ```
+/// # use ec_channel::{EventChannel, Request};
+/// let (channel, other) = (EventChannel::new()?, EventChannel::new()?);
+/// let id = channel.post(Request::timer(std::time::Duration::from_secs(60)))?;
+/// assert!(!other.cancel(id), "not one of its own");
+/// assert!(channel.cancel(id));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EventId(u64);
+pub struct EventId {
+    op: OpId,
+    /// Which channel's.
+    channel: u32,
+}
 
 impl EventId {
+    pub(crate) fn new(op: OpId, channel: u32) -> Self {
+        Self { op, channel }
+    }
+
+    /// Of something that has not been posted.
+    pub(crate) fn none(channel: u32) -> Self {
+        Self { op: OpId(0), channel }
+    }
+
+    /// What the channel of this number calls the request; `None`: it is not one of its own.
+    pub(crate) fn of(self, channel: u32) -> Option<OpId> {
+        (self.channel == channel).then_some(self.op)
+    }
+
+    pub(crate) fn channel(self) -> u32 {
+        self.channel
+    }
+
+    /// A number for logs and tables: another one for each event of a channel that is in flight.
+    pub fn as_u64(self) -> u64 {
+        self.op.0
+    }
+}
+
+/// The id of one operation in flight: of a [`RawOp`](crate::raw::RawOp), or what lies beneath an event.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpId(u64);
+
+impl OpId {
     pub(crate) fn new(generation: u32, port: usize, slot: u32) -> Self {
         debug_assert!(port <= MAX_PORTS && (slot as usize) < MAX_SLOTS);
         Self(
@@ -47,7 +96,7 @@ impl EventId {
         self.0
     }
 
-    /// The id that [`as_u64`](Self::as_u64) gave. A number made up names, at worst, some other request.
+    /// The id that [`as_u64`](Self::as_u64) gave.
     pub fn from_u64(word: u64) -> Self {
         Self(word)
     }
@@ -71,9 +120,15 @@ impl EventId {
     }
 }
 
+impl std::fmt::Debug for OpId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OpId({}.{}.{})", self.port(), self.slot(), self.generation())
+    }
+}
+
 impl std::fmt::Debug for EventId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "EventId({}.{}.{})", self.port(), self.slot(), self.generation())
+        write!(f, "EventId({}:{}.{}.{})", self.channel, self.op.port(), self.op.slot(), self.op.generation())
     }
 }
 
@@ -83,16 +138,16 @@ mod tests {
 
     #[test]
     fn parts_survive_packing() {
-        let id = EventId::new((1 << GENERATION_BITS) - 1, MAX_PORTS, (MAX_SLOTS - 1) as u32);
+        let id = OpId::new((1 << GENERATION_BITS) - 1, MAX_PORTS, (MAX_SLOTS - 1) as u32);
         assert_eq!((id.generation(), id.port(), id.slot()), ((1 << 30) - 1, 1023, (1 << 24) - 1));
-        let id = EventId::from_u64(EventId::new(1, 2, 3).as_u64());
+        let id = OpId::from_u64(OpId::new(1, 2, 3).as_u64());
         assert_eq!((id.generation(), id.port(), id.slot()), (1, 2, 3));
     }
 
     #[test]
     fn generation_zero_is_never_given() {
-        assert_eq!(EventId::next_generation((1 << 30) - 1), 1);
-        assert_eq!(EventId::next_generation(1), 2);
-        assert!(EventId::slotless(0).generation() != 0);
+        assert_eq!(OpId::next_generation((1 << 30) - 1), 1);
+        assert_eq!(OpId::next_generation(1), 2);
+        assert!(OpId::slotless(0).generation() != 0);
     }
 }

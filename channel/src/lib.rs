@@ -45,5 +45,5 @@ pub use event::{Event, EventKind, HandlerCall, Interest};
 pub use id::EventId;
 pub use port::Wait;
 pub use request::Request;
-pub use serve::{Completion, Completions, ServeGuard};
+pub use serve::{Completion, Completions, Serving};
 pub use source::Source;

@@ -16,7 +16,7 @@
 
 use crate::driver::Backend;
 use crate::flight::{Counts, Drive, Finished, Message, Shared, Slot};
-use crate::id::{EventId, MAX_SLOTS};
+use crate::id::{MAX_SLOTS, OpId};
 use crate::raw::RawOp;
 use crate::waker::Waker;
 use parking_lot::Mutex;
@@ -25,7 +25,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long [`EventChannel::drive`](crate::EventChannel::drive) may block.
+/// How long [`Serving::drive`](crate::Serving::drive) may block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// Not at all.
@@ -59,19 +59,21 @@ impl Port {
     ///
     /// # Safety
     /// As there.
-    pub(crate) unsafe fn submit(&self, op: *mut RawOp) -> Result<EventId, *mut RawOp> {
+    pub(crate) unsafe fn submit(&self, op: *mut RawOp) -> Result<OpId, *mut RawOp> {
         let mut s = self.shared.lock();
         let slot = match s.free.pop() {
             Some(slot) => slot,
             None if s.slots.len() < MAX_SLOTS => {
-                s.slots.push(Slot { generation: 1, busy: false });
+                s.slots.push(Slot { generation: 1, busy: false, of_event: false });
                 (s.slots.len() - 1) as u32
             }
             None => return Err(op),
         };
+        // SAFETY: it is in place, and nobody else's yet.
+        let of_event = unsafe { (*op).is_event };
         let at = &mut s.slots[slot as usize];
-        at.busy = true;
-        let id = EventId::new(at.generation, self.index, slot);
+        (at.busy, at.of_event) = (true, of_event);
+        let id = OpId::new(at.generation, self.index, slot);
         s.inbox.push(Message::Submit(id, op));
         s.counts.posted += 1;
         drop(s);
@@ -79,11 +81,12 @@ impl Port {
         Ok(id)
     }
 
-    /// Asks to cancel request `id`; false if it has already come back.
-    pub(crate) fn cancel(&self, id: EventId) -> bool {
+    /// Asks to cancel request `id`, if it is an event's or not, as said; false if it has already come back, or is not.
+    pub(crate) fn cancel(&self, id: OpId, of_event: bool) -> bool {
         let mut s = self.shared.lock();
+        let slot = s.slots.get(id.slot() as usize);
         let live =
-            s.slots.get(id.slot() as usize).is_some_and(|at| at.busy && at.generation == id.generation());
+            slot.is_some_and(|at| at.busy && at.generation == id.generation() && at.of_event == of_event);
         if live {
             s.inbox.push(Message::Cancel(id));
             drop(s);
@@ -175,13 +178,14 @@ impl Port {
             return true;
         }
         let end = Instant::now() + patience;
-        let ids: Vec<EventId> = {
+        let ids: Vec<OpId> = {
             let mut d = self.drive.lock();
             d.take_in(&self.shared);
             d.ids()
         };
         for id in ids {
-            self.cancel(id);
+            // (Whatever it is.)
+            let _ = self.cancel(id, true) || self.cancel(id, false);
         }
         loop {
             let left = end.saturating_duration_since(Instant::now());

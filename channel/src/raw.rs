@@ -5,7 +5,10 @@
 //! hands it back in a batch; whoever drove the port calls the operation's wake function, once, with
 //! its one word, under no lock. Nothing is allocated for an operation.
 
-use crate::{EventChannel, EventId};
+use crate::EventChannel;
+use crate::fork;
+
+pub use crate::id::OpId;
 use std::os::fd::RawFd;
 use std::time::Instant;
 
@@ -175,7 +178,7 @@ impl EventChannel {
     /// has been called, and may be used from any thread; the descriptor stays open so long.
     /// The wake function may be called with the word given, once, on any thread. This may
     /// happen before the call returns.
-    pub unsafe fn submit_raw(&self, port: usize, op: *mut RawOp) -> EventId {
+    pub unsafe fn submit_raw(&self, port: usize, op: *mut RawOp) -> OpId {
         // SAFETY: by contract.
         let posted = unsafe { self.ports_ref()[port % self.ports()].submit(op) };
         posted.unwrap_or_else(|op| {
@@ -184,7 +187,17 @@ impl EventChannel {
                 (*op).result = -libc::ENOBUFS;
                 RawCompletion::of(op).deliver();
             }
-            EventId::slotless(0)
+            OpId::slotless(0)
         })
+    }
+
+    /// Asks to cancel an operation. It completes all the same: with `-ECANCELED`, or done if that was quicker. False: it is
+    /// complete already, and nothing is done.
+    ///
+    /// # Safety
+    /// The id came from [`submit_raw`](Self::submit_raw) of this channel, and the caller acts for whoever owns the operation. (Others wait
+    /// for theirs: cancelled behind their backs they end too early.)
+    pub unsafe fn cancel_raw(&self, id: OpId) -> bool {
+        !fork::forked() && self.ports_ref().get(id.port()).is_some_and(|port| port.cancel(id, false))
     }
 }

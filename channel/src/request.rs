@@ -156,9 +156,14 @@ impl Request {
         Self(unsafe { Box::from_raw(op.cast::<EventBody>()) })
     }
 
-    /// The body as the port wants it. Whoever gets it owns it.
-    pub(crate) fn into_op(mut self, now: Instant) -> *mut RawOp {
+    /// Points the operation at the body, before it is handed over to the channel of this number. Calls the program's `AsFd`.
+    pub(crate) fn prepare(&mut self, now: Instant, channel: u32) {
+        self.0.id = EventId::none(channel);
         self.0.prepare(now);
+    }
+
+    /// The body, prepared, as the port wants it. Whoever gets it owns it.
+    pub(crate) fn into_op(self) -> *mut RawOp {
         Box::into_raw(self.0).cast()
     }
 }

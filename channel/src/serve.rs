@@ -8,7 +8,7 @@ use crate::port::Wait;
 use crate::raw::RawCompletion;
 use std::io;
 
-/// The batch that [`EventChannel::drive`] fills.
+/// The batch that [`Serving::drive`] fills.
 #[derive(Default)]
 pub struct Completions {
     pub(crate) finished: Vec<Finished>,
@@ -60,7 +60,7 @@ impl Completions {
     }
 }
 
-impl EventChannel {
+impl Serving {
     /// Drives port `port` for a pool: takes in what was posted, submits it, reaps, expires timers. Raw operations and events
     /// with handlers are put into `out` for the caller; other events go to those who wait in `get_event`. This is the pass that
     /// `get_event` makes too. Blocks, as `wait` says, in the kernel until something completes, the port is
@@ -71,8 +71,8 @@ impl EventChannel {
         if fork::forked() {
             return Err(forked_error());
         }
-        let Some(result) = self.0.ports[port].drive(wait, &mut out.finished) else { return Ok(false) };
-        self.hand_out(out);
+        let Some(result) = self.0.0.ports[port].drive(wait, &mut out.finished) else { return Ok(false) };
+        self.0.hand_out(out);
         result.map(|()| true)
     }
 
@@ -83,11 +83,21 @@ impl EventChannel {
         if fork::forked() {
             return Err(forked_error());
         }
-        let Some(result) = self.0.ports[port].glance(&mut out.finished) else { return Ok(false) };
-        self.hand_out(out);
+        let Some(result) = self.0.0.ports[port].glance(&mut out.finished) else { return Ok(false) };
+        self.0.hand_out(out);
         result.map(|()| true)
     }
 
+    /// Wakes the thread that sleeps in port `port`. If none does, its next attempt to sleep returns at once; no system
+    /// call is made then.
+    pub fn wake_port(&self, port: usize) {
+        if !fork::forked() {
+            self.0.0.ports[port].waker().call();
+        }
+    }
+}
+
+impl EventChannel {
     fn hand_out(&self, out: &mut Completions) {
         for it in out.finished.drain(..) {
             match it {
@@ -108,39 +118,74 @@ impl EventChannel {
         }
     }
 
-    /// Wakes the thread that sleeps in port `port`. If none does, its next attempt to sleep returns at once; no system
-    /// call is made then.
-    pub fn wake_port(&self, port: usize) {
-        if !fork::forked() {
-            self.0.ports[port].waker().call();
-        }
-    }
-
     /// Whether a thread sleeps in port `port`.
     pub fn is_asleep(&self, port: usize) -> bool {
         self.0.ports[port].waker().is_asleep()
     }
 
-    /// Tells that a pool drives the ports from now on, until the guard is dropped: callers of `get_event` only
-    /// wait, posts are spread over the ports. If nobody drives them, nothing completes.
-    pub fn serve(&self) -> ServeGuard {
-        if !fork::forked() {
-            self.0.waiting.state.lock().served += 1;
-            // Whoever leads at the moment comes out and follows.
-            self.0.ports[0].waker().call();
+    /// Takes it on to drive the ports, until what comes back is dropped: callers of `get_event` only wait from now on, posts are
+    /// spread over the ports.
+    ///
+    /// # Errors
+    /// Somebody does already ([`AlreadyExists`](io::ErrorKind::AlreadyExists)): a runtime's own channel is always served. And in a
+    /// forked child.
+    ///
+    /// # Safety
+    /// Every port is driven until the end, and every completion that comes of it is delivered or run: getters, suspended tasks and
+    /// what others have posted wait for nothing else.
+    ///
+    /// ```compile_fail,E0133
+    /// let channel = ec_channel::EventChannel::new()?;
+    /// // Not without `unsafe`: a task or another thread may be waiting in there.
+    /// let serving = channel.serve()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    /// ```compile_fail,E0599
+    /// let channel = ec_channel::EventChannel::new()?;
+    /// // No such method: who drives a port without serving it would keep what others wait for.
+    /// channel.drive(0, ec_channel::Wait::No, &mut ec_channel::Completions::new())?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    /// ```
+    /// use ec_channel::{Completion, Completions, EventChannel, Request, Wait};
+    /// let channel = EventChannel::new()?;
+    /// // SAFETY: the one port is driven here until nobody waits for it any more, and all that comes of it is seen to.
+    /// let serving = unsafe { channel.serve() }?;
+    /// channel.post(Request::timer(std::time::Duration::from_millis(1)).on_complete(|_, _| println!("done")))?;
+    /// let mut out = Completions::new();
+    /// while out.is_empty() {
+    ///     serving.drive(0, Wait::Forever, &mut out)?;
+    /// }
+    /// for completion in out.drain() {
+    ///     match completion {
+    ///         Completion::Raw(operation) => operation.deliver(),
+    ///         Completion::Call(call) => call.run(),
+    ///     }
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub unsafe fn serve(&self) -> io::Result<Serving> {
+        if fork::forked() {
+            return Err(forked_error());
         }
-        ServeGuard(self.clone())
+        if std::mem::replace(&mut self.0.waiting.state.lock().served, true) {
+            let what = "somebody drives the ports of this event channel already";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+        }
+        // Whoever leads at the moment comes out and follows.
+        self.0.ports[0].waker().call();
+        Ok(Serving(self.clone()))
     }
 }
 
-/// A pool serves the channel as long as this lives. See [`EventChannel::serve`].
-pub struct ServeGuard(EventChannel);
+/// The right to drive the ports of a channel, as long as it lives. See [`EventChannel::serve`].
+pub struct Serving(EventChannel);
 
-impl Drop for ServeGuard {
+impl Drop for Serving {
     fn drop(&mut self) {
         if !fork::forked() {
             let mut s = self.0.0.waiting.state.lock();
-            s.served -= 1;
+            s.served = false;
             self.0.release(s);
         }
     }

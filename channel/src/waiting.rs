@@ -61,8 +61,8 @@ pub(crate) struct State {
     pub(crate) leader: bool,
     /// How many followers were called so far.
     pub(crate) calls: u64,
-    /// How many pools drive the ports; with any, nobody leads.
-    pub(crate) served: usize,
+    /// A pool drives the ports: nobody leads.
+    pub(crate) served: bool,
 }
 
 impl State {
@@ -88,7 +88,7 @@ impl State {
     /// Whom to call now: one for each ready event, and one to lead if nobody does. To be asked each
     /// time the lock is about to be released.
     pub(crate) fn callees(&mut self) -> Callees {
-        let leads = usize::from(!self.leader && self.served == 0);
+        let leads = usize::from(!self.leader && !self.served);
         let n = (self.queue.len() + leads).saturating_sub(self.coming).min(self.waiters.len());
         self.coming += n;
         self.calls += n as u64;

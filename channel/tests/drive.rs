@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Random, each_driver};
+use common::{Random, each_driver, serve};
 use ec_channel::{Completion, Completions, Request, Wait};
 use ec_test_support::limit;
 use ec_unkind as _;
@@ -14,14 +14,14 @@ use std::time::Duration;
 fn each_call_ends_a_sleep() {
     limit(120, || {
         each_driver(|channel| {
-            let _serving = channel.serve();
+            let serving = serve(&channel);
             let (asked, answered, end) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
             std::thread::scope(|s| {
                 s.spawn(|| {
                     let mut out = Completions::new();
                     while !end.load(Ordering::SeqCst) {
                         answered.store(asked.load(Ordering::SeqCst), Ordering::SeqCst);
-                        channel.drive(0, Wait::Forever, &mut out).unwrap();
+                        serving.drive(0, Wait::Forever, &mut out).unwrap();
                     }
                 });
                 let mut random = Random(11);
@@ -30,13 +30,13 @@ fn each_call_ends_a_sleep() {
                         std::hint::spin_loop();
                     }
                     asked.store(turn, Ordering::SeqCst);
-                    channel.wake_port(0);
+                    serving.wake_port(0);
                     while answered.load(Ordering::SeqCst) != turn {
                         std::thread::yield_now();
                     }
                 }
                 end.store(true, Ordering::SeqCst);
-                channel.wake_port(0);
+                serving.wake_port(0);
             });
         })
     });
@@ -46,16 +46,16 @@ fn each_call_ends_a_sleep() {
 fn only_one_thread_drives_a_port_at_a_time() {
     limit(30, || {
         each_driver(|channel| {
-            let _serving = channel.serve();
+            let serving = serve(&channel);
             // the call that made getters leave the port is used up first
-            channel.drive(0, Wait::For(Duration::from_millis(1)), &mut Completions::new()).unwrap();
+            serving.drive(0, Wait::For(Duration::from_millis(1)), &mut Completions::new()).unwrap();
             std::thread::scope(|s| {
-                let sleeper = s.spawn(|| channel.drive(0, Wait::Forever, &mut Completions::new()).unwrap());
+                let sleeper = s.spawn(|| serving.drive(0, Wait::Forever, &mut Completions::new()).unwrap());
                 while !channel.is_asleep(0) {
                     std::thread::yield_now();
                 }
-                assert!(!channel.drive(0, Wait::Forever, &mut Completions::new()).unwrap());
-                channel.wake_port(0);
+                assert!(!serving.drive(0, Wait::Forever, &mut Completions::new()).unwrap());
+                serving.wake_port(0);
                 assert!(sleeper.join().unwrap());
             });
         })
@@ -66,7 +66,7 @@ fn only_one_thread_drives_a_port_at_a_time() {
 fn events_with_a_handler_are_the_driver_s_and_others_the_getters() {
     limit(30, || {
         each_driver(|channel| {
-            let serving = channel.serve();
+            let serving = serve(&channel);
             channel
                 .post(
                     Request::timer(Duration::ZERO)
@@ -79,7 +79,7 @@ fn events_with_a_handler_are_the_driver_s_and_others_the_getters() {
             assert!(channel.try_get_event().unwrap().is_none(), "a served channel is not driven by getters");
             let (mut calls, mut got) = (0, Vec::new());
             while calls + got.len() < 2 {
-                channel.drive(0, Wait::For(Duration::from_millis(1)), &mut out).unwrap();
+                serving.drive(0, Wait::For(Duration::from_millis(1)), &mut out).unwrap();
                 for completion in out.drain() {
                     if let Completion::Call(call) = completion {
                         call.run();
@@ -102,7 +102,7 @@ fn requests_left_by_a_pool_reach_those_who_get() {
     limit(30, || {
         for driver in common::drivers() {
             let channel = ec_channel::EventChannel::builder().driver(driver).ports(3).build().unwrap();
-            let serving = channel.serve();
+            let serving = serve(&channel);
             let pairs: Vec<_> = (0..6).map(|_| std::os::unix::net::UnixStream::pair().unwrap()).collect();
             let mut writers = Vec::new();
             for (token, (a, b)) in pairs.into_iter().enumerate() {
@@ -110,7 +110,7 @@ fn requests_left_by_a_pool_reach_those_who_get() {
                 writers.push(b);
             }
             for port in 0..3 {
-                channel.drive(port, Wait::No, &mut Completions::new()).unwrap();
+                serving.drive(port, Wait::No, &mut Completions::new()).unwrap();
             }
             drop(serving);
             std::thread::scope(|s| {

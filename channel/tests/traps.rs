@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{drivers, each_driver};
+use common::{drivers, each_driver, serve};
 use ec_channel::{Completions, Event, EventChannel, EventKind, Interest, Request, Wait};
 use ec_test_support::limit;
 use ec_unkind as _;
@@ -136,7 +136,7 @@ fn a_request_of_an_exited_thread_is_seen_when_several_ports_are_watched() {
     alone(30, || {
         for driver in drivers() {
             let channel = EventChannel::builder().driver(driver).ports(2).build().unwrap();
-            let serving = channel.serve();
+            let serving = serve(&channel);
             for _ in 0..2 {
                 channel.post(Request::timer(Duration::from_secs(1_000))).unwrap();
             }
@@ -217,6 +217,8 @@ fn a_sleeper_is_woken_though_the_one_before_stands_still() {
 fn a_forked_child_is_refused_and_touches_nothing() {
     alone(30, || {
         each_driver(|channel| {
+            let served = EventChannel::new().unwrap();
+            let serving = serve(&served);
             std::thread::scope(|s| {
                 // asleep in the port at the fork
                 s.spawn(|| channel.get_event().map(drop));
@@ -226,14 +228,15 @@ fn a_forked_child_is_refused_and_touches_nothing() {
                 // SAFETY: the child only makes system calls and calls that are refused, and ends by _exit.
                 let child = unsafe { libc::fork() };
                 if child == 0 {
-                    let refused = channel.drive(0, Wait::No, &mut Completions::new()).is_err()
+                    let refused = serving.drive(0, Wait::No, &mut Completions::new()).is_err()
                         && channel.try_get_event().is_err()
                         && channel.post(Request::notification()).is_err();
                     // SAFETY: plain system calls on descriptors of the child's own, which have the numbers of the parent's rings.
                     unsafe {
                         let mine: Vec<_> = (0..4).map(|_| libc::memfd_create(c"mine".as_ptr(), 0)).collect();
-                        drop(channel.serve());
-                        channel.wake_port(0);
+                        let refused = refused && channel.serve().is_err();
+                        serving.wake_port(0);
+                        drop(serving);
                         let untouched = mine.iter().all(|fd| libc::lseek(*fd, 0, libc::SEEK_END) == 0);
                         libc::_exit(if refused && untouched { 0 } else { 1 });
                     }

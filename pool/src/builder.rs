@@ -124,7 +124,7 @@ impl Builder {
         blocker::install();
         ec_tasks::watch_forks();
         fence::prepare();
-        let (shared, own) = Shared::new(channel.build()?, cores, self.settings);
+        let (shared, own) = Shared::new(channel.build()?, cores, self.settings)?;
         let pool = Pool::new(shared.clone());
         for core in own {
             let index = core.index;

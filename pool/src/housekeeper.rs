@@ -39,7 +39,7 @@ impl<'a> Housekeeper<'a> {
         fence(Ordering::SeqCst);
         // (Who is awake comes by before it sleeps.)
         if shared.all_asleep() && !shared.housekeeping.load(Ordering::SeqCst) && ec_tasks::surplus_stacks() {
-            shared.channel.wake_port(0);
+            shared.serving.wake_port(0);
         }
     }
 

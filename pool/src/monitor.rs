@@ -310,7 +310,7 @@ impl Monitor {
     /// What has arrived at the port of a core that is held up goes where others find it.
     fn look_after_port(&mut self, core: usize) {
         let Monitor { shared, out, .. } = self;
-        if let Err(error) = shared.channel.drive(core, Wait::No, out) {
+        if let Err(error) = shared.serving.drive(core, Wait::No, out) {
             log(shared, Level::Error, || format!("port {core} of the event channel: {error}"));
         }
         out.drain().for_each(|completion| shared.deliver(completion));

@@ -13,10 +13,11 @@ use crate::run_queue::list::List;
 use crate::seat::{self, Seat};
 use crate::watchman::Watchman;
 use crossbeam::utils::CachePadded;
-use ec_channel::{Completion, EventChannel, ServeGuard};
+use ec_channel::{Completion, EventChannel, Serving};
 use ec_tasks::{Runnable, Scheduler, TaskId};
 use log::Level;
 use std::any::Any;
+use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -26,7 +27,7 @@ pub(crate) struct Shared {
     me: Weak<Shared>,
     pub(crate) channel: EventChannel,
     /// Getters of the channel do not drive its ports: the workers do.
-    _serving: ServeGuard,
+    pub(crate) serving: Serving,
     /// Work that comes from threads that hold no core of this pool.
     pub(crate) injector: List<Ready>,
     pub(crate) stealers: Box<[Ends]>,
@@ -56,11 +57,19 @@ pub(crate) struct Settings {
 }
 
 impl Shared {
-    pub(crate) fn new(channel: EventChannel, cores: usize, settings: Settings) -> (Arc<Shared>, Vec<Core>) {
+    /// # Errors
+    /// The channel cannot be served.
+    pub(crate) fn new(
+        channel: EventChannel,
+        cores: usize,
+        settings: Settings,
+    ) -> io::Result<(Arc<Shared>, Vec<Core>)> {
         let (own, stealers) = Core::all(cores);
+        // SAFETY: there is a worker for each port as long as the pool lives, and what comes of a pass is delivered.
+        let serving = unsafe { channel.serve() }?;
         let shared = Arc::new_cyclic(|me| Shared {
             me: me.clone(),
-            _serving: channel.serve(),
+            serving,
             channel,
             injector: List::new(),
             stealers,
@@ -74,7 +83,7 @@ impl Shared {
             hold_new: AtomicBool::new(false),
             settings,
         });
-        (shared, own)
+        Ok((shared, own))
     }
 
     /// The counted pointer to itself; there is one while anybody can call this.
@@ -139,7 +148,7 @@ impl Shared {
                 }
                 if seat.asleep.get() {
                     // Pushed under the pass that sleeps: the worker is not to sleep over it.
-                    seat.with_core(|core| self.channel.wake_port(core.index));
+                    seat.with_core(|core| self.serving.wake_port(core.index));
                     return false;
                 }
                 // (The only worker is here, and comes to it.)
@@ -189,14 +198,14 @@ impl Shared {
     /// Wakes one sleeper if nobody is searching. Called after work was made visible.
     pub(crate) fn notify(&self) {
         if let Some(index) = self.idle.notify() {
-            self.channel.wake_port(index);
+            self.serving.wake_port(index);
         }
     }
 
     /// Wakes one sleeper as company if only the caller is awake.
     pub(crate) fn ask_company(&self) {
         if let Some(index) = self.idle.ask_company() {
-            self.channel.wake_port(index);
+            self.serving.wake_port(index);
         }
     }
 
@@ -228,7 +237,7 @@ impl Shared {
 
     /// Everybody up: there is something to see for each.
     pub(crate) fn wake_all(&self) {
-        (0..self.stealers.len()).for_each(|port| self.channel.wake_port(port));
+        (0..self.stealers.len()).for_each(|port| self.serving.wake_port(port));
     }
 }
 

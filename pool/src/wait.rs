@@ -19,8 +19,8 @@
 
 use crate::cancel::Cancelled;
 use crate::forced;
-use ec_channel::raw::{Action, RawOp};
-use ec_channel::{Driver, EventId};
+use ec_channel::Driver;
+use ec_channel::raw::{Action, OpId, RawOp};
 use ec_tasks::{Tokens, WaitKind};
 use std::cell::Cell;
 use std::io;
@@ -185,7 +185,7 @@ pub(crate) fn until_token(
         unsafe { submit(op) }
     });
     let mut in_flight = timer.is_some();
-    ec_tasks::begin_wait(kind, timer.map_or(0, EventId::as_u64), detail);
+    ec_tasks::begin_wait(kind, timer.map_or(0, OpId::as_u64), detail);
     let mut got = Tokens::NONE;
     let verdict = loop {
         if ready(got) {
@@ -264,7 +264,7 @@ fn wait_for_op() {
 
 /// # Safety
 /// As for `submit_raw`; the wake word is the current task.
-unsafe fn submit(op: *mut RawOp) -> EventId {
+unsafe fn submit(op: *mut RawOp) -> OpId {
     let port = crate::current_port();
     crate::with_channel(|channel| {
         let channel = channel.expect("a task belongs to a pool");
@@ -273,8 +273,11 @@ unsafe fn submit(op: *mut RawOp) -> EventId {
     })
 }
 
-fn cancel(id: EventId) {
-    crate::with_channel(|channel| channel.expect("a task belongs to a pool").cancel(id));
+fn cancel(id: OpId) {
+    crate::with_channel(|channel| {
+        // SAFETY: the id is of an operation of the task that calls, which alone knows it.
+        unsafe { channel.expect("a task belongs to a pool").cancel_raw(id) }
+    });
 }
 
 fn task_word() -> usize {

@@ -10,7 +10,7 @@
 //!  run one task until it suspends, or one handler ─────────────────────────┘
 //! ```
 //!
-//! "Looking at the port" is [`EventChannel::drive`](ec_channel::EventChannel::drive), the same
+//! "Looking at the port" is [`Serving::drive`], the same
 //! function that a plain `get_event` loops in; a worker also sleeps in it. What it brings is
 //! published to the run queue before anything of it runs, so that a task that computes for a second
 //! holds back nothing that came in with it: others can steal it.
@@ -33,7 +33,7 @@ use crate::run;
 use crate::run_queue::share;
 use crate::seat::Seat;
 use crate::shared::Shared;
-use ec_channel::{Completions, EventChannel, Wait};
+use ec_channel::{Completions, Serving, Wait};
 use log::Level;
 use std::cell::Cell;
 use std::io;
@@ -267,14 +267,14 @@ impl<'a> Worker<'a> {
 
     /// One pass of port `port`; what it brings is queued.
     fn look_at_port(&mut self, port: usize) {
-        let looked = self.pass(|channel, out| channel.drive(port, Wait::No, out));
+        let looked = self.pass(|serving, out| serving.drive(port, Wait::No, out));
         self.looked_at(port, looked);
     }
 
     /// The same of the own port, cheaper, when nothing else is at hand.
     fn glance(&mut self) {
         let port = self.index;
-        let looked = self.pass(|channel, out| channel.glance(port, out));
+        let looked = self.pass(|serving, out| serving.glance(port, out));
         self.looked_at(port, looked);
     }
 
@@ -294,10 +294,10 @@ impl<'a> Worker<'a> {
         looked.map_err(note).ok()
     }
 
-    fn pass<R>(&mut self, look: impl FnOnce(&EventChannel, &mut Completions) -> R) -> R {
+    fn pass<R>(&mut self, look: impl FnOnce(&Serving, &mut Completions) -> R) -> R {
         let Worker { out, seat, shared, .. } = self;
         // What a pass hands to getters is queued here, too.
-        seat.publishing(|| look(&shared.channel, out))
+        seat.publishing(|| look(&shared.serving, out))
     }
 
     /// Queues a reaped batch before anything of it runs, and returns how much waits then. This worker runs one of it
@@ -369,7 +369,7 @@ impl<'a> Worker<'a> {
         if !shared.work_is_visible() && !shared.life.is_stopped() {
             let housekeeper = Housekeeper::enter(shared);
             let wait = housekeeper.as_ref().map_or(Wait::Forever, Housekeeper::wait);
-            let driven = self.pass(|channel, out| channel.drive(index, wait, out));
+            let driven = self.pass(|serving, out| serving.drive(index, wait, out));
             looked = self.note_trouble(index, driven).unwrap_or(true);
         }
         let slept = began.elapsed();

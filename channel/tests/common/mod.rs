@@ -3,7 +3,7 @@
 // Not every test file uses all of it.
 #![allow(dead_code)]
 
-use ec_channel::{Driver, EventChannel};
+use ec_channel::{Driver, EventChannel, Serving};
 
 /// Runs `f` on a fresh channel of each driver, one after the other. A driver that the machine refuses is skipped, with the reason.
 pub fn each_driver(f: impl Fn(EventChannel)) {
@@ -28,6 +28,12 @@ pub fn drivers() -> Vec<Driver> {
             }
         })
         .collect()
+}
+
+/// As a pool does.
+pub fn serve(channel: &EventChannel) -> Serving {
+    // SAFETY: the tests drive the ports as long as somebody waits, and see to what comes of it.
+    unsafe { channel.serve() }.unwrap()
 }
 
 /// Returns when somebody sleeps in the channel's first port.
