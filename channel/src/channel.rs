@@ -7,10 +7,11 @@ use crate::event::Event;
 use crate::flight::Finished;
 use crate::fork;
 use crate::id::{EventId, OpId};
+use crate::lock::MutexGuard;
 use crate::port::{Port, Wait};
+use crate::quiet::{self, quietly};
 use crate::request::Request;
 use crate::waiting::{State, Waiting};
-use parking_lot::MutexGuard;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -169,15 +170,20 @@ impl EventChannel {
         let id = EventId::new(op, self.0.number);
         let all = request.wakes_all();
         let event = request.into_event(id);
-        let mut s = self.0.waiting.state.lock();
-        if all {
-            let copies = (s.waiting() + usize::from(s.leader)).saturating_sub(1);
-            self.0.pending.fetch_add(copies, Ordering::SeqCst);
-            self.0.immediate.fetch_add(copies as u64, Ordering::Relaxed);
-            for _ in 0..copies {
-                s.queue.push_back(event.copy());
+        let mut copies = Vec::new();
+        // One for each who waits; made without the lock.
+        let (mut s, wanted) = loop {
+            let s = self.0.waiting.lock_for_events(copies.len() + 1);
+            let wanted = if all { (s.waiting() + usize::from(s.leader)).saturating_sub(1) } else { 0 };
+            if copies.len() >= wanted {
+                break (s, wanted);
             }
-        }
+            drop(s);
+            copies.resize_with(wanted, || event.copy());
+        };
+        self.0.pending.fetch_add(wanted, Ordering::SeqCst);
+        self.0.immediate.fetch_add(wanted as u64, Ordering::Relaxed);
+        s.queue.extend(copies.drain(..wanted));
         s.queue.push_back(event);
         let leader = all && s.leader;
         self.release(s);
@@ -187,14 +193,23 @@ impl EventChannel {
         id
     }
 
-    /// Releases the lock and calls those for whom there is something to do: everybody, once the channel has ended.
+    /// Releases the lock and calls those for whom there is something to do: everybody, once the channel has ended. Each without the
+    /// lock.
     pub(crate) fn release(&self, mut s: MutexGuard<'_, State>) {
         let ended = self.ended();
-        let callees = if ended { s.all() } else { s.callees() };
+        let mut callee = s.callee(ended);
         // With nobody else to call, the leader must come out of the kernel.
-        let leader = s.leader && (ended || (callees.is_empty() && !s.queue.is_empty()));
+        let leader = s.leader && (ended || (callee.is_none() && !s.queue.is_empty()));
+        let mut more = s.calls_more(ended);
         drop(s);
-        callees.call();
+        while let Some(waiter) = callee.take() {
+            waiter.call();
+            if more {
+                let mut s = self.0.waiting.state.lock();
+                callee = s.callee(ended);
+                more = s.calls_more(ended);
+            }
+        }
         if leader {
             self.0.ports[0].waker().call();
         }
@@ -320,11 +335,12 @@ impl Drop for Inner {
             let closed = port.close(PATIENCE, &mut out);
             for it in out.drain(..) {
                 if let Finished::Raw(raw) = it {
-                    raw.deliver();
+                    quiet::call(|| raw.deliver());
                 }
             }
             if !closed {
-                log::warn!(
+                quietly!(
+                    warn,
                     "an event channel was dropped with requests that the kernel does not give back; their buffers are leaked"
                 );
             }

@@ -7,6 +7,7 @@
 use crate::EventChannel;
 use crate::body::EventBody;
 use crate::id::{EventId, OpId};
+use crate::quiet::{self, quietly};
 use crate::request::Request;
 use std::any::Any;
 use std::fmt;
@@ -216,15 +217,13 @@ impl HandlerCall {
     pub fn run(self) {
         let (id, kind) = (self.event.id(), self.event.kind());
         // What the handler has captured may go with this call, and panic as it goes.
-        let call = std::panic::AssertUnwindSafe(move || {
+        let call = move || {
             let Self { event, due } = self;
             let handler = event.0.handler.clone().expect("only events with a handler get here");
             handler(&due.0, event);
-        });
-        if let Err(payload) = std::panic::catch_unwind(call) {
-            log::error!("the handler of {kind:?} event {id:?} panicked");
-            // Its drop might panic in turn.
-            std::mem::forget(payload);
+        };
+        if !quiet::call(call) {
+            quietly!(error, "the handler of {kind:?} event {id:?} panicked");
         }
     }
 }

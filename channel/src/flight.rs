@@ -6,11 +6,11 @@
 
 use crate::driver::{Backend, Done, socket_error};
 use crate::event::Event;
-use crate::id::OpId;
+use crate::id::{MAX_SLOTS, OpId};
+use crate::lock::{Mutex, MutexGuard, has_room, make_room};
 use crate::port::Wait;
 use crate::raw::{Action, RawCompletion, RawOp};
 use crate::wheel::Wheel;
-use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 /// What a pass of the port completed.
@@ -39,6 +39,26 @@ pub(crate) struct Shared {
     pub(crate) free: Vec<u32>,
     pub(crate) inbox: Vec<Message>,
     pub(crate) counts: Counts,
+}
+
+impl Shared {
+    /// Locks it at a moment when a request can be entered, cancelled and left without an allocation.
+    pub(crate) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+        loop {
+            let s = shared.lock();
+            let slot = !s.free.is_empty() || s.slots.len() == MAX_SLOTS || has_room(&s.slots, 1);
+            // All slots may become free.
+            let all = s.slots.len() + 1;
+            if slot && has_room(&s.inbox, 1) && s.free.capacity() >= all {
+                return s;
+            }
+            let free = all - s.free.len();
+            drop(s);
+            make_room(shared, |s| &mut s.slots, 1);
+            make_room(shared, |s| &mut s.inbox, 1);
+            make_room(shared, |s| &mut s.free, free);
+        }
+    }
 }
 
 /// What has passed through a port.

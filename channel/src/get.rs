@@ -10,12 +10,13 @@ use crate::channel::{EventChannel, forked_error, shut_down_error};
 use crate::event::{Event, HandlerCall};
 use crate::flight::Finished;
 use crate::fork;
+use crate::lock::MutexGuard;
 use crate::port::{Port, Wait};
 use crate::serve::{Completion, Completions};
-use crate::waiting::State;
-use parking_lot::MutexGuard;
+use crate::waiting::{State, Waiter};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl EventChannel {
@@ -38,14 +39,22 @@ impl EventChannel {
             if fork::forked() {
                 return Err(forked_error());
             }
-            let (n, calls) = self.take(&mut s, out, max);
-            if n > 0 || !calls.is_empty() || last {
+            // (Not under the lock. If more than that are ready, they are there the next time.)
+            let wanted = s.queue.len().min(max);
+            if out.capacity() - out.len() < wanted {
+                drop(s);
+                out.reserve(wanted);
+                s = self.0.waiting.state.lock();
+                continue;
+            }
+            let (n, called) = self.take(&mut s, out, max);
+            if n > 0 || called.is_some() || last {
                 let end = self.ended();
                 self.release(s);
-                let called = !calls.is_empty();
-                calls.into_iter().for_each(HandlerCall::run);
-                if n == 0 && called && !last {
-                    last = over();
+                if let Some(event) = called {
+                    HandlerCall::new(event, self.clone()).run();
+                    // (More may be ready at once.)
+                    last = last || over() && !self.is_anything_ready();
                     s = self.0.waiting.state.lock();
                     continue;
                 }
@@ -69,11 +78,21 @@ impl EventChannel {
             };
             if s.leader || s.served {
                 if wait != Wait::No {
-                    let waiter = s.follow();
                     drop(s);
-                    interrupted = !waiter.wait(deadline);
+                    // What it takes is allocated without the lock; so look again.
+                    let waiter = Waiter::new();
+                    self.0.waiting.make_room_for_waiter();
                     s = self.0.waiting.state.lock();
-                    s.come_back(&waiter);
+                    let follows = s.has_room_for_waiter() && s.queue.is_empty() && (s.leader || s.served);
+                    if !follows || self.ended() {
+                        continue;
+                    }
+                    s.follow(waiter.clone());
+                    drop(s);
+                    let mut following = Following { channel: self, waiter: Some(waiter) };
+                    interrupted = !following.wait(deadline);
+                    following.come_back();
+                    s = self.0.waiting.state.lock();
                 }
                 last = over() && !interrupted;
                 continue;
@@ -92,20 +111,23 @@ impl EventChannel {
         }
     }
 
-    /// Takes up to `max` events out of the queue, and those with a handler that come before them.
-    fn take(&self, s: &mut State, out: &mut Vec<Event>, max: usize) -> (usize, Vec<HandlerCall>) {
-        let (mut n, mut calls) = (0, Vec::new());
-        while n < max {
-            let Some(event) = s.queue.pop_front() else { break };
-            if event.0.has_handler() {
-                calls.push(HandlerCall::new(event, self.clone()));
-            } else {
-                out.push(event);
-                n += 1;
-            }
+    /// Takes up to `max` events out of the queue, for which there is room in `out`; or the first, if it has a handler.
+    fn take(&self, s: &mut State, out: &mut Vec<Event>, max: usize) -> (usize, Option<Event>) {
+        let room = out.capacity() - out.len();
+        let mut n = 0;
+        while n < max.min(room)
+            && let Some(event) = s.pop_event(false)
+        {
+            out.push(event);
+            n += 1;
         }
-        self.taken(n + calls.len());
-        (n, calls)
+        let called = if n == 0 { s.pop_event(true) } else { None };
+        self.taken(n + usize::from(called.is_some()));
+        (n, called)
+    }
+
+    fn is_anything_ready(&self) -> bool {
+        !self.0.waiting.state.lock().queue.is_empty()
     }
 
     /// One pass as the leader: what completes is put into the queue.
@@ -122,7 +144,8 @@ impl EventChannel {
             waited = self.sleep_outside(&busy, wait);
         }
         // Whatever else went wrong, what is complete is handed on.
-        let mut s = self.0.waiting.state.lock();
+        batch.ready.reserve(batch.finished.len());
+        let mut s = self.0.waiting.lock_for_events(batch.finished.len());
         for it in batch.finished.drain(..) {
             match it {
                 Finished::Event(event) => s.queue.push_back(event),
@@ -182,6 +205,36 @@ impl EventChannel {
                 std::thread::yield_now();
                 Ok(())
             }
+        }
+    }
+}
+
+/// Among the followers, also if the wait panics.
+struct Following<'a> {
+    channel: &'a EventChannel,
+    /// `None`: it has come back.
+    waiter: Option<Arc<Waiter>>,
+}
+
+impl Following<'_> {
+    fn wait(&self, deadline: Option<Instant>) -> bool {
+        self.waiter.as_ref().is_none_or(|waiter| waiter.wait(deadline))
+    }
+
+    fn come_back(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            let mine = self.channel.0.waiting.state.lock().come_back(&waiter);
+            // Not under the lock.
+            drop((mine, waiter));
+        }
+    }
+}
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        if self.waiter.is_some() {
+            self.come_back();
+            self.channel.release(self.channel.0.waiting.state.lock());
         }
     }
 }

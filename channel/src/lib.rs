@@ -25,7 +25,9 @@ mod flight;
 mod fork;
 mod get;
 mod id;
+mod lock;
 mod port;
+mod quiet;
 pub mod raw;
 mod request;
 mod serve;
@@ -43,6 +45,8 @@ pub use channel::EventChannel;
 pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo};
 pub use event::{Event, EventKind, HandlerCall, Interest};
 pub use id::EventId;
+#[doc(hidden)]
+pub use lock::lock_held;
 pub use port::Wait;
 pub use request::Request;
 pub use serve::{Completion, Completions, Serving};

@@ -12,14 +12,15 @@
 //! ```
 //! Everything that concerns the driver happens on the driving thread, in the order of the inbox, so a cancel
 //! never overtakes its request and never races with its completion. `shared` is held for a few
-//! instructions at a time; `drive` for one pass, sleep included, and never over anybody else's code.
+//! instructions at a time, and never over an allocation; `drive` for one pass, sleep included. For that one nobody waits: who finds it taken
+//! goes elsewhere, so that an allocator which is called in a pass may do what it likes.
 
 use crate::driver::Backend;
 use crate::flight::{Counts, Drive, Finished, Message, Shared, Slot};
 use crate::id::{MAX_SLOTS, OpId};
+use crate::lock::{Mutex, TryLock};
 use crate::raw::RawOp;
 use crate::waker::Waker;
-use parking_lot::Mutex;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub enum Wait {
 pub(crate) struct Port {
     index: usize,
     shared: Mutex<Shared>,
-    drive: Mutex<Drive>,
+    drive: TryLock<Drive>,
     waker: Arc<Waker>,
 }
 
@@ -51,7 +52,7 @@ unsafe impl Sync for Port {}
 
 impl Port {
     pub(crate) fn new(index: usize, backend: Box<dyn Backend>, waker: Arc<Waker>) -> Self {
-        Self { index, shared: Mutex::default(), drive: Mutex::new(Drive::new(backend)), waker }
+        Self { index, shared: Mutex::default(), drive: TryLock::new(Drive::new(backend)), waker }
     }
 
     /// Queues `op`; see [`EventChannel::submit_raw`](crate::EventChannel::submit_raw). Gives it back when all slots
@@ -60,7 +61,7 @@ impl Port {
     /// # Safety
     /// As there.
     pub(crate) unsafe fn submit(&self, op: *mut RawOp) -> Result<OpId, *mut RawOp> {
-        let mut s = self.shared.lock();
+        let mut s = Shared::lock(&self.shared);
         let slot = match s.free.pop() {
             Some(slot) => slot,
             None if s.slots.len() < MAX_SLOTS => {
@@ -83,7 +84,7 @@ impl Port {
 
     /// Asks to cancel request `id`, if it is an event's or not, as said; false if it has already come back, or is not.
     pub(crate) fn cancel(&self, id: OpId, of_event: bool) -> bool {
-        let mut s = self.shared.lock();
+        let mut s = Shared::lock(&self.shared);
         let slot = s.slots.get(id.slot() as usize);
         let live =
             slot.is_some_and(|at| at.busy && at.generation == id.generation() && at.of_event == of_event);
@@ -97,7 +98,7 @@ impl Port {
 
     /// Cancels the events, not the raw operations, that are in flight.
     pub(crate) fn cancel_events(&self) {
-        self.shared.lock().inbox.push(Message::CancelEvents);
+        Shared::lock(&self.shared).inbox.push(Message::CancelEvents);
         self.waker.call();
     }
 
@@ -179,7 +180,8 @@ impl Port {
         }
         let end = Instant::now() + patience;
         let ids: Vec<OpId> = {
-            let mut d = self.drive.lock();
+            // (The channel goes with this: nobody else drives it any more.)
+            let Some(mut d) = self.drive.try_lock() else { return false };
             d.take_in(&self.shared);
             d.ids()
         };

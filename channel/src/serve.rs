@@ -5,6 +5,7 @@ use crate::event::HandlerCall;
 use crate::flight::Finished;
 use crate::fork;
 use crate::port::Wait;
+use crate::quiet::{self, quietly};
 use crate::raw::RawCompletion;
 use std::io;
 
@@ -27,12 +28,10 @@ impl Drop for Completions {
     /// Raw operations that were not taken out are delivered: their owners wait for nothing else.
     fn drop(&mut self) {
         for it in self.ready.drain(..) {
-            if let Completion::Raw(raw) = it {
-                let deliver = std::panic::AssertUnwindSafe(|| raw.deliver());
-                if let Err(payload) = std::panic::catch_unwind(deliver) {
-                    log::error!("the wake function of an operation panicked");
-                    std::mem::forget(payload);
-                }
+            if let Completion::Raw(raw) = it
+                && !quiet::call(|| raw.deliver())
+            {
+                quietly!(error, "the wake function of an operation panicked");
             }
         }
     }
@@ -107,7 +106,7 @@ impl EventChannel {
                     out.ready.push(Completion::Call(HandlerCall::new(event, self.clone())));
                 }
                 Finished::Event(event) => {
-                    let mut s = self.0.waiting.state.lock();
+                    let mut s = self.0.waiting.lock_for_events(1);
                     s.queue.push_back(event);
                     self.release(s);
                 }

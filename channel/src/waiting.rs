@@ -6,7 +6,7 @@
 
 use crate::blocker::{self, Unparker, Waited};
 use crate::event::Event;
-use parking_lot::Mutex;
+use crate::lock::{Mutex, MutexGuard, has_room, make_room};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,58 +66,81 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Joins the followers.
-    pub(crate) fn follow(&mut self) -> Arc<Waiter> {
-        let waiter = Waiter::new();
-        self.waiters.push_back(waiter.clone());
-        waiter
+    /// Joins the followers, for whom there is room.
+    pub(crate) fn follow(&mut self, waiter: Arc<Waiter>) {
+        self.waiters.push_back(waiter);
     }
 
-    /// Comes back, called or not. A call that came with the deadline is not lost: the caller looks at the queue.
-    pub(crate) fn come_back(&mut self, waiter: &Arc<Waiter>) {
-        match self.waiters.iter().position(|w| Arc::ptr_eq(w, waiter)) {
-            Some(at) => drop(self.waiters.remove(at)),
-            None => self.coming -= 1,
+    /// Comes back, called or not. A call that came with the deadline is not lost: the caller looks at the queue. (What it gives is to
+    /// be dropped without the lock.)
+    #[must_use = "to be dropped without the lock"]
+    pub(crate) fn come_back(&mut self, waiter: &Arc<Waiter>) -> Option<Arc<Waiter>> {
+        let at = self.waiters.iter().position(|w| Arc::ptr_eq(w, waiter));
+        if at.is_none() {
+            self.coming -= 1;
         }
+        at.and_then(|at| self.waiters.remove(at))
     }
 
     pub(crate) fn waiting(&self) -> usize {
         self.waiters.len()
     }
 
-    /// Whom to call now: one for each ready event, and one to lead if nobody does. To be asked each
-    /// time the lock is about to be released.
-    pub(crate) fn callees(&mut self) -> Callees {
+    /// Whom to call next: one for each ready event, and one to lead if nobody does; or everybody. To be asked each time the lock is
+    /// about to be released, until there is nobody more.
+    pub(crate) fn callee(&mut self, everybody: bool) -> Option<Arc<Waiter>> {
+        if !everybody && self.needed() == 0 {
+            return None;
+        }
+        let waiter = self.waiters.pop_front()?;
+        self.coming += 1;
+        self.calls += 1;
+        Some(waiter)
+    }
+
+    /// Is there somebody more to call?
+    pub(crate) fn calls_more(&self, everybody: bool) -> bool {
+        !self.waiters.is_empty() && (everybody || self.needed() > 0)
+    }
+
+    fn needed(&self) -> usize {
         let leads = usize::from(!self.leader && !self.served);
-        let n = (self.queue.len() + leads).saturating_sub(self.coming).min(self.waiters.len());
-        self.coming += n;
-        self.calls += n as u64;
-        Callees(self.waiters.drain(..n).collect())
-    }
-
-    /// Everybody: the channel is shut down, or a notification is for all.
-    pub(crate) fn all(&mut self) -> Callees {
-        self.coming += self.waiters.len();
-        self.calls += self.waiters.len() as u64;
-        Callees(self.waiters.drain(..).collect())
-    }
-}
-
-/// Followers to be called once the lock is released.
-#[must_use = "who is not called sleeps on"]
-pub(crate) struct Callees(Vec<Arc<Waiter>>);
-
-impl Callees {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn call(self) {
-        self.0.iter().for_each(|w| w.call());
+        (self.queue.len() + leads).saturating_sub(self.coming)
     }
 }
 
 #[derive(Default)]
 pub(crate) struct Waiting {
     pub(crate) state: Mutex<State>,
+}
+
+impl Waiting {
+    /// Locks it at a moment when there is room for so many events more.
+    pub(crate) fn lock_for_events(&self, events: usize) -> MutexGuard<'_, State> {
+        loop {
+            let s = self.state.lock();
+            if has_room(&s.queue, events) {
+                return s;
+            }
+            drop(s);
+            make_room(&self.state, |s| &mut s.queue, events);
+        }
+    }
+
+    /// Makes room for one more follower. (Another one may take it meanwhile.)
+    pub(crate) fn make_room_for_waiter(&self) {
+        make_room(&self.state, |s| &mut s.waiters, 1);
+    }
+}
+
+impl State {
+    /// The first event that is ready, if it has a handler or has none, as asked.
+    pub(crate) fn pop_event(&mut self, with_handler: bool) -> Option<Event> {
+        if self.queue.front()?.0.has_handler() == with_handler { self.queue.pop_front() } else { None }
+    }
+
+    /// Is there room for one more follower?
+    pub(crate) fn has_room_for_waiter(&self) -> bool {
+        has_room(&self.waiters, 1)
+    }
 }

@@ -21,6 +21,7 @@ static GET_EVENT: WaitKind =
 pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        ec_tasks::watch_crossings_of(ec_channel::lock_held);
         // One installed before by somebody else stays.
         // SAFETY: it does what its methods say, as the rest of this file shows.
         let _ = unsafe { ec_channel::set_blocker(&TaskBlocker) };

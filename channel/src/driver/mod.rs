@@ -9,6 +9,7 @@ mod readiness;
 mod syscall;
 mod uring;
 
+use crate::quiet::quietly;
 use crate::raw::Action;
 use crate::waker::Waker;
 use std::fmt;
@@ -157,7 +158,7 @@ pub(crate) fn open(asked: Option<Driver>, ports: usize) -> io::Result<(DriverInf
         },
     };
     let info = DriverInfo { kind, reason };
-    log::info!("event channel: driver {info}, {ports} port(s)");
+    quietly!(info, "event channel: driver {info}, {ports} port(s)");
     Ok((info, backends))
 }
 

@@ -1,5 +1,6 @@
 //! One attempt at an action by system call, without blocking whatever mode the descriptor is in.
 
+use crate::lock::Mutex;
 use crate::raw::Action;
 use std::io;
 use std::os::fd::RawFd;
@@ -56,7 +57,7 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
 /// # Safety
 /// As accept4(2).
 unsafe fn accept(fd: RawFd, addr: *mut libc::sockaddr_storage, len: *mut libc::socklen_t) -> isize {
-    static ONE_AT_A_TIME: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if !is_ready(fd, libc::POLLIN) {
         // SAFETY: this thread's errno.
         unsafe { *libc::__errno_location() = libc::EAGAIN };

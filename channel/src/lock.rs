@@ -1,0 +1,158 @@
+//! The channel's locks: std's, without its poison. (parking_lot's would call the allocator, which is the program's, with a table of
+//! theirs locked.) A debug build counts them, so that foreign code under one is found out: [`lock_held`].
+
+use std::sync::{PoisonError, TryLockError};
+
+#[cfg(debug_assertions)]
+thread_local! {
+    static HELD: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// Which kind of place the caller is in where no foreign code may run: under a lock of the channel's. `None`: in none, or in a release
+/// build.
+#[inline]
+pub fn lock_held() -> Option<&'static str> {
+    #[cfg(debug_assertions)]
+    return (HELD.get() > 0).then_some("a lock of the channel's");
+    #[cfg(not(debug_assertions))]
+    None
+}
+
+/// While this lives the thread counts as one that holds a lock.
+struct Held(std::marker::PhantomData<*mut ()>);
+
+impl Held {
+    #[inline]
+    fn new() -> Held {
+        #[cfg(debug_assertions)]
+        HELD.set(HELD.get() + 1);
+        Held(std::marker::PhantomData)
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.set(HELD.get() - 1);
+    }
+}
+
+/// [`std::sync::Mutex`]; see the module. A panic while it is held does not matter to the next one.
+#[derive(Default)]
+pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+/// The lock is held as long as this lives.
+#[must_use = "the lock is held as long as this lives"]
+pub(crate) struct MutexGuard<'a, T> {
+    // (In this order: the lock is free before the thread counts as holding none.)
+    guard: std::sync::MutexGuard<'a, T>,
+    _held: Held,
+}
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Mutex(std::sync::Mutex::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        MutexGuard { guard, _held: Held::new() }
+    }
+}
+
+impl<T> std::ops::Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> std::ops::DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+/// A lock for which nobody ever waits, so that what runs under it holds up nobody: who finds it taken goes elsewhere.
+pub(crate) struct TryLock<T>(std::sync::Mutex<T>);
+
+impl<T> TryLock<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        TryLock(std::sync::Mutex::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<std::sync::MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// A collection in which room is made without the lock that it lies under: an allocator is foreign code.
+pub(crate) trait Room: Sized {
+    fn with_room_for(count: usize) -> Self;
+    /// How many are in it, and for how many there is room.
+    fn filled(&self) -> (usize, usize);
+    /// Takes over what is in `other`, for which there is room.
+    fn take_over(&mut self, other: &mut Self);
+}
+
+impl<T> Room for Vec<T> {
+    fn with_room_for(count: usize) -> Self {
+        Vec::with_capacity(count)
+    }
+
+    fn filled(&self) -> (usize, usize) {
+        (self.len(), self.capacity())
+    }
+
+    fn take_over(&mut self, other: &mut Self) {
+        self.append(other);
+    }
+}
+
+impl<T> Room for std::collections::VecDeque<T> {
+    fn with_room_for(count: usize) -> Self {
+        std::collections::VecDeque::with_capacity(count)
+    }
+
+    fn filled(&self) -> (usize, usize) {
+        (self.len(), self.capacity())
+    }
+
+    fn take_over(&mut self, other: &mut Self) {
+        self.append(other);
+    }
+}
+
+/// Makes room for `more` in the collection that `of` finds under the lock, if there is not enough: enlarges it outside.
+/// Another thread may take the room again meanwhile.
+#[cold]
+pub(crate) fn make_room<T, C: Room>(mutex: &Mutex<T>, of: impl Fn(&mut T) -> &mut C, more: usize) {
+    let (len, room) = of(&mut mutex.lock()).filled();
+    if room - len >= more {
+        return;
+    }
+    let mut larger = C::with_room_for((2 * len).max(len + more).max(8));
+    let mut guard = mutex.lock();
+    let small = of(&mut guard);
+    if small.filled().1 < larger.filled().1 {
+        larger.take_over(small);
+        std::mem::swap(small, &mut larger);
+    }
+    drop(guard);
+}
+
+/// Is there room for `more`?
+#[inline]
+pub(crate) fn has_room(collection: &impl Room, more: usize) -> bool {
+    let (len, room) = collection.filled();
+    room - len >= more
+}
