@@ -175,6 +175,12 @@ impl Core {
 }
 
 impl Ends {
+    /// Takes one, for somebody without a core.
+    pub(crate) fn take(&self, admit: bool) -> Option<Ready> {
+        let begun = until_settled(|| self.begun.steal());
+        begun.or_else(|| admit.then(|| until_settled(|| self.new.steal())).flatten())
+    }
+
     /// Is there nothing to take, new tasks being admitted or not?
     pub(crate) fn is_empty(&self, admit: bool) -> bool {
         self.begun.is_empty() && (!admit || self.new.is_empty())
@@ -186,7 +192,7 @@ impl Ends {
 }
 
 /// Lost a race: somebody else took something, so there may be more.
-fn until_settled(mut steal: impl FnMut() -> Steal<Ready>) -> Option<Ready> {
+pub(crate) fn until_settled(mut steal: impl FnMut() -> Steal<Ready>) -> Option<Ready> {
     loop {
         match steal() {
             Steal::Success(ready) => return Some(ready),

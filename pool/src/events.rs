@@ -41,6 +41,15 @@ pub enum PoolEvent {
         /// What it said.
         error: String,
     },
+    /// The kernel refuses `membarrier`, with which it orders the memory accesses of threads between which cores are handed over:
+    /// from the beginning, or from now on. Told once in a pool. From here on each worker orders its own, which costs some
+    /// nanoseconds at each switch. One that was inside user code when the barrier was first refused keeps its core until it
+    /// comes into the runtime the next time: if it is blocked for so long, the others run what is queued there (or spare
+    /// threads do, where all cores are kept so), and the monitor looks after its timers and connections.
+    BarrierRefused {
+        /// What it said.
+        error: String,
+    },
 }
 
 /// All threads that a pool may have are blocked, or nearly so. See [`PoolEvent::AtCap`].

@@ -8,26 +8,37 @@
 //!        └───────────────────────────────── give(): a core again ─────────────────┘
 //! ```
 //! The worker goes in and out at each switch of tasks, so it does this with plain writes; it is the one who takes, once
-//! in a while, that pays for the order between the two ([`heavy_fence`]). Each side first writes and then reads what
+//! in a while, that pays for the order between the two ([`barrier`]). Each side first writes and then reads what
 //! the other has written:
 //!
-//! * the worker: "I am in the runtime" (`out` is false), then looks whether it has been `recalled`;
+//! * the worker: "I am in the runtime" (`out` is [`IN`]), then looks whether it has been `recalled`;
 //! * who takes: `recalled`, then looks whether the worker is `out`.
 //!
 //! At least one of them sees the other. If the taker sees the worker inside user code, the core is the taker's: the worker
 //! will see the recall when it comes back. If it does not, it lets the worker keep it. A worker that sees a recall
-//! waits for the taker's verdict (`turn`). `tests/lease_model.rs` checks this with loom against this very file.
+//! waits for the taker's verdict (`turn`).
+//!
+//! **Forms.** The kernel may refuse the barrier, so a worker leaves behind in which form it went out, and comes back in that
+//! one: [`PLAIN`], which needs the taker's barrier, or [`FENCED`], with a fence of its own between write and read. A taker takes
+//! what went out fenced, and what went out plainly if the barrier came to pass between its own write and read; else it takes
+//! nothing. After a refusal the worker goes out fenced the next time (`fence.rs`), and can be taken from again.
+//!
+//! `tests/lease_model.rs` checks this with loom against this very file, `tests/lease_forms.rs` with the processors' store buffers.
 //!
 //! This file has `unsafe` in it: what is leased is read and taken without a lock.
 
-use crate::sync::{AtomicBool, Mutex, Ordering, UnsafeCell, heavy_fence, light_fence};
+use crate::sync::{AtomicBool, AtomicU8, FENCED, Mutex, Ordering, PLAIN, UnsafeCell};
+use crate::sync::{barrier, fence, form, light_fence};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+/// The holder is in the runtime: a value of `out`.
+const IN: u8 = 0;
+
 struct Lease<T> {
-    /// The holder is inside user code.
-    out: AtomicBool,
+    /// [`IN`], or in which form the holder went out: it is inside user code.
+    out: AtomicU8,
     /// Somebody takes, or has taken.
     recalled: AtomicBool,
     /// Of whoever takes, and of a holder who has seen that.
@@ -56,7 +67,7 @@ impl<T> Clone for Taker<T> {
 /// A lease of nothing yet.
 pub(crate) fn lease<T>() -> (Holder<T>, Taker<T>) {
     let lease = Arc::new(Lease {
-        out: AtomicBool::new(false),
+        out: AtomicU8::new(IN),
         recalled: AtomicBool::new(false),
         turn: Mutex::new(()),
         held: UnsafeCell::new(None),
@@ -92,14 +103,16 @@ impl<T> Holder<T> {
     #[inline]
     pub(crate) fn go_out(&self) {
         // Release: who takes sees what was done with it.
-        self.lease.out.store(true, Ordering::Release);
+        self.lease.out.store(form(), Ordering::Release);
     }
 
     /// User code is over. False: nothing is held (any more).
     #[inline]
     pub(crate) fn come_back(&self) -> bool {
-        self.lease.out.store(false, Ordering::Relaxed);
-        light_fence();
+        // (Only this thread writes it. The form may be another one by now: what counts is what a taker sees.)
+        let form = self.lease.out.load(Ordering::Relaxed);
+        self.lease.out.store(IN, Ordering::Relaxed);
+        light_fence(form);
         if self.lease.recalled.load(Ordering::Relaxed) {
             self.wait_for_verdict();
         }
@@ -109,8 +122,7 @@ impl<T> Holder<T> {
 
     /// Inside user code?
     pub(crate) fn is_out(&self) -> bool {
-        // (Only this thread writes it.)
-        self.lease.out.load(Ordering::Relaxed)
+        self.lease.out.load(Ordering::Relaxed) != IN
     }
 
     /// Set if what was held has been taken, or just may be; not set if it has not.
@@ -144,18 +156,23 @@ impl<T> Holder<T> {
 }
 
 impl<T> Taker<T> {
-    /// Takes what the worker holds, if it is inside user code.
+    /// Takes what the worker holds, if it is inside user code and that can be relied on.
     pub(crate) fn take(&self) -> Option<T> {
         let lease = &*self.0;
         let _turn = lease.turn.lock();
+        let form = lease.out.load(Ordering::Acquire);
         // (Who was recalled has nothing, and is not to be told otherwise if this comes in vain.)
-        if !lease.out.load(Ordering::Acquire) || lease.recalled.load(Ordering::Relaxed) {
+        if form == IN || lease.recalled.load(Ordering::Relaxed) {
             return None;
         }
         lease.recalled.store(true, Ordering::Relaxed);
-        heavy_fence();
-        if lease.out.load(Ordering::Acquire) {
-            // SAFETY: the holder is out, and when it comes back it sees the recall and waits for `turn`.
+        fence(Ordering::SeqCst);
+        let plain_is_ordered = form == PLAIN && barrier();
+        // (It may have come back and gone out again, in the other form.)
+        let form = lease.out.load(Ordering::Acquire);
+        if form == FENCED || form == PLAIN && plain_is_ordered {
+            // SAFETY: the holder is out, and when it comes back it sees the recall and waits for `turn`: between its write to
+            // `out`, which was not seen, and its look at `recalled` there is a fence, or the barrier that came to pass.
             return lease.held.with_mut(|held| unsafe { (*held).take() });
         }
         lease.recalled.store(false, Ordering::Relaxed);
@@ -164,6 +181,11 @@ impl<T> Taker<T> {
 
     /// Is the worker inside user code?
     pub(crate) fn is_out(&self) -> bool {
-        self.0.out.load(Ordering::Acquire)
+        self.0.out.load(Ordering::Acquire) != IN
+    }
+
+    /// Is it so in the form that only a barrier orders?
+    pub(crate) fn needs_barrier(&self) -> bool {
+        self.0.out.load(Ordering::Acquire) == PLAIN
     }
 }

@@ -52,6 +52,7 @@ mod outside;
 mod pace;
 mod pool;
 mod ready;
+mod refused;
 mod run;
 mod seat;
 mod shared;

@@ -8,7 +8,7 @@ use crate::shared::Shared;
 use ec_channel::Alarm;
 use parking_lot::Mutex;
 use std::io;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, Thread};
 
@@ -17,11 +17,18 @@ pub(crate) struct Watchman {
     alarm: Alarm,
     thread: Mutex<Option<JoinHandle<()>>>,
     bell: OnceLock<Thread>,
+    /// The monitor has told that the kernel refuses the barrier. (Here, since a monitor may have a successor.)
+    pub(crate) told_of_barrier: AtomicBool,
 }
 
 impl Watchman {
     pub(crate) fn new() -> Watchman {
-        Watchman { alarm: Alarm::new(), thread: Mutex::default(), bell: OnceLock::new() }
+        Watchman {
+            alarm: Alarm::new(),
+            thread: Mutex::default(),
+            bell: OnceLock::new(),
+            told_of_barrier: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
