@@ -178,6 +178,12 @@ impl Core {
 }
 
 impl Ends {
+    /// Takes one, for somebody without a core.
+    pub(crate) fn take(&self, admit: bool) -> Option<Ready> {
+        let begun = until_settled(|| self.begun.steal());
+        begun.or_else(|| admit.then(|| until_settled(|| self.new.steal())).flatten())
+    }
+
     /// Is there nothing to take, new tasks being admitted or not?
     pub(crate) fn is_empty(&self, admit: bool) -> bool {
         self.begun.is_empty() && (!admit || self.new.is_empty())

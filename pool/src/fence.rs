@@ -34,7 +34,13 @@ fn membarrier(command: i32) -> io::Result<()> {
     }
 }
 
-/// Before the first use of the fences, by whoever makes a pool.
+fn refused(error: &io::Error) {
+    let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
+    let _ = REFUSAL.compare_exchange(0, errno, Ordering::Relaxed, Ordering::Relaxed);
+    FORM.store(FENCED, Ordering::SeqCst);
+}
+
+/// Before the first use of the others, by whoever makes a pool.
 pub(crate) fn prepare() {
     // Once: after a refusal nobody goes back.
     static ONCE: Once = Once::new();

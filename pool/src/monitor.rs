@@ -9,6 +9,7 @@
 //!   Of such strays there are about as many as cores: more would not compute faster. (Who has lost its core because it slept, and
 //!   computes afterwards in the same run, is not counted: it shares the CPUs with all others, and new tasks need not wait for it.)
 //! * Until then, and where a core cannot be handed over, the monitor itself looks after the port.
+//! * A worker that went out before the kernel refused the barrier keeps its core until it comes back (`refused.rs`).
 //!
 //! The worker that has lost its core goes on with its task until that suspends, and becomes a spare. If the task slept, it begins on
 //! a spare thread the next time (`run.rs`).
@@ -24,6 +25,7 @@ use crate::crew::Crew;
 use crate::events::PoolEvent;
 use crate::fence;
 use crate::kernel::{Look, Watch};
+use crate::refused;
 use crate::shared::Shared;
 use ec_channel::{Completions, Wait};
 use log::Level;
@@ -96,6 +98,8 @@ enum Done {
     NoThread,
     /// The worker keeps its core.
     No,
+    /// Until it comes back at least.
+    Kept,
 }
 
 pub(crate) struct Monitor {
@@ -190,6 +194,7 @@ impl Monitor {
     /// Looks at each core. True: somebody seems to sleep, and is to be looked at again at once.
     fn look_round(&mut self, now: Instant) -> bool {
         let mut suspicion = false;
+        let mut kept = 0;
         // Another one first each time: who comes first gets the spare thread.
         self.first = (self.first + 1) % self.posts.len();
         for core in (self.first..self.posts.len()).chain(0..self.first) {
@@ -201,8 +206,9 @@ impl Monitor {
                             self.posts[core] = Post::default();
                             continue;
                         }
-                        Done::NoThread => suspicion |= self.crew().ready() > 0 || self.may_grow(now),
+                        Done::NoThread => suspicion |= self.lacks_thread(now),
                         Done::No => {}
+                        Done::Kept => kept += 1,
                     }
                     self.look_after_port(core);
                 }
@@ -213,6 +219,11 @@ impl Monitor {
                     }
                 }
             }
+        }
+        if kept == self.posts.len() {
+            let lent = refused::lend(&self.shared);
+            self.trouble = if lent.any { Some(now) } else { self.trouble };
+            suspicion |= lent.more && self.lacks_thread(now);
         }
         suspicion
     }
@@ -265,6 +276,9 @@ impl Monitor {
     fn hand_over(&mut self, core: usize, why: Why, now: Instant) -> Done {
         let shared = self.shared.clone();
         let Some(holder) = shared.crew.holder(core) else { return Done::No };
+        if refused::keeps(&holder) {
+            return Done::Kept;
+        }
         if why == Why::Computes {
             let computing = self.crew().computing();
             let most = self.admission.most_computing(self.posts.len());
@@ -277,9 +291,6 @@ impl Monitor {
             }
         }
         let Some(called) = shared.crew.spares.call() else {
-            if shared.crew.is_at_cap() && shared.crew.ready() == 0 {
-                self.admission.at_cap(&shared);
-            }
             return Done::NoThread;
         };
         let stall = self.posts[core].lasted(now);
@@ -314,6 +325,17 @@ impl Monitor {
             log(shared, Level::Error, || format!("port {core} of the event channel: {error}"));
         }
         out.drain().for_each(|completion| shared.deliver(completion));
+    }
+
+    /// There is something for a spare thread, and none is there: true if one is about to be, or may be started.
+    fn lacks_thread(&mut self, now: Instant) -> bool {
+        if self.crew().ready() > 0 {
+            return true;
+        }
+        if self.crew().is_at_cap() {
+            self.admission.at_cap(&self.shared);
+        }
+        self.may_grow(now)
     }
 
     /// May there be one more thread at this moment?

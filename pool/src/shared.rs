@@ -1,6 +1,6 @@
 //! What the workers of one pool share, and how a task that becomes ready finds a run queue.
 
-use crate::core::{Core, Ends};
+use crate::core::{self, Core, Ends};
 use crate::crew::Crew;
 use crate::events::Listener;
 use crate::forced::Forced;
@@ -219,6 +219,21 @@ impl Shared {
     pub(crate) fn work_is_visible(&self) -> bool {
         let admit = self.admits();
         !self.injector.is_empty() || self.stealers.iter().any(|queue| !queue.is_empty(admit))
+    }
+
+    /// Takes something that may run, for somebody without a core.
+    pub(crate) fn take_any(&self) -> Option<Ready> {
+        let admit = self.admits();
+        let injected = core::until_settled(|| self.injector.steal());
+        let queued = || self.stealers.iter().find_map(|queue| queue.take(admit));
+        // (Who is new and not admitted goes to the end, whatever queue it was in.)
+        match injected.or_else(queued)? {
+            ready if admit || !ready.is_new() => Some(ready),
+            new => {
+                self.injector.push(new);
+                queued()
+            }
+        }
     }
 
     /// Do the workers of all cores sleep?

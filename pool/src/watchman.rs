@@ -11,7 +11,7 @@ use ec_channel::Alarm;
 use ec_tasks::lock::Mutex;
 use log::Level;
 use std::io;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, Thread};
 use std::time::Instant;
