@@ -180,8 +180,7 @@ impl Core {
 impl Ends {
     /// Takes one, for somebody without a core.
     pub(crate) fn take(&self, admit: bool) -> Option<Ready> {
-        let begun = until_settled(|| self.begun.steal());
-        begun.or_else(|| admit.then(|| until_settled(|| self.new.steal())).flatten())
+        self.begun.take().or_else(|| admit.then(|| self.new.take()).flatten())
     }
 
     /// Is there nothing to take, new tasks being admitted or not?

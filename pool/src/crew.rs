@@ -93,8 +93,6 @@ pub(crate) struct Counts {
     pub(crate) cap_hits: AtomicU64,
     /// Threads that the operating system did not give.
     pub(crate) refused: AtomicU64,
-    /// It was told that the kernel refuses its barrier.
-    pub(crate) barrier_refused: AtomicBool,
     /// Looks of the monitor.
     pub(crate) looks: AtomicU64,
     /// The longest time that a core was held up before it was handed over, in microseconds.

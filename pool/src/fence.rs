@@ -35,12 +35,13 @@ fn membarrier(command: i32) -> io::Result<()> {
 }
 
 fn refused(error: &io::Error) {
+    ASYMMETRIC.store(false, Ordering::SeqCst);
     let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
-    let _ = REFUSAL.compare_exchange(0, errno, Ordering::Relaxed, Ordering::Relaxed);
-    FORM.store(FENCED, Ordering::SeqCst);
+    // (The first one is what is told.)
+    let _ = REFUSED.compare_exchange(0, errno, Ordering::SeqCst, Ordering::SeqCst);
 }
 
-/// Before the first use of the others, by whoever makes a pool.
+/// Before the first use of the fences, by whoever makes a pool.
 pub(crate) fn prepare() {
     // Once: after a refusal nobody goes back.
     static ONCE: Once = Once::new();
@@ -48,6 +49,7 @@ pub(crate) fn prepare() {
         // (A kernel that registers and then refuses would be found out by the first who takes.)
         let granted = membarrier(REGISTER_PRIVATE_EXPEDITED).and_then(|()| membarrier(PRIVATE_EXPEDITED));
         ASYMMETRIC.store(granted.is_ok(), Ordering::SeqCst);
+        granted.unwrap_or_else(|error| refused(&error));
     });
 }
 
@@ -75,12 +77,11 @@ pub(crate) fn heavy_fence() {
 /// it is from now on.
 pub(crate) fn barrier() -> bool {
     let Err(error) = membarrier(PRIVATE_EXPEDITED) else { return true };
-    ASYMMETRIC.store(false, Ordering::SeqCst);
-    REFUSED.store(error.raw_os_error().unwrap_or(libc::EINVAL), Ordering::SeqCst);
+    refused(&error);
     false
 }
 
-/// What the kernel said when it refused what it had granted, if it has.
+/// What the kernel said when it refused, from the beginning or later; if it has.
 pub(crate) fn refusal() -> Option<io::Error> {
     match REFUSED.load(Ordering::Relaxed) {
         0 => None,

@@ -15,14 +15,7 @@
 //!
 //! At least one of them sees the other. If the taker sees the worker inside user code, the core is the taker's: the worker
 //! will see the recall when it comes back. If it does not, it lets the worker keep it. A worker that sees a recall
-//! waits for the taker's verdict (`turn`).
-//!
-//! **Forms.** The kernel may refuse the barrier, so a worker leaves behind in which form it went out, and comes back in that
-//! one: [`PLAIN`], which needs the taker's barrier, or [`FENCED`], with a fence of its own between write and read. A taker takes
-//! what went out fenced, and what went out plainly if the barrier came to pass between its own write and read; else it takes
-//! nothing. After a refusal the worker goes out fenced the next time (`fence.rs`), and can be taken from again.
-//!
-//! `tests/lease_model.rs` checks this with loom against this very file, `tests/lease_forms.rs` with the processors' store buffers.
+//! waits for the taker's verdict (`turn`). `tests/lease_model.rs` checks this with loom against this very file.
 //!
 //! **Two forms.** As long as the kernel makes the worker pass a barrier when somebody takes, the worker's side is plain; once it has
 //! refused, the worker passes a fence each time (`fence.rs`). In which of the two it will come back the worker decides as it goes out, and
@@ -181,11 +174,10 @@ impl<T> Holder<T> {
 }
 
 impl<T> Taker<T> {
-    /// Takes what the worker holds, if it is inside user code and that can be relied on.
+    /// Takes what the worker holds, if it is inside user code.
     pub(crate) fn take(&self) -> Option<T> {
         let lease = &*self.0;
         let _turn = lease.turn.lock();
-        let form = lease.out.load(Ordering::Acquire);
         // (Who was recalled has nothing, and is not to be told otherwise if this comes in vain.)
         let out = lease.out.load(Ordering::Acquire);
         if out == IN || lease.recalled.load(Ordering::Relaxed) {
@@ -210,6 +202,11 @@ impl<T> Taker<T> {
         }
         lease.recalled.store(false, Ordering::Relaxed);
         None
+    }
+
+    /// Is the worker inside user code in the form that only a barrier orders?
+    pub(crate) fn needs_barrier(&self) -> bool {
+        self.0.out.load(Ordering::Acquire) == OUT_PLAIN
     }
 
     /// Is the worker inside user code?

@@ -56,6 +56,7 @@ mod pool;
 #[doc(hidden)]
 pub mod quiet;
 mod ready;
+mod refused;
 #[doc(hidden)]
 pub mod room;
 mod run;

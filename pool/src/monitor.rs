@@ -23,7 +23,6 @@
 use crate::admission::Admission;
 use crate::crew::Crew;
 use crate::events::PoolEvent;
-use crate::fence;
 use crate::kernel::{Look, Watch};
 use crate::refused;
 use crate::shared::Shared;
@@ -147,7 +146,7 @@ impl Monitor {
             let now = Instant::now();
             self.crew().counts.looks.fetch_add(1, Ordering::Relaxed);
             let suspicion = self.look_round(now);
-            self.tell_of_refusal();
+            refused::tell(&self.shared);
             let changed = self.admission.decide(&self.shared, now);
             // Before they are missed; but a single task that blocks now and then brings one thread, not two.
             let ahead = (self.crew().strays() / 2).min(2 * self.posts.len());
@@ -306,16 +305,6 @@ impl Monitor {
         let name = &holder.info.name;
         log(&shared, Level::Debug, || format!("core {core} is handed over: {name} {what}, for {stall:?}"));
         Done::Yes
-    }
-
-    /// Once.
-    fn tell_of_refusal(&self) {
-        let Some(error) = fence::refusal() else { return };
-        if !self.crew().counts.barrier_refused.swap(true, Ordering::Relaxed) {
-            let line = || format!("the kernel refuses membarrier: {error}; fences take its place");
-            log(&self.shared, Level::Warn, line);
-            tell(&self.shared, || PoolEvent::BarrierRefused { error: error.to_string() });
-        }
     }
 
     /// What has arrived at the port of a core that is held up goes where others find it.

@@ -9,6 +9,7 @@ use crate::crew::Member;
 use crate::events::PoolEvent;
 use crate::fence;
 use crate::shared::Shared;
+use log::Level;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tells the listener of this pool, once, if the kernel has refused; whoever found out.
@@ -18,17 +19,19 @@ pub(crate) fn tell(shared: &Shared) {
     if shared.watchman.told_of_barrier.swap(true, Ordering::Relaxed) {
         return;
     }
-    shared.settings.listener.tell(|| PoolEvent::BarrierRefused { error: error.to_string() });
+    let notifier = &shared.watchman.notifier;
+    notifier.tell(&shared.settings.listener, || PoolEvent::BarrierRefused { error: error.to_string() });
     if !LOGGED.swap(true, Ordering::Relaxed) {
-        log::warn!(
-            "the kernel refuses membarrier ({error}): each worker orders its own memory accesses from now on"
-        );
+        let line = || {
+            format!("the kernel refuses membarrier ({error}): workers order their memory accesses themselves")
+        };
+        notifier.log(Level::Warn, module_path!(), line);
     }
 }
 
-/// Does this worker keep its core until it comes back? (Not if the kernel was only short of memory and grants a barrier now.)
+/// Does this worker keep its core until it comes back?
 pub(crate) fn keeps(holder: &Member) -> bool {
-    fence::refusal().is_some() && holder.info.taker.needs_barrier() && !fence::barrier()
+    fence::refusal().is_some() && holder.info.taker.needs_barrier()
 }
 
 /// What came of lending.

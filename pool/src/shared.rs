@@ -1,6 +1,6 @@
 //! What the workers of one pool share, and how a task that becomes ready finds a run queue.
 
-use crate::core::{self, Core, Ends};
+use crate::core::{Core, Ends};
 use crate::crew::Crew;
 use crate::events::Listener;
 use crate::forced::Forced;
@@ -224,13 +224,13 @@ impl Shared {
     /// Takes something that may run, for somebody without a core.
     pub(crate) fn take_any(&self) -> Option<Ready> {
         let admit = self.admits();
-        let injected = core::until_settled(|| self.injector.steal());
+        let injected = self.injector.pop_front();
         let queued = || self.stealers.iter().find_map(|queue| queue.take(admit));
         // (Who is new and not admitted goes to the end, whatever queue it was in.)
         match injected.or_else(queued)? {
             ready if admit || !ready.is_new() => Some(ready),
             new => {
-                self.injector.push(new);
+                self.injector.push_back(new);
                 queued()
             }
         }

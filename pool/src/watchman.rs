@@ -23,6 +23,8 @@ pub(crate) struct Watchman {
     bell: OnceLock<Thread>,
     /// Says what it and the workers have to say.
     pub(crate) notifier: Notifier,
+    /// It was told that the kernel refuses the barrier. (Here, since a monitor may have a successor.)
+    pub(crate) told_of_barrier: AtomicBool,
 }
 
 impl Watchman {
@@ -32,6 +34,7 @@ impl Watchman {
             thread: Mutex::default(),
             bell: OnceLock::new(),
             notifier: Notifier::new(),
+            told_of_barrier: AtomicBool::new(false),
         }
     }
 

@@ -11,8 +11,6 @@ mod lease;
 
 mod model;
 
-mod kernel;
-
 mod sync {
     pub(crate) use crate::kernel::{barrier, form, heavy_fence, light_fence};
     pub(crate) use crate::model::{Crossing, Mutex as SpinLock};
@@ -85,7 +83,8 @@ use ec_test_support::limit;
 use kernel::Kernel;
 use lease::{Holder, Taker, lease};
 use loom::cell::Cell;
-use loom::thread::JoinHandle;
+use loom::thread::{self, JoinHandle};
+use model::explore;
 
 /// What is leased. Loom watches who uses it, and when.
 struct Core {
@@ -120,7 +119,7 @@ fn work(holder: &Holder<Core>) -> usize {
 /// One who takes, once, and uses what it gets.
 fn start(taker: &Taker<Core>) -> JoinHandle<Option<Core>> {
     let taker = taker.clone();
-    kernel::spawn(move || taker.take().inspect(Core::work))
+    thread::spawn(move || taker.take().inspect(Core::work))
 }
 
 /// The one core that there is; nobody has another one.
@@ -133,7 +132,7 @@ fn only(cores: impl IntoIterator<Item = Option<Core>>) -> Core {
 #[test]
 fn a_core_is_used_by_its_holder_or_by_its_taker() {
     limit(120, || {
-        let ends = each_form([8, 4], || {
+        let ends = explore(8, || {
             let (holder, taker) = out_with_a_core();
             let taking = start(&taker);
             let mut uses = 1;
@@ -144,7 +143,7 @@ fn a_core_is_used_by_its_holder_or_by_its_taker() {
                 }
                 holder.go_out();
             }
-            let taken = join(taking);
+            let taken = taking.join().unwrap();
             match &taken {
                 Some(core) => assert_eq!(core.uses.get(), uses + 1, "what was done with it is not lost"),
                 None => assert_eq!(uses, 3, "nobody has taken it"),
@@ -158,14 +157,14 @@ fn a_core_is_used_by_its_holder_or_by_its_taker() {
 #[test]
 fn holder_or_taker_has_the_core_in_the_end() {
     limit(120, || {
-        let ends = each_form([8, 4], || {
+        let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let taking = start(&taker);
             let back = holder.come_back();
             assert_eq!(work(&holder) == 1, back, "it has what it was told to have");
             let kept = holder.leave();
             assert_eq!(kept.is_some(), back, "nobody takes from a holder who is in the loop");
-            let core = only([kept, join(taking)]);
+            let core = only([kept, taking.join().unwrap()]);
             assert_eq!(core.uses.get(), 2);
             back
         });
@@ -176,14 +175,14 @@ fn holder_or_taker_has_the_core_in_the_end() {
 #[test]
 fn what_was_done_in_the_loop_is_seen_by_who_takes() {
     limit(120, || {
-        let ends = each_form([8, 4], || {
+        let ends = explore(8, || {
             let (mut holder, taker) = lease();
             let taking = start(&taker);
             holder.give(Core::new(1));
             // Nothing but the going out itself is between this and the taker.
             assert_eq!(work(&holder), 1, "nobody takes before it goes out");
             holder.go_out();
-            let taken = join(taking);
+            let taken = taking.join().unwrap();
             taken.iter().for_each(|core| assert_eq!(core.uses.get(), 2));
             assert_eq!(holder.come_back(), taken.is_none());
             taken.is_some()
@@ -195,7 +194,7 @@ fn what_was_done_in_the_loop_is_seen_by_who_takes() {
 #[test]
 fn a_crossing_has_the_core_for_itself_or_not_at_all() {
     limit(120, || {
-        let ends = each_form([8, 4], || {
+        let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let taking = start(&taker);
             let first = work(&holder);
@@ -204,7 +203,7 @@ fn a_crossing_has_the_core_for_itself_or_not_at_all() {
             let back = holder.come_back();
             let kept = holder.leave();
             assert_eq!(kept.is_some(), back);
-            let taken = join(taking);
+            let taken = taking.join().unwrap();
             let of_taker = usize::from(taken.is_some());
             assert_eq!(only([kept, taken]).uses.get(), 1 + first + second + of_taker);
             (first, second, back)
@@ -217,14 +216,14 @@ fn a_crossing_has_the_core_for_itself_or_not_at_all() {
 #[test]
 fn of_two_takers_and_the_holder_one_has_the_core() {
     limit(120, || {
-        let ends = each_form([8, 4], || {
+        let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let takings = [start(&taker), start(&taker)];
             let back = holder.come_back();
             assert_eq!(work(&holder) == 1, back);
             let kept = holder.leave();
             assert_eq!(kept.is_some(), back);
-            let [one, other] = takings.map(join);
+            let [one, other] = takings.map(|taking| taking.join().unwrap());
             let end = (kept.is_some(), one.is_some(), other.is_some());
             assert_eq!(only([kept, one, other]).uses.get(), 2);
             end
@@ -236,7 +235,7 @@ fn of_two_takers_and_the_holder_one_has_the_core() {
 #[test]
 fn a_second_core_is_safe_from_late_takers_of_the_first() {
     limit(120, || {
-        let ends = each_form([8, 4], || {
+        let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let takings = [start(&taker), start(&taker)];
             let back = holder.come_back();
@@ -246,7 +245,7 @@ fn a_second_core_is_safe_from_late_takers_of_the_first() {
             assert_eq!(work(&holder), 1, "it is in the loop, with a core");
             let kept = holder.leave().expect("nobody takes from a holder who is in the loop");
             assert_eq!(kept.number, if back { 1 } else { 2 });
-            let [one, other] = takings.map(join);
+            let [one, other] = takings.map(|taking| taking.join().unwrap());
             if back {
                 assert!(one.is_none() && other.is_none());
             } else {
@@ -261,7 +260,7 @@ fn a_second_core_is_safe_from_late_takers_of_the_first() {
 #[test]
 fn a_second_core_is_taken_only_while_the_holder_is_out() {
     limit(120, || {
-        let model = || {
+        let ends = explore(3, || {
             let (mut holder, taker) = out_with_a_core();
             let takings = [start(&taker), start(&taker)];
             let lost = !holder.come_back();
@@ -273,33 +272,26 @@ fn a_second_core_is_taken_only_while_the_holder_is_out() {
             let back = holder.come_back();
             let kept = holder.leave();
             assert_eq!(kept.is_some(), back);
-            let [one, other] = takings.map(join);
+            let [one, other] = takings.map(|taking| taking.join().unwrap());
             let mut numbers: Vec<_> = [kept, one, other].iter().flatten().map(|core| core.number).collect();
             numbers.sort_unstable();
             assert_eq!(numbers, if lost { vec![1, 2] } else { vec![1] }, "each core has one owner");
             (lost, crossing, back)
-        };
+        });
         let of_either = [(false, false), (true, false), (true, true)];
         let all = [false, true].map(|lost| of_either.map(|(crossing, back)| (lost, crossing, back)));
-        let all = all.concat();
-        assert_eq!(fenced(3, model), all);
-        // (What takes more preemptions than these is left out.)
-        let plain = plainly(&[true], 3, model);
-        assert!(
-            plain.iter().all(|end| all.contains(end)) && plain.iter().any(|(lost, ..)| *lost),
-            "{plain:?}"
-        );
+        assert_eq!(ends, all.concat());
     });
 }
 
 #[test]
 fn who_came_in_vain_may_come_again() {
     limit(120, || {
-        let ends = each_form([8, 4], || {
+        let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let taking = start(&taker);
             let back = holder.come_back();
-            let first = join(taking);
+            let first = taking.join().unwrap();
             holder.go_out();
             let second = taker.take();
             assert_eq!((first.is_some(), second.is_some()), (!back, back));
@@ -313,7 +305,7 @@ fn who_came_in_vain_may_come_again() {
 #[test]
 fn a_core_is_given_away_or_taken() {
     limit(120, || {
-        let ends = each_form([8, 4], || {
+        let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let taking = start(&taker);
             let given = holder.give_away().inspect(Core::work);
@@ -321,7 +313,7 @@ fn a_core_is_given_away_or_taken() {
             assert!(!holder.come_back());
             assert!(holder.leave().is_none());
             let end = given.is_some();
-            assert_eq!(only([given, join(taking)]).uses.get(), 2);
+            assert_eq!(only([given, taking.join().unwrap()]).uses.get(), 2);
             end
         });
         assert_eq!(ends, [false, true]);

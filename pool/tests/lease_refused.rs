@@ -10,10 +10,11 @@ mod fence;
 mod lease;
 
 mod sync {
-    pub(crate) use crate::fence::{FENCED, PLAIN, light_fence};
-    use crate::refusing::{FORM, REFUSES};
-    pub(crate) use parking_lot::Mutex;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
+    pub(crate) use crate::fence::{Form, heavy_fence, light_fence};
+    use crate::refusing::{FENCED, REFUSES};
+    pub(crate) use ec_tasks::Crossing;
+    pub(crate) use parking_lot::Mutex as SpinLock;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
     /// `std`'s, with loom's face.
     pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
@@ -32,8 +33,8 @@ mod sync {
         }
     }
 
-    pub(crate) fn form() -> u8 {
-        FORM.load(Ordering::Relaxed)
+    pub(crate) fn form() -> Form {
+        if FENCED.load(Ordering::Relaxed) { Form::Fenced } else { Form::Plain }
     }
 
     pub(crate) fn barrier() -> bool {
@@ -43,16 +44,16 @@ mod sync {
 
 /// A kernel that refuses, and orders again; so what would last for one moment of a process lasts for the whole test.
 mod refusing {
-    use std::sync::atomic::{AtomicBool, AtomicU8};
+    use std::sync::atomic::AtomicBool;
 
-    pub(crate) static FORM: AtomicU8 = AtomicU8::new(crate::fence::FENCED);
+    pub(crate) static FENCED: AtomicBool = AtomicBool::new(true);
     pub(crate) static REFUSES: AtomicBool = AtomicBool::new(false);
 }
 
 use ec_test_support::limit;
-use fence::{FENCED, PLAIN};
+use ec_unkind as _;
 use lease::{Taker, lease};
-use refusing::{FORM, REFUSES};
+use refusing::{FENCED, REFUSES};
 use std::hint::spin_loop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -92,8 +93,8 @@ impl Taken {
     }
 }
 
-/// Goes out and comes back in forms that `form` gives for each turn, while another thread takes.
-fn stress(form: impl Fn(u64) -> u8) -> (u64, u64, u64) {
+/// Goes out and comes back fenced or not as `fenced` says for each turn, while another thread takes.
+fn stress(fenced: impl Fn(u64) -> bool) -> (u64, u64, u64) {
     fence::prepare();
     let (mut holder, taker) = lease::<Core>();
     let done = Arc::new(AtomicBool::new(false));
@@ -109,10 +110,10 @@ fn stress(form: impl Fn(u64) -> u8) -> (u64, u64, u64) {
     let mut turn = 0;
     while turn % 1000 != 0 || Instant::now() < end {
         turn += 1;
-        FORM.store(form(turn), Relaxed);
+        FENCED.store(fenced(turn), Relaxed);
         holder.go_out();
         // (It changes while it is out, too.)
-        FORM.store(form(turn + 1), Relaxed);
+        FENCED.store(fenced(turn + 1), Relaxed);
         spin(turn % 40);
         if holder.come_back() {
             holder.with(|core| {
@@ -139,7 +140,7 @@ static ALONE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
 fn nobody_takes_what_went_out_plainly_without_the_barrier() {
     let _alone = ALONE.lock();
     limit(60, || {
-        let (refused, granted, in_use) = stress(|_| PLAIN);
+        let (refused, granted, in_use) = stress(|_| false);
         assert_eq!((refused, in_use), (0, 0));
         assert!(granted > 0 || fence::refusal().is_some(), "with the barrier it is taken");
     });
@@ -150,8 +151,7 @@ fn what_is_taken_is_in_nobodys_use_whatever_the_form_it_went_out_in() {
     let _alone = ALONE.lock();
     limit(60, || {
         // In runs of each form and turn by turn.
-        let (refused, granted, in_use) =
-            stress(|turn| if (turn >> (turn >> 12 & 3)) & 1 == 0 { PLAIN } else { FENCED });
+        let (refused, granted, in_use) = stress(|turn| (turn >> (turn >> 12 & 3)) & 1 == 1);
         assert_eq!(in_use, 0);
         assert!(refused > 0 && granted > 0, "what went out fenced is taken without the barrier");
     });

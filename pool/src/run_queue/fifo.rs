@@ -117,10 +117,21 @@ impl<E: Entry, const SLOTS: usize> FifoEnd<E, SLOTS> {
     pub(crate) fn steal(&self) -> Batch<E> {
         let Queue { ring, more } = &*self.0;
         loop {
-            match ring.steal() {
+            match ring.steal(BATCH) {
                 Steal::Some(batch) => return batch,
                 Steal::Retry => std::hint::spin_loop(),
                 Steal::Empty => return more.pop_batch(share),
+            }
+        }
+    }
+
+    /// Takes the oldest.
+    pub(crate) fn take(&self) -> Option<E> {
+        loop {
+            match self.0.ring.steal(1) {
+                Steal::Some(mut one) => return one.next(),
+                Steal::Retry => std::hint::spin_loop(),
+                Steal::Empty => return self.0.more.pop_front(),
             }
         }
     }
@@ -144,7 +155,7 @@ impl<E: Entry, const SLOTS: usize> Queue<E, SLOTS> {
 }
 
 impl<E: Entry, const SLOTS: usize> Ring<E, SLOTS> {
-    fn steal(&self) -> Steal<Batch<E>> {
+    fn steal(&self, most: usize) -> Steal<Batch<E>> {
         // Acquire: the tail is not older than this.
         let head = self.head.load(Ordering::Acquire);
         let len = self.tail.load(Ordering::Acquire).wrapping_sub(head);
@@ -155,7 +166,7 @@ impl<E: Entry, const SLOTS: usize> Ring<E, SLOTS> {
             // An old head, with a new tail.
             return Steal::Retry;
         }
-        let count = share(len);
+        let count = share(len).min(most);
         let mut batch = Batch::new();
         for number in 0..count {
             batch.add(self.read(head.wrapping_add(number)).name());

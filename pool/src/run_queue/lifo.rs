@@ -131,6 +131,11 @@ impl<E: Entry, const SLOTS: usize> LifoEnd<E, SLOTS> {
         batch
     }
 
+    /// Takes the oldest.
+    pub(crate) fn take(&self) -> Option<E> {
+        self.0.take_oldest()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
