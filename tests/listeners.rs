@@ -121,39 +121,6 @@ fn it_may_ask_for_metrics_and_for_a_dump_and_panic() {
     });
 }
 
-/// Also where it is the last to have it, and what it owns panics when it goes.
-#[test]
-fn it_may_be_dropped_on_a_thread_of_the_runtime() {
-    struct Bomb(Arc<AtomicUsize>);
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            std::panic::resume_unwind(Box::new("a listener is dropped"));
-        }
-    }
-    where_tasks_migrate(30, || {
-        let gone = Arc::new(AtomicUsize::new(0));
-        let bomb = Bomb(gone.clone());
-        let builder = Runtime::builder().cores(1).on_event(move |event| {
-            let _ = (&bomb, event);
-        });
-        let runtime = Arc::new(builder.build().unwrap());
-        // A task that goes on for a while after the runtime was left: it and its worker are the last.
-        let theirs = runtime.clone();
-        let (tell, told) = mpsc::channel();
-        let (let_go, held) = mpsc::channel::<()>();
-        drop(runtime.spawn(move || {
-            tell.send(()).unwrap();
-            let _ = held.recv();
-            drop(theirs);
-        }));
-        told.recv().unwrap();
-        drop(runtime);
-        drop(let_go);
-        eventually(|| gone.load(Ordering::SeqCst) == 1);
-    });
-}
-
 #[test]
 fn when_it_is_too_slow_it_is_told_how_much_it_has_missed() {
     where_tasks_migrate(120, || {

@@ -4,9 +4,10 @@ mod common;
 
 use common::{migrating, named, pool, until};
 use ec_pool::ShutdownError;
-use ec_tasks::JoinHandle;
+use ec_tasks::{JoinHandle, Kind, SpawnOptions};
 use ec_test_support::limit;
 use ec_unkind as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -97,5 +98,27 @@ fn a_task_spawned_just_before_it_runs_or_is_named() {
                 }
             });
         }
+    });
+}
+
+/// What it was to run is dropped, since there is no such thread, and panics as it goes.
+#[test]
+fn a_spawn_that_panics_is_not_waited_for() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("a closure is dropped"));
+        }
+    }
+    limit(20, || {
+        let pool = pool(1);
+        let options = SpawnOptions::new().kind(Kind::Dedicated).name("no\0name");
+        let bomb = Bomb;
+        // SAFETY: it never runs.
+        let spawn = || unsafe { pool.spawn(options, move || drop(bomb)) }.map(drop);
+        let spawned = catch_unwind(AssertUnwindSafe(spawn));
+        assert!(!matches!(spawned, Ok(Ok(()))));
+        pool.shutdown(Duration::MAX).unwrap();
+        assert_eq!((pool.metrics().tasks_spawned, pool.metrics().tasks_live), (0, 0));
     });
 }
