@@ -78,7 +78,7 @@ struct Taken {
 impl Taken {
     fn take(&self, taker: &Taker<Core>, turn: u64) {
         // It seldom grants: a barrier takes so long that the holder is back by then.
-        REFUSES.store(turn % 8 != 0, Relaxed);
+        REFUSES.store(!turn.is_multiple_of(8), Relaxed);
         if let Some(core) = taker.take() {
             let counted = if REFUSES.load(Relaxed) { &self.refused } else { &self.granted };
             counted.fetch_add(1, Relaxed);
