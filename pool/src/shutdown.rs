@@ -123,9 +123,9 @@ fn spared(shared: &Shared, own: Option<TaskId>) -> Vec<TaskId> {
 fn close(shared: &Shared, own: Option<TaskId>) {
     shared.life.close();
     let spared = spared(shared, own);
-    for task in ec_tasks::live_tasks_of(shared.identity()) {
+    for task in ec_tasks::live_tasks_of(shared) {
         if !spared.contains(&task.id()) {
-            task.cancel_sticky();
+            task.cancel_sticky(shared);
         }
     }
 }
@@ -232,7 +232,7 @@ fn last_of(deadline: Option<Instant>) -> Option<Instant> {
 
 fn abandoned(shared: &Shared, own: Option<TaskId>) -> Result<(), ShutdownError> {
     let spared = spared(shared, own);
-    let names: Vec<String> = ec_tasks::tasks_of(shared.identity())
+    let names: Vec<String> = ec_tasks::tasks_of(shared)
         .into_iter()
         .filter(|task| !spared.contains(&task.id))
         .map(|task| crate::dump::title(&task))

@@ -6,6 +6,7 @@
 //! thread-locals of its own has this one in its block, and its worker writes it there.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use crate::coroutine;
@@ -33,7 +34,7 @@ struct Here {
 impl Here {
     fn assert_outside_of_tasks(&self) {
         let outside = self.task.get().is_null() && self.thread.get() == 0;
-        assert!(outside, "a task cannot be run from within a task");
+        assert!(outside, "a task cannot run tasks");
     }
 }
 
@@ -48,6 +49,13 @@ thread_local! {
             signal_stack: Cell::new(None),
         }
     };
+}
+
+/// # Panics
+/// In a task.
+#[inline(never)]
+pub(crate) fn assert_outside_of_tasks() {
+    HERE.with(Here::assert_outside_of_tasks);
 }
 
 /// What this thread has for waking tasks, if it is a worker.
@@ -207,6 +215,15 @@ pub unsafe fn with_scope_cell<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
     }
 }
 
+/// The addresses of the stack that the current task was given, or the plain thread; `None` if the system does not tell. Code that
+/// runs on another stack is a coroutine's of somebody else.
+#[inline]
+pub fn own_stack() -> Option<Range<usize>> {
+    // SAFETY: as in `with_current`.
+    let stack = here().and_then(|header| unsafe { header.as_ref() }.stack());
+    stack.map(|(low, high)| low..high).or_else(crate::stack::of_thread)
+}
+
 #[inline(never)]
 fn thread_scope() -> *const () {
     HERE.with(|here| here.scope.get())
@@ -222,9 +239,25 @@ fn set_thread_scope(scope: *const ()) {
 /// it return at once.
 ///
 /// # Panics
-/// Outside a task, in a forked child, and with nothing to wait for.
+/// Outside a task, in a forked child, with nothing to wait for, and with [`Tokens::OP`]: that takes [`suspend_for_op`].
 #[inline]
 pub fn suspend(accept: Tokens) -> Tokens {
+    assert!(!accept.contains(Tokens::OP), "a completion is taken by who has an operation in flight");
+    wait(accept)
+}
+
+/// As [`suspend`], also for [`Tokens::OP`].
+///
+/// # Safety
+/// If `accept` has `Tokens::OP`, the caller has an operation in flight (one that leaves that token at this task, once), and it is the task's only
+/// one. (Or its completion would be taken for another's, which then goes on writing to a stack that has been left.)
+#[inline]
+pub unsafe fn suspend_for_op(accept: Tokens) -> Tokens {
+    wait(accept)
+}
+
+#[inline]
+fn wait(accept: Tokens) -> Tokens {
     assert!(!accept.is_empty(), "a wait for nothing would never end");
     assert_no_crossing("a suspension");
     let header = here().expect("only a task can be suspended");

@@ -236,7 +236,8 @@ fn with_own_or_child(test: impl FnOnce() + Send + 'static) {
 #[derive(Default)]
 struct Queue(parking_lot::Mutex<Vec<ec_tasks::Runnable>>);
 
-impl ec_tasks::Scheduler for Queue {
+// SAFETY: the tests run each once; nothing waits for long, panics or calls others.
+unsafe impl ec_tasks::Scheduler for Queue {
     fn schedule(&self, task: ec_tasks::Runnable) {
         self.0.lock().push(task);
     }
@@ -272,7 +273,8 @@ fn a_worker_does_not_keep_a_tasks_rounding() {
             rounding()
         };
         let task = common::start(queue.clone(), SpawnOptions::new(), body).unwrap();
-        let _worker = ec_tasks::prepare_worker_thread(queue.clone()).unwrap();
+        // SAFETY: dropped at the end, outside of tasks; no signal stack is set.
+        let _worker = unsafe { ec_tasks::prepare_worker_thread(queue.clone()).unwrap() };
         loop {
             let Some(ready) = queue.0.lock().pop() else { break };
             let outcome = ready.run();
@@ -286,11 +288,12 @@ fn a_worker_does_not_keep_a_tasks_rounding() {
 }
 
 #[test]
-fn a_task_may_drop_its_workers_guard_and_wake_others() {
+fn a_task_that_drops_its_workers_guard_does_no_harm() {
     thread_local!(static GUARD: RefCell<Option<ec_tasks::WorkerGuard>> = const { RefCell::new(None) });
     with_own(|| {
         let queue = Arc::new(Queue::default());
-        GUARD.set(Some(ec_tasks::prepare_worker_thread(queue.clone()).unwrap()));
+        // SAFETY: not dropped as it should be. That this is leaked and no more is what is tested.
+        GUARD.set(Some(unsafe { ec_tasks::prepare_worker_thread(queue.clone()).unwrap() }));
         let waits = ec_tasks::spawn(queue.clone(), SpawnOptions::new(), ec_tasks::park).unwrap();
         let waiting = waits.task().clone();
         let wakes = move || {

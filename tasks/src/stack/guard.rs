@@ -33,8 +33,11 @@ static KIND: AtomicU8 = AtomicU8::new(UNKNOWN);
 static REFUSED: AtomicI32 = AtomicI32::new(0);
 
 /// Makes later guards by `mprotect`, as on an old kernel. For tests.
+///
+/// # Safety
+/// The process is the caller's: all its later stacks take two mappings each, of which there are not many.
 #[doc(hidden)]
-pub fn force_protected_guards() {
+pub unsafe fn force_protected_guards() {
     KIND.store(PROTECTED, Ordering::Relaxed);
 }
 
