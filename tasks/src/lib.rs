@@ -92,6 +92,7 @@ mod overflow;
 mod own;
 mod park_word;
 mod quiet;
+mod room;
 mod scheduler;
 mod spawn;
 mod stack;
@@ -102,12 +103,17 @@ mod wait;
 mod worker;
 mod worker_guard;
 
+/// For [`quietly_log!`].
+#[doc(hidden)]
+pub use log;
+
 pub use births::start_thread;
 pub use cancel::{cancel_pending, take_cancel};
 #[doc(hidden)]
 pub use crossing::{Crossing, assert_no_crossing, crossing, watch_crossings_of};
 pub use current::{
-    current, current_context, own_stack, park, suspend, suspend_for_op, with_current, with_scope_cell, yield_now,
+    current, current_context, own_stack, park, suspend, suspend_for_op, with_current, with_scope_cell,
+    yield_now,
 };
 pub use fork::{forked, watch_forks};
 pub use fp::keeping_float_control;

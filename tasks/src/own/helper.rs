@@ -15,8 +15,9 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr;
 
-use super::facts::{self, word};
-use super::{interpose, switch};
+use super::facts;
+use super::pictures::{Pictures, note_changes, pointers_set_by};
+use super::{interpose, support, switch};
 use crate::current;
 
 /// Bytes of a helper's stack that nobody may touch, and those for its frames.
@@ -245,6 +246,7 @@ extern "C" fn look(shared: *mut c_void) -> *mut c_void {
         });
         (*shared).looked.post();
         (*shared).go_on.wait();
+        support::begin_within();
         let seen = (*shared).seen.assume_init_mut();
         seen.modules = modules();
         if (*shared).measure {
@@ -283,24 +285,23 @@ unsafe fn second_look(seen: &mut Seen, top: usize) {
     // SAFETY: memory of this thread; the locale is the C one, which is never freed, and the
     // former is put back; the destructor does nothing.
     unsafe {
-        let picture = || libc_words.clone().step_by(8).map(|at| word(at)).collect::<Vec<_>>();
-        // What the allocator changes by being called for the first time is not to count.
-        drop(picture());
+        let start = libc_words.start;
+        let mut pictures = Pictures::new(libc_words);
         let locale = libc::newlocale(libc::LC_ALL_MASK, c"C".as_ptr(), ptr::null_mut());
-        let before = picture();
+        pictures.take_before();
         let former = libc::uselocale(locale);
-        let between = picture();
+        pictures.take_after();
         libc::uselocale(former);
-        note_changes(&mut seen.changed, libc_words.start, &before, &between);
-        let before = picture();
+        note_changes(&mut seen.changed, start, &pictures);
+        pictures.take_before();
         interpose::register_nothing_with_libc();
-        let after = picture();
-        note_changes(&mut seen.changed, libc_words.start, &before, &after);
-        let before = picture();
+        pictures.take_after();
+        note_changes(&mut seen.changed, start, &pictures);
+        pictures.take_before();
         libc::dlsym(libc::RTLD_DEFAULT, c"no such symbol".as_ptr());
-        let after = picture();
+        pictures.take_after();
         let mut dlerror = Vec::new();
-        note_changes(&mut dlerror, libc_words.start, &before, &after);
+        note_changes(&mut dlerror, start, &pictures);
         if let [place] = dlerror[..] {
             seen.dlerror = Some(place);
             seen.changed.push(place);
@@ -320,27 +321,6 @@ unsafe fn second_look(seen: &mut Seen, top: usize) {
         seen.carried = pointers_set_by(descriptor.clone(), random);
         let texts = || _ = (libc::strerror(123_456), libc::strsignal(123_456));
         seen.freed = pointers_set_by(descriptor, texts);
-    }
-}
-
-/// Which words of the caller's descriptor become pointers when `f` is called.
-///
-/// # Safety
-/// `descriptor` is the calling thread's.
-pub(super) unsafe fn pointers_set_by(descriptor: Range<usize>, f: impl FnOnce()) -> Vec<usize> {
-    // SAFETY: the caller's own descriptor.
-    let picture = || descriptor.clone().step_by(8).map(|at| unsafe { word(at) }).collect::<Vec<_>>();
-    let before = picture();
-    f();
-    let after = picture();
-    (0..before.len()).filter(|&at| before[at] == 0 && after[at] > 1 << 12).map(|at| at * 8).collect()
-}
-
-fn note_changes(changed: &mut Vec<usize>, start: usize, before: &[usize], after: &[usize]) {
-    for (index, (before, after)) in before.iter().zip(after).enumerate() {
-        if before != after {
-            changed.push(start + index * 8);
-        }
     }
 }
 

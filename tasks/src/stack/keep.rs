@@ -9,9 +9,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
-
 use super::class::Key;
+use crate::lock::Mutex;
+use crate::room::lock_with_room;
 
 /// A worker gives promises back above `MOST` and fetches `FEW` at a time, or one promise would go back and forth.
 const MOST: usize = 32;
@@ -51,7 +51,8 @@ impl Keep {
     /// For the calling thread, which is becoming a worker.
     pub(crate) fn new() -> Keep {
         let promises = Arc::<Promises>::default();
-        ALL.lock().push(promises.clone());
+        let listed = promises.clone();
+        lock_with_room(&ALL).push(listed);
         Keep { key: Cell::new(None), slot: Cell::new(0), promises }
     }
 
@@ -148,7 +149,12 @@ impl Keep {
 impl Drop for Keep {
     fn drop(&mut self) {
         self.empty();
-        ALL.lock().retain(|promises| !Arc::ptr_eq(promises, &self.promises));
+        let mut all = ALL.lock();
+        let place = all.iter().position(|promises| Arc::ptr_eq(promises, &self.promises));
+        let listed = place.map(|place| all.swap_remove(place));
+        // (In this order: to free it is an allocator's business.)
+        drop(all);
+        drop(listed);
     }
 }
 

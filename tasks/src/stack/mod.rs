@@ -9,6 +9,7 @@
 
 mod checker;
 mod class;
+mod failure;
 pub(crate) mod guard;
 mod keep;
 pub(crate) mod slab;
@@ -19,9 +20,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use corosensei::stack::{Stack, StackPointer};
-use parking_lot::Mutex;
 
 use crate::header::Header;
+use crate::lock::Mutex;
 use crate::own;
 use class::{Key, LARGEST, SMALLEST};
 use guard::{GUARD, GuardKind};

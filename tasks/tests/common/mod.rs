@@ -58,6 +58,11 @@ unsafe impl Scheduler for Queue {
 }
 
 impl Queue {
+    /// What is ready, if anything is.
+    pub fn take(&self) -> Option<Runnable> {
+        self.state.lock().ready.pop_front()
+    }
+
     fn next(&self) -> Option<Runnable> {
         let mut state = self.state.lock();
         loop {
