@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::ptr;
 
 use super::facts;
-use super::pictures::{Pictures, note_changes, pointers_set_by};
+use super::pictures::{pointers_set_by, words_changed_by};
 use super::{interpose, support, switch};
 use crate::current;
 
@@ -248,10 +248,10 @@ extern "C" fn look(shared: *mut c_void) -> *mut c_void {
         (*shared).go_on.wait();
         support::begin_within();
         let seen = (*shared).seen.assume_init_mut();
-        seen.modules = modules();
         if (*shared).measure {
-            second_look(seen, (*shared).top);
+            let _ = second_look(seen, (*shared).top);
         }
+        seen.modules = modules();
         (*shared).looked.post();
         (*shared).go_on.wait();
     }
@@ -266,62 +266,65 @@ unsafe extern "C" {
     fn __ctype_toupper_loc() -> *mut c_void;
 }
 
-/// What takes calls into libc, on the helper thread.
+/// What takes calls into libc, on the helper thread. Nothing is allocated but by libc, until all has been seen. What is not found is
+/// left empty, and the facts are refused.
 ///
 /// # Safety
 /// `seen` is that of the calling thread, whose descriptor ends at `top`.
-unsafe fn second_look(seen: &mut Seen, top: usize) {
-    let Some(libc_words) = seen
-        .modules
-        .iter()
-        .map(|module| {
-            let start = seen.thread_pointer.wrapping_add_signed(module.offset);
-            start..start + module.size / 8 * 8
-        })
-        .find(|range| range.contains(&seen.errno))
-    else {
-        return;
-    };
+unsafe fn second_look(seen: &mut Seen, top: usize) -> Option<()> {
+    let segment = segment_of(seen.errno)?;
     // SAFETY: memory of this thread; the locale is the C one, which is never freed, and the
     // former is put back; the destructor does nothing.
-    unsafe {
-        let start = libc_words.start;
-        let mut pictures = Pictures::new(libc_words);
+    let (locale, destructors, dlerror) = unsafe {
+        // What malloc changes by being called for the first time is not to count.
+        libc::free(libc::malloc(1));
         let locale = libc::newlocale(libc::LC_ALL_MASK, c"C".as_ptr(), ptr::null_mut());
-        pictures.take_before();
-        let former = libc::uselocale(locale);
-        pictures.take_after();
+        let mut former = ptr::null_mut();
+        let changed = words_changed_by(&segment, || former = libc::uselocale(locale))?;
         libc::uselocale(former);
-        note_changes(&mut seen.changed, start, &pictures);
-        pictures.take_before();
         interpose::register_nothing_with_libc();
-        pictures.take_after();
-        note_changes(&mut seen.changed, start, &pictures);
-        pictures.take_before();
-        libc::dlsym(libc::RTLD_DEFAULT, c"no such symbol".as_ptr());
-        pictures.take_after();
-        let mut dlerror = Vec::new();
-        note_changes(&mut dlerror, start, &pictures);
-        if let [place] = dlerror[..] {
-            seen.dlerror = Some(place);
-            seen.changed.push(place);
-        }
+        let destructors = words_changed_by(&segment, || interpose::register_nothing_with_libc())?;
+        let fail = || _ = libc::dlsym(libc::RTLD_DEFAULT, c"no such symbol".as_ptr());
+        let dlerror = words_changed_by(&segment, fail)?;
         // The first call gives the text, the second frees it.
         libc::dlerror();
         libc::dlerror();
         seen.address_text = inet_ntoa(libc::in_addr { s_addr: 0 }) as usize;
-    }
+        (changed, destructors, dlerror)
+    };
     // SAFETY: this thread's own descriptor; the calls have places for what they give, and the numbers
     // are none that libc has a constant text for.
-    unsafe {
+    let (carried, freed) = unsafe {
         let descriptor = seen.thread_pointer..top;
-        seen.second_level = interpose::SecondLevelKey::find_in(descriptor.clone());
+        seen.second_level = interpose::SecondLevelKey::find_in(&descriptor);
         let mut byte = 0u8;
         let random = || _ = libc::getrandom((&raw mut byte).cast(), 1, 0);
-        seen.carried = pointers_set_by(descriptor.clone(), random);
+        let carried = pointers_set_by(&descriptor, random)?;
         let texts = || _ = (libc::strerror(123_456), libc::strsignal(123_456));
-        seen.freed = pointers_set_by(descriptor, texts);
+        (carried, pointers_set_by(&descriptor, texts)?)
+    };
+    if let [place] = dlerror.as_slice() {
+        seen.dlerror = Some(segment.start + place);
     }
+    let changed = [&locale, &destructors].into_iter().flat_map(|places| places.as_slice());
+    seen.changed = changed.map(|place| segment.start + place).chain(seen.dlerror).collect();
+    seen.carried = carried.as_slice().into();
+    seen.freed = freed.as_slice().into();
+    Some(())
+}
+
+/// The thread-locals of the calling thread among which `address` lies: those of one module.
+fn segment_of(address: usize) -> Option<Range<usize>> {
+    let mut found = None;
+    each_loaded(|info| {
+        if let Some(tls) = headers(info).iter().find(|header| header.p_type == libc::PT_TLS) {
+            let start = info.dlpi_tls_data as usize;
+            let segment = start..start + tls.p_memsz as usize / 8 * 8;
+            found = segment.contains(&address).then_some(segment);
+        }
+        found.is_some()
+    });
+    found
 }
 
 /// Calls `f` with each module that is loaded, until it says that it has seen enough.

@@ -306,17 +306,17 @@ impl SecondLevelKey {
     ///
     /// # Safety
     /// `descriptor` is the calling thread's, which has used no key yet.
-    pub(super) unsafe fn find_in(descriptor: Range<usize>) -> Option<(usize, usize)> {
+    pub(super) unsafe fn find_in(descriptor: &Range<usize>) -> Option<(usize, usize)> {
         let key = SECOND_LEVEL_KEY.load(Ordering::Acquire);
         // SAFETY: the caller's own descriptor; the key exists.
         let places = unsafe {
             let set = |value| _ = libc::pthread_setspecific(key as libc::pthread_key_t, value);
             let places = pictures::pointers_set_by(descriptor, || set(ptr::dangling::<u8>().cast()));
             set(ptr::null());
-            places
+            places?
         };
-        match places[..] {
-            [place] => Some((place, key)),
+        match places.as_slice() {
+            &[place] => Some((place, key)),
             _ => None,
         }
     }

@@ -1,67 +1,79 @@
-//! What a call changes in a thread's memory: pictures of it, before and after.
+//! What a call changes in a thread's memory: pictures of it, before and after. All of it without an allocator, which might do anything on this
+//! thread.
 
 use std::ops::Range;
 
 use super::facts::word;
 
-/// Words of memory before something and after it. There is room for both from the beginning: an allocator, with all that it might do, is not to
-/// come in between.
-pub(super) struct Pictures {
-    of: Range<usize>,
-    before: Vec<usize>,
-    after: Vec<usize>,
-}
+/// Of up to so many words.
+struct Picture<const MOST: usize>([usize; MOST]);
 
-impl Pictures {
-    pub(super) fn new(of: Range<usize>) -> Pictures {
-        let room = || Vec::with_capacity(of.len().div_ceil(8));
-        let (before, after) = (room(), room());
-        Pictures { of, before, after }
-    }
-
+impl<const MOST: usize> Picture<MOST> {
+    /// `None`: there are more words.
+    ///
     /// # Safety
-    /// The memory can be read.
-    pub(super) unsafe fn take_before(&mut self) {
-        self.before.clear();
-        // SAFETY: the caller's promise.
-        self.before.extend(self.of.clone().step_by(8).map(|at| unsafe { word(at) }));
-    }
-
-    /// # Safety
-    /// The memory can be read.
-    pub(super) unsafe fn take_after(&mut self) {
-        self.after.clear();
-        // SAFETY: the caller's promise.
-        self.after.extend(self.of.clone().step_by(8).map(|at| unsafe { word(at) }));
-    }
-
-    /// The words, each before and after.
-    fn words(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.before.iter().copied().zip(self.after.iter().copied())
+    /// `of` can be read.
+    #[inline(never)]
+    unsafe fn take(&mut self, of: &Range<usize>) -> Option<()> {
+        let words = self.0.get_mut(..of.len() / 8)?;
+        for (index, place) in words.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *place = unsafe { word(of.start + index * 8) };
+        }
+        Some(())
     }
 }
 
-/// Which words of the caller's descriptor become pointers when `f` is called.
+/// Numbers of words, up to so many.
+pub(super) struct Places {
+    places: [usize; 64],
+    count: usize,
+}
+
+impl Places {
+    pub(super) fn as_slice(&self) -> &[usize] {
+        &self.places[..self.count]
+    }
+}
+
+/// Which words of `memory`, counted in bytes, `f` changes in a way that `which` is looking for (before, after). `None`: too many.
+///
+/// # Safety
+/// It is the calling thread's and can be read.
+unsafe fn changed_by<const MOST: usize>(
+    memory: &Range<usize>,
+    f: impl FnOnce(),
+    which: impl Fn(usize, usize) -> bool,
+) -> Option<Places> {
+    let (mut before, mut after) = (Picture([0; MOST]), Picture([0; MOST]));
+    // SAFETY: the caller's promise.
+    unsafe {
+        before.take(memory)?;
+        f();
+        after.take(memory)?;
+    }
+    let mut found = Places { places: [0; 64], count: 0 };
+    for index in (0..memory.len() / 8).filter(|&index| which(before.0[index], after.0[index])) {
+        *found.places.get_mut(found.count)? = index * 8;
+        found.count += 1;
+    }
+    Some(found)
+}
+
+/// Which words of the caller's libc's segment change when `f` is called. `None`: too many, or too large a segment.
+///
+/// # Safety
+/// `segment` is the calling thread's.
+pub(super) unsafe fn words_changed_by(segment: &Range<usize>, f: impl FnOnce()) -> Option<Places> {
+    // SAFETY: the caller's promise.
+    unsafe { changed_by::<512>(segment, f, |before, after| before != after) }
+}
+
+/// Which words of the caller's descriptor become pointers when `f` is called. `None`: too many.
 ///
 /// # Safety
 /// `descriptor` is the calling thread's.
-pub(super) unsafe fn pointers_set_by(descriptor: Range<usize>, f: impl FnOnce()) -> Vec<usize> {
-    let mut pictures = Pictures::new(descriptor);
-    // SAFETY: the caller's own descriptor.
-    unsafe {
-        pictures.take_before();
-        f();
-        pictures.take_after();
-    }
-    let set = |(at, (before, after))| (before == 0 && after > 1 << 12).then_some(at * 8);
-    pictures.words().enumerate().filter_map(set).collect()
-}
-
-/// Adds the addresses of the words that differ, the first being at `start`.
-pub(super) fn note_changes(changed: &mut Vec<usize>, start: usize, pictures: &Pictures) {
-    for (index, (before, after)) in pictures.words().enumerate() {
-        if before != after {
-            changed.push(start + index * 8);
-        }
-    }
+pub(super) unsafe fn pointers_set_by(descriptor: &Range<usize>, f: impl FnOnce()) -> Option<Places> {
+    // SAFETY: the caller's promise.
+    unsafe { changed_by::<8192>(descriptor, f, |before, after| before == 0 && after > 1 << 12) }
 }

@@ -74,11 +74,16 @@ impl Keep {
     #[cold]
     fn fetch(&self, wanted: Key) -> bool {
         // If there is no room for so many there may be for one.
-        let fetched = wanted.class().promise(FEW, wanted).is_ok();
-        if fetched {
-            self.promises.set(self.promises.count() + FEW - 1, wanted);
+        if wanted.class().promise(FEW, wanted).is_err() {
+            return false;
         }
-        fetched
+        // One of them is the caller's. (That may have called an allocator, and that have spawned a task: then all is different.)
+        if self.key.get() == Some(wanted) {
+            self.promises.set(self.promises.count() + FEW - 1, wanted);
+        } else {
+            wanted.class().take_back(FEW - 1);
+        }
+        true
     }
 
     /// Keeps what is of class `key` from now on. Not while there is something else.
@@ -90,6 +95,11 @@ impl Keep {
         self.empty();
         if key.class().promise(1, key).is_err() {
             return false;
+        }
+        if let Some(other) = self.key.get() {
+            // (As above.)
+            key.class().take_back(1);
+            return other == key;
         }
         self.key.set(Some(key));
         self.promises.set(1, key);
