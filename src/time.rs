@@ -63,6 +63,9 @@ pub fn sleep_until(deadline: Instant) {
 /// * Calls that cannot fail (`sleep`, `Notification::wait`) take no notice, and neither does computing.
 /// * A deadline that was not delivered dies with `f`.
 /// * They nest; each deadline is delivered once, the innermost of those that have expired first.
+/// * It is for what `f` calls, and for nothing else: if `f` runs in a coroutine of another crate that is suspended meanwhile, what is
+///   called outside of the coroutine has nothing to do with this deadline, and the time goes on. What a coroutine calls is in the timeouts that
+///   it has entered itself, and in those around the call that has resumed it. Such coroutines may begin and end in any order.
 /// * On a plain thread it works for the wrappers too (they poll(2) before they read); for a call
 ///   that std or a C library makes, not. `TcpListener::accept` on a plain thread may stay longer if another
 ///   thread takes the connection between the poll and the accept.

@@ -14,7 +14,7 @@ pub struct Dump {
 
 impl Dump {
     pub(crate) fn of(shared: &Shared) -> Dump {
-        Dump { tasks: ec_tasks::tasks_of(shared.identity()) }
+        Dump { tasks: ec_tasks::tasks_of(shared) }
     }
 }
 

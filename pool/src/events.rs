@@ -167,26 +167,29 @@ impl Listener {
 }
 
 thread_local! {
-    static TELLING: Cell<bool> = const { Cell::new(false) };
+    /// So many listeners are being told something on this thread. (A count, for they may end in any order: one that runs in a
+    /// coroutine, say.)
+    static TELLING: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Is the caller a listener (or a logger that a pool calls), on a thread of a pool?
 pub(crate) fn is_told() -> bool {
-    TELLING.get()
+    TELLING.get() > 0
 }
 
 /// While this lives the thread is one that tells.
-pub(crate) struct Telling(bool);
+pub(crate) struct Telling(());
 
 impl Telling {
     pub(crate) fn begin() -> Telling {
-        Telling(TELLING.replace(true))
+        TELLING.set(TELLING.get() + 1);
+        Telling(())
     }
 }
 
 impl Drop for Telling {
     fn drop(&mut self) {
-        TELLING.set(self.0);
+        TELLING.set(TELLING.get() - 1);
     }
 }
 

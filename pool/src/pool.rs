@@ -206,7 +206,7 @@ impl Here<'_> {
         shared.task_started();
         if !shared.life.is_open() {
             // The shutdown began meanwhile and may have missed it.
-            task.task().cancel_sticky();
+            task.task().cancel_sticky(shared);
         }
         Ok(task)
     }
@@ -240,7 +240,7 @@ impl fmt::Debug for PoolHandle {
 
 /// The pool a task belongs to, if it is one of this crate's.
 pub(crate) fn shared_of(task: &Task) -> Option<&Shared> {
-    task.scheduler().as_any().downcast_ref()
+    task.scheduler_as()
 }
 
 /// Whether `task`, which has not ended, never runs again: its pool has stopped and left it suspended, or it is a

@@ -7,7 +7,7 @@
 //! takes to push or to read a number (`lease.rs`); whoever finds no core in the seat, because it was handed over
 //! meanwhile, goes to the injector.
 //!
-//! This file, `blocker.rs`, `fence.rs`, `lease.rs`, `pool.rs`, `ready.rs`, `run.rs` and `wait.rs` are the ones of this
+//! This file, `blocker.rs`, `callers.rs`, `deadline.rs`, `fence.rs`, `lease.rs`, `pool.rs`, `ready.rs`, `run.rs` and `wait.rs` are the ones of this
 //! crate with `unsafe` in them.
 
 use crate::core::Core;
@@ -31,8 +31,8 @@ pub(crate) struct Seat {
     pub(crate) shared: Arc<Shared>,
     pub(crate) member: Arc<Member>,
     core: Holder<Core>,
-    /// The worker is publishing a batch of completions: it looks itself whom to wake for them.
-    publishing: Cell<bool>,
+    /// So many times over the worker is publishing a batch of completions: it looks itself whom to wake for them.
+    publishing: Cell<u32>,
     /// The worker drives its port to sleep in it, and does not look at its queue before.
     pub(crate) asleep: Cell<bool>,
     /// It runs a task without a core.
@@ -46,7 +46,7 @@ impl Seat {
             shared,
             member,
             core,
-            publishing: Cell::new(false),
+            publishing: Cell::new(0),
             asleep: Cell::new(false),
             astray: Cell::new(None),
         }
@@ -113,30 +113,33 @@ impl Seat {
 
     /// While `f` runs, pushes of this worker wake nobody.
     pub(crate) fn publishing<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct Reset<'a>(&'a Cell<bool>);
-        impl Drop for Reset<'_> {
+        struct Less<'a>(&'a Cell<u32>);
+        impl Drop for Less<'_> {
             fn drop(&mut self) {
-                self.0.set(false);
+                self.0.set(self.0.get() - 1);
             }
         }
-        self.publishing.set(true);
-        let _reset = Reset(&self.publishing);
+        self.publishing.set(self.publishing.get() + 1);
+        let _less = Less(&self.publishing);
         f()
     }
 
     pub(crate) fn is_publishing(&self) -> bool {
-        self.publishing.get()
+        self.publishing.get() > 0
     }
 
-    /// The word that tasks run with. `f` runs with this thread known as the worker of this seat.
+    /// `f` runs with this thread known as the worker of this seat. A worker sits in one seat at a time.
     pub(crate) fn occupy(&self, f: impl FnOnce()) {
-        struct Stand(*const Seat);
+        struct Stand;
         impl Drop for Stand {
             fn drop(&mut self) {
-                SEAT.set(self.0);
+                SEAT.set(ptr::null());
             }
         }
-        let _stand = Stand(SEAT.replace(self));
+        // So what is put back is known: there is nothing to save.
+        assert!(SEAT.get().is_null(), "a worker that sits already");
+        SEAT.set(self);
+        let _stand = Stand;
         f();
     }
 

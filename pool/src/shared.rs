@@ -91,7 +91,7 @@ impl Shared {
         self.me.upgrade()
     }
 
-    /// What `ec_tasks::tasks_of` knows this pool by.
+    /// What `ec_tasks::spawn_in` knows this pool by.
     pub(crate) fn identity(&self) -> *const () {
         ptr::from_ref(self).cast()
     }
@@ -256,7 +256,8 @@ impl Shared {
     }
 }
 
-impl Scheduler for Shared {
+// SAFETY: its workers run what is queued until the pool is stopped, and keep it then; what is called here is the pool's own.
+unsafe impl Scheduler for Shared {
     fn schedule(&self, runnable: Runnable) {
         self.make_ready(Ready::task(runnable));
     }

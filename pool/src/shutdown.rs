@@ -139,9 +139,9 @@ fn spared(shared: &Shared, own: Option<TaskId>) -> Vec<TaskId> {
 fn close(shared: &Shared, own: Option<TaskId>) {
     shared.life.close();
     let spared = spared(shared, own);
-    for task in ec_tasks::live_tasks_of(shared.identity()) {
+    for task in ec_tasks::live_tasks_of(shared) {
         if !spared.contains(&task.id()) {
-            task.cancel_sticky();
+            task.cancel_sticky(shared);
         }
     }
 }
@@ -265,7 +265,7 @@ fn left_behind(names: Vec<String>) -> Result<(), ShutdownError> {
 /// The tasks that live, but for those that are spared.
 fn abandoned(shared: &Shared, own: Option<TaskId>) -> Vec<String> {
     let spared = spared(shared, own);
-    let tasks = ec_tasks::tasks_of(shared.identity());
+    let tasks = ec_tasks::tasks_of(shared);
     let others = tasks.into_iter().filter(|task| !spared.contains(&task.id));
     others.map(|task| crate::dump::title(&task)).collect()
 }

@@ -27,7 +27,8 @@ pub(crate) fn work(shared: &Arc<Shared>, member: &Arc<Member>, holder: Holder<Co
     }
     let gone = Gone(shared);
     member.info.begin();
-    let prepared = ec_tasks::prepare_worker_thread(shared.clone());
+    // SAFETY: dropped at the end of this function, after the last task and handler. Those leave the signal stack as it was.
+    let prepared = unsafe { ec_tasks::prepare_worker_thread(shared.clone()) };
     if let Err(error) = &prepared {
         let name = &member.info.name;
         let line = || format!("{name} has no signal stack, so it cannot name a task that overflows: {error}");

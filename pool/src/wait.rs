@@ -10,23 +10,23 @@
 //! completion. Only a completion ends the wait: if data won the race it is returned, and the cancel
 //! waits for the next point.
 //!
-//! **Deadlines.** `time::timeout` puts a `Scope` on the stack and links it into a list that the
-//! task (or the plain thread) owns. A waiter's deadline is the earliest of its own and of those
-//! scopes that have not been delivered yet.
+//! **Deadlines.** A waiter's deadline is the earliest of its own and of those of the surrounding `time::timeout`s that have not been
+//! delivered yet (`deadline.rs`).
 //!
 //! A [`Stop`] says why nothing came of a call; it becomes an error, and is thereby used up, in
 //! [`Stop::deliver`]. A caller that already has a partial result returns that and lets the stop be.
 
 use crate::cancel::Cancelled;
+use crate::deadline;
 use crate::forced;
 use ec_channel::Driver;
 use ec_channel::raw::{Action, OpId, RawOp};
 use ec_tasks::{Tokens, WaitKind};
-use std::cell::Cell;
 use std::io;
-use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+pub use crate::deadline::{earliest, scope_deadline, with_deadline};
 
 /// A deadline of the call's own (a read timeout), with the errno it gives when it comes first.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +58,7 @@ impl Stop {
             Stop::Cancel => io::Error::from_raw_os_error(libc::ECANCELED),
             Stop::Scope(at) => {
                 // The innermost of those that have expired by now: the others have their turn outside it.
-                let now = at.max(Instant::now());
-                find_scope(|scope| scope.due(now), |scope| scope.delivered.set(true));
+                deadline::deliver(at.max(Instant::now()));
                 io::Error::new(io::ErrorKind::TimedOut, "the deadline of the surrounding timeout has come")
             }
         }
@@ -204,14 +203,16 @@ pub(crate) fn until_token(
         if point {
             accept = accept | Tokens::SYNC;
         }
-        got = ec_tasks::suspend(accept);
+        // SAFETY: `OP` is there only as long as the timer is in flight, which is the task's one operation: `ready` does not wait.
+        got = unsafe { ec_tasks::suspend_for_op(accept) };
         if got.contains(Tokens::OP) {
             in_flight = false;
         }
     };
     if let (true, Some(id)) = (in_flight, timer) {
         cancel(id);
-        wait_for_op();
+        // SAFETY: as above.
+        unsafe { wait_for_op() };
     }
     ec_tasks::end_wait();
     std::mem::forget(armed);
@@ -244,10 +245,12 @@ unsafe fn run_op(
             open = false;
         }
         if !open {
-            wait_for_op();
+            // SAFETY: as below.
+            unsafe { wait_for_op() };
             break;
         }
-        if ec_tasks::suspend(Tokens::OP | Tokens::SYNC).contains(Tokens::OP) {
+        // SAFETY: the operation is in flight, and the task's only one: no code of others runs before its end.
+        if unsafe { ec_tasks::suspend_for_op(Tokens::OP | Tokens::SYNC) }.contains(Tokens::OP) {
             break;
         }
     }
@@ -258,8 +261,11 @@ unsafe fn run_op(
     unsafe { (*op).result() }
 }
 
-fn wait_for_op() {
-    while !ec_tasks::suspend(Tokens::OP).contains(Tokens::OP) {}
+/// # Safety
+/// As for `suspend_for_op`.
+unsafe fn wait_for_op() {
+    // SAFETY: the caller's promise.
+    while !unsafe { ec_tasks::suspend_for_op(Tokens::OP) }.contains(Tokens::OP) {}
 }
 
 /// # Safety
@@ -300,76 +306,5 @@ impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
         crate::quietly!(error, "unwinding past an operation in flight");
         std::process::abort();
-    }
-}
-
-/// The deadline of one `time::timeout`, on the stack of that call.
-struct Scope {
-    at: Option<Instant>,
-    delivered: Cell<bool>,
-    outer: *const Scope,
-}
-
-impl Scope {
-    fn due(&self, at: Instant) -> bool {
-        !self.delivered.get() && self.at.is_some_and(|own| own <= at)
-    }
-}
-
-/// The caller's pointer to its innermost scope.
-fn innermost<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
-    // SAFETY: this module owns the pointer: nobody else of this project calls this. The closures given here, which
-    // only `with_deadline` and `find_scope` do, read or write the cell and nothing else.
-    unsafe { ec_tasks::with_scope_cell(f) }
-}
-
-/// Runs `f` with a deadline for the calls in it. `None`: so far off that it never comes.
-pub fn with_deadline<T>(at: Option<Instant>, f: impl FnOnce() -> T) -> T {
-    struct Leave(*const Scope);
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            innermost(|cell| cell.set(self.0.cast()));
-        }
-    }
-    let outer = innermost(Cell::get).cast();
-    let scope = Scope { at, delivered: Cell::new(false), outer };
-    let _leave = Leave(outer);
-    innermost(|cell| cell.set(ptr::from_ref(&scope).cast()));
-    f()
-}
-
-/// The earliest deadline of the surrounding scopes that has not been delivered.
-pub fn scope_deadline() -> Option<Instant> {
-    let mut least = None;
-    find_scope(
-        |scope| {
-            if !scope.delivered.get() {
-                least = earliest(least, scope.at);
-            }
-            false
-        },
-        |_| (),
-    );
-    least
-}
-
-/// Innermost first.
-fn find_scope(mut which: impl FnMut(&Scope) -> bool, then: impl FnOnce(&Scope)) {
-    let mut next: *const Scope = innermost(Cell::get).cast();
-    // SAFETY: the list links frames of `with_deadline` that are below this one on the same stack;
-    // each takes itself out before it ends. Only this task or thread ever sees the list.
-    while let Some(scope) = unsafe { next.as_ref() } {
-        if which(scope) {
-            return then(scope);
-        }
-        next = scope.outer;
-    }
-}
-
-/// The earlier of two deadlines, where `None` never comes.
-pub fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
     }
 }

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::current::with_current;
 use crate::header::Task;
+use crate::quiet::catch_quietly;
+use crate::scheduler::Scheduler;
 use crate::tokens::Tokens;
+use crate::wait::CancelWait;
 
 const PENDING: u8 = 1;
 const LATCHED: u8 = 2;
@@ -32,18 +35,21 @@ impl Task {
     }
 
     /// As [`Task::cancel`], but every cancellation point from now on gives the error: for a
-    /// shutdown.
-    pub fn cancel_sticky(&self) {
-        self.cancel_with(PENDING | LATCHED | STICKY);
+    /// shutdown, which is the business of the task's own `scheduler`. Another one does nothing by this.
+    pub fn cancel_sticky<S: Scheduler>(&self, scheduler: &S) {
+        if self.is_of(scheduler) {
+            self.cancel_with(PENDING | LATCHED | STICKY);
+        }
     }
 
     fn cancel_with(&self, flags: u8) {
         let header = self.header();
         header.cancel.0.fetch_or(flags, Ordering::SeqCst);
         if let Some(wait) = header.wait.read()
-            && let Some(cancel) = wait.kind.cancel
+            && let Some(CancelWait(cancel)) = wait.kind.cancel
         {
-            cancel(wait.token, self);
+            // (Who cancels has not written it.)
+            catch_quietly(|| cancel(wait.token, self));
         }
         self.wake(Tokens::SYNC);
     }

@@ -6,6 +6,8 @@
 //! thread-locals of its own has this one in its block, and its worker writes it there.
 
 use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use crate::coroutine;
@@ -26,14 +28,14 @@ struct Here {
     worker: Cell<*const WorkerLocal>,
     /// In the block of a task that runs: the thread pointer of the thread it runs on. Else 0.
     thread: Cell<usize>,
-    /// The thread's signal stack, if the task has set another one since it was entered.
+    /// The thread's signal stack, if the task that runs here, on its own thread-locals, has set another one.
     signal_stack: Cell<Option<libc::stack_t>>,
 }
 
 impl Here {
     fn assert_outside_of_tasks(&self) {
         let outside = self.task.get().is_null() && self.thread.get() == 0;
-        assert!(outside, "a task cannot be run from within a task");
+        assert!(outside, "a task cannot run tasks");
     }
 }
 
@@ -48,6 +50,13 @@ thread_local! {
             signal_stack: Cell::new(None),
         }
     };
+}
+
+/// # Panics
+/// In a task.
+#[inline(never)]
+pub(crate) fn assert_outside_of_tasks() {
+    HERE.with(Here::assert_outside_of_tasks);
 }
 
 /// What this thread has for waking tasks, if it is a worker.
@@ -98,8 +107,8 @@ pub(crate) fn leave(thread_pointer: usize) {
             // SAFETY: as in `enter`.
             let there = unsafe { &*(place as *const Here) };
             if let Some(stack) = there.signal_stack.take() {
-                // SAFETY: the signal stack that this thread had when it entered the task.
-                unsafe { libc::sigaltstack(&stack, ptr::null_mut()) };
+                // SAFETY: the signal stack that this thread had when it entered the task, or came back to it.
+                unsafe { change_signal_stack(&stack) };
             }
         }
     });
@@ -117,10 +126,42 @@ pub(crate) fn thread_of_task() -> usize {
     HERE.with(|here| here.thread.get())
 }
 
-/// The task on its own thread-locals that runs here sets another signal stack than `before`.
+/// The kernel's answer, of whatever thread this is.
+///
+/// # Safety
+/// As for sigaltstack(2).
+unsafe fn change_signal_stack(new: *const libc::stack_t) -> Option<libc::stack_t> {
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: the caller's promise, and a place for the answer, which is there if the call says so.
+    unsafe {
+        (libc::syscall(libc::SYS_sigaltstack, new, before.as_mut_ptr()) == 0).then(|| before.assume_init())
+    }
+}
+
+/// The task on its own thread-locals that runs here is about to set another signal stack than the present one.
 #[inline(never)]
-pub(crate) fn note_signal_stack(before: libc::stack_t) {
-    HERE.with(|here| here.signal_stack.set(here.signal_stack.take().or(Some(before))));
+pub(crate) fn note_signal_stack() {
+    HERE.with(|here| {
+        if here.signal_stack.get().is_none() {
+            // SAFETY: a question.
+            here.signal_stack.set(unsafe { change_signal_stack(ptr::null()) });
+        }
+    });
+}
+
+/// The task on its own thread-locals that runs here steps out: if it has set another signal stack than its thread has, that is in
+/// force again. Gives the task's, for [`set_signal_stack`].
+#[inline(never)]
+pub(crate) fn take_signal_stack_back() -> Option<libc::stack_t> {
+    // SAFETY: the signal stack that this thread had when it entered the task, or came back to it.
+    HERE.with(|here| here.signal_stack.take().and_then(|stack| unsafe { change_signal_stack(&stack) }))
+}
+
+/// It comes back: its own signal stack is in force again, in place of whatever the thread has now.
+#[inline(never)]
+pub(crate) fn set_signal_stack(of_task: &libc::stack_t) {
+    // SAFETY: what the task had set; as on a thread, it is there until it sets another one.
+    HERE.with(|here| here.signal_stack.set(unsafe { change_signal_stack(of_task) }));
 }
 
 /// What this worker, or the one that runs this task, has for waking tasks. Not to be kept across a suspension. Read
@@ -207,6 +248,15 @@ pub unsafe fn with_scope_cell<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
     }
 }
 
+/// The addresses of the stack that the current task was given, or the plain thread; `None` if the system does not tell. Code that
+/// runs on another stack is a coroutine's of somebody else.
+#[inline]
+pub fn own_stack() -> Option<Range<usize>> {
+    // SAFETY: as in `with_current`.
+    let stack = here().and_then(|header| unsafe { header.as_ref() }.stack());
+    stack.map(|(low, high)| low..high).or_else(crate::stack::of_thread)
+}
+
 #[inline(never)]
 fn thread_scope() -> *const () {
     HERE.with(|here| here.scope.get())
@@ -222,9 +272,25 @@ fn set_thread_scope(scope: *const ()) {
 /// it return at once.
 ///
 /// # Panics
-/// Outside a task, in a forked child, and with nothing to wait for.
+/// Outside a task, in a forked child, with nothing to wait for, and with [`Tokens::OP`]: that takes [`suspend_for_op`].
 #[inline]
 pub fn suspend(accept: Tokens) -> Tokens {
+    assert!(!accept.contains(Tokens::OP), "a completion is taken by who has an operation in flight");
+    wait(accept)
+}
+
+/// As [`suspend`], also for [`Tokens::OP`].
+///
+/// # Safety
+/// If `accept` has `Tokens::OP`, the caller has an operation in flight (one that leaves that token at this task, once), and it is the task's only
+/// one. (Or its completion would be taken for another's, which then goes on writing to a stack that has been left.)
+#[inline]
+pub unsafe fn suspend_for_op(accept: Tokens) -> Tokens {
+    wait(accept)
+}
+
+#[inline]
+fn wait(accept: Tokens) -> Tokens {
     assert!(!accept.is_empty(), "a wait for nothing would never end");
     assert_no_crossing("a suspension");
     let header = here().expect("only a task can be suspended");

@@ -9,34 +9,38 @@ use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::thread;
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::births::Birth;
 use crate::header::{Header, RUNNING};
+use crate::lock::{Condvar, Mutex};
 use crate::tokens::Tokens;
 use crate::{current, scheduler};
 
 /// Where a thread waits for a condition that others change.
 #[derive(Default)]
 pub(crate) struct Parker {
-    lock: Mutex<()>,
+    /// Whether it waits.
+    waits: Mutex<bool>,
     changed: Condvar,
 }
 
 impl Parker {
-    /// Blocks as long as `waits` says so. Who changes that calls `notify` afterwards.
+    /// Blocks as long as `waits` says so, which only looks at something. Who changes that calls `notify` afterwards.
     pub(crate) fn wait_while(&self, waits: impl Fn() -> bool) {
-        let mut guard = self.lock.lock();
+        let mut guard = self.waits.lock();
+        *guard = true;
         while waits() {
             self.changed.wait(&mut guard);
         }
+        *guard = false;
     }
 
     /// The condition has changed.
     pub(crate) fn notify(&self) {
-        // Under the lock: the thread is not between its look at the condition and its sleep.
-        let _guard = self.lock.lock();
-        self.changed.notify_all();
+        // The lock: the thread is not between its look at the condition and its sleep. (One thread, and one that waits in one place.)
+        let waits = *self.waits.lock();
+        if waits {
+            self.changed.notify_all();
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 
@@ -241,9 +241,15 @@ impl Task {
         unsafe { (*Task::borrow(header)).clone() }
     }
 
-    /// Whose task it is.
-    pub fn scheduler(&self) -> &Arc<dyn Scheduler> {
-        &self.header().scheduler
+    /// Whose task it is, to who can name the scheduler's type, that is, to the scheduler's own crate: what a scheduler is
+    /// told is between it and its tasks.
+    pub fn scheduler_as<S: Scheduler>(&self) -> Option<&S> {
+        self.header().scheduler.as_any().downcast_ref()
+    }
+
+    /// Is it `scheduler`'s?
+    pub(crate) fn is_of<S: Scheduler + ?Sized>(&self, scheduler: &S) -> bool {
+        ptr::addr_eq(Arc::as_ptr(&self.header().scheduler), scheduler)
     }
 
     /// What the task is doing: a snapshot for people.

@@ -6,14 +6,13 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::header::{FINISHED, Header, RUNNING, Task, TaskId};
-use crate::scheduler;
+use crate::lock::Mutex;
+use crate::quiet::catch_quietly;
+use crate::scheduler::{self, Scheduler};
 use crate::spawn::Kind;
 use crate::tokens::Tokens;
 use crate::worker::IDS;
@@ -66,9 +65,10 @@ impl TaskInfo {
         };
         let wait = header.wait.read().filter(|_| state == TaskState::Suspended);
         let waits_for = match (wait, parked.map(scheduler::accepted)) {
-            (Some(wait), _) => Some(match (wait.kind.describe)(wait.token, wait.detail) {
-                detail if detail.is_empty() => wait.kind.name.to_owned(),
-                detail => format!("{}: {detail}", wait.kind.name),
+            // (Who asks has not written it.)
+            (Some(wait), _) => Some(match catch_quietly(|| (wait.kind.describe)(wait.token, wait.detail)) {
+                Some(detail) if !detail.is_empty() => format!("{}: {detail}", wait.kind.name),
+                _ => wait.kind.name.to_owned(),
             }),
             (None, Some(accept)) if accept.contains(Tokens::PARK) => Some("unpark".to_owned()),
             _ => None,
@@ -146,40 +146,49 @@ pub(crate) fn remove(task: NonNull<Header>) {
     }
 }
 
-/// What every task of a scheduler is doing that has not ended, by number (roughly by age). `scheduler` is the
-/// address of the value in the `Arc` with which the tasks were spawned
-/// (`Arc::as_ptr(..).cast()`). For people: it takes time in proportion to all tasks of the
-/// process. Empty in a forked child.
-pub fn tasks_of(scheduler: *const ()) -> Vec<TaskInfo> {
-    let mut infos: Vec<_> = tasks_where(scheduler).iter().map(Task::info).collect();
+/// What every task of `scheduler` is doing that has not ended, by number (roughly by age). For people: it takes time in
+/// proportion to all tasks of the process. Empty in a forked child.
+pub fn tasks_of<S: Scheduler>(scheduler: &S) -> Vec<TaskInfo> {
+    let mut infos: Vec<_> = live_tasks_of(scheduler).iter().map(Task::info).collect();
     infos.sort_by_key(|info| info.id);
     infos
 }
 
-/// Every task of a scheduler that has not ended, in no order: for a shutdown, which cancels
+/// Every task of `scheduler` that has not ended, in no order: for a shutdown, which cancels
 /// them. As for [`tasks_of`]; empty in a forked child.
-pub fn live_tasks_of(scheduler: *const ()) -> Vec<Task> {
-    tasks_where(scheduler)
-}
-
-fn tasks_where(scheduler: *const ()) -> Vec<Task> {
+pub fn live_tasks_of<S: Scheduler>(scheduler: &S) -> Vec<Task> {
     let mut tasks = Vec::new();
     if crate::fork::forked() {
         return tasks;
     }
     for list in &LISTS {
-        let first = list.0.lock();
-        let mut at = first.0;
-        // SAFETY: what is in the list is alive, and stays so while we hold the lock; then our
-        // own reference keeps it.
-        unsafe {
-            while let Some(header) = NonNull::new(at.cast_mut()) {
-                if ptr::addr_eq(Arc::as_ptr(&header.as_ref().scheduler), scheduler) {
-                    tasks.push((*Task::borrow(header)).clone());
-                }
-                at = header.as_ref().links.next.get();
-            }
+        // No memory is asked for, nor given back, under the lock: an allocator is somebody's code, and may spawn tasks.
+        while let Err(missing) = add_tasks_of(scheduler, list, &mut tasks) {
+            // (Some more: there will be others by then.)
+            tasks.reserve(missing + missing / 8 + 8);
         }
     }
     tasks
+}
+
+/// The tasks of one list go to `tasks`, if there is room for all of them. Else nothing is done: for so many there must be room.
+fn add_tasks_of<S: Scheduler>(scheduler: &S, list: &List, tasks: &mut Vec<Task>) -> Result<(), usize> {
+    let first = list.0.lock();
+    let all = || {
+        let mut next = first.0;
+        std::iter::from_fn(move || {
+            // SAFETY: what is in the list is alive, and stays so while we hold the lock.
+            let task = unsafe { Task::borrow(NonNull::new(next.cast_mut())?) };
+            next = task.header().links.next.get();
+            Some(task)
+        })
+        .filter(|task| task.is_of(scheduler))
+    };
+    let count = all().count();
+    if count > tasks.capacity() - tasks.len() {
+        return Err(count);
+    }
+    // (A clone counts: each is kept alive from here on.)
+    all().for_each(|task| tasks.push(Task::clone(&task)));
+    Ok(())
 }

@@ -20,7 +20,8 @@
 //! #[derive(Default)]
 //! struct Queue(Mutex<VecDeque<Runnable>>);
 //!
-//! impl Scheduler for Queue {
+//! // SAFETY: the loop below runs each once; nothing here waits, panics, or calls anybody else.
+//! unsafe impl Scheduler for Queue {
 //!     fn schedule(&self, task: Runnable) {
 //!         self.0.lock().push_back(task);
 //!     }
@@ -35,7 +36,8 @@
 //!     ec_tasks::yield_now();
 //!     42
 //! })?;
-//! let _worker = ec_tasks::prepare_worker_thread(queue.clone())?;
+//! // SAFETY: it is dropped at the end, outside of tasks; nobody here sets a signal stack.
+//! let _worker = unsafe { ec_tasks::prepare_worker_thread(queue.clone())? };
 //! loop {
 //!     let Some(ready) = queue.0.lock().pop_front() else { break };
 //!     if let Outcome::Yielded(again) = ready.run() {
@@ -90,6 +92,7 @@ mod overflow;
 mod own;
 mod park_word;
 mod quiet;
+mod room;
 mod scheduler;
 mod spawn;
 mod stack;
@@ -98,18 +101,26 @@ mod thread;
 mod tokens;
 mod wait;
 mod worker;
+mod worker_guard;
+
+/// For [`quietly_log!`].
+#[doc(hidden)]
+pub use log;
 
 pub use births::start_thread;
 pub use cancel::{cancel_pending, take_cancel};
+#[doc(hidden)]
 pub use crossing::{Crossing, assert_no_crossing, crossing, watch_crossings_of};
-pub use current::{current, current_context, park, suspend, with_current, with_scope_cell, yield_now};
+pub use current::{
+    current, current_context, own_stack, park, suspend, suspend_for_op, with_current, with_scope_cell,
+    yield_now,
+};
 pub use fork::{forked, watch_forks};
 pub use fp::keeping_float_control;
 pub use header::{Task, TaskId, wake_raw};
 pub use info::{TaskInfo, TaskState, live_tasks_of, tasks_of};
 pub use join::JoinHandle;
 pub use local::{AccessError, LocalKey};
-pub use overflow::{WorkerGuard, prepare_worker_thread};
 pub use quiet::{catch_quietly, drop_quietly};
 pub use scheduler::{Outcome, Runnable, Scheduler};
 pub use spawn::{Kind, SpawnOptions, spawn, spawn_in, spawn_unchecked};
@@ -121,8 +132,9 @@ pub use stack::{DEFAULT_STACK_SIZE, StackStats, stack_stats, surplus_stacks, tri
 pub use thread::breakable_facts;
 pub use thread::{on_thread, on_thread_for_allocator, own_thread_locals};
 pub use tokens::Tokens;
-pub use wait::{WaitKind, begin_wait, end_wait};
+pub use wait::{CancelWait, WaitKind, begin_wait, end_wait};
 pub use worker::worker_sleeps;
+pub use worker_guard::{WorkerGuard, prepare_worker_thread};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("ec-tasks needs Linux");

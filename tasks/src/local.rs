@@ -10,6 +10,7 @@ use std::ptr;
 
 use crate::current;
 use crate::quiet::drop_quietly;
+use crate::room;
 
 /// Declares task-locals, as [`std::thread_local!`] declares thread-locals.
 ///
@@ -88,7 +89,8 @@ impl<T: 'static> LocalKey<T> {
                 Some(value) => value,
                 None => {
                     let made = Box::new((self.init)());
-                    // It may have been made meanwhile by `init` itself: that one is in use.
+                    locals.make_room();
+                    // It may have been made meanwhile, by `init` itself or by an allocator: that one is in use.
                     match locals.find(key)? {
                         Some(value) => value,
                         None => locals.add(key, made),
@@ -204,9 +206,26 @@ impl Locals {
             drop_quietly(unsafe { Box::from_raw(value.cast::<T>()) });
         }
         let value = Box::into_raw(value).cast();
-        // SAFETY: as in `find`.
+        // SAFETY: as in `find`. It does not grow: the caller has made room.
         unsafe { &mut *self.entries.get() }.push(Entry { key, value, drop: drop_value::<T> });
         value
+    }
+
+    /// Makes room for one more. The list is not borrowed while an allocator is called, which may use task-locals itself.
+    ///
+    /// # Safety
+    /// As for `find`.
+    unsafe fn make_room(&self) {
+        loop {
+            // SAFETY: as in `find`.
+            let length = match unsafe { &*self.entries.get() } {
+                entries if entries.len() < entries.capacity() => return,
+                entries => entries.len(),
+            };
+            let mut larger = Vec::with_capacity((2 * length).max(4));
+            // SAFETY: as in `find`. What has been replaced is dropped afterwards.
+            room::replace(unsafe { &mut *self.entries.get() }, &mut larger);
+        }
     }
 
     /// Drops the values, latest first, also those that their destructors make. On the task.
@@ -221,7 +240,9 @@ impl Locals {
                 drop(value);
             }
             self.closed.set(true);
-            *self.entries.get() = Vec::new();
+            let entries = std::mem::take(&mut *self.entries.get());
+            // Not while the list is borrowed, as above.
+            drop(entries);
         }
     }
 }
@@ -261,7 +282,14 @@ impl Drop for End {
 #[inline(never)]
 fn of_thread() -> Option<*const Locals> {
     if PLAIN.get().is_null() {
-        END.try_with(|_| PLAIN.set(Box::into_raw(Box::new(Locals::new())))).ok()?;
+        END.try_with(|_| {
+            let list = Box::new(Locals::new());
+            // (An allocator may have been here in between.)
+            if PLAIN.get().is_null() {
+                PLAIN.set(Box::into_raw(list));
+            }
+        })
+        .ok()?;
     }
     Some(PLAIN.get())
 }

@@ -6,96 +6,13 @@
 //! Everything here is async-signal-safe: no lock, no allocation.
 
 use std::cell::UnsafeCell;
-use std::io;
-use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
 use std::ptr;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
 
-use crate::current;
 use crate::header::Header;
-use crate::scheduler::Scheduler;
 use crate::stack::slab::{self, Slot};
-use crate::worker::WorkerLocal;
-
-/// Bytes of a worker's signal stack.
-const SIGNAL_STACK: usize = 256 * 1024;
-const PAGE_GUARD: usize = 64 * 1024;
-
-/// A worker thread's provisions: see [`prepare_worker_thread`].
-pub struct WorkerGuard {
-    /// The mapping of the signal stack, with its guard.
-    mapping: usize,
-    before: libc::stack_t,
-    /// Boxed: see `scheduler::schedule`.
-    local: *mut WorkerLocal,
-    /// A signal stack belongs to its thread.
-    _here: PhantomData<*mut ()>,
-}
-
-/// Prepares this thread for running tasks: a signal stack of its own, of 256 KiB, on which an
-/// overflow of a task's stack can be reported, and (once in the process) the handler. The guard keeps
-/// `own`, the scheduler whose tasks this thread is going to run, so that waking one of them from here
-/// need not count it; and the thread keeps the stack of the task that ended last for the next one.
-///
-/// The control bits of the floating-point unit that are in force now are the thread's from here on: what tasks set there
-/// does not stay. What else the thread calls should leave them alone, or be called by [`keeping_float_control`](crate::keeping_float_control).
-///
-/// Dropping the guard restores the signal stack that the thread had before.
-///
-/// # Errors
-/// No memory for the signal stack.
-pub fn prepare_worker_thread(own: Arc<dyn Scheduler>) -> io::Result<WorkerGuard> {
-    install_handler();
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping; its low end is made inaccessible; the kernel is told of the rest,
-    // which stays mapped until the guard's drop has taken it away again.
-    unsafe {
-        let mapping = libc::mmap(ptr::null_mut(), PAGE_GUARD + SIGNAL_STACK, protection, flags, -1, 0);
-        if mapping == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let stack = libc::stack_t { ss_sp: mapping.byte_add(PAGE_GUARD), ss_flags: 0, ss_size: SIGNAL_STACK };
-        let mut before = mem::zeroed::<libc::stack_t>();
-        if libc::mprotect(mapping, PAGE_GUARD, libc::PROT_NONE) != 0
-            || libc::sigaltstack(&stack, &mut before) != 0
-        {
-            let why = io::Error::last_os_error();
-            libc::munmap(mapping, PAGE_GUARD + SIGNAL_STACK);
-            return Err(why);
-        }
-        let local = Box::into_raw(Box::new(WorkerLocal::new(own)));
-        current::set_worker_local(local);
-        Ok(WorkerGuard { mapping: mapping as usize, before, local, _here: PhantomData })
-    }
-}
-
-impl Drop for WorkerGuard {
-    fn drop(&mut self) {
-        current::set_worker_local(ptr::null());
-        // SAFETY: it came from a Box and is dropped here only, and nobody finds it any more.
-        // (Dropped from within `schedule`, a guard leaks it.) May be the scheduler's last
-        // reference: its own drop finds a plain thread.
-        unsafe {
-            if !(*self.local).is_in_use() {
-                drop(Box::from_raw(self.local));
-            }
-        }
-        // SAFETY: on the thread that made it (the guard cannot be sent). If somebody else has
-        // set another signal stack meanwhile, that stays.
-        unsafe {
-            let mut now = mem::zeroed::<libc::stack_t>();
-            let asked = libc::sigaltstack(ptr::null(), &mut now);
-            let ours = now.ss_sp as usize == self.mapping + PAGE_GUARD;
-            if asked == 0 && ours && libc::sigaltstack(&self.before, ptr::null_mut()) != 0 {
-                return;
-            }
-            libc::munmap(self.mapping as *mut _, PAGE_GUARD + SIGNAL_STACK);
-        }
-    }
-}
 
 const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
@@ -107,7 +24,9 @@ unsafe impl Sync for Previous {}
 static PREVIOUS: Previous = Previous(UnsafeCell::new([const { MaybeUninit::zeroed() }; 2]));
 static REPORTING: AtomicBool = AtomicBool::new(false);
 
-fn install_handler() {
+/// Puts the handler before those of others, once in the process.
+pub(crate) fn install_handler() {
+    // (Nobody's code runs in it: two system calls.)
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         for (index, signal) in SIGNALS.into_iter().enumerate() {

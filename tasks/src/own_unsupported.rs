@@ -1,8 +1,6 @@
 //! Tasks with thread-locals of their own do not exist on this target: each is a thread. The same
 //! names as in `own/mod.rs`; what only such tasks need is never called.
 
-use std::io;
-
 use crate::stack::slab::BlockHead;
 
 pub(crate) const FACTS: &[&str] = &[];
@@ -27,7 +25,7 @@ pub(crate) fn low_end(_: usize) -> usize {
     unreachable!("asked for without support")
 }
 
-pub(crate) fn admit(_: usize) -> io::Result<()> {
+pub(crate) fn admits(_: usize) -> bool {
     unreachable!("asked for without support")
 }
 
@@ -37,7 +35,11 @@ pub(crate) unsafe fn build(_: usize, _: usize, _: &BlockHead) {
 
 pub(crate) unsafe fn clear(_: &BlockHead) {}
 
-pub(crate) unsafe fn discard(_: &BlockHead) {}
+pub(crate) unsafe fn take_kept(_: &BlockHead) -> usize {
+    0
+}
+
+pub(crate) unsafe fn free_kept(_: usize) {}
 
 pub(crate) fn same_place(_: usize, _: usize) -> (usize, usize) {
     unreachable!("asked for without support")

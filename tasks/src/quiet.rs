@@ -16,6 +16,16 @@ pub fn catch_quietly<R>(f: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(f)).map_err(drop_quietly::<Box<dyn Any + Send>>).ok()
 }
 
+/// As a macro of `log`'s (`quietly_log!(warn, "..")`): a logger is a user's code, so a panic of its does not come out. It may also spawn,
+/// suspend or block: not to be used with a lock held, nor where a task must not go on elsewhere.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! quietly_log {
+    ($level:ident, $($words:tt)+) => {
+        _ = $crate::catch_quietly(|| $crate::log::$level!($($words)+))
+    };
+}
+
 /// Drops a user's value; a panic of its destructor does not come out.
 pub fn drop_quietly<V>(value: V) {
     let caught = catch_unwind(AssertUnwindSafe(move || drop(value)));

@@ -21,8 +21,41 @@ use crate::tokens::Tokens;
 use crate::worker::WorkerLocal;
 use crate::{coroutine, fp, info};
 
-/// Who runs tasks.
-pub trait Scheduler: Send + Sync + 'static {
+/// Who runs tasks. Its tasks call it, and nobody else does: a [`Task`] does not give it away.
+///
+/// # Safety
+/// The whole runtime leans on its being right, and it is called where other code must not run: on any thread, from within tasks
+/// and handlers, by wakers that hold what is theirs. So none of its functions suspends, panics, or waits for a task; none
+/// calls code of others that might (a logger, a callback); and
+///
+/// * [`schedule`](Scheduler::schedule) sees to it that the task is run once, and soon. (Unless all its threads have ended: then it
+///   keeps the `Runnable`.)
+/// * [`as_any`](Scheduler::as_any) gives `self`.
+///
+/// A type that just says so is not enough:
+///
+/// ```compile_fail,E0200
+/// use ec_tasks::{Runnable, Scheduler, TaskId};
+///
+/// struct Nobody;
+/// impl Scheduler for Nobody { // the trait `Scheduler` requires an `unsafe impl` declaration
+///     fn schedule(&self, _: Runnable) {}
+///     fn task_finished(&self, _: TaskId) {}
+///     fn as_any(&self) -> &dyn std::any::Any { self }
+/// }
+/// ```
+/// ```
+/// use ec_tasks::{Runnable, Scheduler, TaskId};
+///
+/// struct Nobody;
+/// // SAFETY: no task is ever spawned with it.
+/// unsafe impl Scheduler for Nobody {
+///     fn schedule(&self, _: Runnable) {}
+///     fn task_finished(&self, _: TaskId) {}
+///     fn as_any(&self) -> &dyn std::any::Any { self }
+/// }
+/// ```
+pub unsafe trait Scheduler: Send + Sync + 'static {
     /// A task is ready: see to it that [`Runnable::run`] is called soon. Called on any thread,
     /// also a foreign one, also from within a task, with no lock held. It must not suspend, nor
     /// panic. The scheduler stays alive during the call, also if the task ends meanwhile and was
@@ -30,16 +63,16 @@ pub trait Scheduler: Send + Sync + 'static {
     fn schedule(&self, task: Runnable);
 
     /// A task has ended and its stack is free again. Called once for each task, on the worker
-    /// that ran it or the thread of a dedicated one, before those who join it wake up.
+    /// that ran it or the thread of a dedicated one, before those who join it wake up. It must not suspend, nor panic.
     fn task_finished(&self, id: TaskId);
 
     /// Asked at the end of a run that was to be noted ([`Runnable::run_noting`]), on its thread and before anybody else can
-    /// run the task: what [`Runnable::is_noted`] shall say of it from then on.
+    /// run the task: what [`Runnable::is_noted`] shall say of it from then on. It must not suspend, nor panic.
     fn note(&self) -> bool {
         false
     }
 
-    /// For finding the own type again from a task's [`scheduler`](Task::scheduler).
+    /// Itself: by this [`Task::scheduler_as`] finds the own type again.
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -146,8 +179,9 @@ impl Runnable {
             begin(header);
         }
         let thread_pointer = task.own.thread_pointer.get();
-        // SAFETY: this thread's own, which it keeps as long as it is a worker.
+        // SAFETY: this thread's own, which it keeps as long as it is a worker, and (leaked, then) to the end of this run.
         let local = unsafe { current::enter(header.as_ptr(), context, thread_pointer).as_ref() };
+        let _use = local.map(WorkerLocal::in_use);
         let control = local.map_or_else(fp::Control::in_force, |local| local.control);
         task.phase.store(RUNNING, Ordering::Relaxed);
         let outcome = loop {

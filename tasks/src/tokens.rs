@@ -18,7 +18,8 @@ pub struct Tokens(u32);
 impl Tokens {
     /// None at all.
     pub const NONE: Tokens = Tokens(0);
-    /// An operation has completed. It has exactly one waker, and the task waits until it comes.
+    /// An operation has completed. It has exactly one waker, and the task waits until it comes (by
+    /// [`suspend_for_op`](crate::suspend_for_op)).
     pub const OP: Tokens = Tokens(1);
     /// The token of [`park`](crate::park) and [`Task::unpark`](crate::Task::unpark).
     pub const PARK: Tokens = Tokens(2);

@@ -14,11 +14,26 @@ use crate::header::Task;
 pub struct WaitKind {
     /// A short name: "read", "sleep", "join".
     pub name: &'static str,
-    /// Ends the wait early, if that is possible. Called on the canceller's thread, and it may
-    /// come when the wait of that token has just ended: a stale token must do nothing.
-    pub cancel: Option<fn(token: u64, task: &Task)>,
-    /// Words for people, from the token and the detail (a descriptor, for instance).
+    /// Ends the wait early, if that is possible.
+    pub cancel: Option<CancelWait>,
+    /// Words for people, from the token and the detail (a descriptor, for instance). Called on the thread of whoever asks what
+    /// the task does, with no lock held; what it panics is not seen.
     pub describe: fn(token: u64, detail: u64) -> String,
+}
+
+/// How a wait is ended early; see [`WaitKind`].
+#[derive(Clone, Copy)]
+pub struct CancelWait(pub(crate) fn(token: u64, task: &Task));
+
+impl CancelWait {
+    /// `cancel` is called on the canceller's thread.
+    ///
+    /// # Safety
+    /// It may come when the wait of that token has just ended: a stale token does nothing. It does not wait for anything, nor suspend: a
+    /// shutdown, for one, has a limit of time, and cancels one task after the other.
+    pub const unsafe fn new(cancel: fn(token: u64, task: &Task)) -> CancelWait {
+        CancelWait(cancel)
+    }
 }
 
 pub(crate) struct WaitSlot {

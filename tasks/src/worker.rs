@@ -19,8 +19,8 @@ pub(crate) struct WorkerLocal {
     held: ManuallyDrop<Arc<dyn Scheduler>>,
     /// So many more references to it are this worker's, to be given to tasks.
     spare: Cell<usize>,
-    /// Calls of `schedule` under way on this thread by what is held.
-    calls: Cell<usize>,
+    /// So many are in the midst of using this: runs of tasks on this thread, calls of `schedule` by what is held.
+    uses: Cell<usize>,
     /// Numbers for tasks: the next, and the first that is not ours any more.
     ids: Cell<(u64, u64)>,
     pub(crate) keep: Keep,
@@ -39,7 +39,7 @@ impl WorkerLocal {
         WorkerLocal {
             held: ManuallyDrop::new(held),
             spare: Cell::new(0),
-            calls: Cell::new(0),
+            uses: Cell::new(0),
             ids: Cell::new((0, 0)),
             keep: Keep::new(),
             cells: Spare::new(),
@@ -101,15 +101,31 @@ impl WorkerLocal {
         if !self.holds(scheduler) {
             return Err(runnable);
         }
-        self.calls.set(self.calls.get() + 1);
+        let _use = self.in_use();
         self.held.schedule(runnable);
-        self.calls.set(self.calls.get() - 1);
         Ok(())
+    }
+
+    /// It is in use as long as the result lives: a guard that is dropped meanwhile leaks it.
+    #[inline]
+    pub(crate) fn in_use(&self) -> InUse<'_> {
+        self.uses.set(self.uses.get() + 1);
+        InUse(&self.uses)
     }
 
     /// Is something of it in use on this thread?
     pub(crate) fn is_in_use(&self) -> bool {
-        self.calls.get() != 0
+        self.uses.get() != 0
+    }
+}
+
+/// See [`WorkerLocal::in_use`].
+pub(crate) struct InUse<'a>(&'a Cell<usize>);
+
+impl Drop for InUse<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::{Workers, until};
 use ec_tasks::{
-    Task, Tokens, WaitKind, begin_wait, cancel_pending, current, end_wait, suspend, take_cancel, yield_now,
+    CancelWait, Task, Tokens, WaitKind, begin_wait, cancel_pending, current, end_wait, suspend_for_op,
+    take_cancel, yield_now,
 };
 use ec_test_support::limit;
 use ec_unkind as _;
@@ -37,8 +38,9 @@ fn a_cancel_is_delivered_once_and_remembered() {
 fn a_shutdown_is_delivered_at_each_point() {
     limit(20, || {
         let workers = Workers::new(1);
-        let task = workers.spawn(|| {
-            current().unwrap().cancel_sticky();
+        let queue = workers.queue.clone();
+        let task = workers.spawn(move || {
+            current().unwrap().cancel_sticky(&*queue);
             for _ in 0..3 {
                 assert!(take_cancel());
                 yield_now();
@@ -60,16 +62,18 @@ fn a_plain_thread_is_never_cancelled() {
 #[test]
 fn no_cancel_is_slept_through() {
     // The canceller ends the wait as a driver would: with the operation's one token.
+    fn end(token: u64, task: &Task) {
+        // SAFETY: the token is the address of a flag that outlives the test.
+        let in_flight = unsafe { &*(token as *const AtomicBool) };
+        if in_flight.swap(false, Ordering::AcqRel) {
+            // SAFETY: whoever takes the operation completes it; the task waits for that.
+            unsafe { ec_tasks::wake_raw(task.as_ptr(), Tokens::OP) };
+        }
+    }
     static SLEEP: WaitKind = WaitKind {
         name: "sleep",
-        cancel: Some(|token, task| {
-            // SAFETY: the token is the address of a flag that outlives the test.
-            let in_flight = unsafe { &*(token as *const AtomicBool) };
-            if in_flight.swap(false, Ordering::AcqRel) {
-                // SAFETY: whoever takes the operation completes it; the task waits for that.
-                unsafe { ec_tasks::wake_raw(task.as_ptr(), Tokens::OP) };
-            }
-        }),
+        // SAFETY: only an operation in flight is ended, and nothing is waited for.
+        cancel: Some(unsafe { CancelWait::new(end) }),
         describe: |_, _| String::new(),
     };
     limit(60, || {
@@ -90,9 +94,10 @@ fn no_cancel_is_slept_through() {
                     let token = std::ptr::from_ref(in_flight) as u64;
                     begin_wait(&SLEEP, token, 0);
                     if cancel_pending() {
-                        (SLEEP.cancel.unwrap())(token, &me);
+                        end(token, &me);
                     }
-                    assert_eq!(suspend(Tokens::OP), Tokens::OP);
+                    // SAFETY: one operation is in flight, and ends once.
+                    assert_eq!(unsafe { suspend_for_op(Tokens::OP) }, Tokens::OP);
                     end_wait();
                     // The canceller's flag may come a moment after its token.
                     until(take_cancel);
@@ -123,12 +128,14 @@ fn check(kind: u64, token: u64, _: &Task) {
 fn an_announced_wait_is_read_whole() {
     static EVEN: WaitKind = WaitKind {
         name: "even",
-        cancel: Some(|token, task| check(0, token, task)),
+        // SAFETY: it sets flags.
+        cancel: Some(unsafe { CancelWait::new(|token, task| check(0, token, task)) }),
         describe: |_, _| String::new(),
     };
     static ODD: WaitKind = WaitKind {
         name: "odd",
-        cancel: Some(|token, task| check(1, token, task)),
+        // SAFETY: as above.
+        cancel: Some(unsafe { CancelWait::new(|token, task| check(1, token, task)) }),
         describe: |_, _| String::new(),
     };
     limit(60, || {

@@ -8,8 +8,8 @@ use std::io::ErrorKind;
 
 use common::{Workers, until};
 use ec_tasks::{
-    Kind, SpawnOptions, TaskState, Tokens, current, current_context, park, suspend, task_local, wake_raw,
-    yield_now,
+    Kind, SpawnOptions, TaskState, Tokens, current, current_context, park, suspend_for_op, task_local,
+    wake_raw, yield_now,
 };
 use ec_test_support::limit;
 use ec_unkind as _;
@@ -50,7 +50,8 @@ fn it_parks_and_is_woken_as_any_task() {
             for _ in 0..20_000 {
                 park();
             }
-            suspend(Tokens::OP)
+            // SAFETY: the only one in flight is the one below.
+            unsafe { suspend_for_op(Tokens::OP) }
         })
         .unwrap();
         let lean = {
@@ -99,7 +100,7 @@ fn no_thread_is_an_error() {
     // More stack than there are addresses.
     let options = SpawnOptions::new().stack_size(usize::MAX / 2);
     assert!(spawn_dedicated(workers.scheduler(), options, || ()).is_err());
-    assert!(ec_tasks::tasks_of(workers.identity()).is_empty());
+    assert!(ec_tasks::tasks_of(&*workers.queue).is_empty());
 }
 
 /// In a forked child nothing is a task: neither in a task that forked nor elsewhere.
@@ -120,7 +121,7 @@ fn a_forked_child_knows() {
     limit(20, || {
         let workers = Workers::new(1);
         let scheduler = workers.scheduler();
-        let identity = workers.identity() as usize;
+        let queue = workers.queue.clone();
         let sleeper = workers.spawn(park);
         let wakes = sleeper.task().clone();
         let task = workers.spawn(move || {
@@ -130,7 +131,7 @@ fn a_forked_child_knows() {
                     && current().is_none()
                     && current_context().is_null()
                     && spawned.is_err_and(|error| error.kind() == ErrorKind::Unsupported)
-                    && ec_tasks::tasks_of(identity as *const ()).is_empty()
+                    && ec_tasks::tasks_of(&*queue).is_empty()
                     && sleeper.join().is_err()
             })
         });

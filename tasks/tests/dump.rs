@@ -42,7 +42,7 @@ fn every_task_is_listed_with_what_it_does() {
             end_wait();
         });
         let parks = workers.spawn(park);
-        let list = || tasks_of(workers.identity());
+        let list = || tasks_of(&*workers.queue);
         until(|| {
             let list = list();
             list[0].state == TaskState::Running
@@ -66,7 +66,7 @@ fn every_task_is_listed_with_what_it_does() {
         for task in [runs, reads, parks, elsewhere] {
             task.join().unwrap();
         }
-        assert!(tasks_of(workers.identity()).is_empty());
+        assert!(tasks_of(&*workers.queue).is_empty());
     });
 }
 
@@ -79,11 +79,11 @@ fn tasks_may_come_and_go_meanwhile() {
         let seen = Arc::new(AtomicBool::new(false));
         let lister = {
             let stop = stop.clone();
-            let identity = workers.identity() as usize;
+            let queue = workers.queue.clone();
             let seen = seen.clone();
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    let list = tasks_of(identity as *const ());
+                    let list = tasks_of(&*queue);
                     assert!(list.iter().all(|task| task.name.as_deref() == Some("short")));
                     if !list.is_empty() {
                         seen.store(true, Ordering::Relaxed);

@@ -43,7 +43,8 @@ fn an_overflow_names_the_task() {
 #[test]
 fn an_overflow_into_a_guard_by_mprotect_names_the_task() {
     let output = in_child("an_overflow_into_a_guard_by_mprotect_names_the_task", || {
-        ec_tasks::force_protected_guards();
+        // SAFETY: this process is for that.
+        unsafe { ec_tasks::force_protected_guards() };
         overflow("deep");
     });
     must_name(&output, "task 'deep' (id 4)");
@@ -74,7 +75,8 @@ fn a_frame_that_jumps_over_pages_still_hits_the_guard() {
             let env: Vec<_> = env.iter().map(|(key, value)| (*key, value.as_str())).collect();
             let output = in_child_with("a_frame_that_jumps_over_pages_still_hits_the_guard", &env, || {
                 if std::env::var("FORCE").unwrap() == "true" {
-                    ec_tasks::force_protected_guards();
+                    // SAFETY: this process is for that.
+                    unsafe { ec_tasks::force_protected_guards() };
                 }
                 let below: usize = std::env::var("BELOW").unwrap().parse().unwrap();
                 let workers = Workers::new(1);

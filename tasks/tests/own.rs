@@ -237,7 +237,8 @@ fn with_own_or_child(test: impl FnOnce() + Send + 'static) {
 #[derive(Default)]
 struct Queue(parking_lot::Mutex<Vec<ec_tasks::Runnable>>);
 
-impl ec_tasks::Scheduler for Queue {
+// SAFETY: the tests run each once; nothing waits for long, panics or calls others.
+unsafe impl ec_tasks::Scheduler for Queue {
     fn schedule(&self, task: ec_tasks::Runnable) {
         self.0.lock().push(task);
     }
@@ -273,7 +274,8 @@ fn a_worker_does_not_keep_a_tasks_rounding() {
             rounding()
         };
         let task = common::start(queue.clone(), SpawnOptions::new(), body).unwrap();
-        let _worker = ec_tasks::prepare_worker_thread(queue.clone()).unwrap();
+        // SAFETY: dropped at the end, outside of tasks; no signal stack is set.
+        let _worker = unsafe { ec_tasks::prepare_worker_thread(queue.clone()).unwrap() };
         loop {
             let Some(ready) = queue.0.lock().pop() else { break };
             let outcome = ready.run();
@@ -286,24 +288,44 @@ fn a_worker_does_not_keep_a_tasks_rounding() {
     });
 }
 
+fn set_signal_stack(new: Option<&[u8]>) -> usize {
+    let new = new.map(|memory| libc::stack_t {
+        ss_sp: memory.as_ptr().cast_mut().cast(),
+        ss_flags: 0,
+        ss_size: memory.len(),
+    });
+    let mut before = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: 0, ss_size: 0 };
+    let new = new.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: memory that is never freed, and a place for what was before.
+    assert_eq!(unsafe { libc::sigaltstack(new, &mut before) }, 0);
+    before.ss_sp as usize
+}
+
+/// A task sets its own, steps out onto its thread, which sets another one there, and comes back.
 #[test]
-fn a_task_may_drop_its_workers_guard_and_wake_others() {
-    thread_local!(static GUARD: RefCell<Option<ec_tasks::WorkerGuard>> = const { RefCell::new(None) });
+fn a_signal_stack_is_the_tasks_or_its_threads() {
     with_own(|| {
+        let memory = || &*vec![0u8; 64 << 10].leak();
         let queue = Arc::new(Queue::default());
-        GUARD.set(Some(ec_tasks::prepare_worker_thread(queue.clone()).unwrap()));
-        let waits = ec_tasks::spawn(queue.clone(), SpawnOptions::new(), ec_tasks::park).unwrap();
-        let waiting = waits.task().clone();
-        let wakes = move || {
-            on_thread(|| drop(GUARD.take()));
-            waiting.unpark();
+        let workers = set_signal_stack(None);
+        let (of_task, of_thread) = (memory(), memory());
+        let address = |memory: &[u8]| memory.as_ptr() as usize;
+        let body = move || {
+            assert_eq!(set_signal_stack(Some(of_task)), workers);
+            on_thread(|| {
+                assert_eq!(set_signal_stack(None), workers, "what the task has set is not the thread's");
+                set_signal_stack(Some(of_thread));
+            });
+            assert_eq!(set_signal_stack(None), address(of_task));
+            on_thread(|| assert_eq!(set_signal_stack(None), address(of_thread)));
+            yield_now();
+            assert_eq!(set_signal_stack(None), address(of_thread));
         };
-        let wakes = ec_tasks::spawn(queue.clone(), SpawnOptions::new(), wakes).unwrap();
-        loop {
-            let Some(ready) = queue.0.lock().pop() else { break };
-            assert!(!matches!(ready.run(), ec_tasks::Outcome::Yielded(_)));
-        }
-        waits.join().unwrap();
-        wakes.join().unwrap();
+        let task = ec_tasks::spawn(queue.clone(), SpawnOptions::new(), body).unwrap();
+        let again = queue.0.lock().pop().unwrap().run();
+        assert_eq!(set_signal_stack(None), address(of_thread), "what the thread has set stays");
+        let ec_tasks::Outcome::Yielded(again) = again else { panic!("it yields") };
+        assert!(matches!(again.run(), ec_tasks::Outcome::Finished));
+        task.join().unwrap();
     });
 }

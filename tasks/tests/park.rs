@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::{Random, Workers, until};
-use ec_tasks::{Tokens, current, park, suspend, wake_raw, yield_now};
+use ec_tasks::{Tokens, current, park, suspend, suspend_for_op, wake_raw, yield_now};
 use ec_test_support::limit;
 use ec_unkind as _;
 
@@ -102,7 +102,8 @@ fn a_completion_wakes_its_task_once_and_brings_its_result() {
                         send.send((me.as_ptr() as usize, &raw const result as usize)).unwrap();
                         // Others may interfere meanwhile.
                         me.unpark();
-                        assert_eq!(suspend(Tokens::OP), Tokens::OP);
+                        // SAFETY: the one in flight is the one just sent.
+                        assert_eq!(unsafe { suspend_for_op(Tokens::OP) }, Tokens::OP);
                         assert_eq!(result.load(Ordering::Relaxed), 42);
                     }
                 })
@@ -159,7 +160,8 @@ fn a_task_wakes_only_for_what_it_accepts() {
 fn only_the_driver_can_complete_an_operation() {
     limit(20, || {
         let workers = Workers::new(1);
-        let task = workers.spawn(|| suspend(Tokens::OP | Tokens::PARK));
+        // SAFETY: there is nothing in flight that could be taken for another.
+        let task = workers.spawn(|| unsafe { suspend_for_op(Tokens::OP | Tokens::PARK) });
         until(|| task.task().info().state == ec_tasks::TaskState::Suspended);
         task.task().wake(Tokens::OP);
         assert_eq!(task.task().info().state, ec_tasks::TaskState::Suspended);
@@ -253,7 +255,8 @@ fn many_wakers_race_for_one_task() {
 fn a_scheduler_outlives_its_own_schedule() {
     use ec_tasks::{Runnable, Scheduler, SpawnOptions, TaskId};
     struct Once(AtomicBool, Arc<AtomicBool>);
-    impl Scheduler for Once {
+    // SAFETY: it runs the task at once, elsewhere; its panic fails the test.
+    unsafe impl Scheduler for Once {
         fn schedule(&self, task: Runnable) {
             // Elsewhere, and to the end, before this call returns.
             std::thread::spawn(move || task.run()).join().map(|_| ()).unwrap();
@@ -274,7 +277,8 @@ fn a_scheduler_outlives_its_own_schedule() {
         let gone = Arc::new(AtomicBool::new(false));
         let scheduler = Arc::new(Once(AtomicBool::new(false), gone.clone()));
         let waits = || {
-            suspend(Tokens::OP);
+            // SAFETY: the one in flight is the one below.
+            unsafe { suspend_for_op(Tokens::OP) };
         };
         let task = common::start(scheduler, SpawnOptions::new(), waits).unwrap();
         let raw = task.task().as_ptr() as usize;

@@ -206,7 +206,8 @@ fn no_more_guards_is_an_error() {
         return skipped(&format!("vm.max_map_count is {most} here, no limit to reach"));
     }
     let output = in_child("no_more_guards_is_an_error", || {
-        ec_tasks::force_protected_guards();
+        // SAFETY: this process is for that.
+        unsafe { ec_tasks::force_protected_guards() };
         let workers = Workers::new(1);
         let mut tasks = Vec::new();
         let error = loop {

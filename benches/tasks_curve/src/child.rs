@@ -104,7 +104,8 @@ impl Held {
 /// Measures, as the child, and prints the answer.
 pub fn measure(kind: Kind, tasks: usize, protected: bool) -> Result<(), Box<dyn std::error::Error>> {
     if protected {
-        ec_tasks::force_protected_guards();
+        // SAFETY: this process is for that.
+        unsafe { ec_tasks::force_protected_guards() };
     }
     let measured = event_channel::run(move || measure_here(kind, tasks));
     match measured? {

@@ -4,7 +4,6 @@
 //! malloc because libc enlarges it with realloc; the head of the slot remembers it between tasks.
 
 use std::alloc::{Layout, handle_alloc_error};
-use std::io;
 use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -77,11 +76,8 @@ pub(crate) fn low_end(thread_pointer: usize) -> usize {
 }
 
 /// Whether there are thread ids for the tasks in the slot that begins at `slot`. To be asked before the slot is used.
-pub(crate) fn admit(slot: usize) -> io::Result<()> {
-    if FIRST_TID + (slab::number(slot) + 1) * TIDS > LAST_TID {
-        return Err(io::Error::new(io::ErrorKind::OutOfMemory, "no thread id left for another task"));
-    }
-    Ok(())
+pub(crate) fn admits(slot: usize) -> bool {
+    FIRST_TID + (slab::number(slot) + 1) * TIDS <= LAST_TID
 }
 
 /// A thread id for the next task in the slot that begins at `slot`.
@@ -102,10 +98,15 @@ fn next_tid(slot: usize, head: &BlockHead) -> usize {
 /// The memory of the block is the caller's, and `head` is that of its slot, which was admitted.
 pub(crate) unsafe fn build(thread_pointer: usize, slot: usize, head: &BlockHead) {
     let tid = next_tid(slot, head);
-    template::with(|template| {
+    // (The vector is allocated without the template, whose lock is not to be held over an allocator.)
+    while let Some(length) = template::with(|template| {
         // SAFETY: the caller's block, which has the size of the template.
         unsafe {
-            let vector = vector_for(head, template);
+            let vector = head.dtv.load(Ordering::Relaxed);
+            // (A vector begins with its length.)
+            if vector == 0 || word(vector) < template.dtv[0] {
+                return Some(template.dtv.len());
+            }
             let low = low_end(thread_pointer);
             fill(low, &template.words[..], template.first_used);
             for &at in &template.relative {
@@ -122,7 +123,13 @@ pub(crate) unsafe fn build(thread_pointer: usize, slot: usize, head: &BlockHead)
         }
         // From here on a library that is loaded is written into it, too.
         head.live.store(thread_pointer, Ordering::Release);
-    });
+        None
+    })
+    .flatten()
+    {
+        // SAFETY: the caller's block.
+        unsafe { allocate_vector(head, length) };
+    }
 }
 
 /// In words.
@@ -141,25 +148,21 @@ unsafe fn fill(start: usize, words: &[usize], from: usize) {
     }
 }
 
-/// The allocation for the vector: the one that is kept, if it is large enough.
+/// An allocation for a vector of so many words, in place of the one that is kept.
 ///
 /// # Safety
-/// `head` is that of a block of the caller's.
-unsafe fn vector_for(head: &BlockHead, template: &Template) -> usize {
-    let kept = head.dtv.load(Ordering::Relaxed);
-    // SAFETY: a vector begins with its length; it is malloc's and the caller's.
+/// `head` is that of a block of the caller's, which nobody uses yet.
+unsafe fn allocate_vector(head: &BlockHead, words: usize) {
+    let size = words * 8;
+    // SAFETY: it is malloc's and the caller's, and long enough for what it says to be: as many pairs as are after the first two.
     unsafe {
-        if kept != 0 && word(kept) >= template.dtv[0] {
-            return kept;
-        }
-        let size = template.dtv.len() * 8;
-        let vector = libc::realloc(kept as *mut _, size);
+        let vector = libc::realloc(head.dtv.load(Ordering::Relaxed) as *mut _, size).cast::<usize>();
         if vector.is_null() {
             // As any allocation of the program that fails: the task cannot be refused any more.
             handle_alloc_error(Layout::array::<u8>(size).unwrap_or(Layout::new::<usize>()));
         }
+        vector.write(words / 2 - 2);
         head.dtv.store(vector as usize, Ordering::Relaxed);
-        vector as usize
     }
 }
 
@@ -202,12 +205,17 @@ unsafe fn free_any<T>(items: &[T], allocation: impl Fn(&T) -> usize) {
     }
 }
 
-/// The memory of the slot is about to be returned to the system.
+/// The memory of the slot is about to be returned to the system: what was kept for the next task, for [`free_kept`].
 ///
 /// # Safety
 /// The slot is free.
-pub(crate) unsafe fn discard(head: &BlockHead) {
-    let vector = head.dtv.swap(0, Ordering::Relaxed);
+pub(crate) unsafe fn take_kept(head: &BlockHead) -> usize {
+    head.dtv.swap(0, Ordering::Relaxed)
+}
+
+/// # Safety
+/// It came from [`take_kept`].
+pub(crate) unsafe fn free_kept(vector: usize) {
     // SAFETY: malloc's, or null.
     unsafe { libc::free(vector as *mut _) };
 }

@@ -8,7 +8,8 @@ use std::ptr;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use super::{ending, switch, template};
+use super::plain::on_new_thread;
+use super::{ending, support, switch, template};
 use crate::current;
 use crate::stack::{self, SlabStack};
 
@@ -73,11 +74,8 @@ pub(super) fn run() -> Result<(), String> {
         fresh(guards)?;
         expect(mutex.unlock() == libc::EPERM, "two tasks are one to a mutex")?;
         yielder.suspend(());
-        let thread = std::thread::Builder::new().spawn(|| 1);
-        expect(
-            thread.is_ok_and(|thread| thread.join().is_ok_and(|one| one == 1)),
-            "a thread cannot be started",
-        )
+        let thread = on_new_thread(|| 1);
+        expect(thread.is_ok_and(|ended| ended.is_ok_and(|one| one == 1)), "a thread cannot be started")
     })?;
     let before = PLAIN.get();
     // Both stacks are left to their end, whatever the result.
@@ -141,6 +139,7 @@ impl Place {
         // SAFETY: a block that was just built.
         unsafe { template::compare(thread_pointer)? };
         let body = move |yielder: &Yielder<(), ()>, ()| {
+            support::begin_within();
             // Nothing may unwind through the change of the thread pointer.
             let result =
                 catch_unwind(AssertUnwindSafe(|| f(yielder))).unwrap_or(Err("the self-test panicked"));

@@ -148,7 +148,7 @@ fn library_of(code: *const c_void) -> *mut c_void {
         if libc::dladdr(code, &mut info) == 0 || info.dli_fname.is_null() {
             return ptr::null_mut();
         }
-        interpose::dlopen(info.dli_fname, libc::RTLD_LAZY | libc::RTLD_NOLOAD)
+        interpose::open_again(info.dli_fname)
     }
 }
 

@@ -15,8 +15,9 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr;
 
-use super::facts::{self, word};
-use super::{interpose, switch};
+use super::facts;
+use super::pictures::{pointers_set_by, words_changed_by};
+use super::{interpose, support, switch};
 use crate::current;
 
 /// Bytes of a helper's stack that nobody may touch, and those for its frames.
@@ -245,11 +246,12 @@ extern "C" fn look(shared: *mut c_void) -> *mut c_void {
         });
         (*shared).looked.post();
         (*shared).go_on.wait();
+        support::begin_within();
         let seen = (*shared).seen.assume_init_mut();
-        seen.modules = modules();
         if (*shared).measure {
-            second_look(seen, (*shared).top);
+            let _ = second_look(seen, (*shared).top);
         }
+        seen.modules = modules();
         (*shared).looked.post();
         (*shared).go_on.wait();
     }
@@ -264,84 +266,65 @@ unsafe extern "C" {
     fn __ctype_toupper_loc() -> *mut c_void;
 }
 
-/// What takes calls into libc, on the helper thread.
+/// What takes calls into libc, on the helper thread. Nothing is allocated but by libc, until all has been seen. What is not found is
+/// left empty, and the facts are refused.
 ///
 /// # Safety
 /// `seen` is that of the calling thread, whose descriptor ends at `top`.
-unsafe fn second_look(seen: &mut Seen, top: usize) {
-    let Some(libc_words) = seen
-        .modules
-        .iter()
-        .map(|module| {
-            let start = seen.thread_pointer.wrapping_add_signed(module.offset);
-            start..start + module.size / 8 * 8
-        })
-        .find(|range| range.contains(&seen.errno))
-    else {
-        return;
-    };
+unsafe fn second_look(seen: &mut Seen, top: usize) -> Option<()> {
+    let segment = segment_of(seen.errno)?;
     // SAFETY: memory of this thread; the locale is the C one, which is never freed, and the
     // former is put back; the destructor does nothing.
-    unsafe {
-        let picture = || libc_words.clone().step_by(8).map(|at| word(at)).collect::<Vec<_>>();
-        // What the allocator changes by being called for the first time is not to count.
-        drop(picture());
+    let (locale, destructors, dlerror) = unsafe {
+        // What malloc changes by being called for the first time is not to count.
+        libc::free(libc::malloc(1));
         let locale = libc::newlocale(libc::LC_ALL_MASK, c"C".as_ptr(), ptr::null_mut());
-        let before = picture();
-        let former = libc::uselocale(locale);
-        let between = picture();
+        let mut former = ptr::null_mut();
+        let changed = words_changed_by(&segment, || former = libc::uselocale(locale))?;
         libc::uselocale(former);
-        note_changes(&mut seen.changed, libc_words.start, &before, &between);
-        let before = picture();
         interpose::register_nothing_with_libc();
-        let after = picture();
-        note_changes(&mut seen.changed, libc_words.start, &before, &after);
-        let before = picture();
-        libc::dlsym(libc::RTLD_DEFAULT, c"no such symbol".as_ptr());
-        let after = picture();
-        let mut dlerror = Vec::new();
-        note_changes(&mut dlerror, libc_words.start, &before, &after);
-        if let [place] = dlerror[..] {
-            seen.dlerror = Some(place);
-            seen.changed.push(place);
-        }
+        let destructors = words_changed_by(&segment, || interpose::register_nothing_with_libc())?;
+        let fail = || _ = libc::dlsym(libc::RTLD_DEFAULT, c"no such symbol".as_ptr());
+        let dlerror = words_changed_by(&segment, fail)?;
         // The first call gives the text, the second frees it.
         libc::dlerror();
         libc::dlerror();
         seen.address_text = inet_ntoa(libc::in_addr { s_addr: 0 }) as usize;
-    }
+        (changed, destructors, dlerror)
+    };
     // SAFETY: this thread's own descriptor; the calls have places for what they give, and the numbers
     // are none that libc has a constant text for.
-    unsafe {
+    let (carried, freed) = unsafe {
         let descriptor = seen.thread_pointer..top;
-        seen.second_level = interpose::SecondLevelKey::find_in(descriptor.clone());
+        seen.second_level = interpose::SecondLevelKey::find_in(&descriptor);
         let mut byte = 0u8;
         let random = || _ = libc::getrandom((&raw mut byte).cast(), 1, 0);
-        seen.carried = pointers_set_by(descriptor.clone(), random);
+        let carried = pointers_set_by(&descriptor, random)?;
         let texts = || _ = (libc::strerror(123_456), libc::strsignal(123_456));
-        seen.freed = pointers_set_by(descriptor, texts);
+        (carried, pointers_set_by(&descriptor, texts)?)
+    };
+    if let [place] = dlerror.as_slice() {
+        seen.dlerror = Some(segment.start + place);
     }
+    let changed = [&locale, &destructors].into_iter().flat_map(|places| places.as_slice());
+    seen.changed = changed.map(|place| segment.start + place).chain(seen.dlerror).collect();
+    seen.carried = carried.as_slice().into();
+    seen.freed = freed.as_slice().into();
+    Some(())
 }
 
-/// Which words of the caller's descriptor become pointers when `f` is called.
-///
-/// # Safety
-/// `descriptor` is the calling thread's.
-pub(super) unsafe fn pointers_set_by(descriptor: Range<usize>, f: impl FnOnce()) -> Vec<usize> {
-    // SAFETY: the caller's own descriptor.
-    let picture = || descriptor.clone().step_by(8).map(|at| unsafe { word(at) }).collect::<Vec<_>>();
-    let before = picture();
-    f();
-    let after = picture();
-    (0..before.len()).filter(|&at| before[at] == 0 && after[at] > 1 << 12).map(|at| at * 8).collect()
-}
-
-fn note_changes(changed: &mut Vec<usize>, start: usize, before: &[usize], after: &[usize]) {
-    for (index, (before, after)) in before.iter().zip(after).enumerate() {
-        if before != after {
-            changed.push(start + index * 8);
+/// The thread-locals of the calling thread among which `address` lies: those of one module.
+fn segment_of(address: usize) -> Option<Range<usize>> {
+    let mut found = None;
+    each_loaded(|info| {
+        if let Some(tls) = headers(info).iter().find(|header| header.p_type == libc::PT_TLS) {
+            let start = info.dlpi_tls_data as usize;
+            let segment = start..start + tls.p_memsz as usize / 8 * 8;
+            found = segment.contains(&address).then_some(segment);
         }
-    }
+        found.is_some()
+    });
+    found
 }
 
 /// Calls `f` with each module that is loaded, until it says that it has seen enough.

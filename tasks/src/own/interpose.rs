@@ -9,10 +9,9 @@ use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::{ReentrantMutex, const_reentrant_mutex};
-
 use super::ending::{self, Destructor};
-use super::{facts, helper, switch, template};
+use super::loading::loading;
+use super::{facts, pictures, switch, template};
 use crate::current;
 
 /// libc's own function behind one of ours.
@@ -153,26 +152,10 @@ pub unsafe extern "C" fn sigaltstack(new: *const libc::stack_t, old: *mut libc::
     // SAFETY: the caller's promise, handed on to the kernel.
     unsafe {
         if !new.is_null() && current::thread_of_task() != 0 {
-            let mut before = std::mem::zeroed::<libc::stack_t>();
-            if libc::syscall(libc::SYS_sigaltstack, ptr::null::<libc::stack_t>(), &raw mut before) == 0 {
-                current::note_signal_stack(before);
-            }
+            current::note_signal_stack();
         }
         libc::syscall(libc::SYS_sigaltstack, new, old) as c_int
     }
-}
-
-/// One library is loaded or unloaded at a time, with what follows from it: another thread's refresh must not take
-/// one for known that is half loaded. As libc's own lock, it may be taken again by a constructor.
-static LOADING: ReentrantMutex<()> = const_reentrant_mutex(());
-
-/// Runs `f`, which loads or unloads, on the thread's own thread-locals, since libc finds only those of threads.
-pub(super) fn loading<R>(f: impl FnOnce() -> R) -> R {
-    switch::load_on_thread(|| {
-        // In a forked child it may be held by a thread that is not there.
-        let _one = (!crate::fork::forked()).then(|| LOADING.lock());
-        f()
-    })
 }
 
 /// Loads a library, and tells all tasks what it has brought.
@@ -182,14 +165,35 @@ pub(super) fn loading<R>(f: impl FnOnce() -> R) -> R {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void {
     type Open = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
-    loading(|| {
+    let (library, refreshed) = loading(|| {
         // SAFETY: libc's function of that name and type; the caller's promise, handed on.
         let library = unsafe { std::mem::transmute::<usize, Open>(DLOPEN.get())(name, flags) };
-        if !library.is_null() {
-            template::refresh();
-        }
-        library
-    })
+        (library, if library.is_null() { Ok(()) } else { template::refresh() })
+    });
+    tell(refreshed);
+    library
+}
+
+/// Another handle of a library that is loaded, by the name that the loader has for it. Null: it is not.
+///
+/// # Safety
+/// A terminated string.
+pub(super) unsafe fn open_again(name: *const c_char) -> *mut c_void {
+    type Open = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
+    let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD;
+    // SAFETY: libc's function of that name and type; the caller's promise.
+    loading(|| unsafe { std::mem::transmute::<usize, Open>(DLOPEN.get())(name, flags) })
+}
+
+/// Not while it is being loaded: a logger is somebody's code.
+fn tell(refreshed: Result<(), String>) {
+    if let Err(why) = refreshed {
+        // Only a library with static thread-locals would notice.
+        crate::quietly_log!(
+            error,
+            "the thread-locals of a library that was loaded are not known to tasks: {why}"
+        );
+    }
 }
 
 /// Unloads a library. Its destructors run on the thread's own thread-locals.
@@ -244,7 +248,7 @@ unsafe extern "C" fn look_up(
         };
         let (failed, errno) = switch::on_thread(look);
         *libc::__errno_location() = errno;
-        template::refresh();
+        tell(template::refresh());
         failed
     }
 }
@@ -302,17 +306,17 @@ impl SecondLevelKey {
     ///
     /// # Safety
     /// `descriptor` is the calling thread's, which has used no key yet.
-    pub(super) unsafe fn find_in(descriptor: Range<usize>) -> Option<(usize, usize)> {
+    pub(super) unsafe fn find_in(descriptor: &Range<usize>) -> Option<(usize, usize)> {
         let key = SECOND_LEVEL_KEY.load(Ordering::Acquire);
         // SAFETY: the caller's own descriptor; the key exists.
         let places = unsafe {
             let set = |value| _ = libc::pthread_setspecific(key as libc::pthread_key_t, value);
-            let places = helper::pointers_set_by(descriptor, || set(ptr::dangling::<u8>().cast()));
+            let places = pictures::pointers_set_by(descriptor, || set(ptr::dangling::<u8>().cast()));
             set(ptr::null());
-            places
+            places?
         };
-        match places[..] {
-            [place] => Some((place, key)),
+        match places.as_slice() {
+            &[place] => Some((place, key)),
             _ => None,
         }
     }

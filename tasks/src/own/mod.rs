@@ -19,6 +19,7 @@
 //!   with the thread.
 //! * [`ending`] runs the destructors when the task ends; [`interpose`] is how they get there.
 //! * [`setxid`] lets libc change the process's user while tasks run.
+//! * [`loading`] has one library loaded at a time; [`support`] remembers what was found.
 //! * [`check`] tries it all on two blocks before the first task gets one.
 //!
 //! Where anything is not as it should be, tasks become threads instead, and the reason is logged.
@@ -29,14 +30,19 @@ mod ending;
 mod facts;
 mod helper;
 mod interpose;
+mod loading;
+mod pictures;
+mod plain;
 mod setxid;
+mod support;
 mod switch;
 mod template;
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 
-pub(crate) use block::{admit, build, clear, discard, low_end, space, thread_pointer_below};
+pub(crate) use block::{admits, build, clear, free_kept, low_end, space, take_kept, thread_pointer_below};
 pub(crate) use ending::{begin, run_destructors};
+pub(crate) use support::support;
 pub(crate) use switch::{after_fork, enter, leave, on_thread, same_place, step_out};
 
 /// The variable that says how tasks get thread-locals: `off` makes them threads, `break:WHAT` falsifies
@@ -46,41 +52,13 @@ const VARIABLE: &str = "EVENT_CHANNEL_OWN_TLS";
 /// What `break:` can falsify.
 pub(crate) const FACTS: &[&str] = facts::NAMES;
 
-static SUPPORT: OnceLock<Result<(), String>> = OnceLock::new();
-
-/// Whether tasks can have thread-locals of their own in this process, else why not. Finds out when
-/// first asked, which takes about a millisecond.
-pub(crate) fn support() -> Result<(), &'static str> {
-    if let Some(known) = SUPPORT.get() {
-        return known.as_ref().copied().map_err(String::as_str);
-    }
-    let mut first = false;
-    let found = SUPPORT.get_or_init(|| {
-        first = true;
-        // On a thread of its own: the one that asks may be in a task.
-        let asked = std::thread::Builder::new().name("ec-own-check".into()).spawn(find_out);
-        match asked.map(std::thread::JoinHandle::join) {
-            Ok(Ok(found)) => found,
-            Ok(Err(_)) => Err("the self-test panicked".into()),
-            Err(why) => Err(format!("no thread for the self-test: {why}")),
-        }
-    });
-    if first {
-        // Not under the lock: a logger may spawn tasks.
-        match found {
-            Ok(()) => log::debug!("tasks have thread-locals of their own"),
-            Err(why) => log::warn!("each task gets an OS thread, which is slower: {why}"),
-        }
-    }
-    found.as_ref().copied().map_err(String::as_str)
-}
-
-fn find_out() -> Result<(), String> {
-    let falsify = match std::env::var(VARIABLE) {
-        Err(_) => None,
-        Ok(value) if value.is_empty() || value == "on" => None,
-        Ok(value) if value == "off" => return Err(format!("{VARIABLE}=off")),
-        Ok(value) => match value.strip_prefix("break:") {
+/// On a thread of its own. `setting` is what the variable says.
+fn find_out(setting: Option<String>) -> Result<(), String> {
+    let falsify = match setting {
+        None => None,
+        Some(value) if value.is_empty() || value == "on" => None,
+        Some(value) if value == "off" => return Err(format!("{VARIABLE}=off")),
+        Some(value) => match value.strip_prefix("break:") {
             Some(what) if FACTS.contains(&what) => Some(what.to_owned()),
             _ => {
                 return Err(format!(
@@ -96,13 +74,13 @@ fn find_out() -> Result<(), String> {
     }
     interpose::in_place()?;
     ending::find_program();
-    let facts = facts::establish(falsify.as_deref())?;
+    let facts = Arc::new(facts::establish(falsify.as_deref())?);
     // Meanwhile no library is loaded.
-    interpose::loading(|| {
-        let template = template::Template::take(&facts)?;
-        block::set_layout(&facts, &template)?;
+    loading::loading(|| {
+        let installed = template::Installed::take(facts.clone())?;
+        block::set_layout(&facts, installed.template())?;
         switch::set_layout(&facts)?;
-        template::install(facts, template);
+        template::install(installed);
         Ok::<_, String>(())
     })?;
     setxid::install()?;

@@ -211,8 +211,14 @@ pub(crate) fn on_thread<R>(f: impl FnOnce() -> R) -> R {
     if thread_below() == 0 {
         return f();
     }
+    // The signal stack that the task has set is not the thread's: what `f` finds, and sets, is.
+    let of_task = current::take_signal_stack_back();
     // A panic must not run through the change of the register.
-    match step_out(|| catch_unwind(AssertUnwindSafe(f)), true) {
+    let result = step_out(|| catch_unwind(AssertUnwindSafe(f)), true);
+    if let Some(of_task) = of_task {
+        current::set_signal_stack(&of_task);
+    }
+    match result {
         Ok(value) => value,
         Err(panic) => resume_unwind(panic),
     }

@@ -6,13 +6,17 @@
 //! gives a new template, and the initial values of what has come into the static part are written to the
 //! blocks of all live tasks, as libc does for threads.
 
+use std::array;
+use std::mem;
 use std::ptr;
-use std::sync::{LazyLock, PoisonError};
-
-use crossbeam::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::facts::{Facts, word};
 use super::helper::{self, Helper, Module};
+use super::loading::loading;
+use super::switch;
+use crate::crossing::Crossing;
 use crate::stack::slab;
 
 /// See the module. Indices count words from the low end of a block.
@@ -24,83 +28,114 @@ pub(super) struct Template {
     pub(super) first_used: usize,
     pub(super) dtv: Vec<usize>,
     pub(super) relative_in_dtv: Vec<u32>,
-    pub(super) modules: Vec<Module>,
     /// How many modules had been loaded when it was taken.
     adds: u64,
 }
 
-struct Installed {
-    facts: Facts,
-    template: Template,
+/// What is in force. Never changed: another one is put in its place.
+#[derive(Clone)]
+pub(super) struct Installed {
+    facts: Arc<Facts>,
+    template: Arc<Template>,
+    /// Those that live blocks have the initial values of.
+    modules: Arc<Vec<Module>>,
 }
 
-/// Sharded: every start of a task reads it, on whichever worker, and writers are rare.
-static INSTALLED: LazyLock<ShardedLock<Option<Installed>>> = LazyLock::new(|| ShardedLock::new(None));
+/// One of several that hold the same, so that workers that read at once do not meet: every start of a task reads one, on
+/// whichever worker, and writers, who lock all, are rare.
+#[repr(align(128))]
+struct Shard(RwLock<Option<Installed>>);
 
-fn read() -> ShardedLockReadGuard<'static, Option<Installed>> {
-    INSTALLED.read().unwrap_or_else(PoisonError::into_inner)
+const SHARDS: usize = 8;
+static INSTALLED: [Shard; SHARDS] = [const { Shard(RwLock::new(None)) }; SHARDS];
+
+/// Calls `f`, which calls nobody's code (an allocator, for one), with what is in force; nothing is put in its place meanwhile.
+fn read<R>(f: impl FnOnce(Option<&Installed>) -> R) -> R {
+    // Threads' own pointers lie some pages apart.
+    let mixed = (switch::thread_pointer() as u64 >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let shard = &INSTALLED[(mixed >> 32) as usize % SHARDS];
+    let installed = shard.0.read().unwrap_or_else(PoisonError::into_inner);
+    let _crossing = Crossing::enter("the template's lock");
+    f(installed.as_ref())
 }
 
-fn write() -> ShardedLockWriteGuard<'static, Option<Installed>> {
-    INSTALLED.write().unwrap_or_else(PoisonError::into_inner)
+/// Puts `new` in place when nobody reads, after `before`, which calls nobody's code.
+fn replace(new: Installed, before: impl FnOnce()) {
+    let mut new = array::from_fn::<_, SHARDS, _>(|_| Some(new.clone()));
+    {
+        let mut all = array::from_fn::<_, SHARDS, _>(|index| {
+            INSTALLED[index].0.write().unwrap_or_else(PoisonError::into_inner)
+        });
+        let _crossing = Crossing::enter("the template's lock");
+        before();
+        all.iter_mut().zip(&mut new).for_each(|(place, new)| mem::swap(&mut **place, new));
+    }
+    // What was there is freed without the lock.
+    drop(new);
 }
 
 /// A vector entry whose module has no memory in this thread yet.
 const UNALLOCATED: usize = usize::MAX;
 
-pub(super) fn install(facts: Facts, template: Template) {
-    *write() = Some(Installed { facts, template });
+pub(super) fn install(installed: Installed) {
+    replace(installed, || ());
 }
 
-/// Calls `f` with the present template; none is put in its place meanwhile.
+/// Calls `f` with the present template; none is put in its place meanwhile. `f` calls nobody's code: no allocator.
 pub(super) fn with<R>(f: impl FnOnce(&Template) -> R) -> Option<R> {
-    read().as_ref().map(|installed| f(&installed.template))
+    read(|installed| installed.map(|installed| f(&installed.template)))
 }
 
-/// A library was loaded: the template is renewed if there is one and the library is not known to it.
-pub(super) fn refresh() {
+/// A library was loaded: the template is renewed if there is one and the library is not known to it. An error is to be
+/// logged, not here.
+pub(super) fn refresh() -> Result<(), String> {
     if crate::fork::forked() {
         // The lock may be held for ever; and libc knows this child's only block.
-        return;
+        return Ok(());
     }
-    if read().as_ref().is_none_or(|installed| installed.template.adds == adds()) {
-        return;
+    let unknown = || read(|installed| installed.cloned()).filter(|old| old.template.adds != adds());
+    if unknown().is_none() {
+        return Ok(());
     }
-    let mut installed = write();
-    let Some(Installed { facts, template }) = installed.as_mut() else { return };
-    let renewed = match Template::take(facts) {
-        Ok(renewed) => renewed,
-        Err(why) => {
-            // Only a library with static thread-locals would notice.
-            drop(installed);
-            log::error!("the thread-locals of a library that was loaded are not known to tasks: {why}");
-            return;
-        }
-    };
-    for module in renewed.modules.iter().filter(|module| !template.modules.contains(module)) {
-        for slot in slab::all_cut() {
-            // SAFETY: the head of a slot that was given out. A live block has room for all of the
-            // static part, and nobody uses what belongs to a library whose loading has not
-            // returned yet. (A block being built is not live yet, and its builder waits for our lock.)
-            unsafe {
-                let live = (*slot.head()).block.live.load(std::sync::atomic::Ordering::Acquire);
-                if live != 0 {
-                    module.write_image(live);
-                }
+    // One at a time.
+    loading(|| {
+        let Some(old) = unknown() else { return Ok(()) };
+        let renewed = Installed::take(old.facts.clone())?;
+        let modules = renewed.modules.clone();
+        replace(renewed, || {
+            for module in modules.iter().filter(|module| !old.modules.contains(module)) {
+                write_into_blocks(module);
+            }
+        });
+        Ok(())
+    })
+}
+
+fn write_into_blocks(module: &Module) {
+    for slot in slab::all_cut() {
+        // SAFETY: the head of a slot that was given out. A live block has room for all of the
+        // static part, and nobody uses what belongs to a library whose loading has not
+        // returned yet. (A block being built is not live yet, and its builder holds one of our locks.)
+        unsafe {
+            let live = (*slot.head()).block.live.load(Ordering::Acquire);
+            if live != 0 {
+                module.write_image(live);
             }
         }
     }
-    *template = renewed;
 }
 
-/// A library was unloaded: what is loaded next in its place begins anew.
+/// A library was unloaded: what is loaded next in its place begins anew. Inside [`loading`].
 pub(super) fn forget_unloaded() {
     if crate::fork::forked() {
         return;
     }
-    if let Some(Installed { template, .. }) = write().as_mut() {
-        let loaded = helper::loaded();
-        template.modules.retain(|module| loaded.contains(&(module.id, module.base)));
+    let Some(mut installed) = read(|installed| installed.cloned()) else { return };
+    let loaded = helper::loaded();
+    let is_there = |module: &&Module| loaded.contains(&(module.id, module.base));
+    if !installed.modules.iter().all(|module| is_there(&module)) {
+        installed.modules = Arc::new(installed.modules.iter().filter(is_there).cloned().collect());
+        replace(installed, || ());
     }
 }
 
@@ -133,9 +168,14 @@ impl Module {
     }
 }
 
-impl Template {
+impl Installed {
+    /// For the self-test's first look.
+    pub(super) fn template(&self) -> &Template {
+        &self.template
+    }
+
     /// Takes the picture of a new helper.
-    pub(super) fn take(facts: &Facts) -> Result<Template, String> {
+    pub(super) fn take(facts: Arc<Facts>) -> Result<Installed, String> {
         let adds = adds();
         let helper = Helper::start(false)?;
         let thread_pointer = helper.seen().thread_pointer;
@@ -206,7 +246,8 @@ impl Template {
         // What the helper's first frames have left below is nobody's.
         words[..first_used].fill(0);
         relative.retain(|&at| at as usize >= first_used);
-        Ok(Template { words, relative, first_used, dtv, relative_in_dtv, modules, adds })
+        let template = Template { words, relative, first_used, dtv, relative_in_dtv, adds };
+        Ok(Installed { facts, template: Arc::new(template), modules: Arc::new(modules) })
     }
 }
 
@@ -225,13 +266,17 @@ fn adds() -> u64 {
 /// # Safety
 /// `thread_pointer` is that of such a block.
 pub(super) unsafe fn compare(thread_pointer: usize) -> Result<(), String> {
-    let installed = read();
-    let Some(Installed { facts, template }) = installed.as_ref() else { return Ok(()) };
-    for module in template.modules.iter().filter(|module| module.offset != facts.libc.0) {
+    let differs = read(|installed| {
+        let Installed { facts, modules, .. } = installed?;
+        let others = modules.iter().filter(|module| module.offset != facts.libc.0);
         // SAFETY: the caller's promise.
-        if !unsafe { module.is_initial_in(thread_pointer) } {
-            return Err(format!("the thread-locals of module {} are not the initial ones", module.id));
-        }
+        others
+            .filter(|module| !unsafe { module.is_initial_in(thread_pointer) })
+            .map(|module| module.id)
+            .next()
+    });
+    match differs {
+        Some(id) => Err(format!("the thread-locals of module {id} are not the initial ones")),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -8,12 +8,12 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
-
 use super::checker;
+use super::failure::Failure;
 use super::guard::{self, GUARD};
 use super::slab::{self, Slot};
-use crate::own;
+use crate::lock::Mutex;
+use crate::{own, room};
 
 pub(super) const SMALLEST: u32 = 17; // 128 KiB: the guard and nearly as much again
 pub(super) const LARGEST: u32 = 30;
@@ -108,16 +108,36 @@ impl Class {
 
     #[cold]
     fn enlarge(&self, key: Key) -> io::Result<()> {
-        let mut lists = self.lists.lock();
-        let mut cut = Ok(());
-        while cut.is_ok() && self.promised.load(Ordering::Acquire) > self.slots.load(Ordering::Acquire) {
+        loop {
+            let mut lists = self.lists.lock();
             let slots = self.slots.load(Ordering::Relaxed);
-            cut = lists.cut(key, slots);
+            if self.promised.load(Ordering::Acquire) <= slots {
+                return Ok(());
+            }
+            let cut = lists.cut(key, slots);
             if cut.is_ok() {
                 self.slots.store(slots + 1, Ordering::Release);
             }
+            drop(lists);
+            match cut {
+                Ok(()) => {}
+                Err(Failure::NoRoom { free, unused }) => self.make_room(free, unused)?,
+                Err(failure) => return Err(failure.into()),
+            }
         }
-        cut
+    }
+
+    /// Room for so many in the lists, made without the lock.
+    fn make_room(&self, free: usize, unused: usize) -> io::Result<()> {
+        let no_memory = |_| io::Error::from(io::ErrorKind::OutOfMemory);
+        let mut free = room::empty(free).map_err(no_memory)?;
+        let mut unused = room::empty(unused).map_err(no_memory)?;
+        let mut lists = self.lists.lock();
+        room::replace(&mut lists.free, &mut free);
+        room::replace(&mut lists.unused, &mut unused);
+        // (Before what has been replaced.)
+        drop(lists);
+        Ok(())
     }
 
     /// A slot for somebody who was promised one.
@@ -127,7 +147,10 @@ impl Class {
 
     /// A slot whose task has ended.
     pub(super) fn give(&self, low: usize) {
-        self.lists.lock().free.push(low);
+        let mut lists = self.lists.lock();
+        // (As there was when the slot was cut, and has been since.)
+        debug_assert!(lists.free.len() < lists.free.capacity());
+        lists.free.push(low);
     }
 
     pub(super) fn count(&self) -> Count {
@@ -155,18 +178,25 @@ impl Class {
 
     /// Returns a batch of idle slots' memory; false when none is left.
     fn trim_some(&self, key: Key) -> bool {
+        let mut kept = [0; TRIM_BATCH];
         let mut lists = self.lists.lock();
         let end = lists.idle.min(lists.clean + TRIM_BATCH);
-        for &low in &lists.free[lists.clean.min(end)..end] {
+        for (&low, kept) in lists.free[lists.clean.min(end)..end].iter().zip(&mut kept) {
             // SAFETY: a free slot, held by the lock; the guard is left alone, and so is what the slot's
             // head refers to: nothing is left of that.
             unsafe {
-                own::discard(&(*key.slot(low).head()).block);
+                *kept = own::take_kept(&(*key.slot(low).head()).block);
                 libc::madvise((low + GUARD) as *mut _, key.size() - GUARD, libc::MADV_DONTNEED);
             }
         }
         lists.clean = lists.clean.max(end);
-        lists.clean < lists.idle
+        let more = lists.clean < lists.idle;
+        drop(lists);
+        for kept in kept {
+            // SAFETY: taken once, from above.
+            unsafe { own::free_kept(kept) };
+        }
+        more
     }
 }
 
@@ -182,24 +212,25 @@ impl Lists {
         Some(low)
     }
 
-    /// One slot more than the `slots` there are.
-    fn cut(&mut self, key: Key, slots: usize) -> io::Result<()> {
+    /// One slot more than the `slots` there are. Nothing is allocated.
+    fn cut(&mut self, key: Key, slots: usize) -> Result<(), Failure> {
         let size = key.size();
+        // For all slots: giving one back does not allocate either.
+        let (free, unused) = (slots + 1, self.unused.len() + 1);
+        if self.free.capacity() < free || self.unused.capacity() < unused {
+            return Err(Failure::NoRoom { free, unused });
+        }
         if self.uncut.0 == self.uncut.1 {
             let largest = (LARGEST_SLAB / size).max(1);
             let wanted = (FIRST_SLAB / size).max(slots).clamp(1, largest);
             self.uncut = slab::map(size, wanted)?;
         }
         let low = self.uncut.0;
-        if key.with_block {
-            own::admit(low)?;
+        if key.with_block && !own::admits(low) {
+            return Err(Failure::NoThreadId);
         }
-        // So that giving a slot back never allocates.
-        let room = self.free.try_reserve(slots + 1 - self.free.len());
-        room.and_then(|()| self.unused.try_reserve(1))
-            .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         // SAFETY: the low end of a slot in our slab that nobody has had yet.
-        unsafe { guard::install(low)? };
+        unsafe { guard::install(low) }.map_err(Failure::NoGuard)?;
         slab::note_cut(low);
         checker::is_stack(low + GUARD, low + size);
         self.uncut.0 += size;

@@ -33,8 +33,11 @@ static KIND: AtomicU8 = AtomicU8::new(UNKNOWN);
 static REFUSED: AtomicI32 = AtomicI32::new(0);
 
 /// Makes later guards by `mprotect`, as on an old kernel. For tests.
+///
+/// # Safety
+/// The process is the caller's: all its later stacks take two mappings each, of which there are not many.
 #[doc(hidden)]
-pub fn force_protected_guards() {
+pub unsafe fn force_protected_guards() {
     KIND.store(PROTECTED, Ordering::Relaxed);
 }
 
@@ -52,11 +55,11 @@ pub(crate) fn report() {
     let refused = REFUSED.swap(0, Ordering::Relaxed);
     if refused != 0 {
         let why = io::Error::from_raw_os_error(refused);
-        log::info!("stack guards by mprotect: MADV_GUARD_INSTALL does not work here ({why})");
+        crate::quietly_log!(info, "stack guards by mprotect: MADV_GUARD_INSTALL does not work here ({why})");
     }
 }
 
-/// Guards `[low, low + GUARD)`.
+/// Guards `[low, low + GUARD)`. The error is a number of the system's.
 ///
 /// # Safety
 /// The range lies in a private anonymous mapping of ours, and nobody uses it.
@@ -78,9 +81,5 @@ pub(crate) unsafe fn install(low: usize) -> io::Result<()> {
     if unsafe { libc::mprotect(low as *mut _, GUARD, libc::PROT_NONE) } == 0 {
         return Ok(());
     }
-    let why = io::Error::last_os_error();
-    Err(io::Error::new(
-        why.kind(),
-        format!("cannot guard a task's stack with mprotect: {why} (vm.max_map_count limits the mappings)"),
-    ))
+    Err(io::Error::last_os_error())
 }

@@ -9,9 +9,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
-
 use super::class::Key;
+use crate::lock::Mutex;
+use crate::room::lock_with_room;
 
 /// A worker gives promises back above `MOST` and fetches `FEW` at a time, or one promise would go back and forth.
 const MOST: usize = 32;
@@ -51,7 +51,8 @@ impl Keep {
     /// For the calling thread, which is becoming a worker.
     pub(crate) fn new() -> Keep {
         let promises = Arc::<Promises>::default();
-        ALL.lock().push(promises.clone());
+        let listed = promises.clone();
+        lock_with_room(&ALL).push(listed);
         Keep { key: Cell::new(None), slot: Cell::new(0), promises }
     }
 
@@ -73,11 +74,16 @@ impl Keep {
     #[cold]
     fn fetch(&self, wanted: Key) -> bool {
         // If there is no room for so many there may be for one.
-        let fetched = wanted.class().promise(FEW, wanted).is_ok();
-        if fetched {
-            self.promises.set(self.promises.count() + FEW - 1, wanted);
+        if wanted.class().promise(FEW, wanted).is_err() {
+            return false;
         }
-        fetched
+        // One of them is the caller's. (That may have called an allocator, and that have spawned a task: then all is different.)
+        if self.key.get() == Some(wanted) {
+            self.promises.set(self.promises.count() + FEW - 1, wanted);
+        } else {
+            wanted.class().take_back(FEW - 1);
+        }
+        true
     }
 
     /// Keeps what is of class `key` from now on. Not while there is something else.
@@ -89,6 +95,11 @@ impl Keep {
         self.empty();
         if key.class().promise(1, key).is_err() {
             return false;
+        }
+        if let Some(other) = self.key.get() {
+            // (As above.)
+            key.class().take_back(1);
+            return other == key;
         }
         self.key.set(Some(key));
         self.promises.set(1, key);
@@ -148,7 +159,12 @@ impl Keep {
 impl Drop for Keep {
     fn drop(&mut self) {
         self.empty();
-        ALL.lock().retain(|promises| !Arc::ptr_eq(promises, &self.promises));
+        let mut all = ALL.lock();
+        let place = all.iter().position(|promises| Arc::ptr_eq(promises, &self.promises));
+        let listed = place.map(|place| all.swap_remove(place));
+        // (In this order: to free it is an allocator's business.)
+        drop(all);
+        drop(listed);
     }
 }
 

@@ -9,24 +9,27 @@
 
 mod checker;
 mod class;
+mod failure;
 pub(crate) mod guard;
 mod keep;
 pub(crate) mod slab;
+mod threads;
 
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use corosensei::stack::{Stack, StackPointer};
-use parking_lot::Mutex;
 
 use crate::header::Header;
+use crate::lock::Mutex;
 use crate::own;
 use class::{Key, LARGEST, SMALLEST};
 use guard::{GUARD, GuardKind};
 use slab::{SLOT_HEAD, Slot};
 
 pub(crate) use keep::Keep;
+pub(crate) use threads::of_thread;
 
 /// What is set aside in a default slot for a task's own thread-locals. They take 5 to 6 KiB in most
 /// programs; where they take more, the default slot is a larger one.
@@ -213,7 +216,8 @@ pub fn surplus_stacks() -> bool {
 pub fn trim_stacks(now: Instant) -> Option<Duration> {
     {
         let mut last = LAST_TRIM.lock();
-        let since = last.map(|then| now.saturating_duration_since(then));
+        // (A clock that was ahead of this caller's counts for nothing.)
+        let since = last.and_then(|then| now.checked_duration_since(then));
         if let Some(since) = since.filter(|since| *since < TRIM_EVERY) {
             return Some(TRIM_EVERY - since);
         }

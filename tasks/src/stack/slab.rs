@@ -9,6 +9,7 @@ use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+use super::failure::Failure;
 use super::guard::GUARD;
 use crate::header::Header;
 
@@ -143,7 +144,7 @@ pub(crate) fn reserved() -> (usize, usize) {
 }
 
 /// Maps a slab of `slots` slots, or of fewer when that many cannot be had. Gives its range.
-pub(crate) fn map(slot: usize, mut slots: usize) -> io::Result<(usize, usize)> {
+pub(crate) fn map(slot: usize, mut slots: usize) -> Result<(usize, usize), Failure> {
     let (base, bytes) = loop {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -154,9 +155,7 @@ pub(crate) fn map(slot: usize, mut slots: usize) -> io::Result<(usize, usize)> {
             break (base, bytes);
         }
         if slots == 1 {
-            let why = io::Error::last_os_error();
-            let what = format!("no stack for the task: cannot map {bytes} bytes: {why}");
-            return Err(io::Error::new(why.kind(), what));
+            return Err(Failure::NoMapping { bytes, why: io::Error::last_os_error() });
         }
         slots /= 2;
     };
@@ -165,7 +164,7 @@ pub(crate) fn map(slot: usize, mut slots: usize) -> io::Result<(usize, usize)> {
         USED.fetch_sub(1, Ordering::AcqRel);
         // SAFETY: our own mapping, in which nothing is yet.
         unsafe { libc::munmap(base, bytes) };
-        return Err(io::Error::new(io::ErrorKind::OutOfMemory, "no stack for the task: too many slabs"));
+        return Err(Failure::TooManySlabs);
     }
     // Huge pages would make every touched stack resident as a whole. A kernel without them says
     // no, and that is as good.

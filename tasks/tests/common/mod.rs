@@ -42,7 +42,8 @@ pub struct Queue {
     pub finished: AtomicUsize,
 }
 
-impl Scheduler for Queue {
+// SAFETY: `Workers` run each once; nothing waits for long, panics or calls others.
+unsafe impl Scheduler for Queue {
     fn schedule(&self, task: Runnable) {
         let mut state = self.state.lock();
         state.ready.push_back(task);
@@ -57,6 +58,11 @@ impl Scheduler for Queue {
 }
 
 impl Queue {
+    /// What is ready, if anything is.
+    pub fn take(&self) -> Option<Runnable> {
+        self.state.lock().ready.pop_front()
+    }
+
     fn next(&self) -> Option<Runnable> {
         let mut state = self.state.lock();
         loop {
@@ -84,7 +90,8 @@ impl Workers {
         let work = |number: usize| {
             let queue = queue.clone();
             move || {
-                let _guard = ec_tasks::prepare_worker_thread(queue.clone()).unwrap();
+                // SAFETY: dropped at the thread's end; the tests that set signal stacks put them back.
+                let _guard = unsafe { ec_tasks::prepare_worker_thread(queue.clone()).unwrap() };
                 while let Some(task) = queue.next() {
                     let never = AtomicBool::new(false);
                     // SAFETY: for those who ask here it is a number.
@@ -101,10 +108,6 @@ impl Workers {
 
     pub fn scheduler(&self) -> Arc<dyn Scheduler> {
         self.queue.clone()
-    }
-
-    pub fn identity(&self) -> *const () {
-        Arc::as_ptr(&self.queue).cast()
     }
 
     pub fn spawn<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {

@@ -1,0 +1,134 @@
+//! Deadlines of `time::timeout`: scopes on the stack, in a list that the task (or the plain thread) owns, the last one entered first.
+//!
+//! A scope takes itself out of the list, wherever it stands: with coroutines of another crate, which may begin and
+//! end in any order, a later one may outlive an earlier one. What is in the list is alive: a frame that is left, or unwound, has taken its
+//! scope out, and one that is leaked, as with a coroutine, stays in memory. A scope that is not found is another list's: in a
+//! forked child the tasks' own lists are not looked at any more.
+//!
+//! **Which of them count.** Those whose `timeout` the caller is in: while a coroutine is suspended, its deadlines are nobody's
+//! else. Frames that are alive on the stack that a task or thread was given are always below the caller, whatever stack that is on. A scope
+//! on another stack counts if its frame is among the caller's callers (`callers.rs`), and never when the caller is on the task's or
+//! thread's own one: then no coroutine is running.
+//!
+//! This file has `unsafe` in it: the list.
+
+use crate::callers;
+use std::cell::Cell;
+use std::iter;
+use std::ptr;
+use std::time::Instant;
+
+/// The deadline of one `time::timeout`, on the stack of that call.
+struct Scope {
+    at: Option<Instant>,
+    delivered: Cell<bool>,
+    /// Entered before this one, of those that are left.
+    outer: Cell<*const Scope>,
+    /// On a stack that is not the task's or thread's own: what its frame is known by.
+    elsewhere: Cell<Option<callers::Frame>>,
+    /// If it is: whether the caller that asks is in it.
+    around: Cell<bool>,
+}
+
+impl Scope {
+    fn due(&self, at: Instant) -> bool {
+        !self.delivered.get() && self.at.is_some_and(|own| own <= at)
+    }
+
+    fn counts(&self) -> bool {
+        self.elsewhere.get().is_none() || self.around.get()
+    }
+}
+
+/// The caller's pointer to the scope that was entered last.
+fn last<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
+    // SAFETY: this module owns the pointer: nobody else of this project calls this. The closures given here read or write the
+    // cell and nothing else.
+    unsafe { ec_tasks::with_scope_cell(f) }
+}
+
+/// The caller's scopes, the last one first.
+fn all<'a>() -> impl Iterator<Item = &'a Scope> {
+    let mut next: *const Scope = last(Cell::get).cast();
+    iter::from_fn(move || {
+        // SAFETY: what is in the list is alive (see the module), and only this task or thread ever sees the list; the callers, which are in this
+        // file, call nobody's code meanwhile and keep nothing.
+        let scope = unsafe { next.as_ref()? };
+        next = scope.outer.get();
+        Some(scope)
+    })
+}
+
+/// A scope in the list, as long as this lives.
+struct Entered<'a>(&'a Scope);
+
+impl<'a> Entered<'a> {
+    fn new(scope: &'a Scope) -> Self {
+        scope.elsewhere.set(callers::elsewhere(scope));
+        scope.outer.set(last(Cell::get).cast());
+        last(|cell| cell.set(ptr::from_ref(scope).cast()));
+        Entered(scope)
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let outer = self.0.outer.get();
+        if ptr::eq(last(Cell::get).cast(), self.0) {
+            last(|cell| cell.set(outer.cast()));
+        } else if let Some(later) = all().find(|later| ptr::eq(later.outer.get(), self.0)) {
+            later.outer.set(outer);
+        }
+    }
+}
+
+/// Runs `f` with a deadline for the calls in it. `None`: so far off that it never comes.
+pub fn with_deadline<T>(at: Option<Instant>, f: impl FnOnce() -> T) -> T {
+    let scope = Scope {
+        at,
+        delivered: Cell::new(false),
+        outer: Cell::new(ptr::null()),
+        elsewhere: Cell::new(None),
+        around: Cell::new(false),
+    };
+    let _entered = Entered::new(&scope);
+    f()
+}
+
+/// The earliest deadline of the surrounding scopes that has not been delivered.
+pub fn scope_deadline() -> Option<Instant> {
+    // (Mostly there is none.)
+    if last(Cell::get).is_null() {
+        return None;
+    }
+    around().filter(|scope| !scope.delivered.get()).fold(None, |least, scope| earliest(least, scope.at))
+}
+
+/// The innermost scope that has expired at `now` counts as delivered from here on.
+pub(crate) fn deliver(now: Instant) {
+    if let Some(scope) = around().find(|scope| scope.due(now)) {
+        scope.delivered.set(true);
+    }
+}
+
+/// The scopes that the caller is in, innermost first.
+fn around<'a>() -> impl Iterator<Item = &'a Scope> {
+    let elsewhere = || all().filter(|scope| scope.elsewhere.get().is_some());
+    if elsewhere().next().is_some() {
+        elsewhere().for_each(|scope| scope.around.set(false));
+        callers::each(|frame| {
+            elsewhere()
+                .filter(|scope| scope.elsewhere.get() == Some(frame))
+                .for_each(|scope| scope.around.set(true));
+        });
+    }
+    all().filter(|scope| scope.counts())
+}
+
+/// The earlier of two deadlines, where `None` never comes.
+pub fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

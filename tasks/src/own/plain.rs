@@ -1,0 +1,38 @@
+//! A thread with nothing of std's around it: nothing is allocated on it, nor any code of others run, before what it is for begins.
+
+use std::ffi::c_void;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::thread;
+
+struct Call<F, R> {
+    f: Option<F>,
+    result: Option<thread::Result<R>>,
+}
+
+/// Runs `f` on a thread of its own and waits for its end.
+pub(super) fn on_new_thread<R: Send>(f: impl FnOnce() -> R + Send) -> io::Result<thread::Result<R>> {
+    let mut call = Call { f: Some(f), result: None };
+    let start = start_of(&call);
+    let mut thread = 0;
+    // SAFETY: the thread, which has `call` to itself, has ended before this returns.
+    unsafe {
+        match libc::pthread_create(&mut thread, ptr::null(), start, (&raw mut call).cast()) {
+            0 => libc::pthread_join(thread, ptr::null_mut()),
+            errno => return Err(io::Error::from_raw_os_error(errno)),
+        };
+    }
+    Ok(call.result.take().expect("it has run to its end"))
+}
+
+fn start_of<F: FnOnce() -> R, R>(_: &Call<F, R>) -> extern "C" fn(*mut c_void) -> *mut c_void {
+    extern "C" fn start<F: FnOnce() -> R, R>(call: *mut c_void) -> *mut c_void {
+        // SAFETY: the starter's, which waits.
+        let call = unsafe { &mut *call.cast::<Call<F, R>>() };
+        let f = call.f.take();
+        call.result = f.map(|f| catch_unwind(AssertUnwindSafe(f)));
+        ptr::null_mut()
+    }
+    start::<F, R>
+}
