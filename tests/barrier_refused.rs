@@ -4,6 +4,7 @@
 mod net_common;
 
 use ec_test_support::{limit, skipped, this_test_again, threads_and_files};
+use ec_unkind as _;
 use event_channel::channel::Driver;
 use event_channel::runtime::PoolEvent;
 use event_channel::{Runtime, task, time};

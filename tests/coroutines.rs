@@ -5,6 +5,7 @@ mod net_common;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use ec_pool::wait::{scope_deadline, with_deadline};
 use ec_test_support::limit;
+use ec_unkind as _;
 use event_channel::net::UdpSocket;
 use event_channel::time::{Duration, Instant, sleep, timeout};
 use event_channel::{Runtime, task};

@@ -3,6 +3,7 @@
 //! The kernel works on the body's own fields, which nobody else can reach while it is in flight.
 
 use crate::event::{Event, EventKind, Interest};
+use crate::quiet;
 use crate::raw::{Action, RawOp};
 use crate::source::Source;
 use crate::{EventChannel, EventId};
@@ -75,6 +76,14 @@ impl EventBody {
             handler: None,
             wake_all: false,
         })
+    }
+
+    /// Drops it, nobody having got it. What the program has put into it goes piece by piece, so that each may panic.
+    pub(crate) fn discard(mut self: Box<Self>) {
+        let (context, handler, source) = (self.context.take(), self.handler.take(), self.source.take());
+        quiet::call(move || drop(context));
+        quiet::call(move || drop(handler));
+        quiet::call(move || drop(source));
     }
 
     pub(crate) fn set_address(&mut self, to: SocketAddr) {

@@ -14,6 +14,7 @@ use crate::request::Request;
 use crate::waiting::{State, Waiting};
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -119,7 +120,12 @@ impl EventChannel {
             return Err(PostError { request, error: forked_error() });
         }
         // The program's `AsFd` is called here, before anything is counted: it may panic, block, and call this channel.
-        request.prepare(Instant::now(), self.0.number);
+        let prepare = || request.prepare(Instant::now(), self.0.number);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(prepare)) {
+            // What goes with the request may panic, too: not while this unwinds.
+            request.0.discard();
+            resume_unwind(panic);
+        }
         // Before the look at the state: a shutdown that this does not see waits for it.
         self.0.pending.fetch_add(1, Ordering::SeqCst);
         if request.0.has_handler() {
@@ -330,12 +336,18 @@ impl Drop for Inner {
         if fork::forked() {
             return;
         }
+        // (Nobody else is here any more.)
+        let ready = std::mem::take(&mut self.waiting.state.lock().queue);
+        ready.into_iter().for_each(|event| event.0.discard());
         let mut out = Vec::new();
         for port in &self.ports {
             let closed = port.close(PATIENCE, &mut out);
             for it in out.drain(..) {
-                if let Finished::Raw(raw) = it {
-                    quiet::call(|| raw.deliver());
+                match it {
+                    Finished::Raw(raw) => {
+                        quiet::call(|| raw.deliver());
+                    }
+                    Finished::Event(event) => event.0.discard(),
                 }
             }
             if !closed {

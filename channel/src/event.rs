@@ -195,35 +195,35 @@ impl fmt::Debug for Event {
 /// A completed event on its way to its handler. Run it, or the event is dropped unseen.
 #[must_use = "a handler that is not run never sees its event"]
 pub struct HandlerCall {
-    event: Event,
-    due: Due,
-}
-
-/// A handler that is due until this is dropped.
-struct Due(EventChannel);
-
-impl Drop for Due {
-    fn drop(&mut self) {
-        self.0.handler_is_over();
-    }
+    /// `None`: it was run.
+    event: Option<Event>,
+    channel: EventChannel,
 }
 
 impl HandlerCall {
     pub(crate) fn new(event: Event, channel: EventChannel) -> Self {
-        Self { event, due: Due(channel) }
+        Self { event: Some(event), channel }
     }
 
     /// Calls the handler. A panic in it is caught and logged.
-    pub fn run(self) {
-        let (id, kind) = (self.event.id(), self.event.kind());
-        // What the handler has captured may go with this call, and panic as it goes.
-        let call = move || {
-            let Self { event, due } = self;
-            let handler = event.0.handler.clone().expect("only events with a handler get here");
-            handler(&due.0, event);
-        };
-        if !quiet::call(call) {
+    pub fn run(mut self) {
+        let Some(event) = self.event.take() else { return };
+        let (id, kind) = (event.id(), event.kind());
+        let handler = event.0.handler.clone().expect("only events with a handler get here");
+        let returned = quiet::call(|| handler(&self.channel, event));
+        // What it has captured may go now, and panic as it goes: not while a panic of the handler itself unwinds.
+        let gone = quiet::call(move || drop(handler));
+        if !(returned && gone) {
             quietly!(error, "the handler of {kind:?} event {id:?} panicked");
         }
+    }
+}
+
+impl Drop for HandlerCall {
+    fn drop(&mut self) {
+        if let Some(event) = self.event.take() {
+            event.0.discard();
+        }
+        self.channel.handler_is_over();
     }
 }

@@ -85,6 +85,10 @@ impl EventChannel {
                     s = self.0.waiting.state.lock();
                     let follows = s.has_room_for_waiter() && s.queue.is_empty() && (s.leader || s.served);
                     if !follows || self.ended() {
+                        // (Not dropped under the lock.)
+                        drop(s);
+                        drop(waiter);
+                        s = self.0.waiting.state.lock();
                         continue;
                     }
                     s.follow(waiter.clone());

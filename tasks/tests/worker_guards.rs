@@ -8,6 +8,7 @@ use ec_tasks::{
     Outcome, Runnable, Scheduler, SpawnOptions, TaskId, WorkerGuard, on_thread, prepare_worker_thread,
 };
 use ec_test_support::{limit, skipped};
+use ec_unkind as _;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;

@@ -1,0 +1,146 @@
+//! An allocator that uses the channel itself, at any moment at which something is allocated or freed.
+
+mod common;
+
+use common::{Random, drivers};
+use ec_channel::{EventChannel, Request, Source};
+use ec_test_support::limit;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::os::unix::net::UnixStream;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+struct Posting;
+
+/// Where to post to; never freed.
+static CHANNEL: AtomicPtr<EventChannel> = AtomicPtr::new(ptr::null_mut());
+static POSTED: AtomicU64 = AtomicU64::new(0);
+static GOT: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    static TURN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// At each sixteenth call on a thread it posts; at each sixty-fourth it looks for an event, too, and asks for all that can be asked.
+fn hostile() {
+    // SAFETY: what it points to is never freed.
+    let Some(channel) = (unsafe { CHANNEL.load(Ordering::Acquire).as_ref() }) else { return };
+    if INSIDE.replace(true) {
+        return;
+    }
+    let turn = TURN.get() + 1;
+    TURN.set(turn);
+    if turn.is_multiple_of(16)
+        && let Ok(id) = channel.post(Request::notification().token(u64::MAX))
+    {
+        POSTED.fetch_add(1, Ordering::Relaxed);
+        channel.cancel(id);
+    }
+    if turn.is_multiple_of(64) {
+        let _ = (channel.metrics(), channel.is_asleep(0));
+        let got = if turn.is_multiple_of(512) {
+            channel.get_event_timeout(Duration::from_micros(100))
+        } else {
+            channel.try_get_event()
+        };
+        GOT.fetch_add(u64::from(matches!(got, Ok(Some(_)))), Ordering::Relaxed);
+        if let Ok(id) = channel.post(Request::timer(Duration::from_micros(turn % 300))) {
+            POSTED.fetch_add(1, Ordering::Relaxed);
+            if turn.is_multiple_of(128) {
+                channel.cancel(id);
+            }
+        }
+    }
+    INSIDE.set(false);
+}
+
+// SAFETY: it is the system's, with something before. What that allocates goes to the system's at once.
+unsafe impl GlobalAlloc for Posting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        hostile();
+        // SAFETY: by contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        hostile();
+        // SAFETY: by contract.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        hostile();
+        // SAFETY: by contract.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Posting = Posting;
+
+#[test]
+fn an_allocator_that_posts_and_gets_waits_for_nothing_and_loses_nothing() {
+    limit(120, || {
+        for driver in drivers() {
+            let channel = EventChannel::builder().driver(driver).build().unwrap();
+            POSTED.store(0, Ordering::Relaxed);
+            GOT.store(0, Ordering::Relaxed);
+            CHANNEL.store(Box::into_raw(Box::new(channel.clone())), Ordering::Release);
+            let (a, _b) = UnixStream::pair().unwrap();
+            let a = Source::from(a);
+            let (end, handled) = (AtomicBool::new(false), std::sync::Arc::new(AtomicUsize::new(0)));
+            std::thread::scope(|s| {
+                for _ in 0..4 {
+                    s.spawn(|| {
+                        while channel.get_event().is_ok() {
+                            GOT.fetch_add(1, Ordering::Relaxed);
+                        }
+                    });
+                }
+                let posters: Vec<_> = (0..2)
+                    .map(|n| {
+                        let (channel, a, handled) = (&channel, &a, &handled);
+                        s.spawn(move || {
+                            let mut random = Random(n + 1);
+                            for _ in 0..3_000 {
+                                let handled = handled.clone();
+                                let request = match random.below(5) {
+                                    0 => Request::recv(a.clone(), Vec::with_capacity(1))
+                                        .within(Duration::from_micros(random.below(3_000))),
+                                    1 => Request::timer(Duration::from_micros(random.below(3_000))),
+                                    2 => Request::notification().wake_all(),
+                                    3 => Request::timer(Duration::ZERO).on_complete(move |_, _| {
+                                        handled.fetch_add(1, Ordering::Relaxed);
+                                    }),
+                                    _ => Request::recv(a.clone(), Vec::with_capacity(1)),
+                                };
+                                let cancels = random.below(5) == 0;
+                                let id = channel.post(request).unwrap();
+                                if cancels {
+                                    channel.cancel(id);
+                                }
+                            }
+                        })
+                    })
+                    .collect();
+                posters.into_iter().for_each(|p| p.join().unwrap());
+                channel.shutdown();
+                end.store(true, Ordering::Relaxed);
+            });
+            CHANNEL.store(ptr::null_mut(), Ordering::Release);
+            let m = channel.metrics();
+            let (posted, got) = (POSTED.load(Ordering::Relaxed), GOT.load(Ordering::Relaxed));
+            println!(
+                "{driver}: {} events, {posted} of them the allocator's, {} handlers",
+                m.posted,
+                handled.load(Ordering::Relaxed)
+            );
+            assert!(posted > 1_000, "the allocator was to post");
+            assert_eq!(m.in_flight, 0);
+            assert_eq!(got + handled.load(Ordering::Relaxed) as u64, m.posted, "each comes back once");
+        }
+    });
+}
