@@ -198,3 +198,18 @@ impl fmt::Debug for Listener {
         f.write_str(if self.0.is_some() { "a listener" } else { "nobody" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As where one listener runs in a coroutine that is suspended meanwhile.
+    #[test]
+    fn a_thread_tells_until_the_last_listener_has_been_told_whatever_the_order() {
+        let (first, second) = (Telling::begin(), Telling::begin());
+        drop(first);
+        assert!(is_told());
+        drop(second);
+        assert!(!is_told());
+    }
+}

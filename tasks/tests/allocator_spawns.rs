@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Instant;
 
@@ -75,6 +75,10 @@ static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 /// One that parks again and again.
 static SLEEPER: OnceLock<Task> = OnceLock::new();
 static CALLS: AtomicU64 = AtomicU64::new(0);
+/// It is unkind no more.
+static KIND: AtomicBool = AtomicBool::new(false);
+/// So many more times it is unkind at each call.
+static EACH_CALL: AtomicI64 = AtomicI64::new(0);
 static SPAWNED: AtomicU64 = AtomicU64::new(0);
 static WOKEN: AtomicU64 = AtomicU64::new(0);
 
@@ -93,9 +97,14 @@ fn leave() {
 
 fn be_unkind() {
     let Some(queue) = QUEUE.get() else { return };
+    if KIND.load(Ordering::Relaxed) {
+        return;
+    }
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
-    count_call(call);
-    if !call.is_multiple_of(16) || !enter() {
+    count_call();
+    let now = call.is_multiple_of(16)
+        || (EACH_CALL.load(Ordering::Relaxed) > 0 && EACH_CALL.fetch_sub(1, Ordering::Relaxed) > 0);
+    if !now || !enter() {
         return;
     }
     match SLEEPER.get() {
@@ -139,9 +148,18 @@ unsafe impl GlobalAlloc for Unkind {
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        be_unkind();
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(place, layout, size) }
+        // Never in its place: whoever looks where it was sees it.
+        // SAFETY: the caller's promise; both are of the smaller size at least.
+        unsafe {
+            let new = System.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+            if !new.is_null() {
+                std::ptr::copy_nonoverlapping(place, new, size.min(layout.size()));
+                std::ptr::write_bytes(place, 0xdd, layout.size());
+                be_unkind();
+                System.dealloc(place, layout);
+            }
+            new
+        }
     }
 }
 
@@ -168,13 +186,22 @@ fn with_queue(test: &str, workers: usize, body: impl FnOnce(&Arc<Queue>)) {
             });
             assert!(SLEEPER.set(sleeper.task().clone()).is_ok());
             body(&queue);
-            while queue.left.load(Ordering::Relaxed) > 1000 {
+            while queue.left.load(Ordering::Relaxed) > 0 {
                 std::thread::yield_now();
             }
             queue.stop.store(true, Ordering::Relaxed);
             queue.more.notify_all();
             threads.into_iter().for_each(|thread| thread.join().unwrap());
-            assert!(SPAWNED.load(Ordering::Relaxed) > 100 && WOKEN.load(Ordering::Relaxed) > 100);
+            KIND.store(true, Ordering::SeqCst);
+            // (Those that came at the very end.)
+            while queue.left.load(Ordering::Relaxed) > 0 || tasks_of(&*queue).len() > 1 {
+                let next = queue.ready.lock().unwrap().pop_front();
+                next.map(Runnable::run);
+            }
+            let stacks = usize::from(sleeper.task().kind() == Kind::Own);
+            assert_eq!(ec_tasks::stack_stats().in_use, stacks, "no worker is there, and no other task");
+            let done = (SPAWNED.load(Ordering::Relaxed), WOKEN.load(Ordering::Relaxed));
+            assert!(done.0 > 100 && done.1 > 20, "{done:?}");
             // What was found out in spite of all the allocator did is what a kind one lets be found out.
             eprintln!("own: {own:?}");
         });
@@ -255,24 +282,30 @@ fn workers_come_and_go() {
 }
 
 ec_tasks::task_local! {
-    static OF_ALLOCATOR: [Cell<u64>; 2] = [const { Cell::new(0) }; 2];
+    static CALLS_HERE: Cell<u64> = const { Cell::new(0) };
     static A: Cell<u64> = const { Cell::new(0) };
     static B: Cell<u64> = const { Cell::new(0) };
     static C: Cell<u64> = const { Cell::new(0) };
     static D: Cell<u64> = const { Cell::new(0) };
     static E: Cell<u64> = const { Cell::new(0) };
     static F: Cell<u64> = const { Cell::new(0) };
+    static G: Cell<u64> = const { Cell::new(0) };
+    static H: Cell<u64> = const { Cell::new(0) };
+    static I: Cell<u64> = const { Cell::new(0) };
+    static J: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The allocator counts its calls in task-locals: of these, now.
+/// The allocator counts its calls in task-locals: in the first one, and in one of the second half, now.
 static COUNTS: AtomicBool = AtomicBool::new(false);
+const OF_ALLOCATOR: [&ec_tasks::LocalKey<Cell<u64>>; 5] = [&F, &G, &H, &I, &J];
 
-fn count_call(call: u64) {
+fn count_call() {
     if COUNTS.load(Ordering::Relaxed) && enter() {
         // (They are gone at a task's end.)
-        let _ = OF_ALLOCATOR.try_with(|both| both.iter().for_each(|count| count.set(count.get() + 1)));
-        let one = if call.is_multiple_of(2) { &E } else { &F };
-        let _ = one.try_with(|count| count.set(count.get() + 1));
+        let _ = CALLS_HERE.try_with(|calls| {
+            calls.set(calls.get() + 1);
+            let _ = OF_ALLOCATOR[calls.get() as usize % 5].try_with(|count| count.set(count.get() + 1));
+        });
         leave();
     }
 }
@@ -283,22 +316,47 @@ fn the_allocator_has_task_locals() {
     with_queue("the_allocator_has_task_locals", 2, |queue| {
         COUNTS.store(true, Ordering::Relaxed);
         let body = || {
+            let own = [&A, &B, &C, &D, &E];
             for round in 1..10 {
-                for local in [&A, &B, &C, &D] {
+                for local in own {
                     local.set(local.get() + 1);
                     drop(vec![round; 10]);
                     yield_now();
                 }
             }
-            let calls = OF_ALLOCATOR.with(|[one, other]| (one.get(), other.get()));
-            assert_eq!(calls.0, calls.1);
-            ([A.get(), B.get(), C.get(), D.get()], calls.0 == E.get() + F.get(), calls.0)
+            let sum: u64 = OF_ALLOCATOR.iter().map(|count| count.get()).sum();
+            (own.map(|local| local.get()), sum, CALLS_HERE.get())
         };
         let tasks: Vec<_> = (0..500).map(|_| spawn(queue, Kind::Own, body)).collect();
         for task in tasks {
-            let (own, agree, calls) = task.join().unwrap();
-            assert!(own == [9; 4] && agree && calls >= 72, "{own:?}, {agree}, {calls}");
+            let (own, sum, calls) = task.join().unwrap();
+            assert!(own == [9; 5] && sum == calls && calls >= 90, "{own:?}, {sum}, {calls}");
         }
         COUNTS.store(false, Ordering::Relaxed);
+    });
+}
+
+/// A worker's stock is filled, and changed to stacks of another size, by spawns within which the allocator spawns.
+#[test]
+fn a_workers_stock_is_counted_right() {
+    with_queue("a_workers_stock_is_counted_right", 1, |queue| {
+        let spawner = queue.clone();
+        let body = move || {
+            // At each call, for a while, time and again. More and more stacks are in use, so the lists grow.
+            let mut all = Vec::new();
+            for round in 0..40usize {
+                EACH_CALL.store(200, Ordering::Relaxed);
+                let sizes = [0, 1 << 20, 3 << 20, 7 << 20, 15 << 20];
+                let options = |index: usize| SpawnOptions::new().stack_size(sizes[(round + index) % 5]);
+                let new = |index| ec_tasks::spawn(spawner.clone(), options(index), park).unwrap();
+                all.extend((0..100).map(new));
+                yield_now();
+            }
+            for task in all {
+                task.task().unpark();
+                task.join().unwrap();
+            }
+        };
+        spawn(queue, Kind::Own, body).join().unwrap();
     });
 }

@@ -55,7 +55,7 @@ pub fn operate(action: Action, deadline: Option<Instant>) -> i32 {
     // SAFETY: it stays in this frame until the task was woken by it.
     unsafe {
         pool.channel().submit_raw(ec_pool::current_port(), op);
-        while !ec_tasks::suspend(Tokens::OP).contains(Tokens::OP) {}
+        while !ec_tasks::suspend_for_op(Tokens::OP).contains(Tokens::OP) {}
         (*op).result()
     }
 }

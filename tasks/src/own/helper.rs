@@ -282,7 +282,7 @@ unsafe fn second_look(seen: &mut Seen, top: usize) -> Option<()> {
         let mut former = ptr::null_mut();
         let changed = words_changed_by(&segment, || former = libc::uselocale(locale))?;
         libc::uselocale(former);
-        interpose::register_nothing_with_libc();
+        // (The first one: libc remembers from then on which library it was for, and that is the task's, too.)
         let destructors = words_changed_by(&segment, || interpose::register_nothing_with_libc())?;
         let fail = || _ = libc::dlsym(libc::RTLD_DEFAULT, c"no such symbol".as_ptr());
         let dlerror = words_changed_by(&segment, fail)?;

@@ -273,6 +273,8 @@ pub(super) fn in_place() -> Result<(), String> {
             ));
         }
     }
+    // Now, or a thread that needs one of them waits for the loader's lock while another one runs a library's constructors.
+    [&ATEXIT, &KEY_DELETE, &DLOPEN, &DLCLOSE, &GETADDRINFO].into_iter().for_each(|real| _ = real.get());
     Ok(())
 }
 
