@@ -2,6 +2,7 @@
 
 use crate::channel::EventChannel;
 use crate::driver::{self, Driver};
+use crate::fork;
 use crate::id::MAX_PORTS;
 use crate::port::Port;
 use crate::request::Request;
@@ -38,6 +39,7 @@ impl ChannelBuilder {
             let what = format!("an event channel has 1 to {MAX_PORTS} ports, not {n}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
+        fork::watch()?;
         let (info, backends) = driver::open(self.driver, n)?;
         let ports = backends.into_iter().enumerate().map(|(i, (b, w))| Port::new(i, b, w)).collect();
         Ok(EventChannel::with(ports, info))

@@ -3,12 +3,14 @@
 //! The child handler closes the channel's descriptors in the child and marks the process; a channel
 //! that exists there refuses every call, and dropping it does nothing.
 
+use parking_lot::Mutex;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 static FORKED: AtomicBool = AtomicBool::new(false);
-static HANDLER: Once = Once::new();
+/// The handler is there.
+static WATCHED: AtomicBool = AtomicBool::new(false);
 /// The descriptors to close in a child, plus one; 0 is a free place. What finds none is merely inherited.
 static OPEN: [AtomicI32; 2048] = [const { AtomicI32::new(0) }; 2048];
 
@@ -55,12 +57,28 @@ impl Drop for Owned {
     }
 }
 
+/// Before the first descriptor is made: children forked from now on know that they are. Without that there must be no channel, for a
+/// child would use its parent's rings.
+pub(crate) fn watch() -> io::Result<()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    // (First without the lock: in a forked child it may be held by a thread that is not there.)
+    if WATCHED.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    let _one = ONE_AT_A_TIME.lock();
+    if !WATCHED.load(Ordering::Relaxed) {
+        // SAFETY: the handler only uses atomics and close(2).
+        let failed = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        if failed != 0 {
+            return Err(io::Error::from_raw_os_error(failed));
+        }
+        WATCHED.store(true, Ordering::Release);
+    }
+    Ok(())
+}
+
 /// Notes a descriptor that a forked child is to close.
 pub(crate) fn register(fd: i32) -> Option<usize> {
-    // SAFETY: the handler only uses atomics and close(2).
-    HANDLER.call_once(|| unsafe {
-        libc::pthread_atfork(None, None, Some(in_child));
-    });
     OPEN.iter().position(|p| p.compare_exchange(0, fd + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok())
 }
 

@@ -122,7 +122,7 @@ impl Builder {
             channel = channel.driver(driver);
         }
         blocker::install();
-        ec_tasks::watch_forks();
+        ec_tasks::watch_forks()?;
         fence::prepare();
         let (shared, own) = Shared::new(channel.build()?, cores, self.settings)?;
         let pool = Pool::new(shared.clone());

@@ -4,7 +4,8 @@
 //! that do not exist. So there nothing is a task any more, and the wrappers block.
 
 use crate::births;
-use std::sync::Once;
+use parking_lot::Mutex;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -18,16 +19,33 @@ pub fn forked() -> bool {
 
 /// Sees to it that children forked from now on know that they are; see [`forked`]. A spawn does that by
 /// itself; a runtime calls it before it has anything that is of no use in a child: its first thread.
-pub fn watch_forks() {
+///
+/// # Errors
+/// No memory for that. A child would take itself for its parent, so there must be no runtime then; the next call tries again.
+#[inline]
+pub fn watch_forks() -> io::Result<()> {
+    if WATCHED.load(Ordering::Acquire) { Ok(()) } else { begin_to_watch() }
+}
+
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+#[cold]
+fn begin_to_watch() -> io::Result<()> {
     extern "C" fn in_child() {
         FORKED.store(true, Ordering::Relaxed);
         crate::own::after_fork();
     }
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock();
+    if !WATCHED.load(Ordering::Relaxed) {
         // SAFETY: the handlers use atomics, sleep, and make a system call.
-        unsafe {
-            libc::pthread_atfork(Some(births::before_fork), Some(births::after_fork), Some(in_child));
+        let failed = unsafe {
+            libc::pthread_atfork(Some(births::before_fork), Some(births::after_fork), Some(in_child))
+        };
+        if failed != 0 {
+            return Err(io::Error::from_raw_os_error(failed));
         }
-    });
+        WATCHED.store(true, Ordering::Release);
+    }
+    Ok(())
 }

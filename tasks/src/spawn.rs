@@ -139,7 +139,7 @@ where
     let SpawnOptions { name, stack_size, kind } = options;
     // (At once: its words were written a moment ago, one by one, and moving it as a whole would wait for them.)
     let name = name.map(String::into_boxed_str);
-    fork::watch_forks();
+    fork::watch_forks()?;
     if fork::forked() {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
