@@ -56,12 +56,31 @@ impl Waker {
             return; // the number is somebody else's by now
         }
         let one = 1u64;
-        // SAFETY: eight bytes of a live variable. The counter cannot overflow in practice, and a
-        // full one is readable all the same.
-        unsafe { libc::write(self.bell.as_fd().as_raw_fd(), (&raw const one).cast(), 8) };
+        loop {
+            // SAFETY: eight bytes of a live variable.
+            if unsafe { libc::write(self.bell.as_fd().as_raw_fd(), (&raw const one).cast(), 8) } == 8 {
+                return;
+            }
+            match io::Error::last_os_error().raw_os_error() {
+                Some(libc::EINTR) => {}
+                // The counter is full: it is readable all the same.
+                Some(libc::EAGAIN) => return,
+                // Somebody has closed it. The sleeper would sleep for ever, and the number may be another file's next time.
+                _ => abort_deaf(),
+            }
+        }
     }
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }
+}
+
+/// No logger: whoever rings may hold a lock.
+#[cold]
+fn abort_deaf() -> ! {
+    let words = "fatal runtime error: somebody has closed a descriptor of an event channel\n";
+    // SAFETY: the pointer and length are those of a live string.
+    unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
+    std::process::abort()
 }
