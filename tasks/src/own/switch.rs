@@ -132,17 +132,34 @@ unsafe fn set_thread_pointer(thread_pointer: usize) {
         if FSGSBASE.load(Ordering::Relaxed) {
             asm!("wrfsbase {}", in(reg) thread_pointer, options(nostack, preserves_flags));
         } else {
+            let failed: isize;
             asm!(
                 "syscall",
-                inlateout("rax") libc::SYS_arch_prctl => _,
+                inlateout("rax") libc::SYS_arch_prctl as isize => failed,
                 in("rdi") 0x1002, // ARCH_SET_FS
                 in("rsi") thread_pointer,
                 out("rcx") _,
                 out("r11") _,
                 options(nostack),
             );
+            if failed != 0 {
+                refused("arch_prctl, which gives a task its thread-locals");
+            }
         }
     }
+}
+
+/// Ends the process: the kernel does no more what it did when it was asked first, and whoever went on would be on memory of
+/// another's.
+#[cold]
+#[inline(never)]
+fn refused(what: &str) -> ! {
+    for words in ["fatal runtime error: the kernel refuses ", what, "\n"] {
+        // SAFETY: the pointer and length are those of a live string.
+        unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
+    }
+    // SAFETY: abort may be called anywhere.
+    unsafe { libc::abort() }
 }
 
 /// Copies what goes with the thread from one block to another.
@@ -200,6 +217,10 @@ pub(crate) fn after_fork() {
             // SAFETY: withdraws an area; the kernel writes there no more.
             if unsafe { libc::syscall(libc::SYS_rseq, area, size, UNREGISTER, SIGNATURE) } == 0 {
                 break;
+            }
+            // SAFETY: this thread's errno. (EINVAL is the wrong size, or that there is none.)
+            if unsafe { *libc::__errno_location() } != libc::EINVAL {
+                refused("rseq in a forked child, whose memory it would go on writing to");
             }
         }
     }
