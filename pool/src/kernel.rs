@@ -33,8 +33,10 @@ fn time_of(clock: ClockId) -> Option<Duration> {
 pub(crate) enum Look {
     /// In the kernel, waiting for something other than a CPU.
     Asleep,
-    /// Running, or ready to; also if there is no telling.
+    /// Running, or ready to.
     Running,
+    /// There is no telling: no /proc, or it is not to be read (any more), or there is no such thread.
+    Hidden,
 }
 
 /// A thread's state file, kept open.
@@ -53,15 +55,10 @@ impl Watch {
         self.tid
     }
 
-    /// Can it tell who sleeps?
-    pub(crate) fn sees(&self) -> bool {
-        self.stat.is_some()
-    }
-
     pub(crate) fn look(&self) -> Look {
         let mut line = [0u8; 64];
-        let read = self.stat.as_ref().map_or(0, |stat| stat.read_at(&mut line, 0).unwrap_or(0));
-        state_of(&line[..read])
+        let read = self.stat.as_ref().and_then(|stat| stat.read_at(&mut line, 0).ok());
+        state_of(&line[..read.unwrap_or(0)])
     }
 
     /// The CPU time that the thread has used so far. `None`: it is not there any more.
@@ -76,7 +73,8 @@ fn state_of(line: &[u8]) -> Look {
     let state = line.iter().rposition(|&byte| byte == b')').and_then(|at| line.get(at + 2));
     match state {
         Some(b'S' | b'D') => Look::Asleep,
-        _ => Look::Running,
+        Some(_) => Look::Running,
+        None => Look::Hidden,
     }
 }
 
@@ -121,7 +119,7 @@ mod tests {
         assert_eq!(state_of(b"12 (ec-worker-0) S 1 12 12 0"), Look::Asleep);
         assert_eq!(state_of(b"12 (a) S (b) R 1 12"), Look::Running);
         assert_eq!(state_of(b"12 (a) R) D 1 12"), Look::Asleep);
-        assert_eq!(state_of(b""), Look::Running);
+        assert_eq!(state_of(b""), Look::Hidden);
     }
 
     #[test]
@@ -145,7 +143,7 @@ mod tests {
             while watch.cpu_time().is_some() {
                 thread::yield_now();
             }
-            assert_eq!(watch.look(), Look::Running);
+            assert_eq!(watch.look(), Look::Hidden);
         });
     }
 

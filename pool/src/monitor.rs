@@ -250,16 +250,18 @@ impl Monitor {
             post.watch = Some(Watch::of(tid));
         }
         let watch = post.watch.as_ref()?;
-        let used = watch.cpu_time().unwrap_or_default();
+        // (Who cannot be asked for its CPU time has had no more than this.)
+        let used = watch.cpu_time().unwrap_or_else(|| post.lasted(now));
         let before = *post.cpu.get_or_insert(used);
         if holder.info.blocks_in.load(Ordering::Relaxed) == run {
             return Some(Why::Sleeps);
         }
-        if !watch.sees() {
+        let look = watch.look();
+        if look == Look::Hidden {
             blind(&self.shared);
             return (post.lasted(now) >= BLIND).then_some(Why::Sleeps);
         }
-        if watch.look() == Look::Asleep {
+        if look == Look::Asleep {
             let twice = std::mem::replace(&mut post.slept, true);
             return (twice && post.lasted(now) >= patience).then_some(Why::Sleeps);
         }
