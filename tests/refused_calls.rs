@@ -1,0 +1,223 @@
+//! System calls on which a promise rests, and that the kernel refuses, or libc: what happens then. Each case runs in a process of its
+//! own.
+#![cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+
+mod net_common;
+
+use ec_test_support::{limit, refuse, skipped, this_test_again};
+use event_channel::channel::{Driver, EventChannel};
+use event_channel::{Runtime, task, time};
+use net_common::eventually;
+use std::ffi::c_void;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+type Handler = Option<unsafe extern "C" fn()>;
+
+unsafe extern "C" {
+    fn __register_atfork(
+        before: Handler,
+        parent: Handler,
+        child: Handler,
+        module: *mut c_void,
+    ) -> libc::c_int;
+    fn __getauxval(which: libc::c_ulong) -> libc::c_ulong;
+}
+
+/// libc has no memory for a handler of forks.
+static NO_MEMORY: AtomicBool = AtomicBool::new(false);
+/// A processor, or a kernel, without the instruction that writes the thread pointer.
+static NO_FSGSBASE: AtomicBool = AtomicBool::new(false);
+
+/// In place of libc's.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_atfork(before: Handler, parent: Handler, child: Handler) -> libc::c_int {
+    if NO_MEMORY.load(Ordering::SeqCst) {
+        return libc::ENOMEM;
+    }
+    // SAFETY: by contract; the program itself is never unloaded.
+    unsafe { __register_atfork(before, parent, child, std::ptr::null_mut()) }
+}
+
+/// In place of libc's.
+#[unsafe(no_mangle)]
+pub extern "C" fn getauxval(which: libc::c_ulong) -> libc::c_ulong {
+    // SAFETY: a question.
+    let answer = unsafe { __getauxval(which) };
+    if which == libc::AT_HWCAP2 && NO_FSGSBASE.load(Ordering::SeqCst) { answer & !2 } else { answer }
+}
+
+/// Runs `case` in a child and gives how it ended; in the child itself runs it.
+fn in_child(test: &str, case: impl FnOnce()) -> Option<Output> {
+    match this_test_again(test) {
+        Some(mut child) => limit(60, || Some(child.stdin(Stdio::null()).output().unwrap())),
+        None => {
+            limit(30, case);
+            None
+        }
+    }
+}
+
+/// The child has ended itself with these words, if it could do what the case is about.
+fn ended_itself(output: Option<Output>, words: &str) {
+    let Some(output) = output else { return };
+    let said = String::from_utf8_lossy(&output.stderr);
+    if let Some(why) = said.lines().find(|line| line.contains(" is skipped: ")) {
+        assert!(output.status.success(), "{said}");
+        return skipped(why);
+    }
+    assert!(
+        output.status.signal() == Some(libc::SIGABRT) && said.contains(words),
+        "{}: {said}",
+        output.status
+    );
+}
+
+fn went_well(output: Option<Output>) {
+    let Some(output) = output else { return };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    said.lines().filter(|line| line.contains(" is skipped: ")).for_each(skipped);
+}
+
+#[test]
+fn who_could_not_know_that_it_is_forked_has_no_runtime_and_no_channel() {
+    went_well(in_child("who_could_not_know_that_it_is_forked_has_no_runtime_and_no_channel", || {
+        NO_MEMORY.store(true, Ordering::SeqCst);
+        for _ in 0..2 {
+            assert_eq!(EventChannel::new().map(|_| ()).unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+            assert_eq!(Runtime::new().map(|_| ()).unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+        }
+        NO_MEMORY.store(false, Ordering::SeqCst);
+        // Of each there is one handler.
+        drop(EventChannel::new().unwrap());
+        assert_eq!(Runtime::new().unwrap().run(|| 23), 23);
+        // SAFETY: the child calls what works there, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let known = EventChannel::new().is_err() || task::Builder::new().spawn(|| ()).is_err();
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(i32::from(known)) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for the child just made.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 1, "{status}");
+    }));
+}
+
+#[test]
+fn a_thread_that_cannot_take_a_tasks_thread_locals_does_not_run_it() {
+    let case = || {
+        NO_FSGSBASE.store(true, Ordering::SeqCst);
+        let runtime = Runtime::builder().cores(1).build().unwrap();
+        assert_eq!(runtime.run(|| 23), 23);
+        if !task::migrates() {
+            return skipped("here each task is a thread of its own");
+        }
+        if !refuse(libc::SYS_arch_prctl, libc::EPERM) {
+            return skipped("this machine does not allow seccomp filters");
+        }
+        runtime.run(|| panic!("it runs on the thread-locals of the worker"));
+    };
+    let ended = in_child("a_thread_that_cannot_take_a_tasks_thread_locals_does_not_run_it", case);
+    ended_itself(ended, "the kernel refuses arch_prctl");
+}
+
+#[test]
+fn a_forked_child_does_not_go_on_where_the_kernel_would_write_to_its_memory() {
+    went_well(in_child("a_forked_child_does_not_go_on_where_the_kernel_would_write_to_its_memory", || {
+        // (Where rseq is refused libc cannot start a thread.)
+        let runtime = Runtime::builder().cores(1).without_monitor().build().unwrap();
+        runtime.run(|| {
+            if !task::migrates() {
+                return skipped("here each task is a thread of its own");
+            }
+            if !refuse(libc::SYS_rseq, libc::EPERM) {
+                return skipped("this machine does not allow seccomp filters");
+            }
+            // SAFETY: the child ends at once.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(0) };
+            }
+            let mut status = 0;
+            // SAFETY: waits for the child just made.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGABRT, "{status}");
+        });
+    }));
+}
+
+/// The descriptors of this process that are eventfds.
+fn eventfds() -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let bells = entries.filter(|entry| {
+        std::fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().contains("[eventfd]"))
+    });
+    bells.map(|entry| entry.file_name().to_string_lossy().parse().unwrap()).collect()
+}
+
+fn with_closed_bell(driver: Driver) {
+    let runtime = match Runtime::builder().cores(1).driver(driver).build() {
+        Ok(runtime) => runtime,
+        Err(error) => return skipped(&format!("{driver} is not to be had: {error}")),
+    };
+    assert_eq!(runtime.run(|| 23), 23);
+    eventually(|| runtime.metrics().workers_asleep == 1);
+    // SAFETY: not safe at all: that is what the case is about.
+    eventfds().into_iter().for_each(|fd| assert_eq!(unsafe { libc::close(fd) }, 0));
+    // (Counted as asleep a moment before it is.)
+    loop {
+        let _ = runtime.spawn(|| ());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_sleeper_whose_bell_was_closed_is_not_left_asleep_on_epoll() {
+    let ended = in_child("a_sleeper_whose_bell_was_closed_is_not_left_asleep_on_epoll", || {
+        with_closed_bell(Driver::Epoll);
+    });
+    ended_itself(ended, "closed a descriptor of an event channel");
+}
+
+#[test]
+fn a_sleeper_whose_bell_was_closed_is_not_left_asleep_on_io_uring() {
+    let ended = in_child("a_sleeper_whose_bell_was_closed_is_not_left_asleep_on_io_uring", || {
+        with_closed_bell(Driver::IoUring);
+    });
+    ended_itself(ended, "closed a descriptor of an event channel");
+}
+
+#[test]
+fn who_is_blocked_is_found_though_proc_is_not_to_be_read_any_more() {
+    went_well(in_child("who_is_blocked_is_found_though_proc_is_not_to_be_read_any_more", || {
+        let runtime = Runtime::builder().cores(1).build().unwrap();
+        if !task::migrates() {
+            return skipped("here each task is a thread of its own");
+        }
+        runtime.run(|| std::thread::sleep(Duration::from_millis(20)));
+        let (sender, receiver) = mpsc::channel();
+        let blocked = runtime.spawn(move || {
+            let refused = refuse(libc::SYS_pread64, libc::EPERM);
+            receiver.recv().unwrap();
+            refused
+        });
+        runtime.run(move || {
+            time::sleep(Duration::from_millis(2));
+            sender.send(()).unwrap();
+        });
+        if !blocked.join().unwrap() {
+            skipped("this machine does not allow seccomp filters");
+        }
+    }));
+}
