@@ -37,6 +37,8 @@ guards! {
     files_the_core_that_was_taken: HINTS,
     monitor_hands_over: LOCK,
     monitor_grows: LOCK,
+    /// If all cores are kept by workers that went out before the kernel refused the barrier, spare threads run what is ready.
+    kept_cores_are_lent_for: KEPT | KEPT_CHILD,
     monitor_looks_after_ports: CAP,
     /// The monitor says that it dozes and looks whether all sleep.
     monitor_rechecks_before_doze: REQUEST,

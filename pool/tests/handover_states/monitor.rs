@@ -2,7 +2,7 @@
 
 use crate::pool::{Steps, give, waiting};
 use crate::scenarios::CORES;
-use crate::world::{At, Hand::*, Monitor, World, each};
+use crate::world::{At, Hand::*, Monitor, Thread, World, each};
 
 impl Steps<'_> {
     fn watch(&mut self, what: &'static str, next: Monitor, act: impl FnOnce(&mut World)) {
@@ -48,9 +48,17 @@ impl Steps<'_> {
                 });
             }
             Monitor::Hands(Recalled, core, holder, spare) => {
-                if world.threads[holder as usize].out {
+                let Thread { out, plain, .. } = world.threads[holder as usize];
+                if out && plain {
+                    self.drop_call("is refused the barrier", spare, |world| {
+                        world.refused = true;
+                        world.threads[holder as usize].recalled = false;
+                        world.threads[holder as usize].turn = false;
+                    });
+                }
+                if out && !(plain && world.refused) {
                     self.watch("finds it out", Monitor::Hands(Takes, core, holder, spare), |_| ());
-                } else {
+                } else if !out {
                     self.drop_call("gives up", spare, |world| {
                         world.threads[holder as usize].recalled = false;
                         world.threads[holder as usize].turn = false;
@@ -101,8 +109,9 @@ impl Steps<'_> {
         }
         let mut wanted = false;
         for core in (0..CORES).filter(|core| world.is_held_up(*core)) {
-            wanted = true;
-            for spare in waiting(world).filter(|_| pool.guards.monitor_hands_over) {
+            let kept = world.is_kept(core);
+            wanted |= !kept;
+            for spare in waiting(world).filter(|_| pool.guards.monitor_hands_over && !kept) {
                 let calls = Monitor::Hands(Calls, core as u8, world.cores[core].holder, spare);
                 self.watch("calls a spare", calls, |world| world.threads[spare as usize].at = At::Called);
             }
@@ -113,6 +122,10 @@ impl Steps<'_> {
                     pool.notify(world);
                 });
             }
+        }
+        if (0..CORES).all(|core| world.is_kept(core)) && pool.guards.kept_cores_are_lent_for {
+            wanted |= world.work_is_visible();
+            self.lends();
         }
         let room = world.threads() < pool.scenario.max_threads;
         if wanted && world.ready() == 0 && room && pool.guards.monitor_grows {
@@ -131,6 +144,22 @@ impl Steps<'_> {
         let fresh = pool.guards.fresh_hold_is_looked_at && world.hold_is_fresh;
         if world.all_asleep() && !called && !fresh {
             self.watch("sees all asleep", Monitor::Quiet, |_| ());
+        }
+    }
+
+    /// A spare runs something that is ready, without a core.
+    fn lends(&mut self) {
+        let (world, pool) = (self.from, self.pool);
+        let ready = world.cores.iter().fold(world.injector, |ready, core| ready | core.queue);
+        for task in each(world.admitted(ready)) {
+            for spare in waiting(world) {
+                self.watch("lends a task", Monitor::Rests, |world| {
+                    world.injector &= !(1 << task);
+                    world.cores.iter_mut().for_each(|core| core.queue &= !(1 << task));
+                    pool.count_lent(world);
+                    world.threads[spare as usize].at = At::Lent(task);
+                });
+            }
         }
     }
 }

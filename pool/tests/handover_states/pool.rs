@@ -76,6 +76,7 @@ impl Pool {
         let it = &mut world.threads[thread];
         it.at = At::Inside(task);
         it.out = true;
+        it.plain = self.scenario.refuses && !world.refused;
         let task = &mut world.tasks[task as usize];
         task.begun = true;
         // What comes of this run shows at its end.

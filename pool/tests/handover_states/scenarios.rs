@@ -45,6 +45,8 @@ pub(crate) struct Scenario {
     pub(crate) retire: bool,
     /// The pool may be stopped, at any time.
     pub(crate) stop: bool,
+    /// The kernel may refuse the barrier, from some time on: who went out before then keeps its core until it is back.
+    pub(crate) refuses: bool,
 }
 
 /// Nothing but what each of the others adds.
@@ -60,6 +62,7 @@ pub(crate) const PLAIN: Scenario = Scenario {
     hold: false,
     retire: false,
     stop: false,
+    refuses: false,
 };
 
 pub(crate) const LOCK: Scenario = Scenario {
@@ -201,7 +204,26 @@ pub(crate) const LENT_STOP: Scenario = Scenario {
     ..PLAIN
 };
 
-pub(crate) const SCENARIOS: [Scenario; 16] = [
+pub(crate) const KEPT: Scenario = Scenario {
+    name: "all that hold a core are blocked when the kernel refuses the barrier",
+    tasks: &[&[Set(0)], &[Block(0), Yield], &[Block(0)]],
+    waiting: 0b001,
+    refuses: true,
+    ..PLAIN
+};
+
+pub(crate) const KEPT_CHILD: Scenario = Scenario {
+    name: "the same, and what they wait for is queued where nobody comes by",
+    tasks: &[&[Spawn(1), Block(0)], &[Set(0)], &[Block(0)]],
+    begun: 0b101,
+    later: 0b010,
+    spares: 1,
+    max_threads: 3,
+    refuses: true,
+    ..PLAIN
+};
+
+pub(crate) const SCENARIOS: [Scenario; 18] = [
     LOCK,
     REQUEST,
     HOLD,
@@ -218,4 +240,6 @@ pub(crate) const SCENARIOS: [Scenario; 16] = [
     LENT_HELD,
     LENT_AND_BACK,
     LENT_STOP,
+    KEPT,
+    KEPT_CHILD,
 ];

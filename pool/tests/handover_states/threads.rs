@@ -70,7 +70,10 @@ impl Steps<'_> {
             At::Returns if !world.is_taken_from(thread) => {
                 self.back(thread);
             }
-            At::Returns => self.go(thread, "is back", At::Back, |world| world.threads[thread].out = false),
+            At::Returns => self.go(thread, "is back", At::Back, |world| {
+                world.threads[thread].out = false;
+                world.threads[thread].plain = false;
+            }),
             At::Back if recalled && turn && pool.guards.back_waits_for_verdict => {}
             At::Back => self.back(thread),
         }
@@ -87,6 +90,7 @@ impl Steps<'_> {
         };
         self.go(thread, what, at, |world| {
             world.threads[thread].out = false;
+            world.threads[thread].plain = false;
             if std::mem::take(&mut world.threads[thread].astray) {
                 pool.count_back(world);
             }

@@ -69,6 +69,8 @@ pub(crate) struct Thread {
     pub(crate) searching: bool,
     /// What it runs was lent to it.
     pub(crate) astray: bool,
+    /// It went out in the form that a barrier orders.
+    pub(crate) plain: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -160,6 +162,8 @@ pub(crate) struct World {
     pub(crate) dozes: bool,
     /// Somebody has called it since its last look.
     pub(crate) called: bool,
+    /// The kernel has refused the barrier.
+    pub(crate) refused: bool,
     pub(crate) end: End,
 }
 
@@ -277,6 +281,11 @@ impl World {
     /// Is the worker of `core` inside user code, as far as the crew knows?
     pub(crate) fn is_held_up(&self, core: usize) -> bool {
         self.threads[self.cores[core].holder as usize].out
+    }
+
+    /// Is `core` kept by its worker, until that is back?
+    pub(crate) fn is_kept(&self, core: usize) -> bool {
+        self.refused && self.is_held_up(core) && self.threads[self.cores[core].holder as usize].plain
     }
 
     /// Is the monitor at the lease of `thread`, or about to be?
