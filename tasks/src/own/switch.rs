@@ -132,19 +132,19 @@ unsafe fn set_thread_pointer(thread_pointer: usize) {
         if FSGSBASE.load(Ordering::Relaxed) {
             asm!("wrfsbase {}", in(reg) thread_pointer, options(nostack, preserves_flags));
         } else {
-            let failed: isize;
+            // (So the way out costs the other way nothing.)
             asm!(
                 "syscall",
-                inlateout("rax") libc::SYS_arch_prctl as isize => failed,
+                "test rax, rax",
+                "jnz {refused}",
+                refused = sym no_thread_pointer,
+                inlateout("rax") libc::SYS_arch_prctl => _,
                 in("rdi") 0x1002, // ARCH_SET_FS
                 in("rsi") thread_pointer,
                 out("rcx") _,
                 out("r11") _,
                 options(nostack),
             );
-            if failed != 0 {
-                refused("arch_prctl, which gives a task its thread-locals");
-            }
         }
     }
 }
@@ -160,6 +160,15 @@ fn refused(what: &str) -> ! {
     }
     // SAFETY: abort may be called anywhere.
     unsafe { libc::abort() }
+}
+
+/// Jumped to, from wherever the stack is.
+#[unsafe(naked)]
+unsafe extern "C" fn no_thread_pointer() -> ! {
+    extern "C" fn end() -> ! {
+        refused("arch_prctl, which gives a task its thread-locals")
+    }
+    std::arch::naked_asm!("and rsp, -16", "call {end}", "ud2", end = sym end)
 }
 
 /// Copies what goes with the thread from one block to another.
