@@ -3,7 +3,6 @@
 //! The child handler closes the channel's descriptors in the child and marks the process; a channel
 //! that exists there refuses every call, and dropping it does nothing.
 
-use parking_lot::Mutex;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -60,13 +59,8 @@ impl Drop for Owned {
 /// Before the first descriptor is made: children forked from now on know that they are. Without that there must be no channel, for a
 /// child would use its parent's rings.
 pub(crate) fn watch() -> io::Result<()> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    // (First without the lock: in a forked child it may be held by a thread that is not there.)
-    if WATCHED.load(Ordering::Acquire) {
-        return Ok(());
-    }
-    let _one = ONE_AT_A_TIME.lock();
-    if !WATCHED.load(Ordering::Relaxed) {
+    if !WATCHED.load(Ordering::Acquire) {
+        // Under no lock: this allocates. (Several that come at once register the handler several times, which does no harm.)
         // SAFETY: the handler only uses atomics and close(2).
         let failed = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         if failed != 0 {

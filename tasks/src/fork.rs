@@ -4,7 +4,6 @@
 //! that do not exist. So there nothing is a task any more, and the wrappers block.
 
 use crate::births;
-use parking_lot::Mutex;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,17 +34,13 @@ fn begin_to_watch() -> io::Result<()> {
         FORKED.store(true, Ordering::Relaxed);
         crate::own::after_fork();
     }
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _one = ONE_AT_A_TIME.lock();
-    if !WATCHED.load(Ordering::Relaxed) {
-        // SAFETY: the handlers use atomics, sleep, and make a system call.
-        let failed = unsafe {
-            libc::pthread_atfork(Some(births::before_fork), Some(births::after_fork), Some(in_child))
-        };
-        if failed != 0 {
-            return Err(io::Error::from_raw_os_error(failed));
-        }
-        WATCHED.store(true, Ordering::Release);
+    // Under no lock: this allocates. (Several that come at once register the handlers several times, which does no harm.)
+    // SAFETY: the handlers use atomics, sleep, and make a system call.
+    let failed =
+        unsafe { libc::pthread_atfork(Some(births::before_fork), Some(births::after_fork), Some(in_child)) };
+    if failed != 0 {
+        return Err(io::Error::from_raw_os_error(failed));
     }
+    WATCHED.store(true, Ordering::Release);
     Ok(())
 }
