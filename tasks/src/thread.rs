@@ -6,7 +6,8 @@ use crate::own;
 /// [`Kind::Own`](crate::Kind::Own) are threads.
 ///
 /// Finds out when first asked (or when the first task is spawned), which takes about a millisecond and starts
-/// a few helper threads that end at once. The answer never changes.
+/// a few helper threads that end at once. The answer never changes; but asked from within that (by an allocator), or by the constructor of a
+/// library that is being loaded, it may be that this is not known yet. A task that is spawned there is a thread.
 ///
 /// ```
 /// match ec_tasks::own_thread_locals() {

@@ -76,7 +76,10 @@ impl Drop for Asking {
 
 #[cold]
 fn ask() -> Result<(), &'static str> {
-    if WITHIN.get() || crate::fork::forked() || is_loading() {
+    if crate::fork::forked() {
+        return Err("in a forked child no task can be spawned");
+    }
+    if WITHIN.get() || is_loading() {
         return Err(UNDECIDED);
     }
     let Some(asking) = Asking::begin() else { return FOUND.get().map_or(Err(UNDECIDED), answer) };

@@ -265,10 +265,16 @@ pub(super) fn load_on_thread<R>(f: impl FnOnce() -> R) -> R {
             unsafe { ptr::swap(mine, threads) };
         }
     };
+    // (Also if `f` unwinds: each would go on with the other's text.)
+    struct Back<F: Fn()>(F);
+    impl<F: Fn()> Drop for Back<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
     swap();
-    let result = on_thread(f);
-    swap();
-    result
+    let _back = Back(swap);
+    on_thread(f)
 }
 
 /// At the end of a task: frees the text of `dlerror`.

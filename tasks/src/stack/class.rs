@@ -142,7 +142,8 @@ impl Class {
 
     /// A slot for somebody who was promised one.
     pub(super) fn take(&self) -> usize {
-        self.lists.lock().pop().expect("there is a slot for each promise")
+        let slot = self.lists.lock().pop();
+        slot.expect("there is a slot for each promise")
     }
 
     /// A slot whose task has ended.
