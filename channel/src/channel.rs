@@ -234,7 +234,7 @@ impl EventChannel {
     ///
     /// # Errors
     /// The channel was shut down and everything posted has come back, or the operating system fails in a way that
-    /// is not one request's. In a task, also the task's cancel or the end of a deadline around the call; no event
+    /// is not one request's. Called by what this very thread calls while it drives the channel (an allocator), [`Deadlock`](io::ErrorKind::Deadlock). In a task, also the task's cancel or the end of a deadline around the call; no event
     /// is lost to either.
     pub fn get_event(&self) -> io::Result<Event> {
         let mut one = Vec::with_capacity(1);

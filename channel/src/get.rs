@@ -13,7 +13,7 @@ use crate::fork;
 use crate::lock::MutexGuard;
 use crate::port::{Port, Wait};
 use crate::serve::{Completion, Completions};
-use crate::waiting::{State, Waiter};
+use crate::waiting::{self, State, Waiter};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ impl EventChannel {
         let mut s = self.0.waiting.state.lock();
         loop {
             if fork::forked() {
+                // (Not made under the lock.)
+                drop(s);
                 return Err(forked_error());
             }
             // (Not under the lock. If more than that are ready, they are there the next time.)
@@ -78,6 +80,12 @@ impl EventChannel {
             };
             if s.leader || s.served {
                 if wait != Wait::No {
+                    if s.leader && s.leads_from == waiting::here() {
+                        // An allocator, say, which is called in the pass that this thread makes.
+                        drop(s);
+                        let what = "this thread drives the event channel already: it would wait for itself";
+                        return Err(io::Error::new(io::ErrorKind::Deadlock, what));
+                    }
                     drop(s);
                     // What it takes is allocated without the lock; so look again.
                     let waiter = Waiter::new();
@@ -248,7 +256,7 @@ struct Lead<'a>(&'a EventChannel);
 
 impl<'a> Lead<'a> {
     fn take(channel: &'a EventChannel, mut state: MutexGuard<'_, State>) -> Self {
-        state.leader = true;
+        (state.leader, state.leads_from) = (true, waiting::here());
         Self(channel)
     }
 

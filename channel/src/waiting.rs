@@ -12,6 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+/// A number that the calling thread, or task with thread-locals of its own, has for itself.
+#[inline(never)]
+pub(crate) fn here() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| std::ptr::from_ref(here).addr())
+}
+
 /// One follower, for one wait.
 pub(crate) struct Waiter {
     called: AtomicBool,
@@ -59,6 +66,8 @@ pub(crate) struct State {
     /// Called, but not back yet: they will look at the queue, or lead.
     coming: usize,
     pub(crate) leader: bool,
+    /// Of the thread (or task) that leads: see [`here`].
+    pub(crate) leads_from: usize,
     /// How many followers were called so far.
     pub(crate) calls: u64,
     /// A pool drives the ports: nobody leads.

@@ -205,6 +205,7 @@ fn a_pool_serves_its_ports_without_allocations_under_a_lock() {
             for round in 0..3 {
                 for _ in 0..1_000 {
                     channel.post(Request::timer(Duration::ZERO).on_complete(|_, _| ())).unwrap();
+                    channel.post(Request::timer(Duration::ZERO).token(1)).unwrap();
                 }
                 let operation = RawOp::new(Action::Timer, |_| (), 0);
                 // SAFETY: it stays for ever.
@@ -229,6 +230,7 @@ fn a_pool_serves_its_ports_without_allocations_under_a_lock() {
                 channel.post(Request::timer(Duration::from_secs(1_000))).unwrap();
             }
             drop(serving);
+            (0..3_000).for_each(|_| assert_eq!(channel.get_event().unwrap().token(), 1));
             assert!(channel.get_event_timeout(Duration::from_millis(1)).unwrap().is_none());
             channel.shutdown();
             while channel.get_event().is_ok() {}

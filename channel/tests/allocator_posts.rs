@@ -24,8 +24,32 @@ thread_local! {
     static TURN: Cell<u64> = const { Cell::new(0) };
 }
 
+thread_local! {
+    /// On this thread every allocation waits for an event of this channel.
+    static WAITS: Cell<Option<&'static EventChannel>> = const { Cell::new(None) };
+    static REFUSED: Cell<u64> = const { Cell::new(0) };
+}
+
+fn waits(channel: &EventChannel) {
+    if INSIDE.replace(true) {
+        return;
+    }
+    channel.post(Request::timer(Duration::from_micros(100)).token(1)).unwrap();
+    match channel.get_event() {
+        Ok(event) => assert_eq!(event.token(), 1),
+        Err(error) => {
+            assert_eq!(error.kind(), std::io::ErrorKind::Deadlock);
+            REFUSED.set(REFUSED.get() + 1);
+        }
+    }
+    INSIDE.set(false);
+}
+
 /// At each sixteenth call on a thread it posts; at each sixty-fourth it looks for an event, too, and asks for all that can be asked.
 fn hostile() {
+    if let Some(channel) = WAITS.get() {
+        return waits(channel);
+    }
     // SAFETY: what it points to is never freed.
     let Some(channel) = (unsafe { CHANNEL.load(Ordering::Acquire).as_ref() }) else { return };
     if INSIDE.replace(true) {
@@ -141,6 +165,51 @@ fn an_allocator_that_posts_and_gets_waits_for_nothing_and_loses_nothing() {
             assert!(posted > 1_000, "the allocator was to post");
             assert_eq!(m.in_flight, 0);
             assert_eq!(got + handled.load(Ordering::Relaxed) as u64, m.posted, "each comes back once");
+        }
+    });
+}
+
+const ROUNDS: usize = 20;
+
+#[test]
+fn an_allocator_that_waits_for_an_event_does_not_wait_for_its_own_thread() {
+    limit(60, || {
+        for driver in drivers() {
+            // (It is not that of the other test, which runs at the same time.)
+            let built = EventChannel::builder().driver(driver).ports(2).build().unwrap();
+            let channel: &EventChannel = Box::leak(Box::new(built));
+            REFUSED.set(0);
+            let (asked, posted) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            std::thread::scope(|s| {
+                // So many that what the port knows of each needs more memory, in a pass of whoever leads.
+                s.spawn(|| {
+                    for round in 1..=ROUNDS {
+                        while asked.load(Ordering::Acquire) < round {
+                            std::thread::yield_now();
+                        }
+                        for _ in 0..500 {
+                            channel.post(Request::timer(Duration::from_millis(1)).token(1)).unwrap();
+                        }
+                        posted.store(round, Ordering::Release);
+                    }
+                });
+                let mut out = Vec::with_capacity(1);
+                for round in 1..=ROUNDS {
+                    asked.store(round, Ordering::Release);
+                    while posted.load(Ordering::Acquire) < round {
+                        std::hint::spin_loop();
+                    }
+                    WAITS.set(Some(channel));
+                    let got = channel.get_events(&mut out, 1, Some(Duration::from_micros(300)));
+                    WAITS.set(None);
+                    got.unwrap();
+                    out.clear();
+                }
+            });
+            assert!(REFUSED.get() > 0, "no allocation of the leader's was seen");
+            while channel.metrics().in_flight > 0 {
+                let _ = channel.get_event_timeout(Duration::from_millis(1));
+            }
         }
     });
 }

@@ -329,3 +329,26 @@ fn a_signal_stack_is_the_tasks_or_its_threads() {
         task.join().unwrap();
     });
 }
+
+/// Or each of a hundred thousand tasks would have one.
+#[test]
+fn the_cache_of_malloc_stays_with_the_thread() {
+    with_own(|| {
+        let queue = Arc::new(Queue::default());
+        let run = || assert!(matches!(queue.0.lock().pop().unwrap().run(), ec_tasks::Outcome::Finished));
+        // SAFETY: an allocation that is freed, and not used.
+        let place = || unsafe {
+            let place = std::hint::black_box(libc::malloc(1000));
+            libc::free(place);
+            place as usize
+        };
+        let spawn = || ec_tasks::spawn(queue.clone(), SpawnOptions::new(), place).unwrap();
+        let first = spawn();
+        run();
+        let second = spawn();
+        run();
+        // What was freed last is given out first.
+        let places = [first.join().unwrap(), second.join().unwrap(), place()];
+        assert!(places.iter().all(|place| *place == places[0]), "{places:x?}");
+    });
+}

@@ -276,8 +276,9 @@ unsafe fn second_look(seen: &mut Seen, top: usize) -> Option<()> {
     // SAFETY: memory of this thread; the locale is the C one, which is never freed, and the
     // former is put back; the destructor does nothing.
     let (locale, destructors, dlerror) = unsafe {
-        // What malloc changes by being called for the first time is not to count.
-        libc::free(libc::malloc(1));
+        // What malloc changes by being called for the first time is not to count: its cache is the thread's. (The compiler
+        // would leave out a call whose result nobody sees.)
+        libc::free(std::hint::black_box(libc::malloc(1)));
         let locale = libc::newlocale(libc::LC_ALL_MASK, c"C".as_ptr(), ptr::null_mut());
         let mut former = ptr::null_mut();
         let changed = words_changed_by(&segment, || former = libc::uselocale(locale))?;
