@@ -9,7 +9,6 @@ use ec_tasks::{JoinHandle, Kind, SpawnOptions, own_thread_locals, yield_now};
 use ec_test_support::limit;
 use parking_lot::Mutex;
 use std::ffi::CString;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,8 +24,8 @@ __attribute__((destructor)) static void unloaded(void) { call(); }
 ";
 
 fn library() -> CString {
-    let place =
-        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("constructor-{}", std::process::id()));
+    // (Not among what was built: an ordinary user may not write there.)
+    let place = std::env::temp_dir().join(format!("ec-constructor-{}", std::process::id()));
     let source = place.with_extension("c");
     std::fs::write(&source, SOURCE).unwrap();
     let library = place.with_extension("so");

@@ -23,6 +23,8 @@ fn inside(kind: Kind, f: impl FnOnce(EventChannel) + Send + 'static) {
     let runtime = Runtime::builder().cores(1).driver(Driver::Epoll).build().expect("a runtime");
     let channel = runtime.channel().clone();
     runtime.run(move || spawn(kind, move || f(channel)).join().expect("it does not panic"));
+    // It would wait by this program's clock, for ever.
+    std::mem::forget(runtime);
 }
 
 /// A `yield_now`: the other task runs, whose turn it is.
