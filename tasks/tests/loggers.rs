@@ -38,7 +38,9 @@ impl log::Log for Unkind {
 
 /// The line that says whether tasks have thread-locals of their own comes with the first spawn.
 fn first_spawn(test: &str, setting: &str) {
-    let output = in_child_with(test, &[("EVENT_CHANNEL_OWN_TLS", setting)], || {
+    // (It has a logger of its own.)
+    let env = [("EVENT_CHANNEL_OWN_TLS", setting), ("EC_UNKIND_LOGGER", "")];
+    let output = in_child_with(test, &env, || {
         limit(60, || {
             log::set_logger(&Unkind).unwrap();
             log::set_max_level(log::LevelFilter::Trace);
