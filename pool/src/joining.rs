@@ -11,7 +11,9 @@ const LONGEST: Duration = Duration::from_millis(1);
 
 /// Waits until the thread is gone; false if it is not at `end`, after which nobody waits for it any more.
 pub(crate) fn join_until(thread: JoinHandle<()>, end: Option<Instant>) -> bool {
-    let thread = thread.into_pthread_t();
+    // (For musl std and libc have different types for the same number.)
+    #[allow(clippy::unnecessary_cast)]
+    let thread = thread.into_pthread_t() as libc::pthread_t;
     let mut nap = SHORTEST;
     loop {
         // SAFETY: a thread that `std` has started joinable, whose handle was given up: it is joined or detached here and nowhere
