@@ -88,6 +88,9 @@ fn child(test: &str, body: fn(&CString)) {
 
 #[test]
 fn the_first_task_of_a_process_may_be_spawned_in_one() {
+    if cfg!(any(target_env = "musl", target_feature = "crt-static")) {
+        return ec_test_support::skipped("a static program loads no libraries");
+    }
     child("the_first_task_of_a_process_may_be_spawned_in_one", |library| {
         load_and_unload(library);
         assert_eq!(CALLS.load(Ordering::Relaxed), 2);
@@ -105,6 +108,9 @@ fn the_first_task_of_a_process_may_be_spawned_in_one() {
 
 #[test]
 fn tasks_and_threads_may_load_what_spawns_and_joins() {
+    if cfg!(any(target_env = "musl", target_feature = "crt-static")) {
+        return ec_test_support::skipped("a static program loads no libraries");
+    }
     child("tasks_and_threads_may_load_what_spawns_and_joins", |library| {
         let _ = own_thread_locals();
         let workers = WORKERS.get().unwrap();

@@ -122,6 +122,9 @@ fn guards_dropped_in_any_order_leave_the_signal_stack_as_it_was() {
 
 #[test]
 fn an_overflow_after_guards_were_dropped_in_any_order_is_stds_to_report() {
+    if cfg!(target_env = "musl") {
+        return ec_test_support::skipped("with musl the main thread overflows without a report of std's");
+    }
     const TEST: &str = "an_overflow_after_guards_were_dropped_in_any_order_is_stds_to_report";
     for (index, order) in ORDERS.into_iter().enumerate() {
         for (set, put_back) in [(6, 6), (0, 2), (0, 4), (1, 3), (1, 5), (2, 5), (3, 4), (0, 6)] {
