@@ -28,6 +28,7 @@
 //! to a spare thread the next time, without a core (`run.rs`).
 
 mod admission;
+mod asleep;
 mod blocker;
 mod blocking;
 mod builder;
@@ -55,8 +56,7 @@ mod notifier;
 mod outside;
 mod pace;
 mod pool;
-#[doc(hidden)]
-pub mod quiet;
+mod quiet;
 mod ready;
 mod refused;
 #[doc(hidden)]
@@ -84,4 +84,6 @@ pub use metrics::Metrics;
 pub use pool::{
     Here, Pool, PoolHandle, current, current_port, in_handler, is_abandoned, with_channel, with_current,
 };
+#[doc(hidden)]
+pub use quiet::quietly;
 pub use shutdown::ShutdownError;

@@ -20,6 +20,7 @@
 //! Shutdown: workers leave when the lifecycle says "stopped", and pour what is left in their queue
 //! into the injector.
 
+use crate::asleep::Asleep;
 use crate::company::{BRIEF, SOON};
 use crate::core::{Core, Turn};
 use crate::courtesy::{ALONE, Courtesy, KEPT, WHILE};
@@ -383,41 +384,6 @@ impl<'a> Worker<'a> {
         if !looked {
             // A searching worker is looking at this port, for a moment.
             std::thread::yield_now();
-        }
-    }
-}
-
-/// Among the sleepers, until [`end`](Asleep::end). Also if that is a panic.
-struct Asleep<'a> {
-    seat: &'a Seat,
-    index: usize,
-}
-
-impl<'a> Asleep<'a> {
-    fn new(seat: &'a Seat, index: usize, searching: bool) -> Asleep<'a> {
-        seat.asleep.set(true);
-        seat.shared.idle.fall_asleep(index, searching);
-        Asleep { seat, index }
-    }
-
-    fn end(self) -> Woken {
-        let woken = self.wake_up();
-        std::mem::forget(self);
-        woken
-    }
-
-    fn wake_up(&self) -> Woken {
-        self.seat.asleep.set(false);
-        self.seat.shared.idle.wake_up(self.index)
-    }
-}
-
-impl Drop for Asleep<'_> {
-    fn drop(&mut self) {
-        if self.wake_up() == Woken::ByNotify {
-            // It was counted as searching.
-            self.seat.shared.idle.end_search();
-            self.seat.shared.notify();
         }
     }
 }
