@@ -6,10 +6,11 @@
 
 use crate::driver::{Backend, Done, socket_error};
 use crate::event::Event;
-use crate::id::{MAX_SLOTS, OpId};
+use crate::id::OpId;
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
 use crate::port::Wait;
 use crate::raw::{Action, RawCompletion, RawOp};
+use crate::slots::Slots;
 use crate::wheel::Wheel;
 use std::time::{Duration, Instant};
 
@@ -19,44 +20,32 @@ pub(crate) enum Finished {
     Event(Event),
 }
 
-/// A place for a request, seen by all threads.
-pub(crate) struct Slot {
-    pub(crate) generation: u32,
-    pub(crate) busy: bool,
-    /// An event's, which has an id that the program knows; else a suspended task's, say.
-    pub(crate) of_event: bool,
-}
-
 pub(crate) enum Message {
     Submit(OpId, *mut RawOp),
     Cancel(OpId),
     CancelEvents,
 }
 
+/// What all threads see of a port.
 #[derive(Default)]
 pub(crate) struct Shared {
-    pub(crate) slots: Vec<Slot>,
-    pub(crate) free: Vec<u32>,
+    pub(crate) slots: Slots,
     pub(crate) inbox: Vec<Message>,
     pub(crate) counts: Counts,
 }
 
 impl Shared {
-    /// Locks it at a moment when a request can be entered, cancelled and left without an allocation.
+    /// Locks it at a moment when a request can be entered, or cancelled, without an allocation.
+    #[inline]
     pub(crate) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
         loop {
             let s = shared.lock();
-            let slot = !s.free.is_empty() || s.slots.len() == MAX_SLOTS || has_room(&s.slots, 1);
-            // All slots may become free.
-            let all = s.slots.len() + 1;
-            if slot && has_room(&s.inbox, 1) && s.free.capacity() >= all {
+            if s.slots.has_room() && has_room(&s.inbox, 1) {
                 return s;
             }
-            let free = all - s.free.len();
             drop(s);
             make_room(shared, |s| &mut s.slots, 1);
             make_room(shared, |s| &mut s.inbox, 1);
-            make_room(shared, |s| &mut s.free, free);
         }
     }
 }
@@ -317,10 +306,7 @@ impl Drive {
         s.counts.completed += self.freed.len() as u64;
         s.counts.cancelled += std::mem::take(&mut self.cancelled);
         for slot in self.freed.drain(..) {
-            let at = &mut s.slots[slot as usize];
-            at.generation = OpId::next_generation(at.generation);
-            at.busy = false;
-            s.free.push(slot);
+            s.slots.give_back(slot);
         }
     }
 }

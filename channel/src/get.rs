@@ -156,8 +156,9 @@ impl EventChannel {
             waited = self.sleep_outside(&busy, wait);
         }
         // Whatever else went wrong, what is complete is handed on.
-        batch.ready.reserve(batch.finished.len());
-        let mut s = self.0.waiting.lock_for_events(batch.finished.len());
+        let raw = batch.finished.iter().filter(|it| matches!(it, Finished::Raw(_))).count();
+        batch.ready.reserve(raw);
+        let mut s = self.0.waiting.lock_for_events(batch.finished.len() - raw);
         for it in batch.finished.drain(..) {
             match it {
                 Finished::Event(event) => s.queue.push_back(event),

@@ -31,6 +31,7 @@ mod quiet;
 pub mod raw;
 mod request;
 mod serve;
+mod slots;
 mod source;
 mod sync;
 mod waiting;

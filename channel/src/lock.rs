@@ -1,7 +1,7 @@
-//! The channel's locks: std's, without its poison. (parking_lot's would call the allocator, which is the program's, with a table of
-//! theirs locked.) A debug build counts them, so that foreign code under one is found out: [`lock_held`].
+//! The channel's locks: futexes, std's algorithm without its poison. (parking_lot's would call the allocator, which is the program's,
+//! with a table of theirs locked.) A debug build counts them, so that foreign code under one is found out: [`lock_held`].
 
-use std::sync::{PoisonError, TryLockError};
+use rustix_futex_sync as futex;
 
 #[cfg(debug_assertions)]
 thread_local! {
@@ -37,27 +37,26 @@ impl Drop for Held {
     }
 }
 
-/// [`std::sync::Mutex`]; see the module. A panic while it is held does not matter to the next one.
+/// A lock; see the module. A panic while it is held does not matter to the next one.
 #[derive(Default)]
-pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+pub(crate) struct Mutex<T>(futex::Mutex<T>);
 
 /// The lock is held as long as this lives.
 #[must_use = "the lock is held as long as this lives"]
 pub(crate) struct MutexGuard<'a, T> {
     // (In this order: the lock is free before the thread counts as holding none.)
-    guard: std::sync::MutexGuard<'a, T>,
+    guard: futex::MutexGuard<'a, T>,
     _held: Held,
 }
 
 impl<T> Mutex<T> {
     pub(crate) const fn new(value: T) -> Self {
-        Mutex(std::sync::Mutex::new(value))
+        Mutex(futex::Mutex::new(value))
     }
 
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        MutexGuard { guard, _held: Held::new() }
+        MutexGuard { guard: self.0.lock(), _held: Held::new() }
     }
 }
 
@@ -78,20 +77,16 @@ impl<T> std::ops::DerefMut for MutexGuard<'_, T> {
 }
 
 /// A lock for which nobody ever waits, so that what runs under it holds up nobody: who finds it taken goes elsewhere.
-pub(crate) struct TryLock<T>(std::sync::Mutex<T>);
+pub(crate) struct TryLock<T>(futex::Mutex<T>);
 
 impl<T> TryLock<T> {
     pub(crate) const fn new(value: T) -> Self {
-        TryLock(std::sync::Mutex::new(value))
+        TryLock(futex::Mutex::new(value))
     }
 
     #[inline]
-    pub(crate) fn try_lock(&self) -> Option<std::sync::MutexGuard<'_, T>> {
-        match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+    pub(crate) fn try_lock(&self) -> Option<futex::MutexGuard<'_, T>> {
+        self.0.try_lock()
     }
 }
 

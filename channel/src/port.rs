@@ -16,8 +16,8 @@
 //! goes elsewhere, so that an allocator which is called in a pass may do what it likes.
 
 use crate::driver::Backend;
-use crate::flight::{Counts, Drive, Finished, Message, Shared, Slot};
-use crate::id::{MAX_SLOTS, OpId};
+use crate::flight::{Counts, Drive, Finished, Message, Shared};
+use crate::id::OpId;
 use crate::lock::{Mutex, TryLock};
 use crate::raw::RawOp;
 use crate::waker::Waker;
@@ -62,19 +62,9 @@ impl Port {
     /// As there.
     pub(crate) unsafe fn submit(&self, op: *mut RawOp) -> Result<OpId, *mut RawOp> {
         let mut s = Shared::lock(&self.shared);
-        let slot = match s.free.pop() {
-            Some(slot) => slot,
-            None if s.slots.len() < MAX_SLOTS => {
-                s.slots.push(Slot { generation: 1, busy: false, of_event: false });
-                (s.slots.len() - 1) as u32
-            }
-            None => return Err(op),
-        };
         // SAFETY: it is in place, and nobody else's yet.
         let of_event = unsafe { (*op).is_event };
-        let at = &mut s.slots[slot as usize];
-        (at.busy, at.of_event) = (true, of_event);
-        let id = OpId::new(at.generation, self.index, slot);
+        let Some(id) = s.slots.take(self.index, of_event) else { return Err(op) };
         s.inbox.push(Message::Submit(id, op));
         s.counts.posted += 1;
         drop(s);
@@ -85,9 +75,7 @@ impl Port {
     /// Asks to cancel request `id`, if it is an event's or not, as said; false if it has already come back, or is not.
     pub(crate) fn cancel(&self, id: OpId, of_event: bool) -> bool {
         let mut s = Shared::lock(&self.shared);
-        let slot = s.slots.get(id.slot() as usize);
-        let live =
-            slot.is_some_and(|at| at.busy && at.generation == id.generation() && at.of_event == of_event);
+        let live = s.slots.names(id, of_event);
         if live {
             s.inbox.push(Message::Cancel(id));
             drop(s);
@@ -112,8 +100,7 @@ impl Port {
 
     /// Whether anything is queued or in flight here.
     pub(crate) fn is_busy(&self) -> bool {
-        let s = self.shared.lock();
-        s.slots.len() != s.free.len()
+        self.shared.lock().slots.taken() > 0
     }
 
     /// One pass, see the picture above. `None`: another thread drives this port.

@@ -28,11 +28,12 @@ pub(crate) struct Shared {
     pub(crate) channel: EventChannel,
     /// Getters of the channel do not drive its ports: the workers do.
     pub(crate) serving: Serving,
-    /// Work that comes from threads that hold no core of this pool.
-    pub(crate) injector: List<Ready>,
+    /// Work that comes from threads that hold no core of this pool. (What all threads write has lines of its own: the rest is only
+    /// read, for each task that is run or woken.)
+    pub(crate) injector: CachePadded<List<Ready>>,
     pub(crate) stealers: Box<[Ends]>,
     pub(crate) stats: Box<[CachePadded<CoreStats>]>,
-    pub(crate) idle: Idle,
+    pub(crate) idle: CachePadded<Idle>,
     /// Set in tests that force migration.
     pub(crate) forced: Option<Forced>,
     pub(crate) life: Lifecycle,
@@ -71,10 +72,10 @@ impl Shared {
             me: me.clone(),
             serving,
             channel,
-            injector: List::new(),
+            injector: CachePadded::new(List::new()),
             stealers,
             stats: (0..cores).map(|_| CachePadded::default()).collect(),
-            idle: Idle::new(cores),
+            idle: CachePadded::new(Idle::new(cores)),
             forced: settings.force_migration.then(|| Forced::new(cores)).flatten(),
             life: Lifecycle::new(cores),
             housekeeping: AtomicBool::new(false),

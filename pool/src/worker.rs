@@ -124,11 +124,15 @@ impl<'a> Worker<'a> {
         if let Some(ready) = self.pop_own().or_else(|| self.keep_company()) {
             return Some(ready);
         }
-        if !self.anything_elsewhere() {
-            return self.stand_back();
+        if self.anything_elsewhere() {
+            self.look_at_port(self.index);
+            let found = self.pop_own().or_else(|| self.search());
+            if found.is_some() {
+                return found;
+            }
+            // Others were quicker, and will be again. To fall asleep over it would make them wake this worker for each task.
         }
-        self.look_at_port(self.index);
-        self.pop_own().or_else(|| self.search())
+        self.stand_back()
     }
 
     /// Counts as searching no more. True if there is work to be seen: those who queued it meanwhile relied on this worker.

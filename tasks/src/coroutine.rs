@@ -24,10 +24,9 @@ pub(crate) enum Step {
     End,
 }
 
-/// What the task and its runner use, one of them at a time.
+/// What the task and its runner use, one of them at a time. `repr(C)`: what each switch touches comes first.
+#[repr(C)]
 pub(crate) struct Own {
-    /// There from the task's first run to its end.
-    body: UnsafeCell<Option<ManuallyDrop<Body>>>,
     yielder: Cell<*const Yielder<(), u32>>,
     /// Of the task's own thread-locals; 0 if it has none.
     pub(crate) thread_pointer: Cell<usize>,
@@ -35,6 +34,8 @@ pub(crate) struct Own {
     control: fp::Saved,
     /// One pointer for deadline scopes.
     pub(crate) scope: Cell<*const ()>,
+    /// There from the task's first run to its end.
+    body: UnsafeCell<Option<ManuallyDrop<Body>>>,
     pub(crate) locals: Locals,
     /// What was promised to it; nothing for a dedicated task.
     stack: Option<Reserved>,

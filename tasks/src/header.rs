@@ -71,11 +71,11 @@ pub(crate) struct Header {
     refs: AtomicUsize,
     /// The scheduler's, while it has the task queued.
     pub(crate) queue_link: [AtomicUsize; 2],
-    /// Of the task and its runner alone.
-    pub(crate) own: Own,
     pub(crate) wait: WaitSlot,
     /// Taken out when the task is freed.
     pub(crate) scheduler: ManuallyDrop<Arc<dyn Scheduler>>,
+    /// Of the task and its runner alone.
+    pub(crate) own: Own,
     /// Set for a dedicated task: its thread waits there.
     pub(crate) parker: Option<Arc<Parker>>,
     pub(crate) vtable: &'static Vtable,
