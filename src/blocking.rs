@@ -6,9 +6,9 @@
 //! finishes the closure and drops the result.
 
 use ec_pool::quietly;
-use ec_pool::room::lock_with_room;
 use ec_pool::wait::{self, Stop};
 use ec_tasks::lock::{Condvar, Mutex};
+use ec_tasks::room::lock_with_room;
 use ec_tasks::{Task, Tokens, WaitKind};
 use std::collections::VecDeque;
 use std::io;

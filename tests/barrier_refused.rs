@@ -18,7 +18,7 @@ const SHORT: Duration = Duration::from_millis(2);
 
 /// From now on the kernel refuses. False: this machine does not allow that.
 fn refuse() -> bool {
-    ec_test_support::refuse(libc::SYS_membarrier, libc::ENOMEM)
+    ec_test_support::refuse(&[libc::SYS_membarrier], libc::ENOMEM)
 }
 
 /// What a runtime has told.

@@ -6,22 +6,13 @@ use ec_test_support::{limit, skipped};
 use ec_unkind as _;
 use event_channel::runtime::PoolEvent;
 use event_channel::{Runtime, task};
-use net_common::eventually;
+use net_common::{eventually, one_waits_for_the_other};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const SHORT: Duration = Duration::from_millis(100);
-
-/// Two tasks, of which the first blocks its thread until the second has run: on one core that takes a hand-over.
-fn one_waits_for_the_other(runtime: &Runtime) {
-    let (sender, receiver) = mpsc::channel();
-    let waits = runtime.spawn(move || receiver.recv().unwrap());
-    let sends = runtime.spawn(move || sender.send(7).unwrap());
-    assert_eq!(waits.join().unwrap(), 7);
-    sends.join().unwrap();
-}
 
 /// What only shows where a task is not a thread of its own.
 fn where_tasks_migrate(seconds: u64, test: impl FnOnce()) {

@@ -7,7 +7,7 @@ use ec_test_support::{limit, skipped, this_test_again, threads_and_files};
 use event_channel::channel::Driver;
 use event_channel::sync::Notification;
 use event_channel::{Runtime, run, task, time};
-use net_common::eventually;
+use net_common::{eventually, one_waits_for_the_other};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, OnceLock, mpsc};
@@ -55,15 +55,6 @@ fn with_logger(name: &str, level: log::LevelFilter, then: Then, body: impl FnOnc
     let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{:?}\n{said}\n{told}", output.status);
     assert!(said.contains("1 passed"), "{said}");
-}
-
-/// A task that blocks its thread until another one has run: on one core that takes a hand-over.
-fn one_waits_for_the_other(runtime: &Runtime) {
-    let (sender, receiver) = mpsc::channel();
-    let waits = runtime.spawn(move || receiver.recv().unwrap());
-    let sends = runtime.spawn(move || sender.send(7).unwrap());
-    assert_eq!(waits.join().unwrap(), 7);
-    sends.join().unwrap();
 }
 
 fn monitors() -> usize {

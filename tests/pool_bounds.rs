@@ -346,30 +346,7 @@ fn whoever_is_told_may_end_the_runtime() {
 /// Makes each attempt of this process to start a thread fail as if there were too many. False: this machine does not
 /// allow that.
 fn refuse_threads() -> bool {
-    let code = |code: u32, jump: (u8, u8), k: u32| libc::sock_filter {
-        code: code as u16,
-        jt: jump.0,
-        jf: jump.1,
-        k,
-    };
-    let mut filter = [
-        code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, (0, 0), 0),
-        code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, (1, 0), libc::SYS_clone as u32),
-        code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, (0, 1), libc::SYS_clone3 as u32),
-        code(libc::BPF_RET | libc::BPF_K, (0, 0), libc::SECCOMP_RET_ERRNO | libc::EAGAIN as u32),
-        code(libc::BPF_RET | libc::BPF_K, (0, 0), libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: a program that lives until the call is over; it concerns all threads of this process.
-    unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-            && libc::syscall(
-                libc::SYS_seccomp,
-                libc::SECCOMP_SET_MODE_FILTER,
-                libc::SECCOMP_FILTER_FLAG_TSYNC,
-                &raw const program,
-            ) == 0
-    }
+    ec_test_support::refuse(&[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN)
 }
 
 /// In a child of its own, in which no more threads can be had.

@@ -122,7 +122,7 @@ fn a_thread_that_cannot_take_a_tasks_thread_locals_does_not_run_it() {
         if !task::migrates() {
             return skipped("here each task is a thread of its own");
         }
-        if !refuse(libc::SYS_arch_prctl, libc::EPERM) {
+        if !refuse(&[libc::SYS_arch_prctl], libc::EPERM) {
             return skipped("this machine does not allow seccomp filters");
         }
         runtime.run(|| panic!("it runs on the thread-locals of the worker"));
@@ -140,7 +140,7 @@ fn a_forked_child_does_not_go_on_where_the_kernel_would_write_to_its_memory() {
             if !task::migrates() {
                 return skipped("here each task is a thread of its own");
             }
-            if !refuse(libc::SYS_rseq, libc::EPERM) {
+            if !refuse(&[libc::SYS_rseq], libc::EPERM) {
                 return skipped("this machine does not allow seccomp filters");
             }
             // SAFETY: the child ends at once.
@@ -211,7 +211,7 @@ fn who_is_blocked_is_found_though_proc_is_not_to_be_read_any_more() {
         runtime.run(|| std::thread::sleep(Duration::from_millis(20)));
         let (sender, receiver) = mpsc::channel();
         let blocked = runtime.spawn(move || {
-            let refused = refuse(libc::SYS_pread64, libc::EPERM);
+            let refused = refuse(&[libc::SYS_pread64], libc::EPERM);
             receiver.recv().unwrap();
             refused
         });

@@ -7,9 +7,9 @@
 //! A wait whose end comes before the task is parked spares the switch to a queue, or any switch: [`leave`] makes
 //! up for that in the pool's own waits.
 
-use crate::room::lock_with_room;
 use crate::seat;
 use ec_tasks::lock::Mutex;
+use ec_tasks::room::lock_with_room;
 use ec_tasks::{Runnable, TaskId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -59,8 +59,6 @@ mod pool;
 mod quiet;
 mod ready;
 mod refused;
-#[doc(hidden)]
-pub mod room;
 mod run;
 mod run_queue;
 mod seat;

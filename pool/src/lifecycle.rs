@@ -11,10 +11,10 @@
 //! without waiting until others can see it, since they are written so often; so whoever waits for them
 //! looks again now and then.
 
-use crate::room::{list_of, lock_with_room};
 use crossbeam::utils::CachePadded;
 use ec_tasks::TaskId;
 use ec_tasks::lock::{Condvar, Mutex};
+use ec_tasks::room::{list_of, lock_with_room};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 

@@ -11,8 +11,8 @@
 
 use crate::events::{self, Listener, PoolEvent};
 use crate::joining::join_until;
-use crate::room::lock_with_room;
 use ec_tasks::lock::{Condvar, Mutex};
+use ec_tasks::room::lock_with_room;
 use log::Level;
 use std::collections::VecDeque;
 use std::io;

@@ -8,9 +8,9 @@
 //!
 //! Nothing is allocated or freed under the lock, since an allocator may post here, too.
 
-use ec_pool::room::lock_with_room;
 use ec_pool::wait;
 use ec_tasks::lock::{Condvar, Mutex};
+use ec_tasks::room::lock_with_room;
 use ec_tasks::{Task, Tokens, WaitKind};
 use std::collections::VecDeque;
 use std::fmt;

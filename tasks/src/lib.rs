@@ -92,7 +92,8 @@ mod overflow;
 mod own;
 mod park_word;
 mod quiet;
-mod room;
+#[doc(hidden)]
+pub mod room;
 mod scheduler;
 mod spawn;
 mod stack;

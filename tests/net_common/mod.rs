@@ -86,3 +86,12 @@ impl Numbers {
         (self.0 >> 33) % bound
     }
 }
+
+/// Two tasks, of which the first blocks its thread until the second has run: on one core that takes a hand-over.
+pub fn one_waits_for_the_other(runtime: &Runtime) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let waits = runtime.spawn(move || receiver.recv().unwrap());
+    let sends = runtime.spawn(move || sender.send(7).unwrap());
+    assert_eq!(waits.join().unwrap(), 7);
+    sends.join().unwrap();
+}

@@ -13,7 +13,8 @@ use super::failure::Failure;
 use super::guard::{self, GUARD};
 use super::slab::{self, Slot};
 use crate::lock::Mutex;
-use crate::{own, room};
+use crate::own;
+use crate::room::{self, Room};
 
 pub(super) const SMALLEST: u32 = 17; // 128 KiB: the guard and nearly as much again
 pub(super) const LARGEST: u32 = 30;
@@ -130,8 +131,9 @@ impl Class {
     /// Room for so many in the lists, made without the lock.
     fn make_room(&self, free: usize, unused: usize) -> io::Result<()> {
         let no_memory = |_| io::Error::from(io::ErrorKind::OutOfMemory);
-        let mut free = room::empty(free).map_err(no_memory)?;
-        let mut unused = room::empty(unused).map_err(no_memory)?;
+        let rounded = |count: usize| count.next_power_of_two().max(16);
+        let mut free = Vec::try_with_room_for(rounded(free)).map_err(no_memory)?;
+        let mut unused = Vec::try_with_room_for(rounded(unused)).map_err(no_memory)?;
         let mut lists = self.lists.lock();
         room::replace(&mut lists.free, &mut free);
         room::replace(&mut lists.unused, &mut unused);

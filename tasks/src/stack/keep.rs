@@ -52,7 +52,7 @@ impl Keep {
     pub(crate) fn new() -> Keep {
         let promises = Arc::<Promises>::default();
         let listed = promises.clone();
-        lock_with_room(&ALL).push(listed);
+        lock_with_room(&ALL, |all| all).push(listed);
         Keep { key: Cell::new(None), slot: Cell::new(0), promises }
     }
 

@@ -61,17 +61,17 @@ pub fn threads_and_files() -> (usize, usize) {
     (entries("task").filter(of_a_pool).count(), entries("fd").count())
 }
 
-/// From now on the system call `call` fails with `errno` in all threads of this process, for good. False: this machine does not
+/// From now on these system calls fail with `errno` in all threads of this process, for good. False: this machine does not
 /// allow that.
-pub fn refuse(call: libc::c_long, errno: i32) -> bool {
+pub fn refuse(calls: &[libc::c_long], errno: i32) -> bool {
     let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
-    let mut steps = [
-        // The number of the call.
-        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call as u32),
-        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
-        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
+    // The number of the call; is it one of those?
+    let mut steps = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
+    for call in calls {
+        steps.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, *call as u32));
+        steps.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32));
+    }
+    steps.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
     let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
     // SAFETY: the filter lives as long as the call.
     unsafe {
