@@ -3,6 +3,8 @@
 //! The channel knows nothing of tasks; a runtime that has them installs one of these, and a task
 //! that calls `get_event` is suspended instead of blocking the thread that runs it.
 
+#![allow(unsafe_code)]
+
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::OnceLock;

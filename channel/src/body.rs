@@ -2,6 +2,8 @@
 //!
 //! The kernel works on the body's own fields, which nobody else can reach while it is in flight.
 
+#![allow(unsafe_code)]
+
 use crate::event::{Event, EventKind, Interest};
 use crate::quiet;
 use crate::raw::{Action, RawOp};

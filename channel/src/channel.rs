@@ -1,5 +1,7 @@
 //! [`EventChannel`]: post, get, cancel, shut down.
 
+#![allow(unsafe_code)]
+
 use crate::blocker;
 use crate::builder::{ChannelBuilder, ChannelMetrics, PostError};
 use crate::driver::DriverInfo;

@@ -4,6 +4,8 @@
 //! descriptor, the application's context and the handler travel with it, and [`Event::again`] posts
 //! the same box once more.
 
+#![allow(unsafe_code)]
+
 use crate::EventChannel;
 use crate::body::EventBody;
 use crate::id::{EventId, OpId};

@@ -4,6 +4,8 @@
 //! over, and is settled once. Whether a cancel or a deadline came first is decided here, by one thread, so
 //! there is no race: a result that carries data is delivered as such, whatever was asked meanwhile.
 
+#![allow(unsafe_code)]
+
 use crate::driver::{Backend, Done, socket_error};
 use crate::event::Event;
 use crate::id::OpId;

@@ -3,6 +3,8 @@
 //! The child handler closes the channel's descriptors in the child and marks the process; a channel
 //! that exists there refuses every call, and dropping it does nothing.
 
+#![allow(unsafe_code)]
+
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};

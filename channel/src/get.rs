@@ -5,6 +5,8 @@
 //! those for whom there is something, and someone to lead if nobody does, so a leader that leaves with
 //! an event leaves no port unwatched.
 
+#![allow(unsafe_code)]
+
 use crate::blocker::{self, Waited};
 use crate::channel::{EventChannel, forked_error, shut_down_error};
 use crate::event::{Event, HandlerCall};

@@ -14,6 +14,8 @@
 //! handed from thread to thread. A channel used alone has one port, driven by whoever is in `get_event`; a pool has
 //! one for each core.
 
+#![deny(unsafe_code)]
+
 mod alarm;
 mod blocker;
 mod body;

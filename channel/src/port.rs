@@ -15,6 +15,8 @@
 //! instructions at a time, and never over an allocation; `drive` for one pass, sleep included. For that one nobody waits: who finds it taken
 //! goes elsewhere, so that an allocator which is called in a pass may do what it likes.
 
+#![allow(unsafe_code)]
+
 use crate::driver::Backend;
 use crate::flight::{Counts, Drive, Finished, Message, Shared};
 use crate::id::OpId;

@@ -5,6 +5,8 @@
 //! hands it back in a batch; whoever drove the port calls the operation's wake function, once, with
 //! its one word, under no lock. Nothing is allocated for an operation.
 
+#![allow(unsafe_code)]
+
 use crate::EventChannel;
 use crate::fork;
 

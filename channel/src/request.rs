@@ -1,5 +1,7 @@
 //! [`Request`]: what is posted.
 
+#![allow(unsafe_code)]
+
 use crate::body::{EventBody, When};
 use crate::event::{Event, EventKind, Interest};
 use crate::raw::RawOp;

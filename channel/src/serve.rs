@@ -1,5 +1,7 @@
 //! The side of the channel that a pool sees: driving its ports.
 
+#![allow(unsafe_code)]
+
 use crate::channel::{EventChannel, forked_error};
 use crate::event::HandlerCall;
 use crate::flight::Finished;

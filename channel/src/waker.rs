@@ -1,5 +1,7 @@
 //! Wakes the thread that sleeps in a port: an eventfd, written only when somebody sleeps.
 
+#![allow(unsafe_code)]
+
 use crate::alarm::Alarm;
 use crate::fork;
 use std::io;

@@ -4,6 +4,8 @@
 //! cancellation point like every other that returns a `Result`; the channel asks for the reason
 //! ([`Blocker::checkpoint`]) only when it has no event to return, so neither an event nor a cancel gets lost.
 
+#![allow(unsafe_code)]
+
 use crate::pool;
 use crate::wait::{self, Limit, Stop};
 use ec_channel::raw::Action;

@@ -4,6 +4,8 @@
 //! a coroutine to whoever has resumed it. It is asked only when the caller is on a stack that is not its task's or thread's own,
 //! and something that matters lies on such a one. This file has `unsafe` in it.
 
+#![allow(unsafe_code)]
+
 use std::ffi::{c_int, c_void};
 use std::ptr;
 

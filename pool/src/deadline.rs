@@ -12,6 +12,8 @@
 //!
 //! This file has `unsafe` in it: the list.
 
+#![allow(unsafe_code)]
+
 use crate::callers;
 use std::cell::Cell;
 use std::iter;

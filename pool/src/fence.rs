@@ -5,6 +5,8 @@
 //! The kernel may refuse later what it has granted once (a sandbox, no memory). So whoever relies on the barrier looks at its answer, and
 //! the side that writes all the time leaves behind in which [`Form`] it did. After the first refusal all go over to fences, for good.
 
+#![allow(unsafe_code)]
+
 use std::io;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, compiler_fence, fence};

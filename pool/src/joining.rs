@@ -2,6 +2,8 @@
 //!
 //! This file has `unsafe` in it: std's join knows no limit of time.
 
+#![allow(unsafe_code)]
+
 use std::os::unix::thread::JoinHandleExt;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};

@@ -24,6 +24,8 @@
 //!
 //! This file has `unsafe` in it: what is leased is read and taken without a lock.
 
+#![allow(unsafe_code)]
+
 use crate::sync::{
     AtomicBool, AtomicU8, Crossing, Form, Ordering, SpinLock, UnsafeCell, barrier, form, heavy_fence,
     light_fence,

@@ -27,6 +27,8 @@
 //! back when that suspends, and becomes a spare itself; spares that nobody needs leave (`crew.rs`). A task that has blocked once is given
 //! to a spare thread the next time, without a core (`run.rs`).
 
+#![deny(unsafe_code)]
+
 mod admission;
 mod asleep;
 mod blocker;

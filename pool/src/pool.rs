@@ -1,5 +1,7 @@
 //! The pool as its owner and its tasks see it.
 
+#![allow(unsafe_code)]
+
 use crate::builder::Builder;
 use crate::dump::Dump;
 use crate::metrics::Metrics;

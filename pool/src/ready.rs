@@ -1,5 +1,7 @@
 //! What waits in a run queue, in one word: a slot of a queue is then written and read as a whole.
 
+#![allow(unsafe_code)]
+
 use crate::run_queue::{Entry, Link};
 use ec_channel::HandlerCall;
 use ec_tasks::Runnable;

@@ -4,6 +4,8 @@
 //! a task that blocks time and again costs a core only the first time, until the monitor has found out. If it did not block
 //! then, it is a task like the others again.
 
+#![allow(unsafe_code)]
+
 use crate::kernel;
 use crate::ready::{Ready, What};
 use crate::seat::Seat;

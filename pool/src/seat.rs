@@ -6,9 +6,8 @@
 //! it is found through a thread-local of the worker. A crossing borrows the core for as long as it
 //! takes to push or to read a number (`lease.rs`); whoever finds no core in the seat, because it was handed over
 //! meanwhile, goes to the injector.
-//!
-//! This file, `blocker.rs`, `callers.rs`, `deadline.rs`, `fence.rs`, `lease.rs`, `pool.rs`, `ready.rs`, `run.rs` and `wait.rs` are the ones of this
-//! crate with `unsafe` in them.
+
+#![allow(unsafe_code)]
 
 use crate::core::Core;
 use crate::crew::Member;

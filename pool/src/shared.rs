@@ -1,5 +1,7 @@
 //! What the workers of one pool share, and how a task that becomes ready finds a run queue.
 
+#![allow(unsafe_code)]
+
 use crate::core::{Core, Ends};
 use crate::crew::Crew;
 use crate::events::Listener;

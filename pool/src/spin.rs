@@ -6,6 +6,8 @@
 //!
 //! This file has `unsafe` in it; `tests/run_queue_model.rs` checks it with loom.
 
+#![allow(unsafe_code)]
+
 use crate::sync::{AtomicBool, Crossing, MutPtr, Ordering, UnsafeCell, snooze};
 use std::ops::{Deref, DerefMut};
 

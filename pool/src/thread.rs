@@ -1,5 +1,7 @@
 //! The life of a worker thread: core by core or task by task, and what it waits for in between.
 
+#![allow(unsafe_code)]
+
 use crate::core::Core;
 use crate::crew::{Gift, Member};
 use crate::events::PoolEvent;

@@ -16,6 +16,8 @@
 //! A [`Stop`] says why nothing came of a call; it becomes an error, and is thereby used up, in
 //! [`Stop::deliver`]. A caller that already has a partial result returns that and lets the stop be.
 
+#![allow(unsafe_code)]
+
 use crate::cancel::Cancelled;
 use crate::deadline;
 use crate::forced;

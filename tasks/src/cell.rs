@@ -1,6 +1,8 @@
 //! A task's one allocation: the header in front; behind it the closure, until it runs, and then in the
 //! same place the result. A worker keeps the memory of tasks that are gone for the next ones ([`Spare`]).
 
+#![allow(unsafe_code)]
+
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;

@@ -3,6 +3,8 @@
 //! A coroutine is never dropped while it is suspended, because that would unwind the task by
 //! force, through C frames and `catch_unwind`; an abandoned one is leaked with its stack.
 
+#![allow(unsafe_code)]
+
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;

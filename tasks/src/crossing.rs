@@ -5,6 +5,8 @@
 //! a debug build watches: who suspends, spawns or schedules inside a [`Crossing`] ends the process with a message. The tests'
 //! allocators ask [`crossing`], too. In a release build all this is nothing.
 
+#![allow(unsafe_code)]
+
 use std::marker::PhantomData;
 
 #[cfg(debug_assertions)]

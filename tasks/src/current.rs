@@ -5,6 +5,8 @@
 //! thread-local in a register, and a lean task may wake up on another thread. A task with
 //! thread-locals of its own has this one in its block, and its worker writes it there.
 
+#![allow(unsafe_code)]
+
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ops::Range;

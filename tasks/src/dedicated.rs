@@ -3,6 +3,8 @@
 //! They have the same header, word and handle as lean tasks; to wait, the thread blocks on its
 //! [`Parker`].
 
+#![allow(unsafe_code)]
+
 use std::cell::Cell;
 use std::io;
 use std::ptr::{self, NonNull};

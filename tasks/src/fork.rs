@@ -3,6 +3,8 @@
 //! In the child only the forking thread lives: no worker runs, and locks may be held by threads
 //! that do not exist. So there nothing is a task any more, and the wrappers block.
 
+#![allow(unsafe_code)]
+
 use crate::births;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

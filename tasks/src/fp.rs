@@ -2,6 +2,8 @@
 //! belongs to the task: its runner puts the task's in before the switch, and its own back after it,
 //! where they differ. As with a thread, a task begins with what its spawner had.
 
+#![allow(unsafe_code)]
+
 use std::cell::UnsafeCell;
 
 use crate::current;

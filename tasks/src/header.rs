@@ -6,6 +6,8 @@
 //! about to queue it, or nobody while it is parked (then it stays counted until it ends). So a
 //! task that has not ended is never freed, and a waker that may wake only once needs no count.
 
+#![allow(unsafe_code)]
+
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;

@@ -3,6 +3,8 @@
 //! Every task that has not ended is in one of a few lists, chained through the headers. An end
 //! takes it out before the run reference goes, so that whatever is found in a list is alive.
 
+#![allow(unsafe_code)]
+
 use std::cell::Cell;
 use std::ops::Range;
 use std::ptr::{self, NonNull};

@@ -5,6 +5,8 @@
 //! left). Of settling and detaching, whoever comes second drops the result. The joiner waits for
 //! *complete*.
 
+#![allow(unsafe_code)]
+
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;

@@ -48,6 +48,7 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+#![deny(unsafe_code)]
 // Without thread-locals of a task's own much of what serves them is not used.
 #![cfg_attr(
     not(all(

@@ -3,6 +3,8 @@
 //! Each task (and each plain thread) has a short list of the values it has made, searched by the
 //! key's address and type; at the end they are dropped, latest first, on the task itself.
 
+#![allow(unsafe_code)]
+
 use std::any::TypeId;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::fmt;

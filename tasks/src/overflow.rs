@@ -5,6 +5,8 @@
 //! handled it before, and so does a signal that is no fault because somebody has sent it.
 //! Everything here is async-signal-safe: no lock, no allocation.
 
+#![allow(unsafe_code)]
+
 use std::cell::UnsafeCell;
 use std::mem::{self, MaybeUninit};
 use std::ptr;

@@ -1,6 +1,8 @@
 //! Tasks with thread-locals of their own do not exist on this target: each is a thread. The same
 //! names as in `own/mod.rs`; what only such tasks need is never called.
 
+#![allow(unsafe_code)]
+
 use crate::stack::slab::BlockHead;
 
 pub(crate) const FACTS: &[&str] = &[];

@@ -6,6 +6,8 @@
 //! park it, so that a waker which comes too early cannot have it run twice; or it ends, and the
 //! worker recycles what it had.
 
+#![allow(unsafe_code)]
+
 use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};

@@ -1,5 +1,7 @@
 //! Making tasks.
 
+#![allow(unsafe_code)]
+
 use std::io;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Stepping out of a task's own thread-locals.
 
+#![allow(unsafe_code)]
+
 use crate::own;
 
 /// Whether tasks have thread-locals of their own in this process; if not, why. Then tasks of

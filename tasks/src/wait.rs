@@ -3,6 +3,8 @@
 //! A sequence lock of atomics in the header, written by the task alone: odd numbers mean that a
 //! wait is announced. Readers never block the task; they try again if it changed under them.
 
+#![allow(unsafe_code)]
+
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;

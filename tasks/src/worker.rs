@@ -1,6 +1,8 @@
 //! What a worker thread has in stock for the tasks that come and go on it, so that starting and ending one touches as
 //! little as possible of what other workers write: ids, counted references to the scheduler, stacks.
 
+#![allow(unsafe_code)]
+
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr;

@@ -6,6 +6,8 @@
 //!
 //! This file has `unsafe` in it: the list, the mapping, the system call.
 
+#![allow(unsafe_code)]
+
 use std::cell::Cell;
 use std::io;
 use std::marker::PhantomData;

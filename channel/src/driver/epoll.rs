@@ -1,5 +1,7 @@
 //! epoll(7) as a selector: one-shot interest per descriptor, the waker edge-triggered beside them.
 
+#![allow(unsafe_code)]
+
 use super::readiness::Selector;
 use crate::fork;
 use crate::waker::Waker;

@@ -4,6 +4,8 @@
 //! the port at the time. It knows requests by their ids and hands back `(id, result)` pairs; whose they are,
 //! deadlines, retries and cancellation races are the port's business.
 
+#![allow(unsafe_code)]
+
 mod epoll;
 mod readiness;
 mod syscall;

@@ -6,6 +6,8 @@
 //! the descriptor is armed again. One-shot interest is what keeps a closed and reused descriptor number harmless:
 //! nothing is armed for a descriptor that nobody waits for.
 
+#![allow(unsafe_code)]
+
 use super::syscall::{attempt, start_connect};
 use super::{Backend, Done};
 use crate::raw::Action;

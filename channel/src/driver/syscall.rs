@@ -1,5 +1,7 @@
 //! One attempt at an action by system call, without blocking whatever mode the descriptor is in.
 
+#![allow(unsafe_code)]
+
 use crate::lock::Mutex;
 use crate::raw::Action;
 use std::io;

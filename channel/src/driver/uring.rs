@@ -4,6 +4,8 @@
 //! ring can never be handed to another thread. A request belongs to the thread that submitted it:
 //! when that exits, the request ends in ECANCELED once its event fires; the port submits it again then.
 
+#![allow(unsafe_code)]
+
 use super::{Backend, Done};
 use crate::fork;
 use crate::raw::Action;

@@ -1,5 +1,7 @@
 //! First in, first out, for its owner and for thieves. What does not fit into the ring is younger than all in it.
 
+#![allow(unsafe_code)]
+
 use super::list::{Batch, List};
 use super::ring::{Ring, Steal};
 use super::{BATCH, Entry, Words, share};

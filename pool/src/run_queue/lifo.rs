@@ -3,6 +3,8 @@
 //! The ring is the deque of Chase and Lev, of a fixed size, with the orders of Lê, Pop, Cohen and Zappa Nardelli ("Correct and
 //! efficient work-stealing for weak memory models", PPoPP 2013).
 
+#![allow(unsafe_code)]
+
 use super::list::{Batch, List};
 use super::ring::{Ring, Steal};
 use super::{BATCH, Entry, Words, share};

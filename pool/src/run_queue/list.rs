@@ -1,5 +1,7 @@
 //! Entries chained through themselves: as many as there are, without memory of its own.
 
+#![allow(unsafe_code)]
+
 use super::{Entry, Words};
 use crate::sync::{AtomicUsize, Ordering, SpinLock};
 use std::marker::PhantomData;

@@ -14,6 +14,8 @@
 //!
 //! The files of this folder have `unsafe` in them. `tests/run_queue_model.rs` checks them with loom against this very source.
 
+#![allow(unsafe_code)]
+
 pub(crate) mod fifo;
 pub(crate) mod lifo;
 pub(crate) mod list;

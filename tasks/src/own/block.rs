@@ -3,6 +3,8 @@
 //! Outside of the slot a block has one allocation, its dynamic thread vector, which must come from
 //! malloc because libc enlarges it with realloc; the head of the slot remembers it between tasks.
 
+#![allow(unsafe_code)]
+
 use std::alloc::{Layout, handle_alloc_error};
 use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};

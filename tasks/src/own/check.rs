@@ -1,6 +1,8 @@
 //! The self-test: two blocks, used in turn by this thread, as two tasks would. No thread is left
 //! behind and the process is not forked.
 
+#![allow(unsafe_code)]
+
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

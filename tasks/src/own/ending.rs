@@ -4,6 +4,8 @@
 //! They run on the task, on its own thread-locals, and may suspend. The list of the first kind is
 //! the task's own; libc's would be the worker's.
 
+#![allow(unsafe_code)]
+
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;

@@ -7,6 +7,8 @@
 //! [`establish`] measures twice, on four threads, and insists on the same answer; where libc
 //! offers its debugger's table (`_thread_db_*`) it insists on that, too.
 
+#![allow(unsafe_code)]
+
 use std::ffi::CStr;
 use std::ptr;
 

@@ -9,6 +9,8 @@
 //!   drop                    ─►         ends, is joined
 //! ```
 
+#![allow(unsafe_code)]
+
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;

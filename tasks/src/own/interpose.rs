@@ -4,6 +4,8 @@
 //! plain thread each does what libc's does. If the runtime is part of a library that was loaded
 //! later, nobody calls these; [`in_place`] notices, and tasks become threads.
 
+#![allow(unsafe_code)]
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ops::Range;
 use std::ptr;

@@ -1,6 +1,8 @@
 //! What a call changes in a thread's memory: pictures of it, before and after. All of it without an allocator, which might do anything on this
 //! thread.
 
+#![allow(unsafe_code)]
+
 use std::ops::Range;
 
 use super::facts::word;

@@ -1,5 +1,7 @@
 //! A thread with nothing of std's around it: nothing is allocated on it, nor any code of others run, before what it is for begins.
 
+#![allow(unsafe_code)]
+
 use std::ffi::c_void;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

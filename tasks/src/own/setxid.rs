@@ -5,6 +5,8 @@
 //! would write that into the task's descriptor, and be asked for ever. So our handler stands before libc's, and runs
 //! it on the thread's own thread-locals.
 
+#![allow(unsafe_code)]
+
 use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -4,6 +4,8 @@
 //! spawn a task meanwhile, on any thread that has to do with it, and so may the constructor of a library that is being loaded. Such a task is a
 //! thread, and the next one may be none any more.
 
+#![allow(unsafe_code)]
+
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

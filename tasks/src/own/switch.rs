@@ -8,6 +8,8 @@
 //! Between the two writes of the register, on the thread's side, there is nothing but the
 //! switch of the stack: no thread-local, no panic, no user's code.
 
+#![allow(unsafe_code)]
+
 use std::arch::asm;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;

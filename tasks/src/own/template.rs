@@ -6,6 +6,8 @@
 //! gives a new template, and the initial values of what has come into the static part are written to the
 //! blocks of all live tasks, as libc does for threads.
 
+#![allow(unsafe_code)]
+
 use std::array;
 use std::mem;
 use std::ptr;

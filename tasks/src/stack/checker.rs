@@ -4,6 +4,8 @@
 //!
 //! Its requests are instructions that do nothing on a processor; they take about a nanosecond.
 
+#![allow(unsafe_code)]
+
 /// `[low, top)` is a stack from now on.
 pub(super) fn is_stack(low: usize, top: usize) {
     request([0x1501, low, top, 0, 0, 0]); // VALGRIND_STACK_REGISTER

@@ -5,6 +5,8 @@
 //! one and the same warm slot. There are never fewer slots than promises, and a slot that a worker keeps for itself
 //! (`keep.rs`) has a promise of its own: so [`Class::take`] always finds one.
 
+#![allow(unsafe_code)]
+
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

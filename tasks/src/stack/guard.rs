@@ -4,6 +4,8 @@
 //! million guards cost nothing; where it does not work, `mprotect` does the same at the price of
 //! a mapping each (`vm.max_map_count` allows about 32,000).
 
+#![allow(unsafe_code)]
+
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 

@@ -7,6 +7,8 @@
 //! or goes back to the list, with its memory; `trim_stacks` returns the memory of those that nobody needed
 //! lately, coldest first.
 
+#![allow(unsafe_code)]
+
 mod checker;
 mod class;
 mod failure;

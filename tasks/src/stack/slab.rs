@@ -5,6 +5,8 @@
 //! with thread-locals of their own the block that holds these, and the [`SlotHead`] at the top.
 //! Slabs are never unmapped; their memory is returned, their addresses are kept.
 
+#![allow(unsafe_code)]
+
 use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};

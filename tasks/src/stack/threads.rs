@@ -1,5 +1,7 @@
 //! Where the stack of a plain thread lies.
 
+#![allow(unsafe_code)]
+
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
