@@ -132,7 +132,7 @@ impl Class {
 
     /// Room for so many in the lists, made without the lock.
     fn make_room(&self, free: usize, unused: usize) -> io::Result<()> {
-        let no_memory = |_| io::Error::from(io::ErrorKind::OutOfMemory);
+        let no_memory = |_| io::Error::from(Failure::NoRoom { free, unused });
         let rounded = |count: usize| count.next_power_of_two().max(16);
         let mut free = Vec::try_with_room_for(rounded(free)).map_err(no_memory)?;
         let mut unused = Vec::try_with_room_for(rounded(unused)).map_err(no_memory)?;

@@ -35,7 +35,10 @@ impl From<Failure> for io::Error {
                     "cannot guard a task's stack with mprotect: {why} (vm.max_map_count limits the mappings)"
                 ),
             ),
-            Failure::NoRoom { .. } => return io::ErrorKind::OutOfMemory.into(),
+            Failure::NoRoom { .. } => (
+                io::ErrorKind::OutOfMemory,
+                "no stack for the task: no memory for the lists of stacks".into(),
+            ),
         };
         io::Error::new(kind, words)
     }
