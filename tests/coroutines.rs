@@ -375,3 +375,34 @@ fn scopes_are_those_of_the_callers_whatever_the_order() {
         });
     });
 }
+
+/// As crates have them whose coroutines may go on on another thread: there its frame is left, and its stack freed.
+#[test]
+fn a_timeout_may_be_left_on_another_thread() {
+    struct Anywhere(Simple<()>);
+    // SAFETY: what it holds is a timeout, of which this is the test.
+    unsafe impl Send for Anywhere {}
+    let suspended = || {
+        let mut coroutine: Simple<()> =
+            Coroutine::new(|y: &Yielder<(), ()>, ()| timeout(SHORT / 10, || y.suspend(())));
+        assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
+        Anywhere(coroutine)
+    };
+    let left = |mut coroutine: Anywhere| {
+        assert!(matches!(coroutine.0.resume(()), CoroutineResult::Return(())));
+    };
+    let test = move || {
+        let coroutine = suspended();
+        std::thread::spawn(move || left(coroutine)).join().unwrap();
+        let coroutine = suspended();
+        task::spawn(move || left(coroutine)).join().unwrap();
+        sleep(SHORT);
+        // Those of before count no more.
+        assert_eq!(receive(&silent()), ErrorKind::WouldBlock);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert_eq!(timeout(SHORT, || receive(&socket)), ErrorKind::TimedOut);
+        assert_eq!(scope_deadline(), None);
+    };
+    std::thread::spawn(test).join().unwrap();
+    task::spawn(test).join().unwrap();
+}

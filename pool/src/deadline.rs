@@ -1,9 +1,9 @@
 //! Deadlines of `time::timeout`: scopes on the stack, in a list that the task (or the plain thread) owns, the last one entered first.
 //!
 //! A scope takes itself out of the list, wherever it stands: with coroutines of another crate, which may begin and
-//! end in any order, a later one may outlive an earlier one. What is in the list is alive: a frame that is left, or unwound, has taken its
-//! scope out, and one that is leaked, as with a coroutine, stays in memory. A scope that is not found is another list's: in a
-//! forked child the tasks' own lists are not looked at any more.
+//! end in any order, a later one may outlive an earlier one. The list has a reference of its own to each: one whose frame is left on another
+//! thread, or by another task, where such a coroutine went on, is marked, and taken out by whose list it is. One whose frame is leaked stays. (In a
+//! forked child the tasks' own lists are not looked at any more.)
 //!
 //! **Which of them count.** Those whose `timeout` the caller is in: while a coroutine is suspended, its deadlines are nobody's
 //! else. Frames that are alive on the stack that a task or thread was given are always below the caller, whatever stack that is on. A scope
@@ -18,11 +18,16 @@ use crate::callers;
 use std::cell::Cell;
 use std::iter;
 use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// The deadline of one `time::timeout`, on the stack of that call.
+/// The deadline of one `time::timeout`.
 struct Scope {
     at: Option<Instant>,
+    /// Its frame has been left.
+    left: AtomicBool,
+    // What follows is of the task or thread that owns the list.
     delivered: Cell<bool>,
     /// Entered before this one, of those that are left.
     outer: Cell<*const Scope>,
@@ -32,13 +37,18 @@ struct Scope {
     around: Cell<bool>,
 }
 
+// SAFETY: other threads than the list's only set `left` and count references.
+unsafe impl Send for Scope {}
+// SAFETY: as above.
+unsafe impl Sync for Scope {}
+
 impl Scope {
     fn due(&self, at: Instant) -> bool {
         !self.delivered.get() && self.at.is_some_and(|own| own <= at)
     }
 
     fn counts(&self) -> bool {
-        self.elsewhere.get().is_none() || self.around.get()
+        !self.left.load(Ordering::Relaxed) && (self.elsewhere.get().is_none() || self.around.get())
     }
 }
 
@@ -53,8 +63,8 @@ fn last<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
 fn all<'a>() -> impl Iterator<Item = &'a Scope> {
     let mut next: *const Scope = last(Cell::get).cast();
     iter::from_fn(move || {
-        // SAFETY: what is in the list is alive (see the module), and only this task or thread ever sees the list; the callers, which are in this
-        // file, call nobody's code meanwhile and keep nothing.
+        // SAFETY: the list has a reference to each, and only this task or thread ever sees the list; the callers, which are in this
+        // file, call nobody's code meanwhile, take nothing out and keep nothing.
         let scope = unsafe { next.as_ref()? };
         next = scope.outer.get();
         Some(scope)
@@ -62,38 +72,51 @@ fn all<'a>() -> impl Iterator<Item = &'a Scope> {
 }
 
 /// A scope in the list, as long as this lives.
-struct Entered<'a>(&'a Scope);
+struct Entered(Arc<Scope>);
 
-impl<'a> Entered<'a> {
-    fn new(scope: &'a Scope) -> Self {
-        scope.elsewhere.set(callers::elsewhere(scope));
+impl Entered {
+    fn new(at: Option<Instant>) -> Self {
+        let here = 0u8;
+        let scope = Arc::new(Scope {
+            at,
+            left: AtomicBool::new(false),
+            delivered: Cell::new(false),
+            outer: Cell::new(ptr::null()),
+            elsewhere: Cell::new(callers::elsewhere(&here)),
+            around: Cell::new(false),
+        });
         scope.outer.set(last(Cell::get).cast());
-        last(|cell| cell.set(ptr::from_ref(scope).cast()));
+        last(|cell| cell.set(Arc::into_raw(scope.clone()).cast()));
         Entered(scope)
     }
 }
 
-impl Drop for Entered<'_> {
+impl Drop for Entered {
     fn drop(&mut self) {
-        let outer = self.0.outer.get();
-        if ptr::eq(last(Cell::get).cast(), self.0) {
-            last(|cell| cell.set(outer.cast()));
-        } else if let Some(later) = all().find(|later| ptr::eq(later.outer.get(), self.0)) {
-            later.outer.set(outer);
+        // Release: what was done with it here comes before its end there.
+        self.0.left.store(true, Ordering::Release);
+        while let Some(scope) = take_out_left() {
+            // (An allocator's business: nothing of the list is kept meanwhile.)
+            drop(scope);
         }
     }
 }
 
+/// Takes one out of the caller's list whose frame has been left.
+fn take_out_left() -> Option<Arc<Scope>> {
+    let gone = all().find(|scope| scope.left.load(Ordering::Acquire))?;
+    let outer = gone.outer.get();
+    match all().find(|later| ptr::eq(later.outer.get(), gone)) {
+        Some(later) => later.outer.set(outer),
+        None => last(|cell| cell.set(outer.cast())),
+    }
+    // SAFETY: the list's own reference, which it has no more.
+    Some(unsafe { Arc::from_raw(gone) })
+}
+
 /// Runs `f` with a deadline for the calls in it. `None`: so far off that it never comes.
 pub fn with_deadline<T>(at: Option<Instant>, f: impl FnOnce() -> T) -> T {
-    let scope = Scope {
-        at,
-        delivered: Cell::new(false),
-        outer: Cell::new(ptr::null()),
-        elsewhere: Cell::new(None),
-        around: Cell::new(false),
-    };
-    let _entered = Entered::new(&scope);
+    let _entered = Entered::new(at);
     f()
 }
 

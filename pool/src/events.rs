@@ -166,6 +166,13 @@ impl Listener {
     }
 }
 
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Perhaps the last of the closure, wherever that is: the destructors of what it holds are the program's.
+        ec_tasks::drop_quietly(self.0.take());
+    }
+}
+
 thread_local! {
     /// So many listeners are being told something on this thread. (A count, for they may end in any order: one that runs in a
     /// coroutine, say.)

@@ -191,8 +191,6 @@ impl Inner {
                         listener.tell(|| PoolEvent::Missed { events: missed });
                     }
                     listener.tell(|| event);
-                    // Perhaps the last that refers to it.
-                    ec_tasks::drop_quietly(listener);
                 }
                 Said::Line(level, target, line) => {
                     self.within.store(LOGGER, Ordering::Relaxed);

@@ -20,6 +20,7 @@ use ec_tasks::{Runnable, Scheduler, TaskId};
 use log::Level;
 use std::any::Any;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -280,6 +281,15 @@ unsafe impl Scheduler for Shared {
 
     fn note(&self) -> bool {
         seat::here(|seat| seat.is_some_and(run::has_blocked))
+    }
+
+    fn let_go(self: Arc<Self>) {
+        let Some(last) = Arc::into_inner(self) else { return };
+        // (Without a thread it is leaked, rather than dropped here.)
+        let last = ManuallyDrop::new(last);
+        let body = move || ec_tasks::drop_quietly(ManuallyDrop::into_inner(last));
+        let builder = std::thread::Builder::new().name(String::from("ec-last"));
+        let _ = ec_tasks::start_thread(builder, body);
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -13,6 +13,7 @@ use std::thread;
 use crate::coroutine;
 use crate::header::Header;
 use crate::quiet::drop_quietly;
+use crate::scheduler;
 use crate::worker::WorkerLocal;
 
 /// What depends on the types of the closure and of its result.
@@ -91,10 +92,12 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
                 let message = coroutine::message_of(payload.as_ref());
                 coroutine::report(header, &message, header.join.is_detached());
             }
-            header.own.locals.clear();
             (&raw mut (*content).result).write(ManuallyDrop::new(Some(result)));
             if header.join.settle() {
                 Self::drop_result(cell);
+            }
+            if !header.has_thread_locals() {
+                header.own.locals.clear();
             }
         }
     }
@@ -122,11 +125,12 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
             ptr::drop_in_place(cell.as_ptr());
             let memory = Memory(Self::SIZE, cell.cast());
             // A worker keeps both for the next task; what is left is dropped outside of the worker's stock.
-            let left = WorkerLocal::here(|local| match local {
+            let (reference, memory) = WorkerLocal::here(|local| match local {
                 Some(local) => (local.keep_reference(scheduler), local.cells.give(memory)),
                 None => (Some(scheduler), Some(memory)),
             });
-            drop(left);
+            drop(memory);
+            reference.into_iter().for_each(scheduler::let_go);
         }
     }
 

@@ -113,6 +113,10 @@ fn life(cell: NonNull<Header>, yielder: &Yielder<(), u32>) {
             // does the process.
             std::process::exit(0);
         }
+        // Task-locals go with the thread-locals, but for those that the destructors of these have made anew.
+        if header.own.locals.clear() {
+            own::run_destructors();
+        }
     }
     header.own.control.save();
 }

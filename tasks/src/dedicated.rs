@@ -86,8 +86,12 @@ fn at_thread_end(header: NonNull<Header>) {
     }
 
     fn end(header: NonNull<Header>) {
+        // SAFETY: the run reference is this thread's. (What destructors of thread-locals have made anew.)
+        unsafe { header.as_ref() }.own.locals.clear();
         current::leave(0);
+        OVER.set(true);
         scheduler::ended(header);
+        OVER.set(false);
     }
 }
 
@@ -96,6 +100,12 @@ const ROUNDS: u32 = 4;
 
 thread_local! {
     static ROUND: Cell<u32> = const { Cell::new(0) };
+    static OVER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Is this the end of a dedicated task's thread, at which even std's own thread-locals are gone?
+pub(crate) fn is_thread_over() -> bool {
+    OVER.get()
 }
 
 struct Body(NonNull<Header>);

@@ -103,6 +103,11 @@ macro_rules! write_fields {
 pub(crate) use write_fields;
 
 impl Header {
+    /// A block of its own, or a thread.
+    pub(crate) fn has_thread_locals(&self) -> bool {
+        self.own.thread_pointer.get() != 0 || self.kind == Kind::Dedicated
+    }
+
     /// # Safety
     /// Memory for one.
     #[inline(always)]

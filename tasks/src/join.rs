@@ -10,7 +10,7 @@
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -141,10 +141,11 @@ impl<T> JoinHandle<T> {
         }
         // SAFETY: complete, so settled, and only the handle takes the result from then on.
         let result = unsafe { take_result::<T>(self.task.raw()) };
-        // What remains of this handle is its reference: there is nothing left to detach.
-        // SAFETY: read out once, the handle itself forgotten.
-        drop(unsafe { std::ptr::read(&self.task) });
-        mem::forget(self);
+        // What remains of this handle is its reference: there is nothing left to detach. (Taken apart before anything is dropped: what
+        // that runs may unwind.)
+        let taken = ManuallyDrop::new(self);
+        // SAFETY: read out once, the handle itself is never dropped.
+        drop(unsafe { std::ptr::read(&taken.task) });
         result.expect("a finished task has a result")
     }
 

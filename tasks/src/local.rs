@@ -82,8 +82,8 @@ impl<T: 'static> LocalKey<T> {
         let locals = locals().ok_or(AccessError)?;
         // SAFETY: the current task's list, or this plain thread's: it outlives this call, which
         // runs on that task, also if `f` or `init` suspends. The value has its own place on the
-        // heap and stays there until `clear`, which runs after everything else on the task; the
-        // one being dropped is not found any more. Key and type together say that it is a `T`.
+        // heap and stays there until the end of the task: its closure has returned then, and what was first used later has been
+        // dropped (as with a thread-local); the one being dropped is not found any more. Key and type together say that it is a `T`.
         unsafe {
             let locals = &*locals;
             let key = (ptr::from_ref(self).cast::<()>(), TypeId::of::<T>());
@@ -92,6 +92,7 @@ impl<T: 'static> LocalKey<T> {
                 None => {
                     let made = Box::new((self.init)());
                     locals.make_room();
+                    go_with_thread_locals();
                     // It may have been made meanwhile, by `init` itself or by an allocator: that one is in use.
                     match locals.find(key)? {
                         Some(value) => value,
@@ -230,8 +231,17 @@ impl Locals {
         }
     }
 
+    /// Drops the values, latest first, also those that their destructors make; there are no more afterwards. False: there was none. On
+    /// the task.
+    pub(crate) fn clear(&self) -> bool {
+        let any = self.drop_values();
+        self.closed.set(true);
+        any
+    }
+
     /// Drops the values, latest first, also those that their destructors make. On the task.
-    pub(crate) fn clear(&self) {
+    fn drop_values(&self) -> bool {
+        let mut any = false;
         // SAFETY: on the task; the list is not borrowed while a destructor runs.
         unsafe {
             while let Some((value, drop)) = (*self.entries.get())
@@ -240,12 +250,13 @@ impl Locals {
                 .map(|entry| (std::mem::replace(&mut entry.value, ptr::null_mut()), entry.drop))
             {
                 drop(value);
+                any = true;
             }
-            self.closed.set(true);
             let entries = std::mem::take(&mut *self.entries.get());
             // Not while the list is borrowed, as above.
             drop(entries);
         }
+        any
     }
 }
 
@@ -254,6 +265,33 @@ fn locals() -> Option<*const Locals> {
         // SAFETY: the task that runs here.
         Some(header) => Some(unsafe { &raw const (*header.as_ptr()).own.locals }),
         None => of_thread(),
+    }
+}
+
+thread_local! {
+    static WITH_THREAD_LOCALS: WithThreadLocals = const { WithThreadLocals };
+}
+
+/// Among the thread-locals of a task that has such of its own: drops its task-locals in turn.
+struct WithThreadLocals;
+
+impl Drop for WithThreadLocals {
+    fn drop(&mut self) {
+        if let Some(header) = current::running() {
+            // SAFETY: the task that runs here.
+            unsafe { header.as_ref() }.own.locals.drop_values();
+        }
+    }
+}
+
+/// The caller has task-locals: if it is a task with thread-locals of its own, or with a thread, they are dropped before what it has used
+/// first earlier, and after what it uses first later, as its thread-locals are.
+#[inline(never)]
+fn go_with_thread_locals() {
+    // SAFETY: the task that runs here.
+    if current::running().is_some_and(|header| unsafe { header.as_ref() }.has_thread_locals()) {
+        // (Not at the very end: then `clear` drops them.)
+        let _ = WITH_THREAD_LOCALS.try_with(|_| ());
     }
 }
 

@@ -18,10 +18,11 @@ use crate::coroutine::Step;
 use crate::crossing::assert_no_crossing;
 use crate::current;
 use crate::header::{self, FINISHED, Header, READY, RUNNING, Task, TaskId};
+use crate::quiet::drop_quietly;
 use crate::stack::Keep;
 use crate::tokens::Tokens;
 use crate::worker::WorkerLocal;
-use crate::{coroutine, fp, info};
+use crate::{coroutine, dedicated, fp, info};
 
 /// Who runs tasks. Its tasks call it, and nobody else does: a [`Task`] does not give it away.
 ///
@@ -72,6 +73,12 @@ pub unsafe trait Scheduler: Send + Sync + 'static {
     /// run the task: what [`Runnable::is_noted`] shall say of it from then on. It must not suspend, nor panic.
     fn note(&self) -> bool {
         false
+    }
+
+    /// A reference goes where the program's code must not run any more: on a thread whose thread-locals, and std's own, are gone. If it
+    /// is the last one, what the destructor runs of others' is to run on another thread.
+    fn let_go(self: Arc<Self>) {
+        drop_quietly(self);
     }
 
     /// Itself: by this [`Task::scheduler_as`] finds the own type again.
@@ -258,6 +265,12 @@ pub(crate) fn ended(header: NonNull<Header>) {
         task.join.complete();
         header::drop_ref(header);
     }
+}
+
+/// Drops a task's reference to its scheduler. It may be the last, so that code of the program's runs (a listener's destructor): what
+/// it does is not the caller's affair.
+pub(crate) fn let_go(reference: Arc<dyn Scheduler>) {
+    if dedicated::is_thread_over() { reference.let_go() } else { drop_quietly(reference) }
 }
 
 /// Hands a ready task to its scheduler.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::current;
 use crate::overflow;
+use crate::quiet::drop_quietly;
 use crate::scheduler::Scheduler;
 use crate::worker::WorkerLocal;
 
@@ -126,7 +127,7 @@ impl Drop for WorkerGuard {
             // thread that is no worker, or another guard's. (Where a task runs on it, or it is in the midst of waking one, it is
             // leaked.)
             if !(*place.local).is_in_use() {
-                drop(Box::from_raw(place.local));
+                drop_quietly(Box::from_raw(place.local));
             }
         }
     }
