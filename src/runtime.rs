@@ -275,9 +275,9 @@ impl Builder {
     }
 
     /// The most worker threads there may ever be; 1000 by default. A protection, not a knob: there are as many as
-    /// cores, and one more for each task that blocks its thread at the moment. When all but the last few (as many as
-    /// cores) are blocked, tasks that have begun still go on, but new ones have to wait, and
-    /// [`PoolEvent::AtCap`] says who blocks whom.
+    /// cores, and one more for each task that blocks its thread at the moment. The last of these (as many as cores, at most
+    /// half) are kept for tasks that have begun, which may hold what the others wait for: with `max_threads - 2 * cores` tasks that block
+    /// new ones have to wait, as long as it is so, and [`PoolEvent::AtCap`] says who blocks whom.
     pub fn max_threads(self, threads: usize) -> Builder {
         Builder(self.0.max_threads(threads))
     }

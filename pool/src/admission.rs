@@ -79,11 +79,19 @@ impl Admission {
         if std::mem::replace(&mut self.told, true) {
             return;
         }
-        let at_cap = AtCap::of(shared);
-        if shared.crew.counts.cap_hits.fetch_add(1, Ordering::Relaxed) == 0 {
-            let line = || format!("a pool has {}", at_cap.summary());
-            shared.watchman.notifier.log(Level::Error, module_path!(), line);
+        let is_first = shared.crew.counts.cap_hits.fetch_add(1, Ordering::Relaxed) == 0;
+        let logs = is_first && Level::Error <= log::max_level();
+        if !logs && !shared.settings.listener.is_there() {
+            return;
         }
-        shared.watchman.notifier.tell(&shared.settings.listener, || PoolEvent::AtCap(at_cap));
+        let Some(theirs) = shared.arc() else { return };
+        // Made by the notifier: what tasks wait for is described by code of the program's.
+        shared.watchman.notifier.tell_made(move || {
+            let at_cap = AtCap::of(&theirs);
+            if logs {
+                log::log!(Level::Error, "a pool has {}", at_cap.summary());
+            }
+            (theirs.settings.listener.clone(), PoolEvent::AtCap(at_cap))
+        });
     }
 }

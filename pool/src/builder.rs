@@ -45,8 +45,9 @@ impl Builder {
     }
 
     /// The most worker threads there may ever be; 1000 by default. A protection, not a knob: a pool has as many threads
-    /// as cores, and one more for each that is blocked at the moment. When all but the last few (as many as cores) are,
-    /// new tasks have to wait, and [`PoolEvent::AtCap`] tells who blocks whom.
+    /// as cores, and one more for each that is blocked at the moment. The last of these (as many as cores, at most half) are kept
+    /// for tasks that have begun: with `max_threads - 2 * cores` tasks that block new ones have to wait, as long as it is so, and
+    /// [`PoolEvent::AtCap`] tells who blocks whom.
     pub fn max_threads(mut self, threads: usize) -> Builder {
         self.settings.max_threads = threads;
         self

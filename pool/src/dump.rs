@@ -1,7 +1,7 @@
 //! A snapshot of all tasks of a pool: who is in which state, waiting for what, since when.
 
 use crate::shared::Shared;
-use ec_tasks::TaskInfo;
+use ec_tasks::{TaskId, TaskInfo};
 use std::fmt;
 
 /// Every live task of a pool, as [`Pool::dump`](crate::PoolHandle::dump) found it. Printed with `{}` it is a table.
@@ -19,10 +19,10 @@ impl Dump {
 }
 
 /// A task by its name, or as nameless, and its id.
-pub(crate) fn title(task: &TaskInfo) -> String {
-    match &task.name {
-        Some(name) => format!("'{name}' (id {})", task.id),
-        None => format!("unnamed (id {})", task.id),
+pub(crate) fn title(id: TaskId, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("'{name}' (id {id})"),
+        None => format!("unnamed (id {id})"),
     }
 }
 

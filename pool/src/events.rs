@@ -35,7 +35,8 @@ pub enum PoolEvent {
         /// Whether the task computed; else it slept in the kernel, or said that it would.
         computing: bool,
     },
-    /// A core is held up, and there may be no more threads. Told once, until there is room again.
+    /// So many tasks block their threads that new ones have to wait ([`max_threads`](crate::Builder::max_threads)), or a core is held
+    /// up and there may be no more threads. Told once, until there is room again.
     AtCap(AtCap),
     /// The kernel refuses the barrier (`membarrier`) by which a core is taken from a worker that is inside user code; a sandbox may
     /// do that, at any time. The pool goes on with fences, which cost each switch of tasks some nanoseconds. A worker that was
@@ -56,7 +57,8 @@ pub enum PoolEvent {
     },
 }
 
-/// All threads that a pool may have are blocked, or nearly so. See [`PoolEvent::AtCap`].
+/// All threads that a pool may have are blocked, but for those that hold the cores and the last ones, which are kept for tasks that have
+/// begun. A snapshot of the moment at which it is told. See [`PoolEvent::AtCap`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AtCap {
@@ -131,7 +133,10 @@ impl fmt::Display for AtCap {
 
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let task = self.task.as_ref().map_or_else(|| String::from("a handler"), crate::dump::title);
+        let task = self.task.as_ref().map_or_else(
+            || String::from("a handler"),
+            |task| crate::dump::title(task.id, task.name.as_deref()),
+        );
         write!(f, "{}: {task}", self.thread)?;
         match &self.call {
             Some(call) => write!(f, ", in {call}"),

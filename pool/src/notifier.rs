@@ -55,6 +55,8 @@ struct State {
 
 enum Said {
     Event(Listener, PoolEvent),
+    /// To make an event takes code of the program's.
+    Made(Box<dyn FnOnce() -> (Listener, PoolEvent) + Send>),
     Line(Level, &'static str, String),
 }
 
@@ -105,6 +107,11 @@ impl Notifier {
         }
     }
 
+    /// Tells of what `make` makes, which may take its time.
+    pub(crate) fn tell_made(&self, make: impl FnOnce() -> (Listener, PoolEvent) + Send + 'static) {
+        self.say(Said::Made(Box::new(make)));
+    }
+
     /// Writes a line into the log, if it may be one that is wanted. `target` is the caller's `module_path!()`.
     pub(crate) fn log(&self, level: Level, target: &'static str, line: impl FnOnce() -> String) {
         if level <= log::STATIC_MAX_LEVEL && level <= log::max_level() {
@@ -117,7 +124,7 @@ impl Notifier {
             return;
         }
         let mut state = lock_with_room(&self.0.state, |state| &mut state.waiting);
-        let is_event = matches!(said, Said::Event(..));
+        let is_event = !matches!(said, Said::Line(..));
         let most = if is_event { MOST } else { MOST_BEFORE_A_LINE };
         if state.closed || state.waiting.len() >= most {
             state.missed += u64::from(is_event);
@@ -185,12 +192,15 @@ impl Inner {
     fn say_all(&self) {
         while let Some((said, missed)) = self.next() {
             match said {
-                Said::Event(listener, event) => {
+                Said::Event(listener, event) => self.tell_missed(&listener, missed, event),
+                Said::Made(make) => {
                     self.within.store(LISTENER, Ordering::Relaxed);
-                    if missed > 0 {
-                        listener.tell(|| PoolEvent::Missed { events: missed });
+                    let telling = events::Telling::begin();
+                    let made = ec_tasks::catch_quietly(make);
+                    drop(telling);
+                    if let Some((listener, event)) = made {
+                        self.tell_missed(&listener, missed, event);
                     }
-                    listener.tell(|| event);
                 }
                 Said::Line(level, target, line) => {
                     self.within.store(LOGGER, Ordering::Relaxed);
@@ -202,12 +212,22 @@ impl Inner {
         }
     }
 
+    fn tell_missed(&self, listener: &Listener, missed: u64, event: PoolEvent) {
+        self.within.store(LISTENER, Ordering::Relaxed);
+        if missed > 0 {
+            listener.tell(|| PoolEvent::Missed { events: missed });
+        }
+        listener.tell(|| event);
+    }
+
     /// What is next, and how many events were missed before, if it is one.
     fn next(&self) -> Option<(Said, u64)> {
         let mut state = self.state.lock();
         let said = state.waiting.pop_front()?;
         let missed = match &said {
-            Said::Event(..) if state.waiting.len() < MOST / 2 => std::mem::take(&mut state.missed),
+            Said::Event(..) | Said::Made(_) if state.waiting.len() < MOST / 2 => {
+                std::mem::take(&mut state.missed)
+            }
             _ => 0,
         };
         Some((said, missed))

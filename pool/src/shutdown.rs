@@ -265,9 +265,11 @@ fn left_behind(names: Vec<String>) -> Result<(), ShutdownError> {
 /// The tasks that live, but for those that are spared.
 fn abandoned(shared: &Shared, own: Option<TaskId>) -> Vec<String> {
     let spared = spared(shared, own);
-    let tasks = ec_tasks::tasks_of(shared);
-    let others = tasks.into_iter().filter(|task| !spared.contains(&task.id));
-    others.map(|task| crate::dump::title(&task)).collect()
+    let mut tasks = ec_tasks::live_tasks_of(shared);
+    tasks.retain(|task| !spared.contains(&task.id()));
+    tasks.sort_by_key(Task::id);
+    // (Not what they wait for: to describe that is the program's code.)
+    tasks.iter().map(|task| crate::dump::title(task.id(), task.name())).collect()
 }
 
 /// Steps 3 and 4. Returns who is inside the program's code and did not return.

@@ -1,0 +1,110 @@
+//! What a task waits for is described by whoever made the wait, in its own words: nobody who must not wait asks for them.
+
+use ec_tasks::WaitKind;
+use ec_test_support::{limit, skipped};
+use ec_unkind as _;
+use event_channel::channel::Driver;
+use event_channel::runtime::PoolEvent;
+use event_channel::{Runtime, task, time};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const SHORT: Duration = Duration::from_millis(20);
+
+/// By its token a wait is described under one of these. Held by who waits, or by who blocks.
+static HELD: [Mutex<()>; 3] = [const { Mutex::new(()) }; 3];
+static MINE: WaitKind = WaitKind {
+    name: "mine",
+    cancel: None,
+    describe: |token, _| {
+        drop(HELD[token as usize].lock());
+        String::from("described")
+    },
+};
+/// The tests share it.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn waits(token: u64) {
+    ec_tasks::begin_wait(&MINE, token, 0);
+    task::park();
+    ec_tasks::end_wait();
+}
+
+fn each_driver(test: impl Fn(Driver)) {
+    let _alone = ONE_AT_A_TIME.lock();
+    match task::why_not() {
+        None => limit(60, || Driver::ALL.into_iter().for_each(test)),
+        Some(why) => skipped(why),
+    }
+}
+
+#[test]
+fn a_shutdown_with_a_limit_does_not_ask() {
+    each_driver(|driver| {
+        let Ok(runtime) = Runtime::builder().driver(driver).cores(1).build() else {
+            return skipped(&format!("{driver} is not to be had"));
+        };
+        let (says, hears) = mpsc::channel();
+        // It keeps the lock, as whoever is abandoned keeps what he has.
+        let token = if driver == Driver::Epoll { 0 } else { 1 };
+        let waiting = runtime.spawn(move || {
+            let _held = HELD[token as usize].lock();
+            says.send(()).unwrap();
+            loop {
+                waits(token);
+            }
+        });
+        hears.recv().unwrap();
+        let error = runtime.shutdown(Duration::ZERO).unwrap_err();
+        assert!(error.to_string().contains("unnamed"), "{error}");
+        drop::<task::JoinHandle<()>>(waiting);
+    });
+}
+
+/// Three threads and one core: two tasks block, and that is told. The lock that the telling waits for is held by one of them, which
+/// waits for a task that waits for a core.
+#[test]
+fn nor_does_the_monitor() {
+    each_driver(|driver| {
+        let told = Arc::new(AtomicUsize::new(0));
+        let theirs = told.clone();
+        let listener = move |event: &PoolEvent| {
+            if let PoolEvent::AtCap(cap) = event {
+                assert!(cap.dump.to_string().contains("described"), "{cap}");
+                theirs.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        let builder = Runtime::builder().driver(driver).cores(1).max_threads(3).on_event(listener);
+        let Ok(runtime) = builder.build() else { return skipped(&format!("{driver} is not to be had")) };
+        let waiting = runtime.spawn(|| waits(2));
+        let (sends, receives) = mpsc::channel();
+        let began = Instant::now();
+        let sending = runtime.spawn(move || {
+            time::sleep(20 * SHORT);
+            sends.send(()).unwrap();
+        });
+        let holding = runtime.spawn(move || {
+            let _held = HELD[2].lock();
+            time::sleep(SHORT);
+            receives.recv().unwrap();
+            began.elapsed()
+        });
+        let blocking = [3, 5].map(|number| {
+            runtime.spawn(move || {
+                time::sleep(number * SHORT);
+                thread::sleep(if number == 3 { 12 * SHORT } else { 100 * SHORT });
+            })
+        });
+        let took = holding.join().unwrap();
+        assert!(took < 60 * SHORT, "held up for {took:?}");
+        sending.join().unwrap();
+        blocking.into_iter().for_each(|task| task.join().unwrap());
+        waiting.task().unpark();
+        waiting.join().unwrap();
+        runtime.shutdown(Duration::from_secs(5)).unwrap();
+        assert!(told.load(Ordering::SeqCst) > 0);
+    });
+}
