@@ -252,10 +252,13 @@ impl Runtime {
     /// for all tasks, also those that have called it themselves. In one of its handlers, and in a listener to
     /// [events](Builder::on_event), it begins to end and returns at once. In a forked child it does nothing.
     ///
+    /// Of two calls at a time the one with the shorter grace stops the workers, and the other one returns then, too. The steps after the
+    /// grace take up to half a second more where a thread is in code that does not return.
+    ///
     /// # Errors
     /// Names the tasks that would not stop. They are abandoned: never unwound; what they hold stays until the
-    /// process ends. And the threads of the runtime that are inside the program's code otherwise, in a listener, say: they are left
-    /// behind.
+    /// process ends, and a `join` of theirs never returns. And the threads of the runtime that are inside the program's code otherwise, in a
+    /// listener, say: they are left behind. And how many handlers of events were not called for lack of time: what their events hold is dropped.
     pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
         self.pool.shutdown(grace)
     }

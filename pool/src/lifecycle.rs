@@ -176,19 +176,21 @@ impl Lifecycle {
         list_of(&self.closing, |closing| &mut closing.insiders, |id| Some(*id))
     }
 
-    /// Waits until all tasks have ended; false if `deadline` came first.
+    /// Waits until all tasks have ended; false if `deadline` came first, or another shutdown whose grace was shorter: it stops the
+    /// workers, so that what lives then does not end any more.
     pub(crate) fn wait_for_tasks(&self, deadline: Option<Instant>) -> bool {
-        self.wait(deadline, |_| self.live() == 0)
+        self.wait(deadline, |closing| closing.claimed || self.live() == 0) && self.live() == 0
     }
 
-    /// Waits until all tasks but those inside `shutdown` have ended; false if `deadline` came first.
+    /// As [`wait_for_tasks`](Self::wait_for_tasks), for all but those inside `shutdown`.
     pub(crate) fn wait_for_outsiders(&self, deadline: Option<Instant>) -> bool {
-        self.wait(deadline, |closing| self.live() <= closing.insiders.len() as u64)
+        let ended = |closing: &Closing| self.live() <= closing.insiders.len() as u64;
+        self.wait(deadline, |closing| closing.claimed || ended(closing)) && ended(&self.closing.lock())
     }
 
-    /// Waits until the tasks inside `shutdown` have ended too.
+    /// Waits until the tasks inside `shutdown` have ended too, or never will.
     pub(crate) fn wait_for_insiders(&self) {
-        self.wait(None, |closing| closing.insiders.is_empty());
+        self.wait(None, |closing| closing.claimed || closing.insiders.is_empty());
     }
 
     /// Waits until no task is being spawned; false if `deadline` came first. Once the pool is closed that holds for good.
@@ -203,7 +205,9 @@ impl Lifecycle {
 
     /// Takes it on to stop the workers; false if another does that.
     pub(crate) fn claim(&self) -> bool {
-        !std::mem::replace(&mut self.closing.lock().claimed, true)
+        let others = std::mem::replace(&mut self.closing.lock().claimed, true);
+        self.changed.notify_all();
+        !others
     }
 
     /// The shutdown is complete.

@@ -7,13 +7,16 @@
 //!    *insider*), neither it nor another insider is cancelled, waited for or named by its shutdown, and the next
 //!    steps begin when all of them have ended. To a shutdown from outside an insider is a task like the others.
 //! 3. **Channel**: it is shut down: waiting getters get their error, requests in flight come
-//!    back cancelled; the workers still drive the ports and run the handlers.
+//!    back cancelled; the workers still drive the ports and run the handlers. Those for which there is no time are counted, and dropped.
 //! 4. **Stop**: workers leave their loops, spare threads, the monitor and the notifier go, and all are joined. One that is inside
 //!    user code (a task, a handler, a listener, a logger, an allocator) that does not return is left behind and named; it leaves when
 //!    that returns.
 //! 5. **Free**: what no abandoned task refers to goes with the last pointer to the pool. An abandoned
 //!    task is never unwound: it keeps its stack, its place in a queue, and through its scheduler
 //!    pointer the channel whose ports its requests are in.
+//!
+//! Of several at a time the one whose grace is over first goes on to the last steps, and the others wait for the tasks no longer: those do
+//! not run any more.
 //!
 //! Nothing here waits without a limit unless the caller has set none, for who is waited for may be inside code that waits for the
 //! caller.
@@ -22,6 +25,7 @@ use crate::events;
 use crate::forced::Forced;
 use crate::joining::join_until;
 use crate::quietly;
+use crate::ready::{Ready, What};
 use crate::seat;
 use crate::shared::Shared;
 use ec_tasks::lock::Mutex;
@@ -38,7 +42,8 @@ const LAST_STEPS: Duration = Duration::from_millis(250);
 /// For a worker that is in no task and no handler, and yet does not leave: the machine may stand still, or an allocator.
 const STUCK: Duration = Duration::from_secs(2);
 
-/// Some tasks did not stop within the grace of a shutdown, or threads of the pool are inside the program's code and did not return. The
+/// Some tasks did not stop within the grace of a shutdown, threads of the pool are inside the program's code and did not return, or
+/// handlers of events were not called, for lack of time. The
 /// tasks are abandoned: never unwound, and what they hold stays until the process ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownError {
@@ -301,6 +306,7 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
         }
     }
     let mut behind = join_workers(shared, last);
+    behind.extend(drop_calls(shared, last));
     if !monitor_has_left {
         behind.push(String::from("the monitor"));
     }
@@ -326,6 +332,33 @@ fn is_drained(shared: &Shared) -> bool {
         && !shared.work_is_visible()
         && shared.forced.as_ref().is_none_or(Forced::is_empty)
         && shared.crew.inside() == 0
+}
+
+/// The handlers for which the time was too short are not called any more: their events go, with what they hold. That is code of the
+/// program's, and so on a thread of its own.
+fn drop_calls(shared: &Shared, last: Option<Instant>) -> Vec<String> {
+    let mut calls = Vec::new();
+    for _ in 0..shared.injector.len() {
+        match shared.injector.pop_front().map(Ready::what) {
+            Some(What::Call(call)) => calls.push(call),
+            // An abandoned task stays where it is.
+            Some(What::Task(task)) => shared.injector.push_back(Ready::task(task)),
+            None => break,
+        }
+    }
+    if calls.is_empty() {
+        return Vec::new();
+    }
+    let mut behind = vec![format!("{} handlers of events, which were not called", calls.len())];
+    let body = move || calls.into_iter().for_each(ec_tasks::drop_quietly);
+    let builder = std::thread::Builder::new().name(String::from("ec-last"));
+    // (Without a thread they are dropped here.)
+    if let Ok(thread) = ec_tasks::start_thread(builder, body)
+        && !join_until(thread, last_of(last))
+    {
+        behind.push(String::from("a destructor of what an event holds"));
+    }
+    behind
 }
 
 /// Joins the workers that have left their loop, so that their threads are gone when this returns. Returns the others.

@@ -1,7 +1,8 @@
 //! Task-locals: values that belong to the task, wherever it runs.
 //!
 //! Each task (and each plain thread) has a short list of the values it has made, searched by the
-//! key's address and type; at the end they are dropped, latest first, on the task itself.
+//! key's address and type; at the end they are dropped, latest first, on the task itself, where its first use of one stands among its
+//! thread-locals: after those that were used first later, and before those that were used first earlier.
 
 #![allow(unsafe_code)]
 
@@ -72,7 +73,8 @@ impl<T: 'static> LocalKey<T> {
     /// Calls `f` with the current task's value, which is made if there is none yet.
     ///
     /// # Panics
-    /// If the value has been dropped already (in a destructor of another task-local).
+    /// If the value is just being dropped, or the task (or thread) is past dropping its own. (In a destructor of a thread-local that
+    /// was used first earlier a task's begins anew.)
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
         self.try_with(f).expect("a task-local was used after it had been dropped")
     }

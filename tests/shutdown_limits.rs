@@ -1,0 +1,94 @@
+//! What a shutdown with too little time says, and does with what is left.
+
+use ec_test_support::{limit, skipped, this_test_again, threads_and_files};
+use ec_unkind as _;
+use event_channel::channel::{Driver, Request};
+use event_channel::{Runtime, task, time};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const SHORT: Duration = Duration::from_millis(20);
+
+fn each_driver(test: impl Fn(Runtime)) {
+    limit(60, || {
+        for driver in Driver::ALL {
+            match Runtime::builder().driver(driver).cores(1).build() {
+                Ok(runtime) => test(runtime),
+                Err(error) => skipped(&format!("{driver} is not to be had: {error}")),
+            }
+        }
+    });
+}
+
+/// With a limit of its own, or with none: what was abandoned does not end any more.
+#[test]
+fn a_shorter_one_ends_the_wait_of_a_longer_one() {
+    for grace in [Duration::from_secs(30), Duration::MAX] {
+        each_driver(|runtime| {
+            let runtime = Arc::new(runtime);
+            let stays = runtime.spawn(|| {
+                loop {
+                    time::sleep(SHORT);
+                }
+            });
+            let other = runtime.clone();
+            let began = Instant::now();
+            let longer = thread::spawn(move || other.shutdown(grace));
+            thread::sleep(SHORT);
+            let shorter = runtime.shutdown(SHORT);
+            assert!(shorter.unwrap_err().to_string().contains("unnamed"));
+            assert!(longer.join().unwrap().unwrap_err().to_string().contains("unnamed"));
+            assert!(began.elapsed() < Duration::from_secs(20));
+            drop::<task::JoinHandle<()>>(stays);
+        });
+    }
+}
+
+/// What a handler's event holds.
+struct Holds(Arc<AtomicUsize>);
+
+impl Drop for Holds {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn handlers_that_were_not_called_are_counted_and_let_go() {
+    // (In a process of its own: descriptors are counted.)
+    if let Some(mut child) = this_test_again("handlers_that_were_not_called_are_counted_and_let_go") {
+        let output = limit(90, || child.output().unwrap());
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+    let _no_other = ec_unkind::no_other_runtime();
+    const ALL: usize = 200;
+    let before = threads_and_files().1;
+    each_driver(|runtime| {
+        let (called, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..ALL {
+            let (called, holds) = (called.clone(), Holds(dropped.clone()));
+            let request = Request::notification().context(Box::new(holds)).on_complete(move |_, _| {
+                called.fetch_add(1, Ordering::SeqCst);
+                // (Threads that sleep would be many at once.)
+                let began = Instant::now();
+                while began.elapsed() < SHORT {
+                    std::hint::spin_loop();
+                }
+            });
+            runtime.channel().post(request).unwrap();
+        }
+        let error = runtime.shutdown(Duration::ZERO).unwrap_err().to_string();
+        drop(runtime);
+        assert!(error.contains("handlers of events, which were not called"), "{error}");
+        assert!(called.load(Ordering::SeqCst) < ALL);
+        assert_eq!(dropped.load(Ordering::SeqCst), ALL);
+    });
+    limit(20, || {
+        while threads_and_files().1 > before {
+            thread::sleep(SHORT);
+        }
+    });
+}
