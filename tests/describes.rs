@@ -1,11 +1,14 @@
 //! What a task waits for is described by whoever made the wait, in its own words: nobody who must not wait asks for them.
 
+mod net_common;
+
 use ec_tasks::WaitKind;
 use ec_test_support::{limit, skipped};
 use ec_unkind as _;
 use event_channel::channel::Driver;
 use event_channel::runtime::PoolEvent;
 use event_channel::{Runtime, task, time};
+use net_common::build;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -24,8 +27,6 @@ static MINE: WaitKind = WaitKind {
         String::from("described")
     },
 };
-/// The tests share it.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn waits(token: u64) {
     ec_tasks::begin_wait(&MINE, token, 0);
@@ -34,7 +35,6 @@ fn waits(token: u64) {
 }
 
 fn each_driver(test: impl Fn(Driver)) {
-    let _alone = ONE_AT_A_TIME.lock();
     match task::why_not() {
         None => limit(60, || Driver::ALL.into_iter().for_each(test)),
         Some(why) => skipped(why),
@@ -44,9 +44,7 @@ fn each_driver(test: impl Fn(Driver)) {
 #[test]
 fn a_shutdown_with_a_limit_does_not_ask() {
     each_driver(|driver| {
-        let Ok(runtime) = Runtime::builder().driver(driver).cores(1).build() else {
-            return skipped(&format!("{driver} is not to be had"));
-        };
+        let Some(runtime) = build(driver, Runtime::builder().cores(1)) else { return };
         let (says, hears) = mpsc::channel();
         // It keeps the lock, as whoever is abandoned keeps what he has.
         let token = if driver == Driver::Epoll { 0 } else { 1 };
@@ -77,8 +75,8 @@ fn nor_does_the_monitor() {
                 theirs.fetch_add(1, Ordering::SeqCst);
             }
         };
-        let builder = Runtime::builder().driver(driver).cores(1).max_threads(3).on_event(listener);
-        let Ok(runtime) = builder.build() else { return skipped(&format!("{driver} is not to be had")) };
+        let builder = Runtime::builder().cores(1).max_threads(3).on_event(listener);
+        let Some(runtime) = build(driver, builder) else { return };
         let waiting = runtime.spawn(|| waits(2));
         let (sends, receives) = mpsc::channel();
         let began = Instant::now();

@@ -7,7 +7,7 @@ use ec_test_support::{limit, this_test_again};
 use ec_unkind as _;
 use event_channel::channel::Driver;
 use event_channel::{Runtime, task};
-use net_common::eventually;
+use net_common::{build, eventually};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -29,10 +29,9 @@ fn each_with(f: fn(), test: impl Fn(Runtime, Arc<AtomicBool>)) {
     for driver in Driver::ALL {
         let dropped = Arc::new(AtomicBool::new(false));
         let last = Last(f, dropped.clone());
-        let builder = Runtime::builder().driver(driver).cores(1).on_event(move |_| _ = &last);
-        match builder.build() {
-            Ok(runtime) => test(runtime, dropped),
-            Err(error) => ec_test_support::skipped(&format!("{driver} is not to be had: {error}")),
+        let builder = Runtime::builder().cores(1).on_event(move |_| _ = &last);
+        if let Some(runtime) = build(driver, builder) {
+            test(runtime, dropped);
         }
     }
 }

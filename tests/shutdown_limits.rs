@@ -1,9 +1,12 @@
 //! What a shutdown with too little time says, and does with what is left.
 
-use ec_test_support::{limit, skipped, this_test_again, threads_and_files};
+mod net_common;
+
+use ec_test_support::{limit, this_test_again, threads_and_files};
 use ec_unkind as _;
 use event_channel::channel::{Driver, Request};
 use event_channel::{Runtime, task, time};
+use net_common::build;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -14,9 +17,8 @@ const SHORT: Duration = Duration::from_millis(20);
 fn each_driver(test: impl Fn(Runtime)) {
     limit(60, || {
         for driver in Driver::ALL {
-            match Runtime::builder().driver(driver).cores(1).build() {
-                Ok(runtime) => test(runtime),
-                Err(error) => skipped(&format!("{driver} is not to be had: {error}")),
+            if let Some(runtime) = build(driver, Runtime::builder().cores(1)) {
+                test(runtime);
             }
         }
     });

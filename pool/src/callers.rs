@@ -2,7 +2,7 @@
 //!
 //! A coroutine's stack is known to nobody but its crate. But the unwinder finds the way from a frame to the one that called it, also from
 //! a coroutine to whoever has resumed it. It is asked only when the caller is on a stack that is not its task's or thread's own,
-//! and something that matters lies on such a one. This file has `unsafe` in it.
+//! and something that matters lies on such a one.
 
 #![allow(unsafe_code)]
 

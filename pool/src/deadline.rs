@@ -1,4 +1,4 @@
-//! Deadlines of `time::timeout`: scopes on the stack, in a list that the task (or the plain thread) owns, the last one entered first.
+//! Deadlines of `time::timeout`: scopes in a list that the task (or the plain thread) owns, the last one entered first.
 //!
 //! A scope takes itself out of the list, wherever it stands: with coroutines of another crate, which may begin and
 //! end in any order, a later one may outlive an earlier one. The list has a reference of its own to each: one whose frame is left on another

@@ -192,14 +192,14 @@ impl Inner {
     fn say_all(&self) {
         while let Some((said, missed)) = self.next() {
             match said {
-                Said::Event(listener, event) => self.tell_missed(&listener, missed, event),
+                Said::Event(listener, event) => self.tell_after_missed(&listener, missed, event),
                 Said::Made(make) => {
                     self.within.store(LISTENER, Ordering::Relaxed);
                     let telling = events::Telling::begin();
                     let made = ec_tasks::catch_quietly(make);
                     drop(telling);
                     if let Some((listener, event)) = made {
-                        self.tell_missed(&listener, missed, event);
+                        self.tell_after_missed(&listener, missed, event);
                     }
                 }
                 Said::Line(level, target, line) => {
@@ -212,7 +212,7 @@ impl Inner {
         }
     }
 
-    fn tell_missed(&self, listener: &Listener, missed: u64, event: PoolEvent) {
+    fn tell_after_missed(&self, listener: &Listener, missed: u64, event: PoolEvent) {
         self.within.store(LISTENER, Ordering::Relaxed);
         if missed > 0 {
             listener.tell(|| PoolEvent::Missed { events: missed });

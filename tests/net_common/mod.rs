@@ -4,6 +4,7 @@
 use event_channel::Runtime;
 use event_channel::channel::Driver;
 use event_channel::net::{TcpListener, TcpStream};
+use event_channel::runtime::Builder;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -13,20 +14,25 @@ pub fn each_runtime(test: impl Fn(&Runtime)) {
     each_runtime_of(&[1, 4], test);
 }
 
+/// The runtime that `builder` makes with `driver`. `None`: this machine does not allow that driver, which is said.
+pub fn build(driver: Driver, builder: Builder) -> Option<Runtime> {
+    match builder.driver(driver).build() {
+        Ok(runtime) => Some(runtime),
+        Err(error) if driver == Driver::IoUring => {
+            println!("left out: {driver:?}: {error}");
+            None
+        }
+        Err(error) => panic!("{driver:?}: {error}"),
+    }
+}
+
 /// Runs `test` with each driver and each number of cores. A driver that this machine does not allow is
 /// left out, with a word about it.
 pub fn each_runtime_of(cores: &[usize], test: impl Fn(&Runtime)) {
     let mut ran = 0;
     for driver in [Driver::IoUring, Driver::Epoll] {
         for &cores in cores {
-            let runtime = match Runtime::builder().driver(driver).cores(cores).build() {
-                Ok(runtime) => runtime,
-                Err(error) if driver == Driver::IoUring => {
-                    println!("left out: {driver:?} with {cores} cores: {error}");
-                    continue;
-                }
-                Err(error) => panic!("{driver:?} with {cores} cores: {error}"),
-            };
+            let Some(runtime) = build(driver, Runtime::builder().cores(cores)) else { continue };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(&runtime))) {
                 println!("this was {driver:?} with {cores} cores; its tasks:\n{}", runtime.dump());
                 // What the failed test left waiting would only hold up the report.

@@ -12,7 +12,7 @@
 //! An entry is one word or two. The first names it, and is all that is needed to find it again; the second is a copy of
 //! something that is cheaper to have at hand, like the stack pointer of a task that is to be prefetched.
 //!
-//! The files of this folder have `unsafe` in them. `tests/run_queue_model.rs` checks them with loom against this very source.
+//! `tests/run_queue_model.rs` checks the files of this folder with loom against this very source.
 
 #![allow(unsafe_code)]
 
