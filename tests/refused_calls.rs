@@ -5,11 +5,13 @@
 mod net_common;
 
 use ec_test_support::{limit, refuse, skipped, this_test_again};
-use event_channel::channel::{Driver, EventChannel};
+use event_channel::channel::{Driver, EventChannel, Interest, Request};
 use event_channel::{Runtime, task, time};
 use net_common::eventually;
 use std::ffi::c_void;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -222,5 +224,82 @@ fn who_is_blocked_is_found_though_proc_is_not_to_be_read_any_more() {
         if !blocked.join().unwrap() {
             skipped("this machine does not allow seccomp filters");
         }
+    }));
+}
+
+/// What a request or a wait comes to if the kernel refuses these calls while nothing is ready: an end.
+fn ends_where_refused(calls: &[libc::c_long], errno: i32, waits: impl Fn(io::Result<usize>)) {
+    let runtime = Runtime::builder().cores(1).driver(Driver::Epoll).build().unwrap();
+    let own = EventChannel::builder().driver(Driver::Epoll).build().unwrap();
+    let (mut near, mut far) = net_common::pair();
+    let (there, mut sends) = UnixStream::pair().unwrap();
+    let (empty, mut later) = UnixStream::pair().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connection = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let file = File::open("/proc/self/exe").unwrap();
+    sends.write_all(b"x").unwrap();
+    if !refuse(calls, errno) {
+        return skipped("this machine does not allow seccomp filters");
+    }
+    let result_of = |request: Request| {
+        own.post(request).unwrap();
+        own.get_event().unwrap().result().map_err(|error| io::Error::from(error.kind()))
+    };
+    // Ready already, whoever tells.
+    assert_eq!(result_of(Request::recv(there, Vec::with_capacity(1))).unwrap(), 1);
+    let _ = result_of(Request::accept(listener));
+    let _ = result_of(Request::readiness(file, Interest::READABLE));
+    // Ready some time.
+    let writes = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        // (Who was refused has gone.)
+        let _ = later.write_all(b"x");
+        let _ = far.write_all(b"x");
+        (later, far)
+    });
+    waits(result_of(Request::recv(empty, Vec::with_capacity(1))));
+    waits(runtime.run(|| near.read(&mut [0])));
+    let getter = {
+        let own = own.clone();
+        runtime.spawn(move || own.get_event().map(|_| 0))
+    };
+    std::thread::sleep(Duration::from_millis(5));
+    getter.cancel();
+    assert!(getter.join().unwrap().is_err());
+    runtime.shutdown(Duration::from_secs(5)).unwrap();
+    drop((writes.join().unwrap(), connection));
+}
+
+/// It has failed with the kernel's reason.
+fn refused_with(errno: i32) -> impl Fn(io::Result<usize>) {
+    move |result| assert_eq!(result.unwrap_err().kind(), io::Error::from_raw_os_error(errno).kind())
+}
+
+#[test]
+fn what_epoll_refuses_to_watch_fails_and_what_is_ready_is_done() {
+    went_well(in_child("what_epoll_refuses_to_watch_fails_and_what_is_ready_is_done", || {
+        ends_where_refused(&[libc::SYS_epoll_ctl], libc::ENOSPC, refused_with(libc::ENOSPC));
+    }));
+}
+
+/// So it says of files, too.
+#[test]
+fn what_epoll_may_not_watch_fails_and_what_is_ready_is_done() {
+    went_well(in_child("what_epoll_may_not_watch_fails_and_what_is_ready_is_done", || {
+        ends_where_refused(&[libc::SYS_epoll_ctl], libc::EPERM, refused_with(libc::EPERM));
+    }));
+}
+
+#[test]
+fn without_poll_nothing_waits_for_ever() {
+    went_well(in_child("without_poll_nothing_waits_for_ever", || {
+        ends_where_refused(&[libc::SYS_poll], libc::EACCES, |result| assert_eq!(result.unwrap(), 1));
+    }));
+}
+
+#[test]
+fn without_epoll_pwait2_the_older_call_is_made_whatever_the_reason() {
+    went_well(in_child("without_epoll_pwait2_the_older_call_is_made_whatever_the_reason", || {
+        ends_where_refused(&[libc::SYS_epoll_pwait2], libc::EACCES, |result| assert_eq!(result.unwrap(), 1));
     }));
 }

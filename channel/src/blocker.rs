@@ -22,12 +22,19 @@ pub enum Waited {
     Over,
     /// The task is to give up: [`Blocker::checkpoint`] says why.
     Interrupted,
+    /// The operating system has refused the wait, with this errno.
+    Refused(i32),
 }
 
-/// A runtime's way to suspend its tasks. All but `in_task` and `home_port` are called in a task only.
+/// A runtime's way to suspend its tasks. All but `in_task`, `task` and `home_port` are called in a task only.
 pub trait Blocker: Sync {
     /// Whether the caller is a task.
     fn in_task(&self) -> bool;
+    /// A number of the calling task's that no other task has; 0 outside of tasks. As provided it is 0: then tasks are told apart by
+    /// their thread-locals.
+    fn task(&self) -> u64 {
+        0
+    }
     /// Fails if the task was cancelled, or a deadline around the call has come. The error is the delivery: it is not
     /// repeated.
     fn checkpoint(&self) -> io::Result<()>;

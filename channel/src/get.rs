@@ -37,6 +37,8 @@ impl EventChannel {
         }
         let (mut last, mut interrupted) = (false, false);
         let mut s = self.0.waiting.state.lock();
+        // So many handlers are called before the next look at the port, or at the time: each may make another one ready.
+        let mut calls = s.queue.len();
         loop {
             if fork::forked() {
                 // (Not made under the lock.)
@@ -51,15 +53,14 @@ impl EventChannel {
                 s = self.0.waiting.state.lock();
                 continue;
             }
-            let (n, called) = self.take(&mut s, out, max);
+            let (n, called) = self.take(&mut s, out, max, calls > 0);
             if n > 0 || called.is_some() || last {
                 let end = self.ended();
                 self.release(s);
                 if let Some(event) = called {
                     HandlerCall::new(event, self.clone()).run();
-                    // (More may be ready at once.)
-                    last = last || over() && !self.is_anything_ready();
                     s = self.0.waiting.state.lock();
+                    calls -= 1;
                     continue;
                 }
                 return if n == 0 && end { Err(shut_down_error()) } else { Ok(n) };
@@ -77,18 +78,15 @@ impl EventChannel {
                 continue;
             }
             let left = match deadline {
+                _ if !s.queue.is_empty() => Wait::No,
                 Some(d) => Wait::For(d.saturating_duration_since(Instant::now())),
                 None => wait,
             };
             if s.leader || s.served {
-                if wait != Wait::No {
-                    if s.leader && s.leads_from == waiting::here() {
-                        // An allocator, say, which is called in the pass that this thread makes.
-                        drop(s);
-                        let what = "this thread drives the event channel already: it would wait for itself";
-                        return Err(io::Error::new(io::ErrorKind::Deadlock, what));
-                    }
+                if s.queue.is_empty() && !over() {
+                    let leads_from = s.leads_from;
                     drop(s);
+                    self.refuse_to_wait_for_itself(leads_from)?;
                     // What it takes is allocated without the lock; so look again.
                     let waiter = Waiter::new();
                     self.0.waiting.make_room_for_waiter();
@@ -104,29 +102,44 @@ impl EventChannel {
                     s.follow(waiter.clone());
                     drop(s);
                     let mut following = Following { channel: self, waiter: Some(waiter) };
-                    interrupted = !following.wait(deadline);
+                    let waited = following.wait(deadline);
                     following.come_back();
                     s = self.0.waiting.state.lock();
+                    if let Waited::Refused(errno) = waited {
+                        self.release(s);
+                        return Err(refused(errno));
+                    }
+                    interrupted = waited == Waited::Interrupted;
                 }
-                last = over() && !interrupted;
+                (last, calls) = (over() && !interrupted, s.queue.len());
                 continue;
             }
             let lead = Lead::take(self, s);
             let driven = self.lead(left);
             s = lead.give_back();
             match driven {
+                Ok(Waited::Refused(errno)) => {
+                    self.release(s);
+                    return Err(refused(errno));
+                }
                 Ok(waited) => interrupted = waited == Waited::Interrupted,
                 Err(e) => {
                     self.release(s);
                     return Err(e);
                 }
             }
-            last = over() && !interrupted;
+            (last, calls) = (over() && !interrupted, s.queue.len());
         }
     }
 
-    /// Takes up to `max` events out of the queue, for which there is room in `out`; or the first, if it has a handler.
-    fn take(&self, s: &mut State, out: &mut Vec<Event>, max: usize) -> (usize, Option<Event>) {
+    /// Takes up to `max` events out of the queue, for which there is room in `out`; or the first, if it has a handler and may be called.
+    fn take(
+        &self,
+        s: &mut State,
+        out: &mut Vec<Event>,
+        max: usize,
+        may_call: bool,
+    ) -> (usize, Option<Event>) {
         let room = out.capacity() - out.len();
         let mut n = 0;
         while n < max.min(room)
@@ -135,13 +148,19 @@ impl EventChannel {
             out.push(event);
             n += 1;
         }
-        let called = if n == 0 { s.pop_event(true) } else { None };
+        let called = if n == 0 && may_call { s.pop_event(true) } else { None };
         self.taken(n + usize::from(called.is_some()));
         (n, called)
     }
 
-    fn is_anything_ready(&self) -> bool {
-        !self.0.waiting.state.lock().queue.is_empty()
+    /// Fails if the caller is an allocator, say, that is called while this very thread (or task) drives the channel.
+    fn refuse_to_wait_for_itself(&self, leads_from: u64) -> io::Result<()> {
+        let here = waiting::here();
+        if leads_from == here || self.0.ports.iter().any(|port| port.is_driven_by(here)) {
+            let what = "this thread drives the event channel already: it would wait for itself";
+            return Err(io::Error::new(io::ErrorKind::Deadlock, what));
+        }
+        Ok(())
     }
 
     /// One pass as the leader: what completes is put into the queue.
@@ -203,7 +222,11 @@ impl EventChannel {
                 None => {
                     let ms = timeout.map_or(-1, |t| t.as_millis().min(i32::MAX as u128 - 1) as i32 + 1);
                     // SAFETY: the array lives through the call.
-                    unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, ms) };
+                    let n = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, ms) };
+                    waited = match (n < 0).then(|| io::Error::last_os_error().raw_os_error()).flatten() {
+                        None | Some(libc::EINTR) => Waited::Called,
+                        Some(errno) => Waited::Refused(errno),
+                    };
                 }
             }
         }
@@ -213,8 +236,8 @@ impl EventChannel {
 
     /// One pass of a port; whatever it finishes is appended. Another driver is waited for.
     fn pass(&self, port: usize, wait: Wait, batch: &mut Completions) -> io::Result<()> {
-        match self.0.ports[port].drive(wait, &mut batch.finished) {
-            Some(result) => result,
+        match self.0.ports[port].begin_pass() {
+            Some(mut pass) => pass.drive(wait, &mut batch.finished),
             None => {
                 // Somebody who was told to stop driving is still on the way out.
                 std::thread::yield_now();
@@ -222,6 +245,12 @@ impl EventChannel {
             }
         }
     }
+}
+
+/// The operating system lets nobody wait for the channel's descriptor.
+fn refused(errno: i32) -> io::Error {
+    let error = io::Error::from_raw_os_error(errno);
+    io::Error::new(error.kind(), format!("the event channel cannot be waited for: {error}"))
 }
 
 /// Among the followers, also if the wait panics.
@@ -232,8 +261,8 @@ struct Following<'a> {
 }
 
 impl Following<'_> {
-    fn wait(&self, deadline: Option<Instant>) -> bool {
-        self.waiter.as_ref().is_none_or(|waiter| waiter.wait(deadline))
+    fn wait(&self, deadline: Option<Instant>) -> Waited {
+        self.waiter.as_ref().map_or(Waited::Called, |waiter| waiter.wait(deadline))
     }
 
     fn come_back(&mut self) {
@@ -267,7 +296,7 @@ impl<'a> Lead<'a> {
         let channel = self.0;
         std::mem::forget(self);
         let mut state = channel.0.waiting.state.lock();
-        state.leader = false;
+        (state.leader, state.leads_from) = (false, 0);
         state
     }
 }
@@ -275,7 +304,7 @@ impl<'a> Lead<'a> {
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
         let mut s = self.0.0.waiting.state.lock();
-        s.leader = false;
+        (s.leader, s.leads_from) = (false, 0);
         self.0.release(s);
     }
 }

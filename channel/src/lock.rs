@@ -76,6 +76,9 @@ impl<T> std::ops::DerefMut for MutexGuard<'_, T> {
     }
 }
 
+/// A [`TryLock`] is held as long as this lives.
+pub(crate) type TryLockGuard<'a, T> = futex::MutexGuard<'a, T>;
+
 /// A lock for which nobody ever waits, so that what runs under it holds up nobody: who finds it taken goes elsewhere.
 pub(crate) struct TryLock<T>(futex::Mutex<T>);
 
@@ -85,7 +88,7 @@ impl<T> TryLock<T> {
     }
 
     #[inline]
-    pub(crate) fn try_lock(&self) -> Option<futex::MutexGuard<'_, T>> {
+    pub(crate) fn try_lock(&self) -> Option<TryLockGuard<'_, T>> {
         self.0.try_lock()
     }
 }

@@ -20,12 +20,14 @@
 use crate::driver::Backend;
 use crate::flight::{Counts, Drive, Finished, Message, Shared};
 use crate::id::OpId;
-use crate::lock::{Mutex, TryLock};
+use crate::lock::{Mutex, TryLock, TryLockGuard};
 use crate::raw::RawOp;
+use crate::waiting;
 use crate::waker::Waker;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long [`Serving::drive`](crate::Serving::drive) may block.
@@ -43,6 +45,8 @@ pub(crate) struct Port {
     index: usize,
     shared: Mutex<Shared>,
     drive: TryLock<Drive>,
+    /// Who makes a pass, as [`waiting::here`] has it; 0: nobody.
+    driven_by: AtomicU64,
     waker: Arc<Waker>,
 }
 
@@ -54,7 +58,13 @@ unsafe impl Sync for Port {}
 
 impl Port {
     pub(crate) fn new(index: usize, backend: Box<dyn Backend>, waker: Arc<Waker>) -> Self {
-        Self { index, shared: Mutex::default(), drive: TryLock::new(Drive::new(backend)), waker }
+        Self {
+            index,
+            shared: Mutex::default(),
+            drive: TryLock::new(Drive::new(backend)),
+            driven_by: AtomicU64::new(0),
+            waker,
+        }
     }
 
     /// Queues `op`; see [`EventChannel::submit_raw`](crate::EventChannel::submit_raw). Gives it back when all slots
@@ -105,42 +115,16 @@ impl Port {
         self.shared.lock().slots.taken() > 0
     }
 
-    /// One pass, see the picture above. `None`: another thread drives this port.
-    pub(crate) fn drive(&self, wait: Wait, out: &mut Vec<Finished>) -> Option<io::Result<()>> {
-        let mut guard = self.drive.try_lock()?;
-        let d = &mut *guard;
-        d.take_in(&self.shared);
-        d.expire(out);
-        let mut timeout = Some(Duration::ZERO);
-        let mut sleeping = false;
-        if wait != Wait::No && out.is_empty() && self.waker.sleep() {
-            sleeping = true;
-            if self.shared.lock().inbox.is_empty() {
-                timeout = d.timeout(wait);
-            }
-        }
-        let polled = d.backend.poll(timeout, &mut d.done);
-        if sleeping {
-            self.waker.awake();
-        }
-        d.settle(out);
-        if timeout != Some(Duration::ZERO) {
-            d.expire(out);
-        }
-        d.release(&self.shared);
-        Some(polled)
+    /// Begins a pass. `None`: another thread makes one.
+    pub(crate) fn begin_pass(&self) -> Option<Pass<'_>> {
+        let drive = self.drive.try_lock()?;
+        self.driven_by.store(waiting::here(), Ordering::Relaxed);
+        Some(Pass { port: self, drive })
     }
 
-    /// A pass without waiting, and without a system call if the driver can do without: what was posted is taken in, what is
-    /// complete already is collected. `None`: another thread drives this port.
-    pub(crate) fn glance(&self, out: &mut Vec<Finished>) -> Option<io::Result<()>> {
-        let mut guard = self.drive.try_lock()?;
-        let d = &mut *guard;
-        d.take_in(&self.shared);
-        let looked = d.backend.glance(&mut d.done);
-        d.expire(out);
-        d.release(&self.shared);
-        Some(looked)
+    /// Does the caller, whose number is `here`, make a pass of this port? (It asks what it has written itself.)
+    pub(crate) fn is_driven_by(&self, here: u64) -> bool {
+        self.driven_by.load(Ordering::Relaxed) == here
     }
 
     /// For those who cannot sleep in `drive`: announces sleep and gives the descriptor to wait for and how long.
@@ -180,10 +164,63 @@ impl Port {
         }
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            match self.drive(Wait::For(left.min(Duration::from_millis(50))), out) {
+            let wait = Wait::For(left.min(Duration::from_millis(50)));
+            match self.begin_pass().map(|mut pass| pass.drive(wait, out)) {
                 Some(Ok(())) if self.is_busy() && !left.is_zero() => {}
                 _ => return !self.is_busy(),
             }
         }
+    }
+}
+
+/// A pass that is under way, until it is dropped: nobody else makes one of this port, and what is called meanwhile may ask for it
+/// ([`Port::is_driven_by`]).
+pub(crate) struct Pass<'a> {
+    port: &'a Port,
+    drive: TryLockGuard<'a, Drive>,
+}
+
+impl Pass<'_> {
+    /// The whole pass, see the picture above.
+    pub(crate) fn drive(&mut self, wait: Wait, out: &mut Vec<Finished>) -> io::Result<()> {
+        let (port, d) = (self.port, &mut *self.drive);
+        d.take_in(&port.shared);
+        d.expire(out);
+        let mut timeout = Some(Duration::ZERO);
+        let mut sleeping = false;
+        if wait != Wait::No && out.is_empty() && port.waker.sleep() {
+            sleeping = true;
+            if port.shared.lock().inbox.is_empty() {
+                timeout = d.timeout(wait);
+            }
+        }
+        let polled = d.backend.poll(timeout, &mut d.done);
+        if sleeping {
+            port.waker.awake();
+        }
+        d.settle(out);
+        if timeout != Some(Duration::ZERO) {
+            d.expire(out);
+        }
+        d.release(&port.shared);
+        polled
+    }
+
+    /// Without waiting, and without a system call if the driver can do without: what was posted is taken in, what is
+    /// complete already is collected.
+    pub(crate) fn glance(&mut self, out: &mut Vec<Finished>) -> io::Result<()> {
+        let d = &mut *self.drive;
+        d.take_in(&self.port.shared);
+        let looked = d.backend.glance(&mut d.done);
+        d.expire(out);
+        d.release(&self.port.shared);
+        looked
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        // (Before the lock is free.)
+        self.port.driven_by.store(0, Ordering::Relaxed);
     }
 }

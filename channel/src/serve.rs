@@ -72,7 +72,9 @@ impl Serving {
         if fork::forked() {
             return Err(forked_error());
         }
-        let Some(result) = self.0.0.ports[port].drive(wait, &mut out.finished) else { return Ok(false) };
+        let Some(mut pass) = self.0.0.ports[port].begin_pass() else { return Ok(false) };
+        let result = pass.drive(wait, &mut out.finished);
+        // (In the pass: what is called here, an allocator say, must not wait for what this thread has in hand.)
         self.0.hand_out(out);
         result.map(|()| true)
     }
@@ -84,7 +86,8 @@ impl Serving {
         if fork::forked() {
             return Err(forked_error());
         }
-        let Some(result) = self.0.0.ports[port].glance(&mut out.finished) else { return Ok(false) };
+        let Some(mut pass) = self.0.0.ports[port].begin_pass() else { return Ok(false) };
+        let result = pass.glance(&mut out.finished);
         self.0.hand_out(out);
         result.map(|()| true)
     }

@@ -12,11 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// A number that the calling thread, or task with thread-locals of its own, has for itself.
+/// A number that the calling task has for itself, or the thread where there is none. Not 0.
 #[inline(never)]
-pub(crate) fn here() -> usize {
-    thread_local!(static HERE: u8 = const { 0 });
-    HERE.with(|here| std::ptr::from_ref(here).addr())
+pub(crate) fn here() -> u64 {
+    // (Its address is even.)
+    thread_local!(static HERE: u64 = const { 0 });
+    match blocker::installed().map_or(0, |blocker| blocker.task()) {
+        0 => HERE.with(|here| std::ptr::from_ref(here).addr() as u64),
+        task => task << 1 | 1,
+    }
 }
 
 /// One follower, for one wait.
@@ -42,20 +46,20 @@ impl Waiter {
         (self.unpark)();
     }
 
-    /// Waits for the call. False: the task that waits is to give up.
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+    /// Waits for the call.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Waited {
         let called = || self.called.load(Ordering::Acquire);
         if let Some(b) = blocker::current() {
-            return b.wait(&called, deadline) != Waited::Interrupted;
+            return b.wait(&called, deadline);
         }
         while !called() {
             match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
-                Some(left) if left.is_zero() => break,
+                Some(left) if left.is_zero() => return Waited::Over,
                 Some(left) => std::thread::park_timeout(left),
                 None => std::thread::park(),
             }
         }
-        true
+        Waited::Called
     }
 }
 
@@ -66,8 +70,8 @@ pub(crate) struct State {
     /// Called, but not back yet: they will look at the queue, or lead.
     coming: usize,
     pub(crate) leader: bool,
-    /// Of the thread (or task) that leads: see [`here`].
-    pub(crate) leads_from: usize,
+    /// Of the task (or thread) that leads: see [`here`]. 0: nobody does.
+    pub(crate) leads_from: u64,
     /// How many followers were called so far.
     pub(crate) calls: u64,
     /// A pool drives the ports: nobody leads.

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Random, drivers};
-use ec_channel::{EventChannel, Request, Source};
+use common::{Random, drivers, serve};
+use ec_channel::{Completions, EventChannel, Request, Source, Wait};
 use ec_test_support::limit;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -209,6 +209,34 @@ fn an_allocator_that_waits_for_an_event_does_not_wait_for_its_own_thread() {
             assert!(REFUSED.get() > 0, "no allocation of the leader's was seen");
             while channel.metrics().in_flight > 0 {
                 let _ = channel.get_event_timeout(Duration::from_millis(1));
+            }
+        }
+    });
+}
+
+#[test]
+fn nor_does_one_that_is_called_while_the_port_is_driven_for_a_pool() {
+    limit(60, || {
+        for driver in drivers() {
+            let built = EventChannel::builder().driver(driver).build().unwrap();
+            let channel: &EventChannel = Box::leak(Box::new(built));
+            let serving = serve(channel);
+            REFUSED.set(0);
+            let mut out = Completions::new();
+            for _ in 0..ROUNDS {
+                for _ in 0..500 {
+                    channel.post(Request::timer(Duration::from_millis(1)).token(1)).unwrap();
+                }
+                WAITS.set(Some(channel));
+                let driven = serving.drive(0, Wait::No, &mut out);
+                let glanced = serving.glance(0, &mut out);
+                WAITS.set(None);
+                assert!(driven.unwrap() && glanced.unwrap());
+            }
+            assert!(REFUSED.get() > 0, "no allocation in a pass was seen");
+            drop(serving);
+            while channel.metrics().in_flight > 0 {
+                channel.get_event_timeout(Duration::from_millis(1)).unwrap();
             }
         }
     });

@@ -6,8 +6,9 @@ use common::{Random, each_driver, serve};
 use ec_channel::{Completion, Completions, Request, Wait};
 use ec_test_support::limit;
 use ec_unkind as _;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One thread sleeps in the port over and over, another calls it at all moments: before, in and after the step into the kernel.
 #[test]
@@ -122,5 +123,47 @@ fn requests_left_by_a_pool_reach_those_who_get() {
                 assert_eq!(getter.join().unwrap(), 15);
             });
         }
+    });
+}
+
+thread_local! {
+    /// So many handlers were called on this thread.
+    static CALLED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Others drive the port all the time, and what is handled is soon ready again.
+#[test]
+fn handlers_that_become_ready_time_and_again_do_not_keep_a_caller() {
+    const EVENTS: usize = 8;
+    limit(60, || {
+        each_driver(|channel| {
+            for _ in 0..EVENTS {
+                let handled = Request::notification().on_complete(|channel, event| {
+                    CALLED.set(CALLED.get() + 1);
+                    let began = Instant::now();
+                    while began.elapsed() < Duration::from_micros(300) {
+                        std::hint::spin_loop();
+                    }
+                    let _ = channel.post(event.again());
+                });
+                channel.post(handled).unwrap();
+            }
+            std::thread::scope(|s| {
+                s.spawn(|| while channel.get_event().is_ok() {});
+                let mut most = 0;
+                for turn in 0..200 {
+                    CALLED.set(0);
+                    let got = match turn % 2 {
+                        0 => channel.try_get_event(),
+                        _ => channel.get_event_timeout(Duration::from_micros(1)),
+                    };
+                    assert!(got.unwrap().is_none());
+                    most = most.max(CALLED.get());
+                }
+                channel.shutdown();
+                // Those that were ready at first, and those that were when the port had been looked at.
+                assert!(most <= 2 * EVENTS, "{most} handlers were called before one call was over");
+            });
+        })
     });
 }

@@ -35,7 +35,8 @@ struct TaskBlocker;
 fn waited<T>(end: Result<T, Stop>, how: impl FnOnce(T) -> Waited) -> Waited {
     match end {
         Ok(it) => how(it),
-        Err(Stop::Os(_)) => Waited::Over,
+        Err(Stop::Os(libc::ETIMEDOUT)) => Waited::Over,
+        Err(Stop::Os(errno)) => Waited::Refused(errno),
         // Not delivered here: it keeps pending until the channel asks.
         Err(Stop::Cancel | Stop::Scope(_)) => Waited::Interrupted,
     }
@@ -44,6 +45,10 @@ fn waited<T>(end: Result<T, Stop>, how: impl FnOnce(T) -> Waited) -> Waited {
 impl Blocker for TaskBlocker {
     fn in_task(&self) -> bool {
         wait::in_task()
+    }
+
+    fn task(&self) -> u64 {
+        ec_tasks::with_current(|task| task.map_or(0, |task| task.id().as_u64()))
     }
 
     fn checkpoint(&self) -> io::Result<()> {

@@ -65,11 +65,10 @@ impl Epoll {
                     0,
                 )
             };
-            let refused =
-                || matches!(io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS | libc::EPERM));
-            if n >= 0 || !refused() {
+            if n >= 0 || io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
                 return n as i32;
             }
+            // An older kernel, or a filter, whatever its errno. (If it is anything else the older call says so, too.)
             self.precise = false;
         }
         // Rounded up, so that a timer is not polled for in vain just before it is due.
@@ -80,20 +79,15 @@ impl Epoll {
 }
 
 impl Selector for Epoll {
-    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<bool> {
+    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<()> {
         // poll's and epoll's bits are the same numbers
         let interest = u32::from(events as u16) | libc::EPOLLONESHOT as u32;
         let data = fd as u64;
         match self.control(libc::EPOLL_CTL_MOD, fd, interest, data) {
             Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {
-                match self.control(libc::EPOLL_CTL_ADD, fd, interest, data) {
-                    // a regular file or a directory
-                    Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(false),
-                    r => r.map(|()| true),
-                }
+                self.control(libc::EPOLL_CTL_ADD, fd, interest, data)
             }
-            Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(false),
-            r => r.map(|()| true),
+            result => result,
         }
     }
 

@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code)]
 
-use super::syscall::{attempt, start_connect};
+use super::syscall::{attempt, ready_now, start_connect};
 use super::{Backend, Done};
 use crate::raw::Action;
 use std::io;
@@ -17,9 +17,9 @@ use std::time::Duration;
 
 /// A technique that tells which descriptors are ready.
 pub(super) trait Selector: Send {
-    /// Report `fd` once when one of `events` (or an error) is there. Replaces what was armed for it before.
-    /// `Ok(false)`: this descriptor cannot be polled and counts as always ready.
-    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<bool>;
+    /// Report `fd` once when one of `events` (or an error) is there. Replaces what was armed for it before. It fails for a
+    /// descriptor that the technique cannot watch: a file or a directory, say.
+    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<()>;
     /// Report `fd` no more.
     fn disarm(&mut self, fd: RawFd);
     /// Waits, and appends `(fd, revents)`.
@@ -56,14 +56,12 @@ impl<S: Selector> Readiness<S> {
         if list.is_empty() {
             return;
         }
-        match self.selector.arm(fd, events) {
-            Ok(true) => {}
-            Ok(false) => self.try_all(fd, events),
-            Err(e) => {
-                let code = -e.raw_os_error().unwrap_or(libc::EIO);
-                let failed = self.waiting[fd as usize].drain(..).map(|w| (w.id, code));
-                self.settled.extend(failed);
-            }
+        if let Err(e) = self.selector.arm(fd, events) {
+            // What is ready all the same is done (a file always is); nothing would ever tell of the rest.
+            self.try_all(fd, ready_now(fd, events).unwrap_or(0));
+            let code = -e.raw_os_error().unwrap_or(libc::EIO);
+            let failed = self.waiting[fd as usize].drain(..).map(|w| (w.id, code));
+            self.settled.extend(failed);
         }
     }
 

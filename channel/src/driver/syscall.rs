@@ -18,8 +18,12 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
             match *action {
                 Action::Accept { fd, addr, len } => accept(fd, addr, len),
                 Action::Connect { fd, .. } => match socket_error(fd) {
-                    0 if !is_ready(fd, libc::POLLOUT) => return None,
-                    e => return Some(-e),
+                    0 => match ready_now(fd, libc::POLLOUT) {
+                        Ok(0) => return None,
+                        Ok(_) => 0,
+                        Err(errno) => return Some(-errno),
+                    },
+                    errno => return Some(-errno),
                 },
                 Action::Recv { fd, buf, len, flags } => {
                     libc::recv(fd, buf.cast(), len, flags | libc::MSG_DONTWAIT)
@@ -60,15 +64,15 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
 /// As accept4(2).
 unsafe fn accept(fd: RawFd, addr: *mut libc::sockaddr_storage, len: *mut libc::socklen_t) -> isize {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    if !is_ready(fd, libc::POLLIN) {
-        // SAFETY: this thread's errno.
-        unsafe { *libc::__errno_location() = libc::EAGAIN };
-        return -1;
-    }
-    let _turn = ONE_AT_A_TIME.lock();
-    // SAFETY: by contract.
-    let result = without_blocking(fd, || unsafe { libc::accept4(fd, addr.cast(), len, libc::SOCK_CLOEXEC) });
-    match result {
+    let accept = || {
+        if ready_now(fd, libc::POLLIN)? == 0 {
+            return Err(libc::EAGAIN);
+        }
+        let _turn = ONE_AT_A_TIME.lock();
+        // SAFETY: by contract.
+        without_blocking(fd, || unsafe { libc::accept4(fd, addr.cast(), len, libc::SOCK_CLOEXEC) })
+    };
+    match accept() {
         Ok(n) => n as isize,
         Err(errno) => {
             // SAFETY: this thread's errno.
@@ -100,11 +104,18 @@ fn without_blocking(fd: RawFd, call: impl FnOnce() -> i32) -> Result<i32, i32> {
     result
 }
 
-/// Whether one of `events`, or an error, is there right now.
-fn is_ready(fd: RawFd, events: i16) -> bool {
+/// Which of `events`, or errors, are there right now; or why there is no telling.
+pub(super) fn ready_now(fd: RawFd, events: i16) -> Result<i16, i32> {
     let mut ask = libc::pollfd { fd, events, revents: 0 };
-    // SAFETY: one live pollfd. A signal makes it fail: not ready, as far as one knows.
-    unsafe { libc::poll(&mut ask, 1, 0) > 0 }
+    // SAFETY: one live pollfd.
+    match unsafe { libc::poll(&mut ask, 1, 0) } {
+        0.. => Ok(ask.revents),
+        _ => match io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) {
+            // Nothing, as far as one knows.
+            libc::EINTR => Ok(0),
+            errno => Err(errno),
+        },
+    }
 }
 
 /// The socket's pending error (SO_ERROR), 0 if none; an errno of its own if it cannot be asked.
