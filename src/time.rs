@@ -66,6 +66,9 @@ pub fn sleep_until(deadline: Instant) {
 /// * It is for what `f` calls, and for nothing else: if `f` runs in a coroutine of another crate that is suspended meanwhile, what is
 ///   called outside of the coroutine has nothing to do with this deadline, and the time goes on. What a coroutine calls is in the timeouts that
 ///   it has entered itself, and in those around the call that has resumed it. Such coroutines may begin and end in any order.
+///   (From one coroutine to the one that has resumed it the way is the unwinder's: where the crate's switch, or the whole program, has no
+///   unwind tables, a timeout that was entered in a coroutine counts for none that this one resumes. One that was entered outside of
+///   coroutines always counts.)
 /// * On a plain thread it works for the wrappers too (they poll(2) before they read); for a call
 ///   that std or a C library makes, not. `TcpListener::accept` on a plain thread may stay longer if another
 ///   thread takes the connection between the poll and the accept.

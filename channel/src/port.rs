@@ -87,13 +87,14 @@ impl Port {
     /// Asks to cancel request `id`, if it is an event's or not, as said; false if it has already come back, or is not.
     pub(crate) fn cancel(&self, id: OpId, of_event: bool) -> bool {
         let mut s = Shared::lock(&self.shared);
-        let live = s.slots.names(id, of_event);
-        if live {
+        let live = s.slots.cancel(id, of_event);
+        // (Once: as often as it is asked for, the inbox does not grow.)
+        if live == Some(true) {
             s.inbox.push(Message::Cancel(id));
             drop(s);
             self.waker.call_if_asleep();
         }
-        live
+        live.is_some()
     }
 
     /// Cancels the events, not the raw operations, that are in flight.

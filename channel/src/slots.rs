@@ -13,6 +13,8 @@ struct Slot {
     busy: bool,
     /// An event's, which has an id that the program knows; else a suspended task's, say.
     of_event: bool,
+    /// A cancel is on its way to it.
+    cancelled: bool,
 }
 
 pub(crate) struct Slots {
@@ -35,7 +37,7 @@ impl Slots {
         let slot = match self.free {
             NONE if self.all.len() == MAX_SLOTS => return None,
             NONE => {
-                self.all.push(Slot { generation: 1, next: NONE, busy: false, of_event });
+                self.all.push(Slot { generation: 1, next: NONE, busy: false, of_event, cancelled: false });
                 self.all.len() - 1
             }
             free => free as usize,
@@ -44,7 +46,7 @@ impl Slots {
         if self.free != NONE {
             self.free = at.next;
         }
-        (at.busy, at.of_event) = (true, of_event);
+        (at.busy, at.of_event, at.cancelled) = (true, of_event, false);
         self.taken += 1;
         Some(OpId::new(at.generation, port, slot as u32))
     }
@@ -59,10 +61,12 @@ impl Slots {
         self.taken -= 1;
     }
 
-    /// Is `id` that of a request on its way, an event's or not, as said?
-    pub(crate) fn names(&self, id: OpId, of_event: bool) -> bool {
-        let at = self.all.get(id.slot() as usize);
-        at.is_some_and(|at| at.busy && at.generation == id.generation() && at.of_event == of_event)
+    /// `id` is to be cancelled: that of a request on its way, an event's or not, as said. `None`: there is no such one; else whether
+    /// it is the first time.
+    pub(crate) fn cancel(&mut self, id: OpId, of_event: bool) -> Option<bool> {
+        let at = self.all.get_mut(id.slot() as usize)?;
+        let live = at.busy && at.generation == id.generation() && at.of_event == of_event;
+        live.then(|| !std::mem::replace(&mut at.cancelled, true))
     }
 
     /// How many are taken.
@@ -104,13 +108,14 @@ mod tests {
         let first = slots.take(0, true).unwrap();
         let second = slots.take(0, false).unwrap();
         assert_ne!(first.slot(), second.slot());
-        assert!(slots.names(first, true) && !slots.names(first, false));
-        assert!(slots.names(second, false) && !slots.names(second, true));
+        assert_eq!((slots.cancel(first, false), slots.cancel(first, true)), (None, Some(true)));
+        assert_eq!((slots.cancel(second, true), slots.cancel(second, false)), (None, Some(true)));
+        assert_eq!(slots.cancel(first, true), Some(false), "it was asked for before");
         slots.give_back(first.slot());
-        assert!(!slots.names(first, true));
+        assert_eq!(slots.cancel(first, true), None);
         let third = slots.take(0, true).unwrap();
         assert_eq!(third.slot(), first.slot());
-        assert!(slots.names(third, true) && !slots.names(first, true));
+        assert_eq!((slots.cancel(first, true), slots.cancel(third, true)), (None, Some(true)));
         assert_eq!(slots.taken(), 2);
     }
 
@@ -143,8 +148,8 @@ mod tests {
                 locked.give_back(taken.swap_remove(round as usize % taken.len()).slot());
             }
         }
-        let locked = slots.lock();
+        let mut locked = slots.lock();
         assert_eq!(locked.taken(), taken.len());
-        assert!(taken.iter().all(|id| locked.names(*id, true)));
+        assert!(taken.iter().all(|id| locked.cancel(*id, true) == Some(true)));
     }
 }

@@ -6,10 +6,9 @@ use crate::quietly;
 use crate::shared::Shared;
 use crate::wait;
 use ec_tasks::TaskInfo;
-use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Something that happened to the threads of a pool. See [`Builder::on_event`](crate::Builder::on_event).
@@ -179,29 +178,31 @@ impl Drop for Listener {
 }
 
 thread_local! {
-    /// So many listeners are being told something on this thread. (A count, for they may end in any order: one that runs in a
-    /// coroutine, say.)
-    static TELLING: Cell<usize> = const { Cell::new(0) };
+    /// So many listeners are being told something on this thread. (A count, for they may end in any order, and shared, for they may end
+    /// on another thread: one that runs in a coroutine, say.)
+    static TELLING: Arc<AtomicUsize> = Arc::default();
 }
 
 /// Is the caller a listener (or a logger that a pool calls), on a thread of a pool?
 pub(crate) fn is_told() -> bool {
-    TELLING.get() > 0
+    TELLING.try_with(|telling| telling.load(Ordering::Relaxed) > 0).unwrap_or(false)
 }
 
 /// While this lives the thread is one that tells.
-pub(crate) struct Telling(());
+pub(crate) struct Telling(Option<Arc<AtomicUsize>>);
 
 impl Telling {
     pub(crate) fn begin() -> Telling {
-        TELLING.set(TELLING.get() + 1);
-        Telling(())
+        // (`None`: the thread's end is too near for it to be asked.)
+        let here = TELLING.try_with(Arc::clone).ok();
+        here.iter().for_each(|telling| _ = telling.fetch_add(1, Ordering::Relaxed));
+        Telling(here)
     }
 }
 
 impl Drop for Telling {
     fn drop(&mut self) {
-        TELLING.set(TELLING.get() - 1);
+        self.0.iter().for_each(|telling| _ = telling.fetch_sub(1, Ordering::Relaxed));
     }
 }
 
@@ -222,6 +223,19 @@ mod tests {
         drop(first);
         assert!(is_told());
         drop(second);
+        assert!(!is_told());
+    }
+
+    /// As where such a coroutine goes on, on another thread.
+    #[test]
+    fn nor_does_one_tell_for_ever_where_another_thread_ends_it() {
+        let telling = Telling::begin();
+        std::thread::spawn(move || {
+            drop(telling);
+            assert!(!is_told());
+        })
+        .join()
+        .unwrap();
         assert!(!is_told());
     }
 }

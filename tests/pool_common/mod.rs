@@ -6,6 +6,7 @@ use ec_test_support::{limit, skipped, this_test_again, threads_and_files};
 use event_channel::runtime::PoolEvent;
 use event_channel::sync::Notification;
 use event_channel::{Runtime, task, time};
+use nix::sys::resource::{UsageWho, getrusage};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -83,27 +84,42 @@ pub fn two_cores() -> (Runtime, Arc<Mutex<Vec<PoolEvent>>>) {
     (runtime.unwrap(), said)
 }
 
-/// Tasks that talk, sleep and compute a little, for a second.
-pub fn ordinary_load(runtime: &Runtime) {
+/// Runs `f`, which does not suspend, and counts how often the thread has slept in the kernel meanwhile: in a page fault, say, or for a
+/// lock of the kernel's. (Who stands still because it may have no CPU does not sleep.)
+fn noting_sleeps<T>(slept: &AtomicUsize, f: impl FnOnce() -> T) -> T {
+    let so_far = || getrusage(UsageWho::RUSAGE_THREAD).unwrap().voluntary_context_switches();
+    let before = so_far();
+    let result = f();
+    slept.fetch_add((so_far() - before) as usize, Ordering::Relaxed);
+    result
+}
+
+/// Tasks that talk, sleep and compute a little, for a second. How often one of them kept a thread asleep, as tasks do that block.
+pub fn ordinary_load(runtime: &Runtime) -> usize {
+    let slept = Arc::new(AtomicUsize::new(0));
     let end = Instant::now() + Duration::from_secs(1);
     let notification = Arc::new(Notification::new());
     let tasks: Vec<_> = (0..50)
         .map(|index| {
-            let notification = notification.clone();
+            let (notification, slept) = (notification.clone(), slept.clone());
             runtime.spawn(move || {
                 while Instant::now() < end {
                     let notification = notification.clone();
-                    compute(Duration::from_micros(random(300)));
+                    noting_sleeps(&slept, || compute(Duration::from_micros(random(300))));
                     match index % 3 {
                         0 => time::sleep(Duration::from_micros(random(3_000))),
                         1 => task::yield_now(),
-                        _ => task::spawn(move || notification.post()).join().unwrap(),
+                        _ => {
+                            let posts = noting_sleeps(&slept, || task::spawn(move || notification.post()));
+                            posts.join().unwrap();
+                        }
                     }
                 }
             })
         })
         .collect();
     tasks.into_iter().for_each(|task| task.join().unwrap());
+    slept.load(Ordering::Relaxed)
 }
 
 /// True in a child process that is this test, `name`, alone. Else runs it in one, and waits for that.
