@@ -162,7 +162,7 @@ fn an_allocator_that_posts_and_gets_waits_for_nothing_and_loses_nothing() {
                 m.posted,
                 handled.load(Ordering::Relaxed)
             );
-            assert!(posted > 1_000, "the allocator was to post");
+            assert!(posted > 100, "the allocator was to post, not {posted} times");
             assert_eq!(m.in_flight, 0);
             assert_eq!(got + handled.load(Ordering::Relaxed) as u64, m.posted, "each comes back once");
         }
