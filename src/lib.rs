@@ -75,6 +75,7 @@ pub mod channel {
 }
 
 pub use channel::EventChannel;
+#[doc(inline)]
 pub use ec_pool::Cancelled;
 pub use ec_tasks::task_local;
 pub use runtime::{Runtime, run};

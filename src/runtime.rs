@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+#[doc(inline)]
 pub use ec_pool::{AtCap, Blocked, Dump, Metrics, PoolEvent, ShutdownError};
 
 static DEFAULT: OnceLock<Pool> = OnceLock::new();
@@ -236,7 +237,19 @@ impl Runtime {
         self.pool.metrics()
     }
 
-    /// Every live task: id, name, state, what it waits for and since when. `{}` prints a table.
+    /// Every live task: id, name, state, what it waits for and since when. `{}` prints a table; each task by itself is a
+    /// [`TaskInfo`](task::TaskInfo).
+    ///
+    /// ```
+    /// use event_channel::Runtime;
+    /// use event_channel::task::{self, TaskInfo, TaskState};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let (id, tasks): (_, Vec<TaskInfo>) = runtime.run(|| (task::current().id(), runtime.dump().tasks));
+    /// let me = tasks.iter().find(|task| task.id == id).unwrap();
+    /// assert_eq!((me.name.as_deref(), me.state), (Some("main"), TaskState::Running));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn dump(&self) -> Dump {
         self.pool.dump()
     }

@@ -28,14 +28,13 @@
 #[allow(unsafe_code)] // the contract of `ec_tasks::spawn`
 mod spawn;
 
-use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 pub use crate::time::sleep;
-pub use ec_tasks::{AccessError, LocalKey};
+#[doc(inline)]
+pub use ec_tasks::{AccessError, Kind, LocalKey, TaskId, TaskInfo, TaskState};
 pub(crate) use spawn::run_scoped;
 pub use spawn::{Builder, JoinHandle, spawn};
 
@@ -49,29 +48,11 @@ enum Who {
     Thread(TaskId, Thread),
 }
 
-/// Tells tasks apart; never used twice in a process. Plain threads that ask for theirs get one too,
-/// from the upper half of the numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskId(u64);
-
-impl TaskId {
-    /// The number, as dumps and messages show it.
-    pub fn as_u64(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 impl Task {
-    /// Its id.
+    /// Its id: the one that a [dump](crate::Runtime::dump) shows. A plain thread has one of its own.
     pub fn id(&self) -> TaskId {
         match &self.0 {
-            Who::Task(task) => TaskId(task.id().as_u64()),
+            Who::Task(task) => task.id(),
             Who::Thread(id, _) => *id,
         }
     }
@@ -113,20 +94,8 @@ impl fmt::Debug for Task {
 pub fn current() -> Task {
     match ec_tasks::current() {
         Some(task) => Task(Who::Task(task)),
-        None => Task(Who::Thread(thread_id(), std::thread::current())),
+        None => Task(Who::Thread(TaskId::of_thread(), std::thread::current())),
     }
-}
-
-#[inline(never)]
-fn thread_id() -> TaskId {
-    static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
-    thread_local! {
-        static ID: Cell<u64> = const { Cell::new(0) };
-    }
-    if ID.get() == 0 {
-        ID.set(NEXT.fetch_add(1, Ordering::Relaxed));
-    }
-    TaskId(ID.get())
 }
 
 /// Lets other tasks run; the caller goes to the back of the queue. On a plain thread: [`std::thread::yield_now`].

@@ -8,6 +8,7 @@
 
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
@@ -28,7 +29,8 @@ use crate::stack::Reserved;
 use crate::tokens::Tokens;
 use crate::wait::WaitSlot;
 
-/// A task's number: never used twice in a process.
+/// Tells tasks apart: a number that is never used twice in a process. A plain thread can have one, too, from the upper half of the
+/// numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(NonZeroU64);
 
@@ -44,7 +46,21 @@ impl TaskId {
         TaskId(NonZeroU64::new(number).expect("2^64 tasks"))
     }
 
-    /// The number.
+    /// The calling thread's own, as if it were a task; made when it first asks. In a task this is not the task's id.
+    #[doc(hidden)]
+    #[inline(never)]
+    pub fn of_thread() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
+        thread_local! {
+            static ID: Cell<u64> = const { Cell::new(0) };
+        }
+        if ID.get() == 0 {
+            ID.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        TaskId::from_reserved(ID.get())
+    }
+
+    /// The number, as dumps and messages show it.
     pub fn as_u64(self) -> u64 {
         self.0.get()
     }
