@@ -9,7 +9,7 @@ use ec_tasks::WaitKind;
 
 pub use std::time::{Duration, Instant, SystemTime, SystemTimeError, TryFromFloatSecsError, UNIX_EPOCH};
 
-static SLEEP: WaitKind = WaitKind { name: "sleep", cancel: None, describe: |_, _| String::from("sleep") };
+static SLEEP: WaitKind = WaitKind { name: "sleep", cancel: None, describe: |_, _| String::new() };
 
 /// Sleeps for at least `duration`, as [`std::thread::sleep`].
 ///

@@ -1,4 +1,4 @@
-//! What a task waits for is described by whoever made the wait, in its own words: nobody who must not wait asks for them.
+//! What a task waits for is described by whoever made the wait, in its own words: nobody who must not wait asks for them. The dump shows them once.
 
 mod net_common;
 
@@ -6,11 +6,14 @@ use ec_tasks::WaitKind;
 use ec_test_support::{limit, skipped};
 use ec_unkind as _;
 use event_channel::channel::Driver;
+use event_channel::net::UdpSocket;
 use event_channel::runtime::PoolEvent;
+use event_channel::sync::Notification;
+use event_channel::task::{TaskId, TaskInfo};
 use event_channel::{Runtime, task, time};
-use net_common::build;
+use net_common::{build, eventually};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -112,4 +115,49 @@ fn told_at_the_cap(driver: Driver) -> bool {
     }
     assert!(told.load(Ordering::SeqCst) > 0);
     described.load(Ordering::SeqCst) > 0
+}
+
+#[test]
+fn a_dump_says_once_what_a_task_waits_for() {
+    each_driver(|driver| {
+        let Some(runtime) = build(driver, Runtime::builder().cores(1)) else { return };
+        let (notification, over) = (Arc::new(Notification::new()), Arc::new(AtomicBool::new(false)));
+        let (theirs, is_over) = (notification.clone(), over.clone());
+        let posted = runtime.spawn(move || theirs.wait());
+        let parked = runtime.spawn(|| task::park_timeout(Duration::from_secs(60)));
+        let asleep = runtime.spawn(move || {
+            while !is_over.load(Ordering::SeqCst) {
+                time::sleep(SHORT);
+            }
+        });
+        let reading = runtime.spawn(|| {
+            UdpSocket::bind("127.0.0.1:0").unwrap().recv(&mut [0]).unwrap_err();
+        });
+        let said = |id: TaskId| {
+            let tasks: Vec<TaskInfo> = runtime.dump().tasks;
+            tasks.into_iter().find(|task| task.id == id).and_then(|task| task.waits_for)
+        };
+        let says = |task: &task::JoinHandle<()>| {
+            let mut words = None;
+            eventually(|| {
+                words = said(task.task().id());
+                words.is_some()
+            });
+            words.unwrap()
+        };
+        let address = Arc::as_ptr(&notification).addr();
+        assert_eq!(says(&posted), format!("notification: at {address:#x}"));
+        assert_eq!(says(&parked), "park");
+        assert_eq!(says(&asleep), "sleep");
+        let words = says(&reading);
+        assert!(
+            words.strip_prefix("recv: descriptor ").is_some_and(|fd| fd.parse::<i32>().is_ok()),
+            "{words}"
+        );
+        notification.post();
+        parked.task().unpark();
+        over.store(true, Ordering::SeqCst);
+        reading.cancel();
+        [posted, parked, asleep, reading].into_iter().for_each(|task| task.join().unwrap());
+    });
 }

@@ -35,7 +35,7 @@ fn a_waiting_recv_is_cancelled_once_and_the_stream_goes_on() {
     limit(30, || {
         each_runtime(|runtime| {
             let (mut near, mut far) = pair();
-            cancelled_in(runtime, "recv on", move || {
+            cancelled_in(runtime, "recv: descriptor", move || {
                 assert_cancelled(far.read(&mut [0; 8]));
                 assert!(task::is_cancelled());
                 near.write_all(b"still here").unwrap();
@@ -51,7 +51,7 @@ fn a_waiting_recv_is_cancelled_once_and_the_stream_goes_on() {
 fn a_waiting_recv_from_is_cancelled_once() {
     limit(30, || {
         each_runtime(|runtime| {
-            cancelled_in(runtime, "recv_from on", || {
+            cancelled_in(runtime, "recv_from: descriptor", || {
                 let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
                 assert_cancelled(socket.recv_from(&mut [0; 8]));
                 socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
@@ -65,7 +65,7 @@ fn a_waiting_recv_from_is_cancelled_once() {
 fn a_waiting_accept_is_cancelled_once() {
     limit(30, || {
         each_runtime(|runtime| {
-            cancelled_in(runtime, "accept on", || {
+            cancelled_in(runtime, "accept: descriptor", || {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 assert_cancelled(listener.accept());
                 let _near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -79,7 +79,7 @@ fn a_waiting_accept_is_cancelled_once() {
 fn incoming_ends_when_its_task_is_cancelled() {
     limit(30, || {
         each_runtime(|runtime| {
-            cancelled_in(runtime, "accept on", || {
+            cancelled_in(runtime, "accept: descriptor", || {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 let mut incoming = listener.incoming();
                 assert!(incoming.by_ref().next().is_none());
@@ -94,7 +94,7 @@ fn a_waiting_send_reports_what_has_gone_and_is_cancelled_by_the_next_call() {
     limit(30, || {
         each_runtime(|runtime| {
             let (mut near, mut far) = pair();
-            let sent = cancelled_in(runtime, "send on", move || {
+            let sent = cancelled_in(runtime, "send: descriptor", move || {
                 let n = near.write(&pattern(16 << 20)).unwrap();
                 assert!(n > 0 && n < 16 << 20, "{n}");
                 assert_cancelled(near.write(b"x"));
@@ -134,7 +134,7 @@ fn a_waiting_connect_is_cancelled_and_tries_no_further_address() {
         let (listener, _fill) = unanswering();
         let silent = listener.local_addr().unwrap().as_socket().unwrap();
         each_runtime(|runtime| {
-            cancelled_in(runtime, "connect on", move || {
+            cancelled_in(runtime, "connect: descriptor", move || {
                 let good = TcpListener::bind("127.0.0.1:0").unwrap();
                 let addrs = [silent, good.local_addr().unwrap()];
                 assert_cancelled(TcpStream::connect(&addrs[..]));

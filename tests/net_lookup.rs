@@ -69,7 +69,7 @@ fn other_tasks_run_while_one_looks_up_a_name() {
             let port = listener.local_addr().unwrap().port();
             let connecting = runtime.spawn(move || TcpStream::connect(("slow.test", port)).unwrap());
             eventually(|| SLOW.0.lock().0 == 1);
-            until_waiting(runtime, "a name lookup");
+            until_waiting(runtime, "lookup_host");
             // The resolver is stuck, and yet even on one core this comes to its end.
             runtime.run(|| {
                 let near = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -95,7 +95,7 @@ fn a_waiting_lookup_can_be_cancelled_and_has_deadlines() {
                 let error = time::timeout(Duration::from_millis(10), || lookup_host("slow.test").map(drop));
                 assert_eq!(error.unwrap_err().kind(), ErrorKind::TimedOut);
             });
-            until_waiting(runtime, "a name lookup");
+            until_waiting(runtime, "lookup_host");
             waiting.cancel();
             waiting.join().unwrap();
             let_go(true);

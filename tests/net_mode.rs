@@ -75,7 +75,7 @@ fn after_set_nonblocking_nothing_waits_and_after_its_end_everything_does() {
                 far.set_nonblocking(false).unwrap();
                 clone.read(&mut [0]).unwrap()
             });
-            until_waiting(runtime, "recv on");
+            until_waiting(runtime, "recv: descriptor");
             (&near).write_all(b"x").unwrap();
             assert_eq!(reader.join().unwrap(), 1);
         });
@@ -104,7 +104,7 @@ fn a_nonblocking_listener_hands_out_streams_that_wait() {
                 drop(near);
                 waited
             });
-            until_waiting(runtime, "recv on");
+            until_waiting(runtime, "recv: descriptor");
             server.cancel();
             assert!(Cancelled::is(&server.join().unwrap().unwrap_err()));
         });

@@ -134,7 +134,7 @@ fn a_reset_connection_fails_the_read_that_waits() {
         each_runtime(|runtime| {
             let (near, mut far) = pair();
             let reader = runtime.spawn(move || far.read(&mut [0; 8]).unwrap_err().kind());
-            until_waiting(runtime, "recv on");
+            until_waiting(runtime, "recv: descriptor");
             // With no time to linger a close resets.
             socket2::SockRef::from(&near.as_fd()).set_linger(Some(Duration::ZERO)).unwrap();
             drop(near);
@@ -150,7 +150,7 @@ fn a_shutdown_by_another_handle_ends_the_read_that_waits() {
             let (near, _far) = pair();
             let mut clone = near.try_clone().unwrap();
             let reader = runtime.spawn(move || clone.read(&mut [0; 8]).unwrap());
-            until_waiting(runtime, "recv on");
+            until_waiting(runtime, "recv: descriptor");
             near.shutdown(Shutdown::Both).unwrap();
             assert_eq!(reader.join().unwrap(), 0);
         });
@@ -171,7 +171,7 @@ fn one_task_reads_and_another_writes_the_same_stream() {
                     buf
                 })
             };
-            until_waiting(runtime, "recv on");
+            until_waiting(runtime, "recv: descriptor");
             let writer = runtime.spawn(move || (&*near).write_all(b"ping").unwrap());
             let echo = runtime.spawn(move || {
                 let mut buf = [0; 4];
@@ -197,7 +197,7 @@ fn a_peek_waits_and_leaves_the_bytes() {
                 let n = (&far).read(&mut buf).unwrap();
                 assert_eq!(&buf[..n], b"seen");
             });
-            until_waiting(runtime, "recv on");
+            until_waiting(runtime, "recv: descriptor");
             (&near).write_all(b"seen").unwrap();
             peeker.join().unwrap();
         });
@@ -280,7 +280,7 @@ fn a_dedicated_task_waits_as_the_others_do() {
             });
             let task = task.unwrap();
             told.recv().unwrap();
-            until_waiting(runtime, "recv on");
+            until_waiting(runtime, "recv: descriptor");
             task.cancel();
             assert_eq!(told.recv().unwrap(), "cancelled");
             (&near).write_all(b"echo").unwrap();

@@ -229,7 +229,7 @@ fn a_cancel_inside_a_timeout_is_a_cancel() {
                 let error = timeout(Duration::from_secs(60), || far.read(&mut [0])).unwrap_err();
                 assert!(Cancelled::is(&error), "{error}");
             });
-            until_waiting(runtime, "recv on");
+            until_waiting(runtime, "recv: descriptor");
             waiting.cancel();
             waiting.join().unwrap();
         });

@@ -77,7 +77,7 @@ fn a_datagram_longer_than_the_buffer_is_cut_off_also_by_one_who_waits() {
                 assert_eq!(receiver.recv(&mut buf).unwrap(), 4, "the next datagram, not the rest");
                 assert_eq!(&buf, b"abcd");
             });
-            until_waiting(runtime, "recv_from on");
+            until_waiting(runtime, "recv_from: descriptor");
             let sender = socket();
             sender.send_to(b"0123456789", to).unwrap();
             sender.send_to(b"abcdefghij", to).unwrap();
@@ -99,7 +99,7 @@ fn a_peek_waits_and_leaves_the_datagram() {
                 assert_eq!(receiver.peek_from(&mut buf).unwrap(), (4, from));
                 assert_eq!(receiver.recv_from(&mut buf).unwrap(), (4, from));
             });
-            until_waiting(runtime, "recv_from on");
+            until_waiting(runtime, "recv_from: descriptor");
             sender.send_to(b"once", to).unwrap();
             waiting.join().unwrap();
         });

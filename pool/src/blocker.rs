@@ -16,8 +16,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Once;
 use std::time::Instant;
 
-static GET_EVENT: WaitKind =
-    WaitKind { name: "get_event", cancel: None, describe: |_, _| String::from("get_event") };
+static GET_EVENT: WaitKind = WaitKind { name: "get_event", cancel: None, describe: |_, _| String::new() };
 
 /// Once per process.
 pub(crate) fn install() {

@@ -139,7 +139,7 @@ pub fn sleep_until(at: Option<Instant>, kind: &'static WaitKind) {
 /// # Panics
 /// Outside a task.
 pub fn park_until(deadline: Instant) {
-    static PARK: WaitKind = WaitKind { name: "park", cancel: None, describe: |_, _| String::from("park") };
+    static PARK: WaitKind = WaitKind { name: "park", cancel: None, describe: |_, _| String::new() };
     let unparked = |got: Tokens| got.contains(Tokens::PARK);
     let _ = until_token(&PARK, 0, Some(deadline), false, Tokens::PARK, unparked);
 }

@@ -55,7 +55,7 @@ fn a_task_that_yields_goes_on_elsewhere() {
     each_pool(|pool| moves_each_time(pool, 500, ec_tasks::yield_now));
 }
 
-static SLEEP: WaitKind = WaitKind { name: "sleep", cancel: None, describe: |_, _| String::from("sleep") };
+static SLEEP: WaitKind = WaitKind { name: "sleep", cancel: None, describe: |_, _| String::new() };
 
 #[test]
 fn a_task_that_sleeps_goes_on_elsewhere() {

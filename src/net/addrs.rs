@@ -9,8 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::{iter, option, slice, vec};
 
-static LOOKUP: WaitKind =
-    WaitKind { name: "lookup_host", cancel: None, describe: |_, _| String::from("a name lookup") };
+static LOOKUP: WaitKind = WaitKind { name: "lookup_host", cancel: None, describe: |_, _| String::new() };
 
 /// What can be turned into socket addresses; as [`std::net::ToSocketAddrs`], for the same types.
 ///

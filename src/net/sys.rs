@@ -21,7 +21,7 @@ const MOST_SLICES: usize = 64;
 macro_rules! kinds {
     ($($kind:ident = $name:literal;)*) => { $(
         static $kind: WaitKind =
-            WaitKind { name: $name, cancel: None, describe: |_, fd| format!(concat!($name, " on descriptor {}"), fd) };
+            WaitKind { name: $name, cancel: None, describe: |_, fd| format!("descriptor {fd}") };
     )* };
 }
 

@@ -18,11 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-static NOTIFICATION: WaitKind = WaitKind {
-    name: "notification",
-    cancel: None,
-    describe: |_, address| format!("notification at {address:#x}"),
-};
+static NOTIFICATION: WaitKind =
+    WaitKind { name: "notification", cancel: None, describe: |_, address| format!("at {address:#x}") };
 
 /// Lets one task or thread tell others that something has happened, any number of times.
 ///

@@ -43,7 +43,7 @@ pub struct TaskInfo {
     pub name: Option<String>,
     /// Where it is.
     pub state: TaskState,
-    /// What it waits for, if it is suspended: "read of fd 7".
+    /// What it waits for, if it is suspended: "recv: descriptor 7", or "sleep".
     pub waits_for: Option<String>,
     /// For how long it has been waiting, to some milliseconds.
     pub since: Option<Duration>,

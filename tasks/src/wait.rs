@@ -18,7 +18,8 @@ pub struct WaitKind {
     pub name: &'static str,
     /// Ends the wait early, if that is possible.
     pub cancel: Option<CancelWait>,
-    /// Words for people, from the token and the detail (a descriptor, for instance). Called on the thread of whoever asks what
+    /// Words for people, from the token and the detail (a descriptor, for instance). They are shown after the name and a colon, so they
+    /// do not repeat it; with none the name stands alone. Called on the thread of whoever asks what
     /// the task does, with no lock held; what it panics is not seen.
     pub describe: fn(token: u64, detail: u64) -> String,
 }

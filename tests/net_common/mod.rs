@@ -50,7 +50,7 @@ pub fn each_run(test: impl Fn() + Send + Sync) {
     each_runtime(|runtime| runtime.run(&test));
 }
 
-/// Returns when a task of `runtime` waits for something whose description holds `what`.
+/// Returns when a task of `runtime` waits for something whose line in the dump holds `what`.
 pub fn until_waiting(runtime: &Runtime, what: &str) {
     eventually(|| runtime.dump().to_string().contains(what));
 }
