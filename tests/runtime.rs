@@ -292,3 +292,15 @@ fn forced_migration_takes_a_task_to_another_worker_each_time_it_waits() {
         });
     }
 }
+
+#[test]
+fn debug_shows_a_runtime_in_a_line() {
+    limit(30, || {
+        let runtime = Runtime::builder().cores(2).max_threads(9).driver(Driver::Epoll).build().unwrap();
+        let words = format!("{runtime:?}");
+        assert!(words.starts_with("Runtime(Pool { driver: Epoll, cores: 2, threads: "), "{words}");
+        assert!(words.ends_with(", max_threads: 9, open: true })"), "{words}");
+        runtime.shutdown(Duration::from_secs(5)).unwrap();
+        assert!(format!("{runtime:?}").contains("open: false"));
+    });
+}

@@ -110,7 +110,7 @@ impl Drop for Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.handle.fmt(f)
+        fmt::Debug::fmt(&**self, f)
     }
 }
 
@@ -233,10 +233,17 @@ pub fn with_current<R>(f: impl FnOnce(Option<Here<'_>>) -> R) -> R {
     })
 }
 
+/// In short: driver, cores, threads, the most threads, and whether it takes new tasks. It asks no task and takes no lock.
 impl fmt::Debug for PoolHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cores = self.shared.stealers.len();
-        f.debug_struct("Pool").field("cores", &cores).field("open", &self.shared.life.is_open()).finish()
+        let shared = &self.shared;
+        f.debug_struct("Pool")
+            .field("driver", &shared.channel.driver().kind())
+            .field("cores", &shared.stealers.len())
+            .field("threads", &shared.crew.threads())
+            .field("max_threads", &shared.settings.max_threads)
+            .field("open", &shared.life.is_open())
+            .finish()
     }
 }
 
