@@ -1,5 +1,32 @@
 //! The completion channel of `event-channel`: requests are posted as events, and each comes back once, completed.
 //!
+//! **For whom.** For programs that want the channel by itself, on plain threads: it needs no tasks and no pool. A program that uses
+//! `event-channel` has all of this as `event_channel::channel`. And for whoever builds a runtime of their own on top of it.
+//!
+//! **What is safe.** All of the proactor style: [`EventChannel`], [`Request`], [`Event`]. A request owns its buffer and holds its
+//! descriptor while it is in flight. `unsafe` is what runtimes need: operations on memory of the caller's ([`raw`]), to drive a
+//! channel's ports in place of its getters ([`EventChannel::serve`]), and to say how tasks wait ([`set_blocker`]).
+//!
+//! ```
+//! use ec_channel::{EventChannel, Request};
+//! use std::os::unix::net::UnixStream;
+//! use std::sync::Arc;
+//!
+//! let channel = EventChannel::new()?;
+//! let (near, far) = UnixStream::pair()?;
+//! let (near, far) = (Arc::new(near), Arc::new(far));
+//! let receive = channel.post(Request::recv(near, Vec::with_capacity(16)))?;
+//! channel.post(Request::send(far, b"hello".to_vec()))?;
+//! for _ in 0..2 {
+//!     let event = channel.get_event()?; // blocks until one is complete, whichever it is
+//!     assert_eq!(event.result()?, 5);
+//!     if event.id() == receive {
+//!         assert_eq!(event.buffer(), b"hello");
+//!     }
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! ```text
 //!  post(request) --> port: inbox --> driver (io_uring, epoll) --> completed --> get_event() -> Event
 //!                      |  timer wheel ------------------------------^   |

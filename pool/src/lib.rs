@@ -1,5 +1,14 @@
 //! The worker pool of `event-channel`: who runs which task where.
 //!
+//! **For whom.** A program uses `event-channel`, which starts tasks in safe code and has all that waits in them. This crate is a part
+//! of it, for whoever builds a runtime of their own from the same parts.
+//!
+//! **What is safe.** To make a [`Pool`], to look at it and to end it, [`blocking`], and to wait for a condition or a point in time
+//! ([`wait`]). To start a task is not: [`PoolHandle::spawn`] takes closures that borrow, and lean tasks. A safe function on
+//! top of it asks for `F: FnOnce() -> T + Send + 'static` and `T: Send + 'static`, and makes no lean task: then the contract
+//! is kept, and that is all that `event_channel::task::spawn` does about it. To wait for an operation on memory of the caller's
+//! ([`wait::attempt`]) is not safe either.
+//!
 //! ```text
 //!                    Pool
 //!        ┌────────────┼─────────────┐          injector: work from threads

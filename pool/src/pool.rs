@@ -27,7 +27,7 @@ use std::time::Duration;
 ///
 /// let pool = Pool::builder().cores(2).build()?;
 /// let options = SpawnOptions::new().stack_size(pool.stack_size());
-/// // SAFETY: the task does not suspend.
+/// // SAFETY: the closure and its result may go to another thread and borrow nothing; the task is not a lean one.
 /// let sum = unsafe { pool.spawn(options, || 1 + 2) }?;
 /// assert_eq!(sum.join().unwrap(), 3);
 /// pool.shutdown(std::time::Duration::from_secs(1)).unwrap();

@@ -2,6 +2,14 @@
 //! knows nothing of I/O, and runs nothing by itself: whoever has threads implements
 //! [`Scheduler`] and calls [`Runnable::run`].
 //!
+//! **For whom.** A program uses `event-channel`. This crate is a part of it, for whoever builds a runtime of their own: with
+//! the pool of `ec-pool`, or with threads and queues of their own as in the example below.
+//!
+//! **What is safe.** To start a task ([`spawn()`]), for the bounds are those of [`std::thread::spawn`]; and what a task does: join,
+//! park, yield, cancel, task-locals ([`task_local!`]). To be a scheduler ([`Scheduler`]) and to make a thread run tasks
+//! ([`prepare_worker_thread`]) are `unsafe`, because tasks rely on both; and so are tasks that borrow, lean tasks
+//! ([`spawn_unchecked`]), and waking by a bare pointer ([`wake_raw`]).
+//!
 //! To the language a task is a thread: it has thread-locals of its own, which travel with it
 //! ([`own_thread_locals`]); [`on_thread`] steps out of them.
 //!
