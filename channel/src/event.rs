@@ -71,7 +71,7 @@ impl Event {
         Self(body)
     }
 
-    /// The id that `post` gave.
+    /// The id that `post` gave, the last time if it was posted [again](Self::again).
     pub fn id(&self) -> EventId {
         self.0.id
     }
@@ -153,16 +153,23 @@ impl Event {
         self.0.context.take()
     }
 
-    /// The same request once more, in the same memory: buffers, descriptor, context and handler stay. What was sent is
-    /// sent again; a buffer that was received into is received into again.
+    /// The same request once more, in the same memory: buffers, descriptor, token, context and handler stay. What was sent is
+    /// sent again, from the beginning; a buffer that was received into is received into again.
+    ///
+    /// To the channel it is a new request. [`post`](EventChannel::post) gives it a new id, and the old one cancels nothing. A time
+    /// limit ([`Request::within`]) and the time of a [`Request::timer`] start again with that post; the point in time of a
+    /// [`Request::timer_at`] stays what it was, so that it completes at once. What was taken out of the event
+    /// ([`take_buffer`](Self::take_buffer), [`take_context`](Self::take_context)) is not there any more: without its
+    /// buffer a receive has no room ([`Request::recv`]), see [`again_with`](Self::again_with).
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};
     /// # let channel = EventChannel::new()?;
-    /// channel.post(Request::notification())?;
+    /// let mut id = channel.post(Request::notification())?;
     /// for _ in 0..3 {
     ///     let event = channel.get_event()?;
-    ///     channel.post(event.again())?; // allocates nothing
+    ///     assert_eq!(event.id(), id);
+    ///     id = channel.post(event.again())?; // allocates nothing; a new id
     /// }
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -170,7 +177,7 @@ impl Event {
         Request(self.0)
     }
 
-    /// As [`again`](Self::again), with another buffer.
+    /// As [`again`](Self::again), with another buffer: to receive into, or to send.
     pub fn again_with(mut self, buffer: Vec<u8>) -> Request {
         self.0.buffer = buffer;
         Request(self.0)

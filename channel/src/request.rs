@@ -39,7 +39,11 @@ impl Request {
         Self(body)
     }
 
-    /// Receives at most `buffer.capacity()` bytes; what the buffer held is replaced.
+    /// Receives at most `buffer.capacity()` bytes; what the buffer held is replaced. The result is the number of bytes, 0 at the end
+    /// of the stream.
+    ///
+    /// A buffer of no capacity (`Vec::new()`) receives nothing: the result is `Ok(0)`, which cannot be told from the end of the stream.
+    /// When it comes is up to the kernel: with TCP as soon as there is something to receive, and what is there stays.
     pub fn recv(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
         Self(EventBody::new(EventKind::Recv, Some(socket.into()), buffer))
     }
@@ -49,7 +53,8 @@ impl Request {
         Self(EventBody::new(EventKind::Send, Some(socket.into()), buffer))
     }
 
-    /// Receives a datagram of at most `buffer.capacity()` bytes; see [`Event::address`].
+    /// Receives a datagram of at most `buffer.capacity()` bytes; see [`Event::address`]. The rest of a longer one is lost
+    /// ([`Event::is_truncated`]), and with a buffer of no capacity all of it.
     pub fn recv_from(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
         Self(EventBody::new(EventKind::RecvFrom, Some(socket.into()), buffer))
     }
@@ -107,8 +112,8 @@ impl Request {
         self
     }
 
-    /// Gives the request up after this time from its posting ([`Event::is_timed_out`]). For a timer it
-    /// replaces the time.
+    /// Gives the request up after this time from its posting ([`Event::is_timed_out`]). The time starts anew with each posting
+    /// ([`Event::again`]). For a timer it replaces the time; a notification takes no notice of it.
     pub fn within(mut self, limit: Duration) -> Self {
         self.0.when = When::After(limit);
         self
