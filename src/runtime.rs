@@ -270,8 +270,9 @@ impl Runtime {
     ///
     /// # Errors
     /// Names the tasks that would not stop. They are abandoned: never unwound; what they hold stays until the
-    /// process ends, and a `join` of theirs never returns. And the threads of the runtime that are inside the program's code otherwise, in a
-    /// listener, say: they are left behind. And how many handlers of events were not called for lack of time: what their events hold is dropped.
+    /// process ends, and a `join` of theirs does not return ([`JoinHandle::join`] has the exceptions). And the threads of the runtime
+    /// that are inside the program's code otherwise, in a listener, say: they are left behind. And how many handlers of events were
+    /// not called for lack of time: what their events hold is dropped.
     pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
         self.pool.shutdown(grace)
     }

@@ -13,6 +13,13 @@ use std::sync::OnceLock;
 /// Starts a task in the current runtime; outside of any, in the default one, which is started if
 /// need be. Dropping the handle detaches the task.
 ///
+/// A panic of the task ends the task alone. The panic hook is called, as in a thread; then a line on stderr names the task and its
+/// id; and [`join`](JoinHandle::join) returns the payload. If nobody joins, because the handle was dropped, before the panic or after
+/// it, a line says that too. All of this is written to stderr and none of it goes to the `log` crate: a program that wants
+/// it in its log sets a [panic hook](std::panic::set_hook), in which [`current`](super::current) is the task. (A panic in a
+/// [handler](crate::channel::Request::on_complete) or in a [listener](crate::runtime::Builder::on_event) is logged by `log`, as an
+/// error.)
+///
 /// # Panics
 /// If there is no memory for its stack, after the runtime's shutdown, or in a forked child; see
 /// [`Builder::spawn`] for an error instead.
@@ -182,8 +189,14 @@ impl<T> JoinHandle<T> {
     /// Waits for the end of the task and returns what it returned, or the payload of its panic. Suspends in a
     /// task, blocks on a plain thread. Not a cancellation point.
     ///
+    /// A task that a [shutdown](crate::Runtime::shutdown) has abandoned while it was suspended never ends, and this never
+    /// returns for it. One that was on a thread then, in a call that blocks, ends if it gets to its end from there without
+    /// suspending. A [dedicated](Builder::dedicated) one has its thread and ends if what it waits for still comes: a post or an
+    /// `unpark` does, but no timer and no I/O of the runtime's. Whoever does not want to wait asks
+    /// [`is_finished`](Self::is_finished) first, which says no as long as the task has not ended.
+    ///
     /// # Errors
-    /// The task panicked.
+    /// The task panicked. In a forked child: it belongs to the parent and has not ended.
     pub fn join(self) -> std::thread::Result<T> {
         self.inner.join()
     }

@@ -109,6 +109,9 @@ impl<T> JoinHandle<T> {
     /// [`std::thread::JoinHandle::join`] does. Suspends in a task, blocks in a plain thread. Not
     /// a cancellation point.
     ///
+    /// A task that is abandoned (dropped as a [`Runnable`](crate::Runnable), or never run again by its scheduler) never ends, and this
+    /// never returns for it.
+    ///
     /// When it returns the task's stack is free again, and its task-locals have been dropped.
     ///
     /// In a forked child the parent's tasks do not run: there an unfinished one gives an error
