@@ -34,6 +34,68 @@
 //! # // The result of `run` is an `io::Result<()>`.
 //! ```
 //!
+//! # The end of a server
+//! In three steps: stop accepting, by a [cancel](task::JoinHandle::cancel) of the task that accepts; wait for the connections, so that
+//! each can finish what it has begun; then [`Runtime::shutdown`] with a limit of time, which cancels whoever is still there, waits for
+//! them for so long, and names those that would not stop.
+//!
+//! ```
+//! use event_channel::net::{TcpListener, TcpStream};
+//! use event_channel::sync::Notification;
+//! use event_channel::{Runtime, task, time};
+//! use std::io::{self, Read, Write};
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! fn echo(mut stream: TcpStream) -> io::Result<()> {
+//!     let mut buffer = [0; 1024];
+//!     loop {
+//!         match stream.read(&mut buffer)? {
+//!             0 => return Ok(()),
+//!             length => stream.write_all(&buffer[..length])?,
+//!         }
+//!     }
+//! }
+//!
+//! let runtime = Runtime::new()?;
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let address = listener.local_addr()?;
+//! let all_gone = Arc::new(Notification::new());
+//! let told = all_gone.clone();
+//! let server = runtime.spawn(move || {
+//!     let mut connections = Vec::new();
+//!     for stream in listener.incoming() {
+//!         let Ok(stream) = stream else {
+//!             time::sleep(Duration::from_millis(50)); // no descriptors left, say
+//!             continue;
+//!         };
+//!         connections.retain(|connection: &task::JoinHandle<_>| !connection.is_finished());
+//!         connections.push(task::spawn(|| echo(stream)));
+//!     }
+//!     drop(listener); // cancelled: from here on nobody connects any more
+//!     connections.into_iter().for_each(|connection| _ = connection.join());
+//!     told.post();
+//! });
+//!
+//! let mut client = TcpStream::connect(address)?;
+//! client.write_all(b"hello")?;
+//! client.read_exact(&mut [0; 5])?;
+//!
+//! // In a program this is where it waits for a signal.
+//! server.cancel();
+//! drop(client);
+//! if !all_gone.wait_timeout(Duration::from_secs(10)) {
+//!     eprintln!("some connections are cut off");
+//! }
+//! if let Err(error) = runtime.shutdown(Duration::from_secs(1)) {
+//!     eprintln!("{error}");
+//! }
+//! # server.join().unwrap();
+//! # Ok::<(), io::Error>(())
+//! ```
+//! A program on the default runtime ([`run`]) does the first two steps and returns from `main`. `examples/port7.rs` is a whole
+//! server with such an end.
+//!
 //! # The parts
 //! * [`run`] and [`Runtime`]: the pool and the way into it.
 //! * [`task`]: spawn, join, park, cancel. [`task_local!`]: values that belong to a task.
