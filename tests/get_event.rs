@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Runs `f` on a runtime with one core, so that a blocked thread would show, for each driver: with the runtime's own
 /// channel, and with one of the test's that nobody else drives.
@@ -184,4 +184,35 @@ fn waits_for_nested(channel: &EventChannel, depth: usize) -> bool {
         Err(error) => error.to_string(),
     };
     [limited, within, cancelled].iter().map(in_words).any(|words| words.contains("cannot be waited for"))
+}
+
+/// On a channel of its own, whose handlers the task calls itself, one after the other.
+#[test]
+fn handlers_that_become_ready_time_and_again_hold_off_no_cancel_and_no_deadline() {
+    limit(30, || {
+        each_channel(|channel| {
+            let (writable, _other) = UnixStream::pair().unwrap();
+            let ends = Arc::new(AtomicBool::new(false));
+            let again = || {
+                let ended = ends.clone();
+                move |channel: &EventChannel, event: Event| {
+                    if !ended.load(Ordering::Relaxed) {
+                        let _ = channel.post(event.again());
+                    }
+                }
+            };
+            channel.post(Request::readiness(writable, Interest::WRITABLE).on_complete(again())).unwrap();
+            channel.post(Request::notification().on_complete(again())).unwrap();
+            let error = timeout(Duration::from_millis(5), || channel.get_event()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            let getter = {
+                let channel = channel.clone();
+                task::spawn(move || channel.get_event().map(|_| ()))
+            };
+            task::sleep(Duration::from_millis(5));
+            getter.cancel();
+            assert!(Cancelled::is(&getter.join().unwrap().unwrap_err()));
+            ends.store(true, Ordering::Relaxed);
+        });
+    });
 }

@@ -9,6 +9,9 @@ use event_channel::net::{TcpListener, TcpStream, UdpSocket};
 use net_common::{each_run, each_runtime, nobody, pair, until_waiting};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn flags(fd: RawFd) -> (bool, bool) {
     // SAFETY: no pointer is passed.
@@ -128,6 +131,45 @@ fn sockets_come_from_std_as_they_are_and_go_back() {
             let std =
                 std::net::UdpSocket::from(UdpSocket::from(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()));
             assert!(std.local_addr().is_ok());
+        });
+    });
+}
+
+/// A driver changes the mode of a listener for the time of an attempt, and puts back what it has found.
+#[test]
+fn what_the_program_sets_while_a_task_accepts_stays_set() {
+    limit(60, || {
+        each_runtime(|runtime| {
+            let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+            let addr = listener.local_addr().unwrap();
+            let (accepts, ends) = (listener.clone(), Arc::new(AtomicBool::new(false)));
+            let ended = ends.clone();
+            let accepting = runtime.spawn(move || {
+                while !ended.load(Ordering::Relaxed) {
+                    if accepts.accept().is_err() {
+                        event_channel::task::yield_now();
+                    }
+                }
+            });
+            std::thread::scope(|s| {
+                s.spawn(|| {
+                    while !ends.load(Ordering::Relaxed) {
+                        let _ = std::net::TcpStream::connect(addr);
+                    }
+                });
+                let mut put_back = 0;
+                for _ in 0..200 {
+                    std::thread::sleep(Duration::from_micros(500));
+                    listener.set_nonblocking(true).unwrap();
+                    let stays = (0..20).all(|_| flags(listener.as_raw_fd()).0);
+                    put_back += u32::from(!stays);
+                    listener.set_nonblocking(false).unwrap();
+                }
+                ends.store(true, Ordering::Relaxed);
+                assert_eq!(put_back, 0);
+            });
+            accepting.cancel();
+            accepting.join().unwrap();
         });
     });
 }

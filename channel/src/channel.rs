@@ -128,6 +128,10 @@ impl EventChannel {
             request.0.discard();
             resume_unwind(panic);
         }
+        if fork::forked() {
+            // (There.)
+            return Err(PostError { request, error: forked_error() });
+        }
         // Before the look at the state: a shutdown that this does not see waits for it.
         self.0.pending.fetch_add(1, Ordering::SeqCst);
         if request.0.has_handler() {

@@ -31,11 +31,12 @@ impl EventChannel {
             _ => None,
         };
         let over = || wait == Wait::No || deadline.is_some_and(|d| d <= Instant::now());
-        let checkpoint = || blocker::current().map_or(Ok(()), |b| b.checkpoint());
-        if wait != Wait::No {
-            checkpoint()?;
-        }
-        let (mut last, mut interrupted) = (false, false);
+        // The cancellation points of a task that waits: before it begins, and each time that nothing was found.
+        let points = blocker::current().filter(|_| wait != Wait::No);
+        let checkpoint = || points.map_or(Ok(()), |b| b.checkpoint());
+        checkpoint()?;
+        let mut asked = true;
+        let mut last = false;
         let mut s = self.0.waiting.state.lock();
         // So many handlers are called before the next look at the port, or at the time: each may make another one ready.
         let mut calls = s.queue.len();
@@ -59,8 +60,12 @@ impl EventChannel {
                 self.release(s);
                 if let Some(event) = called {
                     HandlerCall::new(event, self.clone()).run();
+                    if fork::forked() {
+                        // By the handler: who held the lock at that moment is not here.
+                        return Err(forked_error());
+                    }
                     s = self.0.waiting.state.lock();
-                    calls -= 1;
+                    (calls, asked) = (calls - 1, false);
                     continue;
                 }
                 return if n == 0 && end { Err(shut_down_error()) } else { Ok(n) };
@@ -69,9 +74,9 @@ impl EventChannel {
                 self.release(s);
                 return Err(shut_down_error());
             }
-            if interrupted {
-                // No event came with the interruption, so none is lost by giving up.
-                interrupted = false;
+            if points.is_some() && !asked {
+                // There is no event to return, so none is lost by giving up.
+                asked = true;
                 self.release(s);
                 checkpoint()?;
                 s = self.0.waiting.state.lock();
@@ -83,6 +88,7 @@ impl EventChannel {
                 None => wait,
             };
             if s.leader || s.served {
+                let mut interrupted = false;
                 if s.queue.is_empty() && !over() {
                     let leads_from = s.leads_from;
                     drop(s);
@@ -111,24 +117,24 @@ impl EventChannel {
                     }
                     interrupted = waited == Waited::Interrupted;
                 }
-                (last, calls) = (over() && !interrupted, s.queue.len());
+                (last, calls, asked) = (over() && !interrupted, s.queue.len(), false);
                 continue;
             }
             let lead = Lead::take(self, s);
             let driven = self.lead(left);
             s = lead.give_back();
-            match driven {
+            let interrupted = match driven {
                 Ok(Waited::Refused(errno)) => {
                     self.release(s);
                     return Err(refused(errno));
                 }
-                Ok(waited) => interrupted = waited == Waited::Interrupted,
+                Ok(waited) => waited == Waited::Interrupted,
                 Err(e) => {
                     self.release(s);
                     return Err(e);
                 }
-            }
-            (last, calls) = (over() && !interrupted, s.queue.len());
+            };
+            (last, calls, asked) = (over() && !interrupted, s.queue.len(), false);
         }
     }
 

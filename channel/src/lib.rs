@@ -72,7 +72,7 @@ pub use alarm::Alarm;
 pub use blocker::{Blocker, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostError};
 pub use channel::EventChannel;
-pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo};
+pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo, nonblocking, set_nonblocking};
 pub use event::{Event, EventKind, HandlerCall, Interest};
 pub use id::EventId;
 #[doc(hidden)]

@@ -8,6 +8,7 @@ use ec_test_support::limit;
 use ec_unkind as _;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -244,6 +245,18 @@ fn what_cannot_be_polled_is_always_ready() {
             let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
             channel.post(Request::readiness(file, Interest::READABLE)).unwrap();
             assert_eq!(channel.get_event().unwrap().ready(), Interest::READABLE);
+        })
+    });
+}
+
+#[test]
+fn a_descriptor_of_no_use_is_not_ready() {
+    limit(30, || {
+        each_driver(|channel| {
+            let path = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/").unwrap();
+            channel.post(Request::readiness(path, Interest::READABLE)).unwrap();
+            let error = channel.get_event().unwrap().result().unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EBADF));
         })
     });
 }

@@ -103,9 +103,8 @@ fn storm(channel: &EventChannel, n: usize, getters: usize) -> Tally {
                             recent.lock().unwrap().push(id);
                         }
                         posted.fetch_add(1, Ordering::SeqCst);
-                        while posted.load(Ordering::SeqCst)
-                            - got.load(Ordering::SeqCst).min(posted.load(Ordering::SeqCst))
-                            > 2_000
+                        // (More may be got between the two looks than were posted at the first.)
+                        while posted.load(Ordering::SeqCst).saturating_sub(got.load(Ordering::SeqCst)) > 2_000
                         {
                             std::thread::yield_now();
                         }

@@ -3,15 +3,16 @@
 mod common;
 
 use common::{drivers, each_driver, serve};
-use ec_channel::{Completions, Event, EventChannel, EventKind, Interest, Request, Wait};
+use ec_channel::{Completions, Event, EventChannel, EventKind, Interest, Request, Source, Wait};
 use ec_test_support::limit;
 use ec_unkind as _;
+use std::cell::Cell;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_millis(20);
@@ -319,6 +320,108 @@ fn an_event_behind_handlers_is_found_without_waiting() {
                 channel.try_get_event().unwrap().expect("it is there").kind(),
                 EventKind::Notification
             );
+        })
+    });
+}
+
+/// As where the child's `main` goes on.
+#[test]
+fn a_child_that_comes_back_from_a_handler_or_a_source_is_refused() {
+    struct Forks(OwnedFd, AtomicI32);
+    impl AsFd for Forks {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            if self.1.load(Ordering::SeqCst) < 0 {
+                // SAFETY: the child makes calls that are refused, and ends by _exit.
+                self.1.store(unsafe { libc::fork() }, Ordering::SeqCst);
+            }
+            self.0.as_fd()
+        }
+    }
+    thread_local!(static CHILD: Cell<i32> = const { Cell::new(-1) });
+    let exit_if_child = |child: i32, refused: bool| {
+        if child == 0 {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(i32::from(!refused)) };
+        }
+        let mut status = 0;
+        // SAFETY: a live int.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0, "256: it was not refused");
+    };
+    alone(60, || {
+        each_driver(|channel| {
+            let (end, _other) = UnixStream::pair().unwrap();
+            let source = Arc::new(Forks(end.into(), AtomicI32::new(-1)));
+            let posted = channel.post(Request::readiness(source.clone(), Interest::READABLE));
+            exit_if_child(source.1.load(Ordering::SeqCst), posted.is_err());
+            let over = AtomicBool::new(false);
+            std::thread::scope(|s| {
+                // They hold the channel's locks now and then.
+                for _ in 0..3 {
+                    s.spawn(|| {
+                        while !over.load(Ordering::Relaxed) {
+                            let _ = channel.metrics();
+                        }
+                    });
+                }
+                for _ in 0..200 {
+                    let forks = Request::notification().on_complete(|_, _| {
+                        // SAFETY: as above.
+                        CHILD.set(unsafe { libc::fork() });
+                    });
+                    channel.post(forks).unwrap();
+                    CHILD.set(-1);
+                    let mut refused = false;
+                    while CHILD.get() < 0 && !refused {
+                        refused = channel.get_event_timeout(SOON).is_err();
+                    }
+                    exit_if_child(CHILD.get(), refused);
+                }
+                over.store(true, Ordering::Relaxed);
+            });
+        })
+    });
+}
+
+/// Who finds the mode that another one has set for a moment would call connect(2) with the mode that is put back meanwhile.
+#[test]
+fn two_that_connect_one_socket_do_not_block() {
+    alone(60, || {
+        each_driver(|channel| {
+            let other = EventChannel::builder().driver(channel.driver().kind()).build().unwrap();
+            // Nobody accepts, and its queue is full: a connect to it stays under way.
+            let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+            listener.listen(0).unwrap();
+            let to = listener.local_addr().unwrap().as_socket().unwrap();
+            let socket = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            let _full: Vec<_> = (0..3)
+                .map(|_| {
+                    let full = socket();
+                    full.set_nonblocking(true).unwrap();
+                    let _ = full.connect(&to.into());
+                    full
+                })
+                .collect();
+            let both = Barrier::new(2);
+            for _ in 0..500 {
+                let one = Source::from(OwnedFd::from(socket()));
+                std::thread::scope(|s| {
+                    for channel in [&channel, &other] {
+                        let (one, both) = (one.clone(), &both);
+                        s.spawn(move || {
+                            both.wait();
+                            let id = channel.post(Request::connect(one, to)).unwrap();
+                            // One that blocks stays here.
+                            channel.try_get_event().unwrap();
+                            channel.cancel(id);
+                            while channel.metrics().in_flight > 0 {
+                                channel.get_event_timeout(SOON).unwrap();
+                            }
+                        });
+                    }
+                });
+            }
         })
     });
 }

@@ -243,18 +243,29 @@ fn conduct<R>(
     }
     let last = last_of(deadline);
     if shared.life.claim() {
+        // (Also if it unwinds: others wait for it.)
+        let finish = Finish(shared);
         let left = stop(shared, last);
         if result.is_ok() {
             result = left_behind(left);
         }
-        shared.life.finish();
-    } else if own.is_none() {
-        shared.life.wait_until_done(last);
+        drop(finish);
+    } else if own.is_none() && !shared.life.wait_until_done(last) && result.is_ok() {
+        result = left_behind(vec![String::from("another shutdown, which is under way")]);
     }
     match (told, tell) {
         (Some(told), _) => told,
         (None, Some(tell)) => tell(result),
         (None, None) => unreachable!("it is told once"),
+    }
+}
+
+/// Whoever has claimed the last steps has gone through them, when this is dropped.
+struct Finish<'a>(&'a Shared);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.0.life.finish();
     }
 }
 
@@ -294,7 +305,8 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
     shared.wake_all();
     // A worker among tasks that yield for ever is busy at every look and yet about to leave.
     let last = last_of(last);
-    let at_last = last.map(|last| last + STUCK);
+    // (`None`: so far off that it never comes.)
+    let at_last = last.and_then(|last| last.checked_add(STUCK));
     loop {
         if shared.life.wait_for(Some(nap()), || shared.life.running_workers() == 0) {
             break;

@@ -288,3 +288,21 @@ fn a_pool_that_cannot_be_built_leaves_nothing_behind() {
         until_no_more_than(before);
     });
 }
+
+/// The longest that can be added to the time of day at all.
+#[test]
+fn however_long_the_grace_is_it_ends() {
+    let _alone = ONE_AT_A_TIME.lock();
+    limit(30, || {
+        let now = std::time::Instant::now();
+        let longest = (0..64).rev().fold(0u64, |sum, bit| {
+            let more = sum | 1 << bit;
+            if now.checked_add(Duration::from_secs(more)).is_some() { more } else { sum }
+        });
+        for less in [0, 1, 10] {
+            let pool = pool(1);
+            pool.shutdown(Duration::from_secs(longest - less)).unwrap();
+            assert_eq!(pool.metrics().workers, 0);
+        }
+    });
+}

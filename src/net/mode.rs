@@ -83,7 +83,7 @@ impl Mode {
         let mode = Self::new();
         mode.set_timeout(Way::In, socket.read_timeout().ok().flatten());
         mode.set_timeout(Way::Out, socket.write_timeout().ok().flatten());
-        mode.set_nonblocking(socket.nonblocking().unwrap_or(false));
+        mode.set_nonblocking(ec_channel::nonblocking(fd).unwrap_or(false));
         mode
     }
 

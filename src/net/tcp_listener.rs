@@ -152,7 +152,7 @@ impl TcpListener {
     /// # Errors
     /// As ioctl(2).
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.std.set_nonblocking(nonblocking)?;
+        ec_channel::set_nonblocking(self.std.as_fd(), nonblocking)?;
         self.mode.set_nonblocking(nonblocking);
         Ok(())
     }

@@ -116,6 +116,9 @@ impl<T> JoinHandle<T> {
     ///
     /// In a forked child the parent's tasks do not run: there an unfinished one gives an error
     /// that says so.
+    ///
+    /// # Panics
+    /// In the task itself, which would wait for its own end.
     pub fn join(self) -> std::thread::Result<T> {
         let word = &self.task.header().join;
         if !word.is_complete() {
@@ -124,6 +127,7 @@ impl<T> JoinHandle<T> {
             }
             with_current(|current| match current {
                 Some(me) => {
+                    assert!(*me != self.task, "a task cannot join itself: it would wait for its own end");
                     begin_wait(&JOIN, self.task.id().as_u64(), 0);
                     // SAFETY: `join` consumes the only handle.
                     if unsafe { word.wait_for(Waiter::Task(me.clone())) } {

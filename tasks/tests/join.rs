@@ -261,3 +261,25 @@ fn a_panic_that_nobody_joins_is_reported_as_such() {
     assert!(text.contains("task 'early' (id 1) panicked: one, and nobody joined it\n"), "{text}");
     assert!(text.contains("task 'late' (id 2) panicked: two, and nobody joined it\n"), "{text}");
 }
+
+#[test]
+fn a_task_does_not_wait_for_its_own_end() {
+    limit(20, || {
+        let workers = Workers::new(1);
+        let (gives, takes) = std::sync::mpsc::channel::<ec_tasks::JoinHandle<()>>();
+        let (says, hears) = std::sync::mpsc::channel();
+        let task = workers.spawn(move || {
+            let me = loop {
+                match takes.try_recv() {
+                    Ok(me) => break me,
+                    Err(_) => ec_tasks::yield_now(),
+                }
+            };
+            // It panics, as std's does.
+            let joined = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| me.join()));
+            says.send(joined.is_err()).unwrap();
+        });
+        gives.send(task).unwrap();
+        assert!(hears.recv().unwrap());
+    });
+}

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use syscall::socket_error;
+pub use syscall::{nonblocking, set_nonblocking};
 
 /// A completed request: its id as a word, and its result (>= 0, or minus an errno).
 pub(crate) type Done = (u64, i32);

@@ -57,8 +57,9 @@ impl<S: Selector> Readiness<S> {
             return;
         }
         if let Err(e) = self.selector.arm(fd, events) {
-            // What is ready all the same is done (a file always is); nothing would ever tell of the rest.
-            self.try_all(fd, ready_now(fd, events).unwrap_or(0));
+            // What is ready all the same is done (a file always is); nothing would ever tell of the rest. (What is no descriptor that can be
+            // used is not ready, whatever poll(2) calls it.)
+            self.try_all(fd, ready_now(fd, events).unwrap_or(0) & !libc::POLLNVAL);
             let code = -e.raw_os_error().unwrap_or(libc::EIO);
             let failed = self.waiting[fd as usize].drain(..).map(|w| (w.id, code));
             self.settled.extend(failed);

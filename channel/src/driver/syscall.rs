@@ -2,10 +2,11 @@
 
 #![allow(unsafe_code)]
 
-use crate::lock::Mutex;
+use crate::fork;
+use crate::lock::{Mutex, MutexGuard};
 use crate::raw::Action;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// The result of an attempt; `None`: it would block, wait for readiness and try again.
 ///
@@ -55,20 +56,17 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
     }
 }
 
-/// accept4(2) has no flag for "do not block", and a readiness may be stale: others accept from the same socket. So the
-/// listener is put into non-blocking mode for the length of the call, by one thread at a time. (Whoever else
+/// accept4(2) has no flag for "do not block", and a readiness may be stale: others accept from the same socket. (Whoever else
 /// begins a blocking accept on it in just these microseconds, with no connection there, gets EAGAIN; the io_uring
 /// driver does without.)
 ///
 /// # Safety
 /// As accept4(2).
 unsafe fn accept(fd: RawFd, addr: *mut libc::sockaddr_storage, len: *mut libc::socklen_t) -> isize {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let accept = || {
         if ready_now(fd, libc::POLLIN)? == 0 {
             return Err(libc::EAGAIN);
         }
-        let _turn = ONE_AT_A_TIME.lock();
         // SAFETY: by contract.
         without_blocking(fd, || unsafe { libc::accept4(fd, addr.cast(), len, libc::SOCK_CLOEXEC) })
     };
@@ -82,24 +80,80 @@ unsafe fn accept(fd: RawFd, addr: *mut libc::sockaddr_storage, len: *mut libc::s
     }
 }
 
-/// Runs a system call with the descriptor in non-blocking mode, and puts the mode back.
-fn without_blocking(fd: RawFd, call: impl FnOnce() -> i32) -> Result<i32, i32> {
-    let errno = || io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+/// Held by who changes the mode of a descriptor, or asks for it: for some microseconds it may be another one than the program has set.
+static MODES: Mutex<()> = Mutex::new(());
+
+/// In a forked child there is no driver, and whoever held the lock is not there.
+fn lock_modes() -> Option<MutexGuard<'static, ()>> {
+    (!fork::forked()).then(|| MODES.lock())
+}
+
+fn errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+fn is_nonblocking(fd: RawFd) -> Result<bool, i32> {
     // SAFETY: no pointer is passed.
     let mode = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    if mode < 0 {
-        return Err(errno());
-    }
-    let change = mode & libc::O_NONBLOCK == 0;
-    // SAFETY: as above.
-    if change && unsafe { libc::fcntl(fd, libc::F_SETFL, mode | libc::O_NONBLOCK) } < 0 {
-        return Err(errno());
+    if mode < 0 { Err(errno()) } else { Ok(mode & libc::O_NONBLOCK != 0) }
+}
+
+/// By ioctl(2), which changes this bit and no other.
+fn make_nonblocking(fd: RawFd, nonblocking: bool) -> Result<(), i32> {
+    let mut on = libc::c_int::from(nonblocking);
+    // SAFETY: a live int.
+    if unsafe { libc::ioctl(fd, libc::FIONBIO, &mut on) } < 0 { Err(errno()) } else { Ok(()) }
+}
+
+/// Whether the program has put this descriptor into non-blocking mode: as fcntl(2) says it, at a moment when no driver has changed
+/// that for an attempt of its own.
+///
+/// # Errors
+/// As fcntl(2).
+///
+/// ```
+/// use std::os::fd::AsFd;
+/// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+/// ec_channel::set_nonblocking(socket.as_fd(), true)?;
+/// assert!(ec_channel::nonblocking(socket.as_fd())?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let _nobody_else = lock_modes();
+    is_nonblocking(fd.as_raw_fd()).map_err(io::Error::from_raw_os_error)
+}
+
+/// Puts a descriptor into non-blocking mode, or back: at a moment when no driver has done so for an attempt of its own, after which it
+/// would put the mode back that was before. (The epoll driver does so for an accept or a connect, for some microseconds. std's
+/// `set_nonblocking` is as good as long as no request is on its way for the descriptor.)
+///
+/// # Errors
+/// As ioctl(2).
+///
+/// ```
+/// use std::os::fd::AsFd;
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// ec_channel::set_nonblocking(listener.as_fd(), true)?;
+/// assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
+    let _nobody_else = lock_modes();
+    make_nonblocking(fd.as_raw_fd(), nonblocking).map_err(io::Error::from_raw_os_error)
+}
+
+/// Runs a system call with the descriptor in non-blocking mode, and puts the mode back. One at a time: each finds the mode that the
+/// program has set.
+fn without_blocking(fd: RawFd, call: impl FnOnce() -> i32) -> Result<i32, i32> {
+    let _nobody_else = lock_modes();
+    let change = !is_nonblocking(fd)?;
+    if change {
+        make_nonblocking(fd, true)?;
     }
     let n = call();
     let result = if n < 0 { Err(errno()) } else { Ok(n) };
     if change {
-        // SAFETY: as above.
-        unsafe { libc::fcntl(fd, libc::F_SETFL, mode) };
+        let _ = make_nonblocking(fd, false);
     }
     result
 }
