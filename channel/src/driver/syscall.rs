@@ -81,11 +81,21 @@ unsafe fn accept(fd: RawFd, addr: *mut libc::sockaddr_storage, len: *mut libc::s
 }
 
 /// Held by who changes the mode of a descriptor, or asks for it: for some microseconds it may be another one than the program has set.
-static MODES: Mutex<()> = Mutex::new(());
+/// Which of them is for an open file depends on its inode, which is the same for all its descriptors.
+static MODES: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
 
-/// In a forked child there is no driver, and whoever held the lock is not there.
-fn lock_modes() -> Option<MutexGuard<'static, ()>> {
-    (!fork::forked()).then(|| MODES.lock())
+/// `None`: in a forked child, where there is no driver, and who held the lock may not be there.
+fn lock_mode(fd: RawFd) -> Option<MutexGuard<'static, ()>> {
+    if fork::forked() {
+        return None;
+    }
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: room for the answer. (If there is none it stays as it is: then it is the first of the locks.)
+    let inode = unsafe {
+        libc::fstat(fd, stat.as_mut_ptr());
+        stat.assume_init().st_ino
+    };
+    Some(MODES[inode as usize % MODES.len()].lock())
 }
 
 fn errno() -> i32 {
@@ -119,7 +129,7 @@ fn make_nonblocking(fd: RawFd, nonblocking: bool) -> Result<(), i32> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    let _nobody_else = lock_modes();
+    let _nobody_else = lock_mode(fd.as_raw_fd());
     is_nonblocking(fd.as_raw_fd()).map_err(io::Error::from_raw_os_error)
 }
 
@@ -138,14 +148,14 @@ pub fn nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
-    let _nobody_else = lock_modes();
+    let _nobody_else = lock_mode(fd.as_raw_fd());
     make_nonblocking(fd.as_raw_fd(), nonblocking).map_err(io::Error::from_raw_os_error)
 }
 
 /// Runs a system call with the descriptor in non-blocking mode, and puts the mode back. One at a time: each finds the mode that the
 /// program has set.
 fn without_blocking(fd: RawFd, call: impl FnOnce() -> i32) -> Result<i32, i32> {
-    let _nobody_else = lock_modes();
+    let _nobody_else = lock_mode(fd);
     let change = !is_nonblocking(fd)?;
     if change {
         make_nonblocking(fd, true)?;
