@@ -33,6 +33,7 @@ pub fn start<T: Send + 'static>(
 struct State {
     ready: VecDeque<Runnable>,
     closed: bool,
+    asleep: usize,
 }
 
 #[derive(Default)]
@@ -71,7 +72,9 @@ impl Queue {
                 None if state.closed => return None,
                 None => {
                     ec_tasks::worker_sleeps();
+                    state.asleep += 1;
                     self.more.wait(&mut state);
+                    state.asleep -= 1;
                 }
             }
         }
@@ -108,6 +111,11 @@ impl Workers {
 
     pub fn scheduler(&self) -> Arc<dyn Scheduler> {
         self.queue.clone()
+    }
+
+    /// Returns when all wait for work, and keep nothing.
+    pub fn until_asleep(&self) {
+        until(|| self.queue.state.lock().asleep == self.threads.len());
     }
 
     pub fn spawn<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
