@@ -1,11 +1,14 @@
 //! `EventChannel::get_event` in a task: it suspends the task, whoever drives the channel.
 
+mod net_common;
+
 use ec_test_support::limit;
 use ec_unkind as _;
 use event_channel::channel::{Driver, Event, EventChannel, Interest, Request};
 use event_channel::sync::Notification;
 use event_channel::time::{Duration, timeout};
 use event_channel::{Cancelled, Runtime, task};
+use net_common::build;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,13 +25,7 @@ fn each_channel(f: impl Fn(&EventChannel) + Send + Sync) {
 /// `f` gets the runtime's channel, too.
 fn each_of(f: impl Fn(&EventChannel, &EventChannel) + Send + Sync) {
     for driver in Driver::ALL {
-        let runtime = match Runtime::builder().cores(1).driver(driver).build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                ec_test_support::skipped(&format!("{driver}: {error}"));
-                continue;
-            }
-        };
+        let Some(runtime) = build(driver, Runtime::builder().cores(1)) else { continue };
         let own = EventChannel::builder().driver(driver).build().expect("as the runtime's");
         runtime.run(|| f(runtime.channel(), runtime.channel()));
         runtime.run(|| f(runtime.channel(), &own));

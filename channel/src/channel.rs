@@ -186,7 +186,8 @@ impl EventChannel {
         // One for each who waits; made without the lock.
         let (mut s, wanted) = loop {
             let s = self.0.waiting.lock_for_events(copies.len() + 1);
-            let wanted = if all { (s.waiting() + usize::from(s.leader)).saturating_sub(1) } else { 0 };
+            let wanted =
+                if all { (s.waiting() + usize::from(s.leader.is_some())).saturating_sub(1) } else { 0 };
             if copies.len() >= wanted {
                 break (s, wanted);
             }
@@ -197,7 +198,7 @@ impl EventChannel {
         self.0.immediate.fetch_add(wanted as u64, Ordering::Relaxed);
         s.queue.extend(copies.drain(..wanted));
         s.queue.push_back(event);
-        let leader = all && s.leader;
+        let leader = all && s.leader.is_some();
         self.release(s);
         if leader {
             self.0.ports[0].waker().call();
@@ -211,7 +212,7 @@ impl EventChannel {
         let ended = self.ended();
         let mut callee = s.callee(ended);
         // With nobody else to call, the leader must come out of the kernel.
-        let leader = s.leader && (ended || (callee.is_none() && !s.queue.is_empty()));
+        let leader = s.leader.is_some() && (ended || (callee.is_none() && !s.queue.is_empty()));
         let mut more = s.calls_more(ended);
         drop(s);
         while let Some(waiter) = callee.take() {

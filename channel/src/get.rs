@@ -9,6 +9,7 @@
 
 use crate::blocker::{self, Waited};
 use crate::channel::{EventChannel, forked_error, shut_down_error};
+use crate::driver::errno;
 use crate::event::{Event, HandlerCall};
 use crate::flight::Finished;
 use crate::fork;
@@ -87,54 +88,46 @@ impl EventChannel {
                 Some(d) => Wait::For(d.saturating_duration_since(Instant::now())),
                 None => wait,
             };
-            if s.leader || s.served {
-                let mut interrupted = false;
-                if s.queue.is_empty() && !over() {
-                    let leads_from = s.leads_from;
+            let outcome = if s.leader.is_none() && !s.served {
+                let lead = Lead::take(self, s);
+                // (An error is made without the lock.)
+                let driven = self.lead(left).and_then(interrupted);
+                s = lead.give_back();
+                driven
+            } else if s.queue.is_empty() && !over() {
+                let leader = s.leader;
+                drop(s);
+                self.refuse_to_wait_for_itself(leader)?;
+                // What it takes is allocated without the lock; so look again.
+                let waiter = Waiter::new();
+                self.0.waiting.make_room_for_waiter();
+                s = self.0.waiting.state.lock();
+                let follows =
+                    s.has_room_for_waiter() && s.queue.is_empty() && (s.leader.is_some() || s.served);
+                if !follows || self.ended() {
+                    // (Not dropped under the lock.)
                     drop(s);
-                    self.refuse_to_wait_for_itself(leads_from)?;
-                    // What it takes is allocated without the lock; so look again.
-                    let waiter = Waiter::new();
-                    self.0.waiting.make_room_for_waiter();
+                    drop(waiter);
                     s = self.0.waiting.state.lock();
-                    let follows = s.has_room_for_waiter() && s.queue.is_empty() && (s.leader || s.served);
-                    if !follows || self.ended() {
-                        // (Not dropped under the lock.)
-                        drop(s);
-                        drop(waiter);
-                        s = self.0.waiting.state.lock();
-                        continue;
-                    }
-                    s.follow(waiter.clone());
-                    drop(s);
-                    let mut following = Following { channel: self, waiter: Some(waiter) };
-                    let waited = following.wait(deadline);
-                    following.come_back();
-                    s = self.0.waiting.state.lock();
-                    if let Waited::Refused(errno) = waited {
-                        self.release(s);
-                        return Err(refused(errno));
-                    }
-                    interrupted = waited == Waited::Interrupted;
+                    continue;
                 }
-                (last, calls, asked) = (over() && !interrupted, s.queue.len(), false);
-                continue;
-            }
-            let lead = Lead::take(self, s);
-            let driven = self.lead(left);
-            s = lead.give_back();
-            let interrupted = match driven {
-                Ok(Waited::Refused(errno)) => {
-                    self.release(s);
-                    return Err(refused(errno));
-                }
-                Ok(waited) => waited == Waited::Interrupted,
-                Err(e) => {
-                    self.release(s);
-                    return Err(e);
-                }
+                s.follow(waiter.clone());
+                drop(s);
+                let mut following = Following { channel: self, waiter: Some(waiter) };
+                let waited = interrupted(following.wait(deadline));
+                following.come_back();
+                s = self.0.waiting.state.lock();
+                waited
+            } else {
+                Ok(false)
             };
-            (last, calls, asked) = (over() && !interrupted, s.queue.len(), false);
+            match outcome {
+                Ok(interrupted) => (last, calls, asked) = (over() && !interrupted, s.queue.len(), false),
+                Err(error) => {
+                    self.release(s);
+                    return Err(error);
+                }
+            }
         }
     }
 
@@ -160,9 +153,9 @@ impl EventChannel {
     }
 
     /// Fails if the caller is an allocator, say, that is called while this very thread (or task) drives the channel.
-    fn refuse_to_wait_for_itself(&self, leads_from: u64) -> io::Result<()> {
+    fn refuse_to_wait_for_itself(&self, leader: Option<u64>) -> io::Result<()> {
         let here = waiting::here();
-        if leads_from == here || self.0.ports.iter().any(|port| port.is_driven_by(here)) {
+        if leader == Some(here) || self.0.ports.iter().any(|port| port.is_driven_by(here)) {
             let what = "this thread drives the event channel already: it would wait for itself";
             return Err(io::Error::new(io::ErrorKind::Deadlock, what));
         }
@@ -229,9 +222,9 @@ impl EventChannel {
                     let ms = timeout.map_or(-1, |t| t.as_millis().min(i32::MAX as u128 - 1) as i32 + 1);
                     // SAFETY: the array lives through the call.
                     let n = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, ms) };
-                    waited = match (n < 0).then(|| io::Error::last_os_error().raw_os_error()).flatten() {
-                        None | Some(libc::EINTR) => Waited::Called,
-                        Some(errno) => Waited::Refused(errno),
+                    waited = match if n < 0 { errno() } else { 0 } {
+                        0 | libc::EINTR => Waited::Called,
+                        errno => Waited::Refused(errno),
                     };
                 }
             }
@@ -253,10 +246,16 @@ impl EventChannel {
     }
 }
 
-/// The operating system lets nobody wait for the channel's descriptor.
-fn refused(errno: i32) -> io::Error {
-    let error = io::Error::from_raw_os_error(errno);
-    io::Error::new(error.kind(), format!("the event channel cannot be waited for: {error}"))
+/// Is the task that has waited to give up?
+fn interrupted(waited: Waited) -> io::Result<bool> {
+    match waited {
+        Waited::Called | Waited::Over => Ok(false),
+        Waited::Interrupted => Ok(true),
+        Waited::Refused(errno) => {
+            let error = io::Error::from_raw_os_error(errno);
+            Err(io::Error::new(error.kind(), format!("the event channel cannot be waited for: {error}")))
+        }
+    }
 }
 
 /// Among the followers, also if the wait panics.
@@ -294,7 +293,7 @@ struct Lead<'a>(&'a EventChannel);
 
 impl<'a> Lead<'a> {
     fn take(channel: &'a EventChannel, mut state: MutexGuard<'_, State>) -> Self {
-        (state.leader, state.leads_from) = (true, waiting::here());
+        state.leader = Some(waiting::here());
         Self(channel)
     }
 
@@ -302,7 +301,7 @@ impl<'a> Lead<'a> {
         let channel = self.0;
         std::mem::forget(self);
         let mut state = channel.0.waiting.state.lock();
-        (state.leader, state.leads_from) = (false, 0);
+        state.leader = None;
         state
     }
 }
@@ -310,7 +309,7 @@ impl<'a> Lead<'a> {
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
         let mut s = self.0.0.waiting.state.lock();
-        (s.leader, s.leads_from) = (false, 0);
+        s.leader = None;
         self.0.release(s);
     }
 }

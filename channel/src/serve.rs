@@ -6,7 +6,7 @@ use crate::channel::{EventChannel, forked_error};
 use crate::event::HandlerCall;
 use crate::flight::Finished;
 use crate::fork;
-use crate::port::Wait;
+use crate::port::{Pass, Wait};
 use crate::quiet::{self, quietly};
 use crate::raw::RawCompletion;
 use std::io;
@@ -69,25 +69,29 @@ impl Serving {
     ///
     /// `Ok(false)`: another thread drives this port right now, nothing was done.
     pub fn drive(&self, port: usize, wait: Wait, out: &mut Completions) -> io::Result<bool> {
-        if fork::forked() {
-            return Err(forked_error());
-        }
-        let Some(mut pass) = self.0.0.ports[port].begin_pass() else { return Ok(false) };
-        let result = pass.drive(wait, &mut out.finished);
-        // (In the pass: what is called here, an allocator say, must not wait for what this thread has in hand.)
-        self.0.hand_out(out);
-        result.map(|()| true)
+        self.pass(port, out, |pass, finished| pass.drive(wait, finished))
     }
 
     /// As [`drive`](Self::drive) without waiting, and without a system call if the driver can do without: what is complete
     /// already comes back, what was posted may wait for a pass with `drive` to be submitted. For a pool's worker that has run out of
     /// work, before it looks elsewhere or goes to sleep in `drive`.
     pub fn glance(&self, port: usize, out: &mut Completions) -> io::Result<bool> {
+        self.pass(port, out, |pass, finished| pass.glance(finished))
+    }
+
+    #[inline(always)]
+    fn pass(
+        &self,
+        port: usize,
+        out: &mut Completions,
+        look: impl FnOnce(&mut Pass<'_>, &mut Vec<Finished>) -> io::Result<()>,
+    ) -> io::Result<bool> {
         if fork::forked() {
             return Err(forked_error());
         }
         let Some(mut pass) = self.0.0.ports[port].begin_pass() else { return Ok(false) };
-        let result = pass.glance(&mut out.finished);
+        let result = look(&mut pass, &mut out.finished);
+        // (In the pass: what is called here, an allocator say, must not wait for what this thread has in hand.)
         self.0.hand_out(out);
         result.map(|()| true)
     }

@@ -69,9 +69,8 @@ pub(crate) struct State {
     waiters: VecDeque<Arc<Waiter>>,
     /// Called, but not back yet: they will look at the queue, or lead.
     coming: usize,
-    pub(crate) leader: bool,
-    /// Of the task (or thread) that leads: see [`here`]. 0: nobody does.
-    pub(crate) leads_from: u64,
+    /// The task (or thread) that leads: see [`here`].
+    pub(crate) leader: Option<u64>,
     /// How many followers were called so far.
     pub(crate) calls: u64,
     /// A pool drives the ports: nobody leads.
@@ -117,7 +116,7 @@ impl State {
     }
 
     fn needed(&self) -> usize {
-        let leads = usize::from(!self.leader && !self.served);
+        let leads = usize::from(self.leader.is_none() && !self.served);
         (self.queue.len() + leads).saturating_sub(self.coming)
     }
 }

@@ -390,11 +390,11 @@ fn two_that_connect_one_socket_do_not_block() {
         each_driver(|channel| {
             let other = EventChannel::builder().driver(channel.driver().kind()).build().unwrap();
             // Nobody accepts, and its queue is full: a connect to it stays under way.
-            let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            let socket = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            let listener = socket();
             listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
             listener.listen(0).unwrap();
             let to = listener.local_addr().unwrap().as_socket().unwrap();
-            let socket = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
             let _full: Vec<_> = (0..3)
                 .map(|_| {
                     let full = socket();

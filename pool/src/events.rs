@@ -195,14 +195,18 @@ impl Telling {
     pub(crate) fn begin() -> Telling {
         // (`None`: the thread's end is too near for it to be asked.)
         let here = TELLING.try_with(Arc::clone).ok();
-        here.iter().for_each(|telling| _ = telling.fetch_add(1, Ordering::Relaxed));
+        if let Some(telling) = &here {
+            telling.fetch_add(1, Ordering::Relaxed);
+        }
         Telling(here)
     }
 }
 
 impl Drop for Telling {
     fn drop(&mut self) {
-        self.0.iter().for_each(|telling| _ = telling.fetch_sub(1, Ordering::Relaxed));
+        if let Some(telling) = &self.0 {
+            telling.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Mode {
         let mode = Self::new();
         mode.set_timeout(Way::In, socket.read_timeout().ok().flatten());
         mode.set_timeout(Way::Out, socket.write_timeout().ok().flatten());
-        mode.set_nonblocking(ec_channel::nonblocking(fd).unwrap_or(false));
+        mode.remember_nonblocking(ec_channel::nonblocking(fd).unwrap_or(false));
         mode
     }
 
@@ -103,7 +103,14 @@ impl Mode {
         Self { shared: Arc::new(shared), more: AtomicBool::new(false), spent: AtomicUsize::new(0) }
     }
 
-    pub(super) fn set_nonblocking(&self, nonblocking: bool) {
+    /// Puts the socket into that mode. While a driver has changed it for an attempt, this waits.
+    pub(super) fn set_nonblocking(&self, fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
+        ec_channel::set_nonblocking(fd, nonblocking)?;
+        self.remember_nonblocking(nonblocking);
+        Ok(())
+    }
+
+    fn remember_nonblocking(&self, nonblocking: bool) {
         self.shared.nonblocking.store(nonblocking, Ordering::Relaxed);
     }
 

@@ -152,9 +152,7 @@ impl TcpListener {
     /// # Errors
     /// As ioctl(2).
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        ec_channel::set_nonblocking(self.std.as_fd(), nonblocking)?;
-        self.mode.set_nonblocking(nonblocking);
-        Ok(())
+        self.mode.set_nonblocking(self.std.as_fd(), nonblocking)
     }
 }
 

@@ -184,9 +184,7 @@ impl TcpStream {
     /// # Errors
     /// As ioctl(2).
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        ec_channel::set_nonblocking(self.std.as_fd(), nonblocking)?;
-        self.mode.set_nonblocking(nonblocking);
-        Ok(())
+        self.mode.set_nonblocking(self.std.as_fd(), nonblocking)
     }
 
     fn fresh(std: std::net::TcpStream) -> Self {

@@ -20,7 +20,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use syscall::socket_error;
+pub(crate) use syscall::{errno, socket_error};
 pub use syscall::{nonblocking, set_nonblocking};
 
 /// A completed request: its id as a word, and its result (>= 0, or minus an errno).

@@ -8,6 +8,11 @@ use crate::raw::Action;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
+/// Why the system call that has just been made failed.
+pub(crate) fn errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
 /// The result of an attempt; `None`: it would block, wait for readiness and try again.
 ///
 /// # Safety
@@ -17,7 +22,12 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
         // SAFETY: by contract, for each of the calls.
         let n = unsafe {
             match *action {
-                Action::Accept { fd, addr, len } => accept(fd, addr, len),
+                Action::Accept { fd, addr, len } => match accept(fd, addr, len) {
+                    Ok(n) => n as isize,
+                    Err(libc::EINTR) => continue,
+                    Err(libc::EAGAIN) => return None,
+                    Err(errno) => return Some(-errno),
+                },
                 Action::Connect { fd, .. } => match socket_error(fd) {
                     0 => match ready_now(fd, libc::POLLOUT) {
                         Ok(0) => return None,
@@ -48,10 +58,10 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
             // The kernel never transfers more than INT_MAX bytes at once.
             return Some(n as i32);
         }
-        match io::Error::last_os_error().raw_os_error() {
-            Some(libc::EINTR) => {}
-            Some(libc::EAGAIN) => return None,
-            e => return Some(-e.unwrap_or(libc::EIO)),
+        match errno() {
+            libc::EINTR => {}
+            libc::EAGAIN => return None,
+            errno => return Some(-errno),
         }
     }
 }
@@ -62,22 +72,16 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
 ///
 /// # Safety
 /// As accept4(2).
-unsafe fn accept(fd: RawFd, addr: *mut libc::sockaddr_storage, len: *mut libc::socklen_t) -> isize {
-    let accept = || {
-        if ready_now(fd, libc::POLLIN)? == 0 {
-            return Err(libc::EAGAIN);
-        }
-        // SAFETY: by contract.
-        without_blocking(fd, || unsafe { libc::accept4(fd, addr.cast(), len, libc::SOCK_CLOEXEC) })
-    };
-    match accept() {
-        Ok(n) => n as isize,
-        Err(errno) => {
-            // SAFETY: this thread's errno.
-            unsafe { *libc::__errno_location() = errno };
-            -1
-        }
+unsafe fn accept(
+    fd: RawFd,
+    addr: *mut libc::sockaddr_storage,
+    len: *mut libc::socklen_t,
+) -> Result<i32, i32> {
+    if ready_now(fd, libc::POLLIN)? == 0 {
+        return Err(libc::EAGAIN);
     }
+    // SAFETY: by contract.
+    without_blocking(fd, || unsafe { libc::accept4(fd, addr.cast(), len, libc::SOCK_CLOEXEC) })
 }
 
 /// Held by who changes the mode of a descriptor, or asks for it: for some microseconds it may be another one than the program has set.
@@ -96,10 +100,6 @@ fn lock_mode(fd: RawFd) -> Option<MutexGuard<'static, ()>> {
         stat.assume_init().st_ino
     };
     Some(MODES[inode as usize % MODES.len()].lock())
-}
-
-fn errno() -> i32 {
-    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
 fn is_nonblocking(fd: RawFd) -> Result<bool, i32> {
@@ -174,7 +174,7 @@ pub(super) fn ready_now(fd: RawFd, events: i16) -> Result<i16, i32> {
     // SAFETY: one live pollfd.
     match unsafe { libc::poll(&mut ask, 1, 0) } {
         0.. => Ok(ask.revents),
-        _ => match io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) {
+        _ => match errno() {
             // Nothing, as far as one knows.
             libc::EINTR => Ok(0),
             errno => Err(errno),
@@ -188,7 +188,7 @@ pub(crate) fn socket_error(fd: RawFd) -> i32 {
     // SAFETY: an int and its length, both live.
     let r =
         unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &mut len) };
-    if r < 0 { io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { error }
+    if r < 0 { errno() } else { error }
 }
 
 /// Starts a connect without blocking; `Some` if it is settled at once. The descriptor's mode is as before
