@@ -112,7 +112,7 @@ fn a_core_whose_worker_went_out_before_the_kernel_refused_is_kept_until_that_com
         "a_core_whose_worker_went_out_before_the_kernel_refused_is_kept_until_that_comes_back",
         |driver| {
             // (The process's threads are counted.)
-            let _no_other = ec_unkind::no_other_runtime();
+            ec_unkind::no_other_runtime();
             let Some((runtime, told)) = runtime(driver, SHORT) else { return };
             let idle = self::runtime(driver, SHORT);
             // Cores are handed over as ever so far.

@@ -84,7 +84,7 @@ fn at_a_dedicated_tasks_end(test: &str, f: fn()) {
         return;
     }
     // (The process's threads are counted.)
-    let _no_other = ec_unkind::no_other_runtime();
+    ec_unkind::no_other_runtime();
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let before = threads();
     each_with(f, |runtime, dropped| {

@@ -67,9 +67,9 @@ fn thread_named(name: &str) -> i32 {
 
 /// A test in which one thread's name stands for one thread.
 fn alone(test: impl FnOnce()) {
+    ec_unkind::no_other_runtime();
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     limit(60, || {
-        let _no_other = ec_unkind::no_other_runtime();
         until("there are no threads of another pool", || threads_and_files().0 == 0);
         test();
         until("all threads have gone", || threads_and_files().0 == 0);

@@ -169,7 +169,7 @@ fn two_tasks_may_call_it_at_once() {
 fn dropped_in_its_own_task_it_ends_afterwards() {
     let _alone = ONE_AT_A_TIME.lock();
     limit(60, || {
-        let _no_other = ec_unkind::no_other_runtime();
+        ec_unkind::no_other_runtime();
         let before = threads_and_files();
         let pool = pool(2);
         let handle = pool.handle();
@@ -264,7 +264,7 @@ fn building_and_ending_leaks_no_thread_and_no_descriptor() {
     limit(120, || {
         // What the process keeps for good comes with the first.
         pool(2).shutdown(SECOND).unwrap();
-        let _no_other = ec_unkind::no_other_runtime();
+        ec_unkind::no_other_runtime();
         let before = threads_and_files();
         for round in 0..30 {
             let pool = pool(1 + round % 8);
@@ -281,7 +281,7 @@ fn building_and_ending_leaks_no_thread_and_no_descriptor() {
 fn a_pool_that_cannot_be_built_leaves_nothing_behind() {
     let _alone = ONE_AT_A_TIME.lock();
     limit(60, || {
-        let _no_other = ec_unkind::no_other_runtime();
+        ec_unkind::no_other_runtime();
         let before = threads_and_files();
         assert!(Pool::builder().cores(0).build().is_err());
         assert!(Pool::builder().cores(4).max_threads(3).build().is_err());

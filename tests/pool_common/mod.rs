@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 pub fn alone(seconds: u64, test: impl FnOnce()) {
+    // The threads are counted that the process has.
+    ec_unkind::no_other_runtime();
     let _alone = ONE_AT_A_TIME.lock();
     if task::migrates() {
         limit(seconds, || {
-            // The threads are counted that the process has.
-            let _no_other = ec_unkind::no_other_runtime();
             // What a test before has left behind is not this one's.
             eventually(|| threads_and_files().0 == 0);
             test();

@@ -151,7 +151,7 @@ pub fn in_child(test: &str, body: impl FnOnce()) -> Output {
 pub fn in_child_with(test: &str, env: &[(&str, &str)], body: impl FnOnce()) -> Output {
     let Some(mut child) = this_test_again(test) else {
         // The numbers are the process's.
-        let _no_other = ec_unkind::no_other_runtime();
+        ec_unkind::no_other_runtime();
         body();
         std::process::exit(0);
     };

@@ -29,8 +29,8 @@ static LINES: AtomicU64 = AtomicU64::new(0);
 static SPAWNED: AtomicU64 = AtomicU64::new(0);
 static PANICKED: AtomicU64 = AtomicU64::new(0);
 static BLOCKED: AtomicU64 = AtomicU64::new(0);
-/// So many tests want no other runtime.
-static HELD: AtomicU64 = AtomicU64::new(0);
+/// A test of this process wants no other runtime.
+static ALONE: AtomicBool = AtomicBool::new(false);
 
 /// The process that the logger was installed in, and the file.
 static INSTALLED: OnceLock<(u32, std::ffi::OsString)> = OnceLock::new();
@@ -95,7 +95,7 @@ impl log::Log for Unkind {
 }
 
 fn spawn() {
-    if HELD.load(Ordering::Relaxed) > 0 && ec_pool::current().is_none() {
+    if ALONE.load(Ordering::Relaxed) && ec_pool::current().is_none() {
         return;
     }
     let body = || {
@@ -118,21 +118,11 @@ pub fn is_installed() -> bool {
     is_this_process()
 }
 
-/// See [`no_other_runtime`].
-#[must_use = "it holds as long as this lives"]
-pub struct NoRuntime(());
-
-/// While this lives the logger begins no default runtime, whose threads would be there besides those that a test counts. In tasks and
-/// on workers it spawns all the same.
-pub fn no_other_runtime() -> NoRuntime {
-    HELD.fetch_add(1, Ordering::Relaxed);
-    NoRuntime(())
-}
-
-impl Drop for NoRuntime {
-    fn drop(&mut self) {
-        HELD.fetch_sub(1, Ordering::Relaxed);
-    }
+/// From now on the logger begins no default runtime, whose threads would be there besides those that a test counts; in tasks and on
+/// workers it spawns all the same. For good: a line may come at any time between two tests. What a test does before this may write
+/// lines (`task::migrates()` does), so it comes first.
+pub fn no_other_runtime() {
+    ALONE.store(true, Ordering::Relaxed);
 }
 
 extern "C" fn install() {
