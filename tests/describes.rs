@@ -68,7 +68,9 @@ fn a_shutdown_with_a_limit_does_not_ask() {
 #[test]
 fn nor_does_the_monitor() {
     // (The cap may be told before anybody waits, where a worker is held up by the machine.)
-    each_driver(|driver| assert!((0..10).any(|_| told_at_the_cap(driver)), "the description is left out"));
+    each_driver(|driver| {
+        assert!((0..10).any(|_| told_at_the_cap(driver)), "nothing is told, or the description is left out")
+    });
 }
 
 /// Three threads and one core: two tasks block, and that is told. The lock that the telling waits for is held by one of them, which
@@ -108,9 +110,8 @@ fn told_at_the_cap(driver: Driver) -> bool {
     waiting.task().unpark();
     waiting.join().unwrap();
     runtime.shutdown(Duration::from_secs(5)).unwrap();
-    let described: Vec<bool> = told.try_iter().collect();
-    assert!(!described.is_empty());
-    described.contains(&true)
+    // (Or nothing was told: where the machine holds all up there is no moment at which all three are blocked.)
+    told.try_iter().any(|described| described)
 }
 
 #[test]

@@ -80,8 +80,8 @@ impl log::Log for Unkind {
             spawn();
         }
         if line % BLOCKS_EACH == 24 {
-            std::thread::sleep(Duration::from_millis(1));
             BLOCKED.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(1));
         }
         // (One panic more would end the process.)
         if line % PANICS_EACH == 40 && !std::thread::panicking() {
@@ -116,6 +116,11 @@ fn is_this_process() -> bool {
 /// Is the logger installed?
 pub fn is_installed() -> bool {
     is_this_process()
+}
+
+/// So often the logger has blocked the thread that it was called on, in this process.
+pub fn blocked() -> usize {
+    BLOCKED.load(Ordering::Relaxed) as usize
 }
 
 /// From now on the logger begins no default runtime, whose threads would be there besides those that a test counts; in tasks and on
