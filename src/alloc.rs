@@ -1,8 +1,8 @@
 //! For programs whose global allocator keeps a heap for each thread.
 //!
-//! glibc's malloc, the default, needs nothing: its caches stay with the worker threads. mimalloc and jemalloc (and
-//! others that keep thread-locals of their own) would set up a heap for each *task*, since tasks have thread-locals of
-//! their own: with thousands of tasks that is gigabytes. [`OnThread`] runs them on the threads' thread-locals.
+//! glibc's malloc, the default, needs nothing: its caches stay with the worker threads. mimalloc, jemalloc and others
+//! keep thread-locals of their own. Tasks have their own thread-locals, so these allocators would set up a heap for
+//! each *task*. With thousands of tasks that is gigabytes. [`OnThread`] runs them on the threads' thread-locals.
 //!
 //! ```
 //! use event_channel::alloc::OnThread;

@@ -1,9 +1,10 @@
 //! Helper threads for what the kernel can only do blocking, such as a name lookup through libc.
 //!
-//! A task puts its closure into the queue and suspends; a helper takes it, runs it and wakes the task. On
-//! a plain thread the closure runs where it is. There are at most [`MOST`] helpers; each leaves
-//! when it has found nothing to do for [`IDLE`]. A waiter that is cancelled goes its way: the helper
-//! finishes the closure and drops the result.
+//! A task puts its closure into the queue and suspends. A helper takes the closure, runs it and wakes the
+//! task. On a plain thread the closure runs where it is.
+//!
+//! There are at most [`MOST`] helpers. Each leaves when it has found nothing to do for [`IDLE`]. A waiter
+//! that is cancelled goes its way: the helper finishes the closure and drops the result.
 
 use ec_pool::quietly;
 use ec_pool::wait::{self, Stop};

@@ -1,13 +1,14 @@
 //! Blocking-looking Rust on lightweight tasks, over one completion channel.
 //!
 //! # What it is
-//! A *task* is a stackful coroutine that looks like a thread. When it calls `stream.read(..)`, `sleep(..)` or
-//! `join()`, the call posts a request to an [event channel](channel::EventChannel), suspends the task and lets the worker
-//! thread run another. The channel (io_uring or epoll underneath) returns what is complete; a pool of
-//! workers, one for each CPU, drives it and resumes the task, often on another thread. No `async`, no
-//! other colour of function: names, signatures and meanings are those of `std`, and every call works on plain
-//! threads too. [`task::spawn`] is safe: a task has thread-locals of its own, which travel with it, so that to the
-//! language it is a thread (see [`task`]).
+//! A *task* is a stackful coroutine that looks like a thread. When it calls `stream.read(..)` or
+//! `sleep(..)`, the call posts a request to an [event channel](channel::EventChannel), suspends the task and lets the worker
+//! thread run another. The channel (io_uring or epoll underneath) returns what is complete. A pool of
+//! workers, one for each CPU, drives the channel and resumes the task, often on another thread.
+//!
+//! There is no `async` and no other colour of function. Names, signatures and meanings are those of `std`, and every
+//! call works on plain threads too. [`task::spawn`] is safe: a task has thread-locals of its own, which travel with
+//! it. So to the language it is a thread (see [`task`]).
 //!
 //! ```
 //! use event_channel::net::{TcpListener, TcpStream};
@@ -35,9 +36,12 @@
 //! ```
 //!
 //! # The end of a server
-//! In three steps: stop accepting, by a [cancel](task::JoinHandle::cancel) of the task that accepts; wait for the connections, so that
-//! each can finish what it has begun; then [`Runtime::shutdown`] with a limit of time, which cancels whoever is still there, waits for
-//! them for so long, and names those that would not stop.
+//! A server ends in three steps:
+//!
+//! 1. Stop accepting, by a [cancel](task::JoinHandle::cancel) of the task that accepts.
+//! 2. Wait for the connections, so that each can finish what it has begun.
+//! 3. Call [`Runtime::shutdown`] with a limit of time. It cancels whoever is still there, waits for them that long, and
+//!    names those that would not stop.
 //!
 //! ```
 //! use event_channel::net::{TcpListener, TcpStream};
@@ -103,12 +107,12 @@
 //! * [`channel`]: the channel itself, for programs that post requests and handle what comes back.
 //!
 //! # Limits of this version
-//! Linux only. A task that blocks its thread (a C library, a long computation, a `std::sync::Mutex` held elsewhere) costs
-//! the pool one more thread for as long as that lasts, at most [`max_threads`](runtime::Builder::max_threads) in all; the
-//! system call that it blocks in cannot be cancelled.
+//! Linux only. A task may block its thread: in a C library, in a long computation, on a `std::sync::Mutex` held
+//! elsewhere. That costs the pool one more thread for as long as it lasts. There are at most
+//! [`max_threads`](runtime::Builder::max_threads) in all. The system call that the task blocks in cannot be cancelled.
 //!
 //! # Fork
-//! In a forked child of a process with a runtime there is no runtime: the calls of this crate block as on a plain
+//! A forked child of a process with a runtime has no runtime. The calls of this crate block there as on a plain
 //! thread, and tasks cannot be spawned. Daemonise before the first `run`.
 
 #![deny(unsafe_code)]

@@ -1,6 +1,6 @@
 //! The runtime: a pool of workers with its channel, and the way into it from a plain thread.
 //!
-//! There is a default one, started when it is first needed and never ended; [`Runtime::builder`] makes
+//! There is a default runtime. It starts when it is first needed, and it never ends. [`Runtime::builder`] makes
 //! others. A task belongs to the runtime it was spawned in, and what it spawns belongs there too.
 
 use crate::channel::{Driver, EventChannel};
@@ -44,7 +44,7 @@ fn default_pool() -> io::Result<&'static Pool> {
 fn begin_default() -> io::Result<&'static Pool> {
     let starter = Starter::begin();
     if starter.is_none() {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + LONGEST;
         while STARTER.load(Ordering::Acquire) != 0 && DEFAULT.get().is_none() && Instant::now() < end {
             std::thread::sleep(NAP);
         }
@@ -64,7 +64,7 @@ fn begin_default() -> io::Result<&'static Pool> {
 }
 
 /// How long it is waited for one that another thread makes. (It takes a millisecond or two.)
-const PATIENCE: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_millis(100);
 const NAP: Duration = Duration::from_micros(50);
 
 /// The address of a thread-local of whoever makes the default pool; or 0.

@@ -5,23 +5,28 @@
 //! everything in [`net`](crate::net), [`time`](crate::time) and [`sync`](crate::sync). All of them work
 //! on plain threads as well.
 //!
-//! To the language a task *is* a thread: every `thread_local!` of the program, and of the C libraries in it, is the
-//! task's own and travels with it from worker to worker. So whatever safe code may do in a thread it may do in
-//! a task, with values that are not `Send`, borrows of thread-locals and lock guards held across any call. Where
-//! that cannot be done ([`migrates`] tells: it takes x86-64 Linux with glibc, and a self-test that passes) each task
-//! is an OS thread, which is slower and equally right.
+//! To the language a task *is* a thread. Every `thread_local!` of the program, and of the C libraries in it, is the
+//! task's own and travels with it from worker to worker. So safe code may do in a task whatever it may do in a thread.
+//! It may hold values that are not `Send`, borrows of thread-locals and lock guards across any call.
+//!
+//! This takes x86-64 Linux with glibc, and a self-test that passes; [`migrates`] tells whether it is so. Otherwise
+//! each task is an OS thread, which is slower and equally right.
 //!
 //! # What stays with the kernel's thread
-//! A task is no thread to the *kernel*. Its thread id, signal mask, CPU affinity, priority, namespaces, credentials set
-//! for one thread, seccomp filters and the like belong to the worker: code that changes these goes into a
-//! [dedicated](Builder::dedicated) task. `pthread_self()` is the task, but the calls that ask the kernel about it
-//! (`pthread_getattr_np`, `pthread_setaffinity_np`, `pthread_setschedparam`, `pthread_kill` from elsewhere) fail with `ESRCH`;
-//! `setuid` and its kin must be called by way of [`on_thread`]. Mutexes with priority inheritance do not
-//! work between tasks, robust ones do not notice an owner's death. DESIGN.md has the whole list and the reasons.
+//! To the *kernel* a task is no thread. Its thread id, signal mask, CPU affinity, priority, namespaces, credentials set
+//! for one thread, seccomp filters and the like belong to the worker. Code that changes these goes into a
+//! [dedicated](Builder::dedicated) task.
 //!
-//! Libraries that count threads count tasks: `tracing-subscriber`'s registry, for one, panics above 4,096 live tasks
-//! that record spans. `pthread_exit`, `pthread_cancel` and `pthread_join` of a task are not supported; do not suspend in a
-//! callback that libc runs with a lock held (`dl_iterate_phdr`).
+//! * `pthread_self()` is the task. But the calls that ask the kernel about it (`pthread_getattr_np`,
+//!   `pthread_setaffinity_np`, `pthread_setschedparam`, `pthread_kill` from elsewhere) fail with `ESRCH`.
+//! * `setuid` and its kin must be called by way of [`on_thread`].
+//! * Mutexes with priority inheritance do not work between tasks. Robust ones do not notice an owner's death.
+//!
+//! `tasks/own-thread-locals.md` in the repository has the whole list and the reasons.
+//!
+//! Libraries that count threads count tasks. `tracing-subscriber`'s registry, for one, panics above 4,096 live tasks
+//! that record spans. `pthread_exit`, `pthread_cancel` and `pthread_join` of a task are not supported. Do not suspend
+//! in a callback that libc runs with a lock held (`dl_iterate_phdr`).
 //!
 //! Allocators with a heap per thread (mimalloc, jemalloc) would keep one per task: see [`alloc`](crate::alloc).
 

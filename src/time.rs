@@ -1,8 +1,9 @@
 //! Sleeping and deadlines, for tasks and plain threads alike.
 //!
-//! A task that sleeps suspends on a timer of its core's port; a plain thread sleeps in the kernel. A
-//! [`timeout`] is a note on the stack that the calls inside it look at: they give their own
-//! operation that deadline. Nobody else acts on it, so nothing is ever broken off from outside.
+//! A task that sleeps suspends on a timer of its core's port. A plain thread sleeps in the kernel.
+//!
+//! A [`timeout`] is a note on the stack. The calls inside it look at the note and give their own operation that
+//! deadline. Nobody else acts on it, so nothing is ever broken off from outside.
 
 use ec_pool::wait;
 use ec_tasks::WaitKind;

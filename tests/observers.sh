@@ -139,7 +139,7 @@ COMMANDS
     expect "shows the callers with their arguments" '^#1 .*observed_inner \(number=21\)'
     expect "all of them" '^#2 .*observed_outer \(number=20\)'
     expect "down to the closure" '^#3 .*watched::stop::'
-    expect "and the task's entry" '^#[0-9]+ .*ec_tasks::coroutine::life'
+    expect "and the task's entry" '^#[0-9]+ .*ec_tasks::life::run::live'
     expect "shows a frame's variables" '^local = 42'
     expect "marks the worker that runs the task" '^\* [0-9]+ +Thread .*ec-worker-[0-9]+.*observed_here'
     expect "lists the other threads" '^  1 +Thread .*ec-observed'
@@ -167,7 +167,7 @@ check_switch() {
         return
     fi
     objdump -d --no-show-raw-insn -C "$server" |
-        awk '/<ec_tasks::scheduler::Runnable::run_noting>:$/ { inside = 1 } inside { print } /^$/ { inside = 0 }' >"$place/run"
+        awk '/<ec_tasks::.*Runnable>?::run_noting>:$/ { inside = 1 } inside { print } /^$/ { inside = 0 }' >"$place/run"
     # In the order of the addresses: the code in between is what runs in between, but for the calls that
     # switch stacks, which are indirect or to corosensei.
     awk '/wrfsbase/ { writes++; next } writes == 1 && /%fs:/ { bad = 1 } END { exit !(writes == 2 && !bad) }' "$place/run" &&

@@ -1,4 +1,4 @@
-//! The sticky alarm of a port: whether its driving thread sleeps, and whether somebody has called.
+//! The sticky alarm of a port. It says whether the driving thread sleeps, and whether somebody has called.
 //!
 //! ```text
 //!            sleep()                call(): ring!
@@ -7,9 +7,12 @@
 //!    +---- awake() ------+---------- awake() ---------+
 //!    +---- sleep() refused <--- called <--- call() when awake
 //! ```
-//! Two kinds of callers. One whose work is found by the driver *after* it has announced its sleep (the inbox,
-//! which has a lock of its own) rings only for a sleeper. One whose work is looked at *before* (a run queue, the ready
-//! events) calls in any case: the next announcement is then refused, and the driver looks again.
+//! There are two kinds of callers:
+//!
+//! * The driving thread looks for this caller's work *after* it has announced its sleep: the inbox, which has a lock of its
+//!   own. Such a caller rings only for a sleeper.
+//! * The driving thread looks at this caller's work *before* it announces: a run queue, the ready events. Such a caller calls
+//!   in any case. The next announcement is then refused, and the driving thread looks again.
 
 use crate::sync::{AtomicU32, Ordering};
 

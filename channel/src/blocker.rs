@@ -1,7 +1,7 @@
 //! How a caller of `get_event` waits when it is not a plain thread.
 //!
-//! The channel knows nothing of tasks; a runtime that has them installs one of these, and a task
-//! that calls `get_event` is suspended instead of blocking the thread that runs it.
+//! The channel knows nothing of tasks. A runtime that has them installs one of these. A task that calls
+//! `get_event` is then suspended; the thread that runs it does not block.
 
 #![allow(unsafe_code)]
 

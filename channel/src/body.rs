@@ -1,11 +1,11 @@
-//! The body of a request: what travels, in one box, from post to get and back.
+//! The body of a request. It travels in one box from post to get and back.
 //!
-//! The kernel works on the body's own fields, which nobody else can reach while it is in flight.
+//! The kernel works on the body's own fields. Nobody else can reach them while the body is in flight.
 
 #![allow(unsafe_code)]
 
 use crate::event::{Event, EventKind, Interest};
-use crate::quiet;
+use crate::foreign;
 use crate::raw::{Action, RawOp};
 use crate::source::Source;
 use crate::{EventChannel, EventId};
@@ -83,9 +83,9 @@ impl EventBody {
     /// Drops it, nobody having got it. What the program has put into it goes piece by piece, so that each may panic.
     pub(crate) fn discard(mut self: Box<Self>) {
         let (context, handler, source) = (self.context.take(), self.handler.take(), self.source.take());
-        quiet::call(move || drop(context));
-        quiet::call(move || drop(handler));
-        quiet::call(move || drop(source));
+        foreign::call(move || drop(context));
+        foreign::call(move || drop(handler));
+        foreign::call(move || drop(source));
     }
 
     pub(crate) fn set_address(&mut self, to: SocketAddr) {

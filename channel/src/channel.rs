@@ -7,11 +7,11 @@ use crate::builder::{ChannelBuilder, ChannelMetrics, PostError};
 use crate::driver::DriverInfo;
 use crate::event::Event;
 use crate::flight::Finished;
+use crate::foreign::{self, quietly};
 use crate::fork;
 use crate::id::{EventId, OpId};
 use crate::lock::MutexGuard;
 use crate::port::{Port, Wait};
-use crate::quiet::{self, quietly};
 use crate::request::Request;
 use crate::waiting::{State, Waiting};
 use std::fmt;
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::time::{Duration, Instant};
 
 /// How long a dropped channel waits for the kernel to give buffers back.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// The channel: requests go in through [`post`](Self::post), and each comes back once, completed, from
 /// [`get_event`](Self::get_event). Cheap to clone; all clones are the same channel.
@@ -118,7 +118,7 @@ impl EventChannel {
     /// is found in its event.
     pub fn post(&self, request: impl Into<Request>) -> Result<EventId, PostError> {
         let mut request = request.into();
-        if fork::forked() {
+        if fork::is_child() {
             return Err(PostError { request, error: forked_error() });
         }
         // The program's `AsFd` is called here, before anything is counted: it may panic, block, and call this channel.
@@ -128,7 +128,7 @@ impl EventChannel {
             request.0.discard();
             resume_unwind(panic);
         }
-        if fork::forked() {
+        if fork::is_child() {
             // (There.)
             return Err(PostError { request, error: forked_error() });
         }
@@ -215,8 +215,8 @@ impl EventChannel {
         let leader = s.leader.is_some() && (ended || (callee.is_none() && !s.queue.is_empty()));
         let mut more = s.calls_more(ended);
         drop(s);
-        while let Some(waiter) = callee.take() {
-            waiter.call();
+        while let Some(follower) = callee.take() {
+            follower.call();
             if more {
                 let mut s = self.0.waiting.state.lock();
                 callee = s.callee(ended);
@@ -298,7 +298,7 @@ impl EventChannel {
     /// Asks to cancel a posted event. It comes back all the same: as cancelled, or done if that was quicker. False: it has
     /// come back already, or is another channel's, and nothing is done. What suspended tasks wait for has no such id.
     pub fn cancel(&self, id: EventId) -> bool {
-        let Some(op) = id.of(self.0.number).filter(|_| !fork::forked()) else { return false };
+        let Some(op) = id.of(self.0.number).filter(|_| !fork::is_child()) else { return false };
         self.0.ports.get(op.port()).is_some_and(|port| port.cancel(op, true))
     }
 
@@ -306,7 +306,7 @@ impl EventChannel {
     /// `get_event` like everything else, and when nothing is left all who wait, now or later, get an error.
     /// Operations of suspended tasks go on.
     pub fn shutdown(&self) {
-        if fork::forked() || self.0.shut_down.swap(true, Ordering::SeqCst) {
+        if fork::is_child() || self.0.shut_down.swap(true, Ordering::SeqCst) {
             return;
         }
         self.0.ports.iter().for_each(Port::cancel_events);
@@ -320,7 +320,7 @@ impl EventChannel {
 
     /// What has passed through the channel so far.
     pub fn metrics(&self) -> ChannelMetrics {
-        if fork::forked() {
+        if fork::is_child() {
             return ChannelMetrics::default();
         }
         let immediate = self.0.immediate.load(Ordering::Relaxed);
@@ -340,7 +340,7 @@ impl EventChannel {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if fork::forked() {
+        if fork::is_child() {
             return;
         }
         // (Nobody else is here any more.)
@@ -348,11 +348,11 @@ impl Drop for Inner {
         ready.into_iter().for_each(|event| event.0.discard());
         let mut out = Vec::new();
         for port in &self.ports {
-            let closed = port.close(PATIENCE, &mut out);
+            let closed = port.close(LONGEST, &mut out);
             for it in out.drain(..) {
                 match it {
                     Finished::Raw(raw) => {
-                        quiet::call(|| raw.deliver());
+                        foreign::call(|| raw.deliver());
                     }
                     Finished::Event(event) => event.0.discard(),
                 }

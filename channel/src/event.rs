@@ -1,15 +1,12 @@
 //! [`Event`]: what comes back.
 //!
-//! A [`Request`] and the [`Event`] it becomes are the same boxed body, seen before and after: the buffers, the
-//! descriptor, the application's context and the handler travel with it, and [`Event::again`] posts
-//! the same box once more.
+//! A [`Request`] and the [`Event`] it becomes are the same boxed body, before and after. The buffers, the descriptor,
+//! the application's context and the handler travel with it. [`Event::again`] posts the same box once more.
 
 #![allow(unsafe_code)]
 
-use crate::EventChannel;
 use crate::body::EventBody;
 use crate::id::{EventId, OpId};
-use crate::quiet::{self, quietly};
 use crate::request::Request;
 use std::any::Any;
 use std::fmt;
@@ -156,7 +153,7 @@ impl Event {
     /// The same request once more, in the same memory: buffers, descriptor, token, context and handler stay. What was sent is
     /// sent again, from the beginning; a buffer that was received into is received into again.
     ///
-    /// To the channel it is a new request. [`post`](EventChannel::post) gives it a new id, and the old one cancels nothing. A time
+    /// To the channel it is a new request. [`post`](crate::EventChannel::post) gives it a new id, and the old one cancels nothing. A time
     /// limit ([`Request::within`]) and the time of a [`Request::timer`] start again with that post; the point in time of a
     /// [`Request::timer_at`] stays what it was, so that it completes at once. What was taken out of the event
     /// ([`take_buffer`](Self::take_buffer), [`take_context`](Self::take_context)) is not there any more: without its
@@ -198,41 +195,5 @@ impl fmt::Debug for Event {
             .field("kind", &self.kind())
             .field("result", &self.result())
             .finish_non_exhaustive()
-    }
-}
-
-/// A completed event on its way to its handler. Run it, or the event is dropped unseen.
-#[must_use = "a handler that is not run never sees its event"]
-pub struct HandlerCall {
-    /// `None`: it was run.
-    event: Option<Event>,
-    channel: EventChannel,
-}
-
-impl HandlerCall {
-    pub(crate) fn new(event: Event, channel: EventChannel) -> Self {
-        Self { event: Some(event), channel }
-    }
-
-    /// Calls the handler. A panic in it is caught and logged.
-    pub fn run(mut self) {
-        let Some(event) = self.event.take() else { return };
-        let (id, kind) = (event.id(), event.kind());
-        let handler = event.0.handler.clone().expect("only events with a handler get here");
-        let returned = quiet::call(|| handler(&self.channel, event));
-        // What it has captured may go now, and panic as it goes: not while a panic of the handler itself unwinds.
-        let gone = quiet::call(move || drop(handler));
-        if !(returned && gone) {
-            quietly!(error, "the handler of {kind:?} event {id:?} panicked");
-        }
-    }
-}
-
-impl Drop for HandlerCall {
-    fn drop(&mut self) {
-        if let Some(event) = self.event.take() {
-            event.0.discard();
-        }
-        self.channel.handler_is_over();
     }
 }

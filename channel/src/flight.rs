@@ -1,8 +1,10 @@
 //! Requests in flight: the driving thread's side of a port.
 //!
-//! A request enters when the inbox is taken in, is with the driver or (a timer) in the wheel, perhaps several times
-//! over, and is settled once. Whether a cancel or a deadline came first is decided here, by one thread, so
-//! there is no race: a result that carries data is delivered as such, whatever was asked meanwhile.
+//! A request enters when the inbox is taken in. Then it is with the driver or (a timer) in the wheel, perhaps several
+//! times over. It is settled once.
+//!
+//! One thread decides here whether a cancel or a deadline came first, so there is no race. A result that carries data
+//! is delivered as such, whatever was asked meanwhile.
 
 #![allow(unsafe_code)]
 
@@ -30,16 +32,16 @@ pub(crate) enum Message {
 
 /// What all threads see of a port.
 #[derive(Default)]
-pub(crate) struct Shared {
+pub(crate) struct PortShared {
     pub(crate) slots: Slots,
     pub(crate) inbox: Vec<Message>,
     pub(crate) counts: Counts,
 }
 
-impl Shared {
+impl PortShared {
     /// Locks it at a moment when a request can be entered, or cancelled, without an allocation.
     #[inline]
-    pub(crate) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    pub(crate) fn lock(shared: &Mutex<PortShared>) -> MutexGuard<'_, PortShared> {
         loop {
             let s = shared.lock();
             if s.slots.has_room() && has_room(&s.inbox, 1) {
@@ -118,7 +120,7 @@ impl Drive {
         self.flights.iter().filter(|f| f.id != 0).map(|f| OpId::from_u64(f.id)).collect()
     }
 
-    pub(crate) fn take_in(&mut self, shared: &Mutex<Shared>) {
+    pub(crate) fn take_in(&mut self, shared: &Mutex<PortShared>) {
         let mut messages = std::mem::take(&mut self.messages);
         std::mem::swap(&mut messages, &mut shared.lock().inbox);
         // Strictly in order: a cancel that is looked at before its request was started would be forgotten.
@@ -300,7 +302,7 @@ impl Drive {
     }
 
     /// Gives the slots of what has completed free. Before anybody hears of it.
-    pub(crate) fn release(&mut self, shared: &Mutex<Shared>) {
+    pub(crate) fn release(&mut self, shared: &Mutex<PortShared>) {
         if self.freed.is_empty() {
             return;
         }

@@ -1,7 +1,8 @@
 //! After fork(2) the child must not touch the parent's rings: a child's submission would be the parent's.
 //!
-//! The child handler closes the channel's descriptors in the child and marks the process; a channel
-//! that exists there refuses every call, and dropping it does nothing.
+//! The child handler closes the channels' descriptors in the child (of the first 2,048; what there is beyond is merely inherited)
+//! and marks the process. A channel that exists
+//! there refuses every call. Dropping it does nothing.
 
 #![allow(unsafe_code)]
 
@@ -15,8 +16,8 @@ static WATCHED: AtomicBool = AtomicBool::new(false);
 /// The descriptors to close in a child, plus one; 0 is a free place. What finds none is merely inherited.
 static OPEN: [AtomicI32; 2048] = [const { AtomicI32::new(0) }; 2048];
 
-/// Whether this process is a fork of one that had a channel.
-pub(crate) fn forked() -> bool {
+/// Whether this process is the forked child of one that had a channel.
+pub(crate) fn is_child() -> bool {
     FORKED.load(Ordering::Relaxed)
 }
 
@@ -25,7 +26,7 @@ extern "C" fn in_child() {
     for place in &OPEN {
         let fd = place.swap(0, Ordering::Relaxed) - 1;
         if fd >= 0 {
-            // SAFETY: close(2) may be called in a forked child; its owner knows by `forked` that it has gone.
+            // SAFETY: close(2) may be called in a forked child; its owner knows by `is_child` that it has gone.
             unsafe { libc::close(fd) };
         }
     }
@@ -50,7 +51,7 @@ impl Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         let fd = self.fd.take().expect("dropped once");
-        if forked() {
+        if is_child() {
             let _gone = fd.into_raw_fd();
         } else {
             forget(self.place);

@@ -1,22 +1,28 @@
 //! Getting events: who takes, who leads, who follows.
 //!
-//! A caller of `get_event` takes what is ready; else, if nobody leads, it leads: it makes a pass of the port, asleep in
-//! the kernel if need be, and puts what completed into the queue; else it follows. Whoever releases the lock calls
-//! those for whom there is something, and someone to lead if nobody does, so a leader that leaves with
-//! an event leaves no port unwatched.
+//! A caller of `get_event` does the first of these that it can:
+//!
+//! 1. It takes what is ready.
+//! 2. If nobody leads, it leads. It makes a pass of the port, asleep in the kernel if need be, and puts what completed
+//!    into the queue.
+//! 3. It follows.
+//!
+//! Whoever releases the lock calls followers: those for whom there is something, and one to lead if nobody does. So a
+//! leader that leaves with an event leaves no port unwatched.
 
 #![allow(unsafe_code)]
 
 use crate::blocker::{self, Waited};
 use crate::channel::{EventChannel, forked_error, shut_down_error};
 use crate::driver::errno;
-use crate::event::{Event, HandlerCall};
+use crate::event::Event;
 use crate::flight::Finished;
 use crate::fork;
+use crate::handler::HandlerCall;
 use crate::lock::MutexGuard;
 use crate::port::{Port, Wait};
 use crate::serve::{Completion, Completions};
-use crate::waiting::{self, State, Waiter};
+use crate::waiting::{self, Follower, State};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -24,7 +30,7 @@ use std::time::{Duration, Instant};
 
 impl EventChannel {
     pub(crate) fn next(&self, out: &mut Vec<Event>, max: usize, wait: Wait) -> io::Result<usize> {
-        if fork::forked() {
+        if fork::is_child() {
             return Err(forked_error());
         }
         let deadline = match wait {
@@ -42,7 +48,7 @@ impl EventChannel {
         // So many handlers are called before the next look at the port, or at the time: each may make another one ready.
         let mut calls = s.queue.len();
         loop {
-            if fork::forked() {
+            if fork::is_child() {
                 // (Not made under the lock.)
                 drop(s);
                 return Err(forked_error());
@@ -61,7 +67,7 @@ impl EventChannel {
                 self.release(s);
                 if let Some(event) = called {
                     HandlerCall::new(event, self.clone()).run();
-                    if fork::forked() {
+                    if fork::is_child() {
                         // By the handler: who held the lock at that moment is not here.
                         return Err(forked_error());
                     }
@@ -99,21 +105,21 @@ impl EventChannel {
                 drop(s);
                 self.refuse_to_wait_for_itself(leader)?;
                 // What it takes is allocated without the lock; so look again.
-                let waiter = Waiter::new();
-                self.0.waiting.make_room_for_waiter();
+                let follower = Follower::new();
+                self.0.waiting.make_room_for_follower();
                 s = self.0.waiting.state.lock();
                 let follows =
-                    s.has_room_for_waiter() && s.queue.is_empty() && (s.leader.is_some() || s.served);
+                    s.has_room_for_follower() && s.queue.is_empty() && (s.leader.is_some() || s.served);
                 if !follows || self.ended() {
                     // (Not dropped under the lock.)
                     drop(s);
-                    drop(waiter);
+                    drop(follower);
                     s = self.0.waiting.state.lock();
                     continue;
                 }
-                s.follow(waiter.clone());
+                s.follow(follower.clone());
                 drop(s);
-                let mut following = Following { channel: self, waiter: Some(waiter) };
+                let mut following = Following { channel: self, follower: Some(follower) };
                 let waited = interrupted(following.wait(deadline));
                 following.come_back();
                 s = self.0.waiting.state.lock();
@@ -154,7 +160,7 @@ impl EventChannel {
 
     /// Fails if the caller is an allocator, say, that is called while this very thread (or task) drives the channel.
     fn refuse_to_wait_for_itself(&self, leader: Option<u64>) -> io::Result<()> {
-        let here = waiting::here();
+        let here = waiting::caller_number();
         if leader == Some(here) || self.0.ports.iter().any(|port| port.is_driven_by(here)) {
             let what = "this thread drives the event channel already: it would wait for itself";
             return Err(io::Error::new(io::ErrorKind::Deadlock, what));
@@ -262,26 +268,26 @@ fn interrupted(waited: Waited) -> io::Result<bool> {
 struct Following<'a> {
     channel: &'a EventChannel,
     /// `None`: it has come back.
-    waiter: Option<Arc<Waiter>>,
+    follower: Option<Arc<Follower>>,
 }
 
 impl Following<'_> {
     fn wait(&self, deadline: Option<Instant>) -> Waited {
-        self.waiter.as_ref().map_or(Waited::Called, |waiter| waiter.wait(deadline))
+        self.follower.as_ref().map_or(Waited::Called, |follower| follower.wait(deadline))
     }
 
     fn come_back(&mut self) {
-        if let Some(waiter) = self.waiter.take() {
-            let mine = self.channel.0.waiting.state.lock().come_back(&waiter);
+        if let Some(follower) = self.follower.take() {
+            let mine = self.channel.0.waiting.state.lock().come_back(&follower);
             // Not under the lock.
-            drop((mine, waiter));
+            drop((mine, follower));
         }
     }
 }
 
 impl Drop for Following<'_> {
     fn drop(&mut self) {
-        if self.waiter.is_some() {
+        if self.follower.is_some() {
             self.come_back();
             self.channel.release(self.channel.0.waiting.state.lock());
         }
@@ -293,7 +299,7 @@ struct Lead<'a>(&'a EventChannel);
 
 impl<'a> Lead<'a> {
     fn take(channel: &'a EventChannel, mut state: MutexGuard<'_, State>) -> Self {
-        state.leader = Some(waiting::here());
+        state.leader = Some(waiting::caller_number());
         Self(channel)
     }
 

@@ -6,9 +6,9 @@
 //! |    generation    |   port   |        slot        |
 //! +------------------+----------+--------------------+
 //! ```
-//! A slot is used again as soon as its request has come back, with the next generation. A cancel
-//! that comes late names a generation that has gone and finds nothing, instead of hitting whoever
-//! has the slot (or, were it an address, the stack frame) by then.
+//! A slot is used again, with the next generation, as soon as its request has come back. A cancel that
+//! comes late names a generation that has gone, and finds nothing. Otherwise it would hit whoever has the
+//! slot by then (or, if the name were an address, the stack frame).
 
 const SLOT_BITS: u32 = 24;
 const PORT_BITS: u32 = 10;

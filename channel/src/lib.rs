@@ -1,11 +1,15 @@
 //! The completion channel of `event-channel`: requests are posted as events, and each comes back once, completed.
 //!
-//! **For whom.** For programs that want the channel by itself, on plain threads: it needs no tasks and no pool. A program that uses
-//! `event-channel` has all of this as `event_channel::channel`. And for whoever builds a runtime of their own on top of it.
+//! **For whom.** For programs that want the channel by itself, on plain threads: it needs no tasks and no pool. And for
+//! whoever builds a runtime of their own on top of it. A program that uses `event-channel` has all of this as
+//! `event_channel::channel`.
 //!
-//! **What is safe.** All of the proactor style: [`EventChannel`], [`Request`], [`Event`]. A request owns its buffer and holds its
-//! descriptor while it is in flight. `unsafe` is what runtimes need: operations on memory of the caller's ([`raw`]), to drive a
-//! channel's ports in place of its getters ([`EventChannel::serve`]), and to say how tasks wait ([`set_blocker`]).
+//! **What is safe.** All of the proactor style: [`EventChannel`], [`Request`], [`Event`]. A request owns its buffer,
+//! and holds its descriptor while it is in flight. What runtimes need is `unsafe`:
+//!
+//! * to operate on the caller's memory ([`raw`]);
+//! * to drive a channel's ports in place of its getters ([`EventChannel::serve`]);
+//! * to say how tasks wait ([`set_blocker`]).
 //!
 //! ```
 //! use ec_channel::{EventChannel, Request};
@@ -33,12 +37,14 @@
 //!  submit_raw(op) -----+                                                +--> handler, on the pool's threads
 //!                                                                       +--> raw operation: wake(word)
 //! ```
-//! Two styles. *Proactor*: a boxed [`Event`] owns its buffers and holds its descriptor; safe code posts it and somebody
-//! gets it. *Task*: a [`raw::RawOp`] lies on the stack of whoever waits for it; nothing is allocated, and the channel
-//! knows no more of the waiter than a function and a word. Both pass through the same ports.
+//! There are two styles, and both pass through the same ports:
 //!
-//! A port is a driver with its timers. One thread at a time drives it; who that is does not matter, so a port can be
-//! handed from thread to thread. A channel used alone has one port, driven by whoever is in `get_event`; a pool has
+//! * *Proactor*: a boxed [`Event`] owns its buffers and holds its descriptor. Safe code posts it, and somebody gets it.
+//! * *Task*: a [`raw::RawOp`] lies on the stack of whoever waits for it. Nothing is allocated. The channel knows no
+//!   more of the waiter than a function and a word.
+//!
+//! A port is a driver with its timers. One thread at a time drives it. It does not matter which, so a port can be
+//! handed from thread to thread. A channel used alone has one port, driven by whoever is in `get_event`. A pool has
 //! one for each core.
 
 #![deny(unsafe_code)]
@@ -51,17 +57,19 @@ mod channel;
 mod driver;
 mod event;
 mod flight;
+mod foreign;
 mod fork;
 mod get;
+mod handler;
 mod id;
 mod lock;
 mod port;
-mod quiet;
 pub mod raw;
 mod request;
 mod serve;
 mod slots;
 mod source;
+mod submit;
 mod sync;
 mod waiting;
 mod waker;
@@ -73,7 +81,8 @@ pub use blocker::{Blocker, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostError};
 pub use channel::EventChannel;
 pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo, nonblocking, set_nonblocking};
-pub use event::{Event, EventKind, HandlerCall, Interest};
+pub use event::{Event, EventKind, Interest};
+pub use handler::HandlerCall;
 pub use id::EventId;
 #[doc(hidden)]
 pub use lock::lock_held;

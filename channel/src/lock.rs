@@ -1,5 +1,8 @@
-//! The channel's locks: futexes, std's algorithm without its poison. (parking_lot's would call the allocator, which is the program's,
-//! with a table of theirs locked.) A debug build counts them, so that foreign code under one is found out: [`lock_held`].
+//! The channel's locks: futexes, std's algorithm without its poison.
+//!
+//! They are not parking_lot's: those would call the allocator, which is the program's, with a table of theirs locked.
+//!
+//! A debug build counts the locks that are held, so that foreign code under one is found out: [`lock_held`].
 
 use rustix_futex_sync as futex;
 

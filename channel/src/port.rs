@@ -10,15 +10,19 @@
 //!                  |                     settles what completed: retries, cancel races, deadlines
 //!          wakes the sleeper, if any     frees the slots, hands the completions to its caller
 //! ```
-//! Everything that concerns the driver happens on the driving thread, in the order of the inbox, so a cancel
-//! never overtakes its request and never races with its completion. `shared` is held for a few
-//! instructions at a time, and never over an allocation; `drive` for one pass, sleep included. For that one nobody waits: who finds it taken
-//! goes elsewhere, so that an allocator which is called in a pass may do what it likes.
+//! Everything that concerns the driver happens on the driving thread, in the order of the inbox. So a cancel never
+//! overtakes its request and never races with its completion.
+//!
+//! A port has two locks:
+//!
+//! * `shared` is held for a few instructions at a time, and never over an allocation.
+//! * `drive` is held for one pass, sleep included. Nobody waits for it: whoever finds it taken goes elsewhere. So an
+//!   allocator that is called in a pass may do what it likes.
 
 #![allow(unsafe_code)]
 
 use crate::driver::Backend;
-use crate::flight::{Counts, Drive, Finished, Message, Shared};
+use crate::flight::{Counts, Drive, Finished, Message, PortShared};
 use crate::id::OpId;
 use crate::lock::{Mutex, TryLock, TryLockGuard};
 use crate::raw::RawOp;
@@ -43,9 +47,9 @@ pub enum Wait {
 
 pub(crate) struct Port {
     index: usize,
-    shared: Mutex<Shared>,
+    shared: Mutex<PortShared>,
     drive: TryLock<Drive>,
-    /// Who makes a pass, as [`waiting::here`] has it; 0: nobody.
+    /// Who makes a pass, as [`waiting::caller_number`] has it; 0: nobody.
     driven_by: AtomicU64,
     waker: Arc<Waker>,
 }
@@ -73,7 +77,7 @@ impl Port {
     /// # Safety
     /// As there.
     pub(crate) unsafe fn submit(&self, op: *mut RawOp) -> Result<OpId, *mut RawOp> {
-        let mut s = Shared::lock(&self.shared);
+        let mut s = PortShared::lock(&self.shared);
         // SAFETY: it is in place, and nobody else's yet.
         let of_event = unsafe { (*op).is_event };
         let Some(id) = s.slots.take(self.index, of_event) else { return Err(op) };
@@ -86,7 +90,7 @@ impl Port {
 
     /// Asks to cancel request `id`, if it is an event's or not, as said; false if it has already come back, or is not.
     pub(crate) fn cancel(&self, id: OpId, of_event: bool) -> bool {
-        let mut s = Shared::lock(&self.shared);
+        let mut s = PortShared::lock(&self.shared);
         let live = s.slots.cancel(id, of_event);
         // (Once: as often as it is asked for, the inbox does not grow.)
         if live == Some(true) {
@@ -99,7 +103,7 @@ impl Port {
 
     /// Cancels the events, not the raw operations, that are in flight.
     pub(crate) fn cancel_events(&self) {
-        Shared::lock(&self.shared).inbox.push(Message::CancelEvents);
+        PortShared::lock(&self.shared).inbox.push(Message::CancelEvents);
         self.waker.call();
     }
 
@@ -119,7 +123,7 @@ impl Port {
     /// Begins a pass. `None`: another thread makes one.
     pub(crate) fn begin_pass(&self) -> Option<Pass<'_>> {
         let drive = self.drive.try_lock()?;
-        self.driven_by.store(waiting::here(), Ordering::Relaxed);
+        self.driven_by.store(waiting::caller_number(), Ordering::Relaxed);
         Some(Pass { port: self, drive })
     }
 
@@ -146,13 +150,13 @@ impl Port {
         self.waker.awake();
     }
 
-    /// Cancels all that is in flight and collects it, for at most `patience`. What the kernel does not give
+    /// Cancels all that is in flight and collects it, for at most `limit`. What the kernel does not give
     /// back by then stays where it is, for ever: it may still be written to.
-    pub(crate) fn close(&self, patience: Duration, out: &mut Vec<Finished>) -> bool {
+    pub(crate) fn close(&self, limit: Duration, out: &mut Vec<Finished>) -> bool {
         if !self.is_busy() {
             return true;
         }
-        let end = Instant::now() + patience;
+        let end = Instant::now() + limit;
         let ids: Vec<OpId> = {
             // (The channel goes with this: nobody else drives it any more.)
             let Some(mut d) = self.drive.try_lock() else { return false };

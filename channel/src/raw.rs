@@ -1,14 +1,14 @@
 //! The raw operation layer: what lies beneath events, for callers that suspend.
 //!
-//! A [`RawOp`] lies wherever its owner put it (a task's stack frame, a boxed event) and must stay there,
-//! untouched, until it is complete. The port that drives it writes the result into it and then
-//! hands it back in a batch; whoever drove the port calls the operation's wake function, once, with
-//! its one word, under no lock. Nothing is allocated for an operation.
+//! A [`RawOp`] lies wherever its owner put it (a task's stack frame, a boxed event). It must stay there,
+//! untouched, until it is complete. Then:
+//!
+//! 1. The port that drives it writes the result into it and hands it back in a batch.
+//! 2. Whoever drove the port calls the operation's wake function: once, with its one word, under no lock.
+//!
+//! Nothing is allocated for an operation.
 
 #![allow(unsafe_code)]
-
-use crate::EventChannel;
-use crate::fork;
 
 pub use crate::id::OpId;
 use std::os::fd::RawFd;
@@ -168,38 +168,5 @@ impl RawCompletion {
         // SAFETY: `submit_raw`'s caller promised that the function may be called once with this word,
         // and a completion exists once.
         unsafe { (self.wake)(self.word) }
-    }
-}
-
-impl EventChannel {
-    /// Hands `op` to port `port` (taken modulo the number of ports) and returns its id at once. Never
-    /// fails: an error is the operation's result. Allocates nothing in the steady state.
-    ///
-    /// # Safety
-    /// `op` and everything its action points to stay valid and untouched until its wake function
-    /// has been called, and may be used from any thread; the descriptor stays open so long.
-    /// The wake function may be called with the word given, once, on any thread. This may
-    /// happen before the call returns.
-    pub unsafe fn submit_raw(&self, port: usize, op: *mut RawOp) -> OpId {
-        // SAFETY: by contract.
-        let posted = unsafe { self.ports_ref()[port % self.ports()].submit(op) };
-        posted.unwrap_or_else(|op| {
-            // SAFETY: by contract; the operation never was in flight.
-            unsafe {
-                (*op).result = -libc::ENOBUFS;
-                RawCompletion::of(op).deliver();
-            }
-            OpId::slotless(0)
-        })
-    }
-
-    /// Asks to cancel an operation. It completes all the same: with `-ECANCELED`, or done if that was quicker. False: it is
-    /// complete already, and nothing is done.
-    ///
-    /// # Safety
-    /// The id came from [`submit_raw`](Self::submit_raw) of this channel, and the caller acts for whoever owns the operation. (Others wait
-    /// for theirs: cancelled behind their backs they end too early.)
-    pub unsafe fn cancel_raw(&self, id: OpId) -> bool {
-        !fork::forked() && self.ports_ref().get(id.port()).is_some_and(|port| port.cancel(id, false))
     }
 }

@@ -3,11 +3,11 @@
 #![allow(unsafe_code)]
 
 use crate::channel::{EventChannel, forked_error};
-use crate::event::HandlerCall;
 use crate::flight::Finished;
+use crate::foreign::{self, quietly};
 use crate::fork;
+use crate::handler::HandlerCall;
 use crate::port::{Pass, Wait};
-use crate::quiet::{self, quietly};
 use crate::raw::RawCompletion;
 use std::io;
 
@@ -31,7 +31,7 @@ impl Drop for Completions {
     fn drop(&mut self) {
         for it in self.ready.drain(..) {
             if let Completion::Raw(raw) = it
-                && !quiet::call(|| raw.deliver())
+                && !foreign::call(|| raw.deliver())
             {
                 quietly!(error, "the wake function of an operation panicked");
             }
@@ -86,7 +86,7 @@ impl Serving {
         out: &mut Completions,
         look: impl FnOnce(&mut Pass<'_>, &mut Vec<Finished>) -> io::Result<()>,
     ) -> io::Result<bool> {
-        if fork::forked() {
+        if fork::is_child() {
             return Err(forked_error());
         }
         let Some(mut pass) = self.0.0.ports[port].begin_pass() else { return Ok(false) };
@@ -99,7 +99,7 @@ impl Serving {
     /// Wakes the thread that sleeps in port `port`. If none does, its next attempt to sleep returns at once; no system
     /// call is made then.
     pub fn wake_port(&self, port: usize) {
-        if !fork::forked() {
+        if !fork::is_child() {
             self.0.0.ports[port].waker().call();
         }
     }
@@ -173,7 +173,7 @@ impl EventChannel {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub unsafe fn serve(&self) -> io::Result<Serving> {
-        if fork::forked() {
+        if fork::is_child() {
             return Err(forked_error());
         }
         if std::mem::replace(&mut self.0.waiting.state.lock().served, true) {
@@ -191,7 +191,7 @@ pub struct Serving(EventChannel);
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        if !fork::forked() {
+        if !fork::is_child() {
             let mut s = self.0.0.waiting.state.lock();
             s.served = false;
             self.0.release(s);

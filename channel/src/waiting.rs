@@ -1,8 +1,8 @@
 //! Those who wait in `get_event`, and what is ready for them.
 //!
 //! One of them at a time leads: it drives the port and sleeps in the kernel. The others follow: they sleep until
-//! somebody hands them an event or the lead. Each completed event wakes one, never all; a leader that leaves
-//! with an event promotes one.
+//! somebody hands them an event or the lead. Each completed event wakes one follower, never all. A leader that leaves
+//! with an event promotes one. While a pool serves the channel nobody leads, and all follow.
 
 use crate::blocker::{self, Unparker, Waited};
 use crate::event::Event;
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// A number that the calling task has for itself, or the thread where there is none. Not 0.
 #[inline(never)]
-pub(crate) fn here() -> u64 {
+pub(crate) fn caller_number() -> u64 {
     // (Its address is even.)
     thread_local!(static HERE: u64 = const { 0 });
     match blocker::installed().map_or(0, |blocker| blocker.task()) {
@@ -24,12 +24,12 @@ pub(crate) fn here() -> u64 {
 }
 
 /// One follower, for one wait.
-pub(crate) struct Waiter {
+pub(crate) struct Follower {
     called: AtomicBool,
     unpark: Unparker,
 }
 
-impl Waiter {
+impl Follower {
     pub(crate) fn new() -> Arc<Self> {
         let unpark = match blocker::current() {
             Some(b) => b.unparker(),
@@ -66,10 +66,10 @@ impl Waiter {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) queue: VecDeque<Event>,
-    waiters: VecDeque<Arc<Waiter>>,
+    followers: VecDeque<Arc<Follower>>,
     /// Called, but not back yet: they will look at the queue, or lead.
     coming: usize,
-    /// The task (or thread) that leads: see [`here`].
+    /// The task (or thread) that leads: see [`caller_number`].
     pub(crate) leader: Option<u64>,
     /// How many followers were called so far.
     pub(crate) calls: u64,
@@ -79,40 +79,40 @@ pub(crate) struct State {
 
 impl State {
     /// Joins the followers, for whom there is room.
-    pub(crate) fn follow(&mut self, waiter: Arc<Waiter>) {
-        self.waiters.push_back(waiter);
+    pub(crate) fn follow(&mut self, follower: Arc<Follower>) {
+        self.followers.push_back(follower);
     }
 
     /// Comes back, called or not. A call that came with the deadline is not lost: the caller looks at the queue. (What it gives is to
     /// be dropped without the lock.)
     #[must_use = "to be dropped without the lock"]
-    pub(crate) fn come_back(&mut self, waiter: &Arc<Waiter>) -> Option<Arc<Waiter>> {
-        let at = self.waiters.iter().position(|w| Arc::ptr_eq(w, waiter));
+    pub(crate) fn come_back(&mut self, follower: &Arc<Follower>) -> Option<Arc<Follower>> {
+        let at = self.followers.iter().position(|w| Arc::ptr_eq(w, follower));
         if at.is_none() {
             self.coming -= 1;
         }
-        at.and_then(|at| self.waiters.remove(at))
+        at.and_then(|at| self.followers.remove(at))
     }
 
     pub(crate) fn waiting(&self) -> usize {
-        self.waiters.len()
+        self.followers.len()
     }
 
     /// Whom to call next: one for each ready event, and one to lead if nobody does; or everybody. To be asked each time the lock is
     /// about to be released, until there is nobody more.
-    pub(crate) fn callee(&mut self, everybody: bool) -> Option<Arc<Waiter>> {
+    pub(crate) fn callee(&mut self, everybody: bool) -> Option<Arc<Follower>> {
         if !everybody && self.needed() == 0 {
             return None;
         }
-        let waiter = self.waiters.pop_front()?;
+        let follower = self.followers.pop_front()?;
         self.coming += 1;
         self.calls += 1;
-        Some(waiter)
+        Some(follower)
     }
 
     /// Is there somebody more to call?
     pub(crate) fn calls_more(&self, everybody: bool) -> bool {
-        !self.waiters.is_empty() && (everybody || self.needed() > 0)
+        !self.followers.is_empty() && (everybody || self.needed() > 0)
     }
 
     fn needed(&self) -> usize {
@@ -140,8 +140,8 @@ impl Waiting {
     }
 
     /// Makes room for one more follower. (Another one may take it meanwhile.)
-    pub(crate) fn make_room_for_waiter(&self) {
-        make_room(&self.state, |s| &mut s.waiters, 1);
+    pub(crate) fn make_room_for_follower(&self) {
+        make_room(&self.state, |s| &mut s.followers, 1);
     }
 }
 
@@ -152,7 +152,7 @@ impl State {
     }
 
     /// Is there room for one more follower?
-    pub(crate) fn has_room_for_waiter(&self) -> bool {
-        has_room(&self.waiters, 1)
+    pub(crate) fn has_room_for_follower(&self) -> bool {
+        has_room(&self.followers, 1)
     }
 }

@@ -54,7 +54,7 @@ impl Waker {
     }
 
     fn ring(&self) {
-        if fork::forked() {
+        if fork::is_child() {
             return; // the number is somebody else's by now
         }
         let one = 1u64;

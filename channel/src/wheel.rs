@@ -1,10 +1,10 @@
 //! The timer wheel of a port: deadlines of operations, by slot number.
 //!
-//! Hashed and hierarchical: level 0 has 64 slots of one tick (2^16 ns, 65.5 us), each further level's slots are
-//! 64 times as long. Inserting and cancelling touch one list; a timer moves down at most once a level.
-//! A node is the operation's own slot number, so nothing is allocated for a timer.
+//! The wheel is hashed and hierarchical. Level 0 has 64 slots of one tick (2^16 ns, 65.5 us). The slots of each further
+//! level are 64 times as long. Inserting and cancelling touch one list. A timer moves down at most once a level.
+//! A node is found by the operation's own slot number. So nothing is allocated for a timer, once there are nodes for all slots.
 //!
-//! A deadline is rounded up to the next tick, so a timer is never early and at most one tick late by rounding.
+//! A deadline is rounded up to the next tick. So a timer is never early, and rounding makes it at most one tick late.
 
 const TICK_SHIFT: u32 = 16;
 const LEVEL_BITS: u32 = 6;

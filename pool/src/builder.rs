@@ -1,12 +1,14 @@
 //! How a pool is made: its settings, its channel, its worker threads.
 
 use crate::cpus::available_cpus;
-use crate::events::{Listener, PoolEvent};
 use crate::pool::Pool;
 use crate::quietly;
-use crate::shared::{Settings, Shared};
-use crate::watchman::Watchman;
-use crate::{blocker, fence};
+use crate::size::events::{Listener, PoolEvent};
+use crate::size::host::{Host, Limits};
+use crate::size::monitor::Monitor;
+use crate::sync::fence;
+use crate::wait::get_event;
+use crate::worker::shared::{Settings, Shared};
 use ec_channel::{Driver, EventChannel};
 use ec_tasks::DEFAULT_STACK_SIZE;
 use std::io;
@@ -29,11 +31,9 @@ impl Builder {
     pub(crate) fn new() -> Builder {
         let settings = Settings {
             stack_size: DEFAULT_STACK_SIZE,
-            max_threads: MAX_THREADS,
-            keep_alive: KEEP_ALIVE,
             force_migration: false,
             monitor: true,
-            listener: Listener::default(),
+            size: Limits { max_threads: MAX_THREADS, keep_alive: KEEP_ALIVE, listener: Listener::default() },
         };
         Builder { cores: None, driver: None, settings }
     }
@@ -49,13 +49,13 @@ impl Builder {
     /// for tasks that have begun: with `max_threads - 2 * cores` tasks that block new ones have to wait, as long as it is so, and
     /// [`PoolEvent::AtCap`] tells who blocks whom.
     pub fn max_threads(mut self, threads: usize) -> Builder {
-        self.settings.max_threads = threads;
+        self.settings.size.max_threads = threads;
         self
     }
 
     /// How long a worker thread that is not needed stays; 10 s by default.
     pub fn keep_alive(mut self, time: Duration) -> Builder {
-        self.settings.keep_alive = time;
+        self.settings.size.keep_alive = time;
         self
     }
 
@@ -65,7 +65,7 @@ impl Builder {
     /// [`PoolEvent::Missed`] says how many. A panic in it is logged. A shutdown of the pool that is called in it begins, and returns
     /// at once.
     pub fn on_event(mut self, listener: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Builder {
-        self.settings.listener = Listener::new(listener);
+        self.settings.size.listener = Listener::new(listener);
         self
     }
 
@@ -108,13 +108,13 @@ impl Builder {
         if cores == 0 {
             return invalid(String::from("a pool needs at least one core"));
         }
-        if self.cores.is_some() && self.settings.max_threads < cores {
+        if self.cores.is_some() && self.settings.size.max_threads < cores {
             return invalid(format!(
                 "max_threads({}) is less than cores({cores})",
-                self.settings.max_threads
+                self.settings.size.max_threads
             ));
         }
-        let cores = cores.min(self.settings.max_threads);
+        let cores = cores.min(self.settings.size.max_threads);
         if cores == 0 {
             return invalid(String::from("a pool needs at least one thread"));
         }
@@ -122,26 +122,27 @@ impl Builder {
         if let Some(driver) = self.driver {
             channel = channel.driver(driver);
         }
-        blocker::install();
+        get_event::install();
         ec_tasks::watch_forks()?;
         fence::prepare();
+        let monitored = self.settings.monitor;
         let (shared, own) = Shared::new(channel.build()?, cores, self.settings)?;
         let pool = Pool::new(shared.clone());
         for core in own {
             let index = core.index;
             // The pool's drop ends the workers that have started.
-            shared.crew.enlist(&shared, Some(core)).map_err(|error| {
+            shared.start_thread(Some(core)).map_err(|error| {
                 let text = format!("worker thread {} of {cores} could not be started: {error}", index + 1);
                 io::Error::new(error.kind(), text)
             })?;
         }
-        if shared.settings.monitor {
-            Watchman::start(&shared).map_err(|error| {
+        if monitored {
+            Monitor::start(&shared).map_err(|error| {
                 io::Error::new(error.kind(), format!("the pool's monitor could not be started: {error}"))
             })?;
         }
-        if shared.settings.listener.is_there() {
-            shared.watchman.notifier.stay().map_err(|error| {
+        if shared.size.limits.listener.is_there() {
+            shared.size.notifier.stay().map_err(|error| {
                 let text = format!("the thread that tells a pool's listener could not be started: {error}");
                 io::Error::new(error.kind(), text)
             })?;
@@ -149,7 +150,7 @@ impl Builder {
         quietly!(
             debug,
             "a pool begins: {cores} cores, at most {} threads, driver {}",
-            shared.settings.max_threads,
+            shared.size.limits.max_threads,
             shared.channel.driver()
         );
         Ok(pool)

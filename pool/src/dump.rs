@@ -1,7 +1,6 @@
 //! A snapshot of all tasks of a pool: who is in which state, waiting for what, since when.
 
-use crate::shared::Shared;
-use ec_tasks::{TaskId, TaskInfo};
+use ec_tasks::{Scheduler, TaskId, TaskInfo};
 use std::fmt;
 
 /// Every live task of a pool, as [`Pool::dump`](crate::PoolHandle::dump) found it. Printed with `{}` it is a table.
@@ -13,8 +12,8 @@ pub struct Dump {
 }
 
 impl Dump {
-    pub(crate) fn of(shared: &Shared) -> Dump {
-        Dump { tasks: ec_tasks::tasks_of(shared) }
+    pub(crate) fn of(scheduler: &impl Scheduler) -> Dump {
+        Dump { tasks: ec_tasks::tasks_of(scheduler) }
     }
 }
 

@@ -25,74 +25,57 @@
 //! use CPUs ([`available_cpus`]). A **worker** is an OS thread that holds a core; nothing of a
 //! core refers to the thread that holds it.
 //!
-//! The way of a task: [`PoolHandle::spawn`] makes it ready; it is queued on the core of whoever made it ready, or in
-//! the injector (`shared.rs`); one sleeper is woken for it unless somebody is looking for work
-//! already (`idle.rs`); a worker takes or steals it and runs it (`worker.rs`) until it suspends, for instance on
-//! an operation in the port of the core it runs on ([`current_port`]); a worker that
-//! drives this port finds the completion, which makes the task ready again.
+//! **The way of a task.** [`PoolHandle::spawn`] makes it ready (`worker/scheduler.rs`). It is queued on the core of whoever made it
+//! ready, or in the injector (`core/queues.rs`). One sleeper is woken for it, unless somebody is looking for work already
+//! (`sleep/idle.rs`). A worker takes or steals it (`worker/search.rs`) and runs it (`worker/run.rs`) until it suspends, for instance
+//! on an operation in the port of the core it runs on ([`current_port`]). A worker that drives this port finds the completion, which
+//! makes the task ready again.
 //!
-//! A task that blocks its thread costs the pool a thread, not a core: the monitor (`monitor.rs`) notices, takes the core away from
-//! the worker (`lease.rs`) and gives it to a spare thread (`spares.rs`), with its run queue and its port. The worker gives its task
-//! back when that suspends, and becomes a spare itself; spares that nobody needs leave (`crew.rs`). A task that has blocked once is given
-//! to a spare thread the next time, without a core (`run.rs`).
+//! **A task that blocks its thread** costs the pool a thread, not a core. The monitor (`size/monitor.rs`) notices. It takes the core
+//! away from the worker (`core/lease.rs`) and gives it to a spare thread (`size/spares.rs`), with its run queue and its port. The
+//! worker goes on with its task until that suspends, and becomes a spare itself. Spares that nobody needs leave (`worker/thread.rs`).
+//! A task that has blocked once is given to a spare thread the next time, without a core (`worker/run.rs`).
+//!
+//! **The folders**, each of which imports only from those below it (`.ci/layers.py` has the order, and checks it):
+//!
+//! | folder | what it is |
+//! | --- | --- |
+//! | `pool.rs`, `builder.rs`, `shutdown.rs`, `metrics.rs` | the pool as its owner sees it |
+//! | `wait/` | how a task waits: for an operation, a condition, a point in time; deadlines, cancels, the hint that it is about to block |
+//! | `worker/` | an OS thread: its loop, one run, how it searches and parks; what is shared, and what tasks call |
+//! | `size/` | how many threads: the monitor, what the kernel says of a thread, spares, the cap, and who is told |
+//! | `core/` | the right to run tasks: run queues, and the lease by which a core changes hands |
+//! | `sleep/` | who sleeps and who searches, and what a worker does before it parks |
+//! | `lifecycle.rs`, `dump.rs` | which part of its life a pool is in; a snapshot of its tasks |
+//! | `sync/`, `cpus.rs`, `joining.rs`, `foreign.rs` | primitives |
 
 #![deny(unsafe_code)]
 
-mod admission;
-mod asleep;
-mod blocker;
-mod blocking;
 mod builder;
-mod callers;
-mod cancel;
-mod company;
 mod core;
-mod courtesy;
 mod cpus;
-mod crew;
-mod deadline;
 mod dump;
-mod events;
-mod fence;
-mod forced;
-mod housekeeper;
-mod idle;
+mod foreign;
 mod joining;
-mod kernel;
-mod lease;
 mod lifecycle;
 mod metrics;
-mod monitor;
-mod notifier;
-mod outside;
-mod pace;
 mod pool;
-mod quiet;
-mod ready;
-mod refused;
-mod run;
-mod run_queue;
-mod seat;
-mod shared;
 mod shutdown;
-mod spares;
-mod spin;
+mod size;
+mod sleep;
 mod sync;
-mod thread;
 pub mod wait;
-mod watchman;
 mod worker;
 
-pub use blocking::blocking;
 pub use builder::Builder;
-pub use cancel::Cancelled;
 pub use cpus::available_cpus;
 pub use dump::Dump;
-pub use events::{AtCap, Blocked, PoolEvent};
-pub use metrics::Metrics;
-pub use pool::{
-    Here, Pool, PoolHandle, current, current_port, in_handler, is_abandoned, with_channel, with_current,
-};
 #[doc(hidden)]
-pub use quiet::quietly;
+pub use foreign::quietly;
+pub use metrics::Metrics;
+pub use pool::{Here, Pool, PoolHandle, current, with_current};
 pub use shutdown::ShutdownError;
+pub use size::events::{AtCap, Blocked, PoolEvent};
+pub use wait::blocking::blocking;
+pub use wait::cancel::Cancelled;
+pub use worker::current::{current_port, in_handler, is_abandoned, with_channel};

@@ -1,15 +1,14 @@
 //! Which part of its life a pool is in, and how many tasks live.
 //!
 //! ```text
-//!  open ──► closing ──► stopped
-//!           no new tasks;      workers leave their loops; what is still
-//!           tasks are          queued then belongs to tasks that would
-//!           cancelled          not stop, and stays where it is
+//!  open ──► closing ─────────► stopped ───────────────────► done
+//!           nothing is spawned  workers leave their loops;   they have been joined,
+//!           any more; tasks     what is still queued stays   or were left behind
+//!           are cancelled       where it is
 //! ```
-//! Spawning counts the task and then reads the state; closing writes the state and then reads
-//! the count: one of the two sees the other. The other counts, of what has been queued and what has ended, are written
-//! without waiting until others can see it, since they are written so often; so whoever waits for them
-//! looks again now and then.
+//! A spawn counts the task, and then reads the state. A close writes the state, and then reads the count. So one of the two sees the
+//! other. There are two more counts: of the tasks that have been queued, and of those that have ended. They are written so often that
+//! nobody waits until others can see them. So whoever waits for them looks again now and then.
 
 use crossbeam::utils::CachePadded;
 use ec_tasks::TaskId;
@@ -29,7 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub(crate) struct Lifecycle {
     state: AtomicU8,
     /// One for each core, and one for all other threads: those who count seldom meet.
-    counts: Box<[CachePadded<Counts>]>,
+    counts: Box<[CachePadded<TaskCounts>]>,
     running_workers: AtomicUsize,
     closing: Mutex<Closing>,
     changed: Condvar,
@@ -49,7 +48,7 @@ pub(crate) enum Count {
 }
 
 #[derive(Default)]
-struct Counts {
+struct TaskCounts {
     spawned: AtomicU64,
     /// So many of the spawned ones are queued (or have ended): the rest is being spawned at this moment.
     started: AtomicU64,
@@ -108,7 +107,7 @@ impl Lifecycle {
         }
     }
 
-    fn sum(&self, of: fn(&Counts) -> &AtomicU64) -> u64 {
+    fn sum(&self, of: fn(&TaskCounts) -> &AtomicU64) -> u64 {
         self.counts.iter().fold(0, |sum, counts| sum.wrapping_add(of(counts).load(Ordering::SeqCst)))
     }
 

@@ -1,24 +1,9 @@
 //! What a pool counts. Each worker counts for itself, on a cache line of its own; reading adds up.
 
-use crate::shared::Shared;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::core::stats::CoreStats;
+use crate::worker::shared::Shared;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-/// One core's counters. Only the worker that holds the core writes them.
-#[derive(Default)]
-pub(crate) struct CoreStats {
-    pub(crate) steals: AtomicU64,
-    pub(crate) sleeps: AtomicU64,
-    /// Runs of tasks and handlers begun.
-    pub(crate) runs: AtomicU64,
-    /// Its worker is inside a task or a handler. Only a hint: whether the core can be taken is the lease's to say.
-    pub(crate) busy: AtomicBool,
-}
-
-/// Adds one to a counter that has a single writer.
-pub(crate) fn bump(counter: &AtomicU64) {
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-}
 
 /// A pool's numbers at one moment. They are read one after the other while the pool goes on, so they need
 /// not fit each other to the last unit.
@@ -46,7 +31,8 @@ pub struct Metrics {
     pub shrunk: u64,
     /// How often a core was handed over.
     pub handed_over: u64,
-    /// How often a task began its run on a spare thread, without a core, because it had blocked its thread in the run before.
+    /// How often a task began its run on a spare thread, without a core, because it had blocked its thread in the run before, or
+    /// because every core is kept (where the kernel has refused the barrier).
     pub lent: u64,
     /// How often the cap on threads was met, or nearly: see [`PoolEvent::AtCap`](crate::PoolEvent::AtCap).
     pub cap_hits: u64,
@@ -66,7 +52,7 @@ pub struct Metrics {
     pub steals: u64,
     /// How often a sleeping worker was woken because there was something to run.
     pub wakeups: u64,
-    /// How often one was woken to keep company to the only worker awake, which was in a conversation: it stays up for a
+    /// How often one was woken as a partner of the only worker awake, which was in a conversation: the partner stays up for a
     /// moment, so that the next message finds no CPU asleep. Not counted in `wakeups`.
     pub company: u64,
     /// How often a worker went to sleep, the times included when something came on the way.
@@ -95,17 +81,17 @@ impl Metrics {
         let (asleep, searching) = shared.idle.counts();
         let channel = shared.channel.metrics();
         let sum = |counter: fn(&CoreStats) -> &AtomicU64| {
-            shared.stats.iter().map(|stats| counter(stats).load(Ordering::Relaxed)).sum()
+            shared.queues.stats.iter().map(|stats| counter(stats).load(Ordering::Relaxed)).sum()
         };
-        let (crew, counts) = (&shared.crew, &shared.crew.counts);
+        let (threads, counts) = (&shared.size.threads, &shared.size.threads.counts);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Metrics {
-            cores: shared.stealers.len(),
+            cores: shared.queues.cores(),
             workers: shared.life.running_workers(),
             workers_asleep: asleep,
             workers_searching: searching,
-            workers_stray: crew.strays(),
-            workers_spare: crew.spares.len(),
+            workers_stray: threads.strays(),
+            workers_spare: threads.spares.len(),
             workers_peak: counts.peak.load(Ordering::Relaxed),
             grown: count(&counts.grown),
             shrunk: count(&counts.shrunk),
@@ -120,10 +106,10 @@ impl Metrics {
             tasks_live: spawned - finished,
             steals: sum(|stats| &stats.steals),
             wakeups: shared.idle.wakeups(),
-            company: shared.idle.company(),
+            company: shared.idle.partners(),
             sleeps: sum(|stats| &stats.sleeps),
-            injected: shared.injector.len(),
-            queued: shared.stealers.iter().map(|queue| queue.len()).collect(),
+            injected: shared.queues.injector.len(),
+            queued: shared.queues.stealers.iter().map(|queue| queue.len()).collect(),
             events_posted: channel.posted,
             events_completed: channel.completed,
             events_cancelled: channel.cancelled,

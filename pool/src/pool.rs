@@ -5,11 +5,11 @@
 use crate::builder::Builder;
 use crate::dump::Dump;
 use crate::metrics::Metrics;
-use crate::seat;
-use crate::shared::Shared;
 use crate::shutdown::{self, ShutdownError};
+use crate::worker::current::with_shared;
+use crate::worker::shared::Shared;
 use ec_channel::EventChannel;
-use ec_tasks::{JoinHandle, Kind, Scheduler, SpawnOptions, Task};
+use ec_tasks::{JoinHandle, Scheduler, SpawnOptions};
 use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -122,17 +122,17 @@ impl PoolHandle {
 
     /// The stack that a task gets if it does not ask for another size, in bytes.
     pub fn stack_size(&self) -> usize {
-        self.shared.settings.stack_size
+        self.shared.stack_size
     }
 
     /// The cap on worker threads, as the builder was told.
     pub fn max_threads(&self) -> usize {
-        self.shared.settings.max_threads
+        self.shared.size.limits.max_threads
     }
 
     /// How long an unneeded worker stays, as the builder was told.
     pub fn keep_alive(&self) -> Duration {
-        self.shared.settings.keep_alive
+        self.shared.size.limits.keep_alive
     }
 
     /// Starts a task.
@@ -163,7 +163,7 @@ impl PoolHandle {
 
     /// A snapshot of all live tasks. Empty in a forked child.
     pub fn dump(&self) -> Dump {
-        Dump::of(&self.shared)
+        Dump::of(&*self.shared)
     }
 
     /// Do both stand for the same pool?
@@ -179,7 +179,7 @@ pub struct Here<'a>(&'a Shared);
 impl Here<'_> {
     /// The stack that a task gets if it does not ask for another size, in bytes.
     pub fn stack_size(&self) -> usize {
-        self.0.settings.stack_size
+        self.0.stack_size
     }
 
     /// As [`PoolHandle::spawn`].
@@ -223,67 +223,28 @@ impl Drop for Admitted<'_> {
     }
 }
 
-/// Calls `f` with the pool of the task that calls, or of the worker whose handler calls; with `None` on every other
-/// thread and in a forked child.
-pub fn with_current<R>(f: impl FnOnce(Option<Here<'_>>) -> R) -> R {
-    ec_tasks::with_current(|task| match task {
-        Some(task) => f(shared_of(task).map(Here)),
-        // (Its worker does not end under a handler.)
-        None => seat::outside_of_tasks(|seat| f(seat.map(|seat| Here(&seat.shared)))),
-    })
-}
-
 /// In short: driver, cores, threads, the most threads, and whether it takes new tasks. It asks no task and takes no lock.
 impl fmt::Debug for PoolHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shared = &self.shared;
         f.debug_struct("Pool")
             .field("driver", &shared.channel.driver().kind())
-            .field("cores", &shared.stealers.len())
-            .field("threads", &shared.crew.threads())
-            .field("max_threads", &shared.settings.max_threads)
+            .field("cores", &shared.queues.cores())
+            .field("threads", &shared.size.threads.count())
+            .field("max_threads", &shared.size.limits.max_threads)
             .field("open", &shared.life.is_open())
             .finish()
     }
 }
 
-/// The pool a task belongs to, if it is one of this crate's.
-pub(crate) fn shared_of(task: &Task) -> Option<&Shared> {
-    task.scheduler_as()
-}
-
-/// Whether `task`, which has not ended, never runs again: its pool has stopped and left it suspended, or it is a
-/// task of the process that this one was forked from. (A dedicated task goes on without its pool.)
-pub fn is_abandoned(task: &Task) -> bool {
-    ec_tasks::forked()
-        || (task.kind() != Kind::Dedicated && shared_of(task).is_some_and(|shared| shared.life.is_stopped()))
+/// Calls `f` with the pool of the task that calls, or of the worker whose handler calls; with `None` on every other
+/// thread and in a forked child.
+pub fn with_current<R>(f: impl FnOnce(Option<Here<'_>>) -> R) -> R {
+    with_shared(|shared| f(shared.map(Here)))
 }
 
 /// The pool of the task that calls, or of the worker whose handler calls; `None` on every other thread and in
 /// a forked child.
 pub fn current() -> Option<PoolHandle> {
     with_current(|pool| pool.and_then(|pool| pool.0.arc())).map(|shared| PoolHandle { shared })
-}
-
-/// Whether the caller runs directly on a worker, in the handler of an event: not in a task, and not on a thread of
-/// its own either. Waiting there for a task would hold up a worker.
-pub fn in_handler() -> bool {
-    ec_tasks::with_current(|task| task.is_none()) && seat::here(|seat| seat.is_some())
-}
-
-/// Calls `f` with the channel of [`current`], without counting a reference. `f` must not suspend.
-pub fn with_channel<R>(f: impl FnOnce(Option<&EventChannel>) -> R) -> R {
-    with_current(|pool| f(pool.map(|pool| &pool.0.channel)))
-}
-
-/// The port of the core that the caller runs on at this moment; for a dedicated task one that depends on
-/// its id, for other threads 0. Modulo the channel's ports it is always a valid one.
-pub fn current_port() -> usize {
-    port_here()
-        .unwrap_or_else(|| ec_tasks::with_current(|task| task.map_or(0, |task| task.id().as_u64() as usize)))
-}
-
-/// The port of the core that the caller runs on, if it runs on one.
-pub(crate) fn port_here() -> Option<usize> {
-    seat::here(|seat| seat.and_then(|seat| seat.with_core(|core| core.index)))
 }

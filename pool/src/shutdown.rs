@@ -1,33 +1,31 @@
 //! The end of a pool, step by step.
 //!
-//! 1. **Close**: no new tasks. Every live task is cancelled, stickily: each of its cancellation points
-//!    fails from now on.
-//! 2. **Grace**: wait until all tasks have ended, or the time is over. Who lives afterwards is *abandoned* and
-//!    named. Called in a task, this step runs on a thread of its own. If that is a task of the pool itself (an
-//!    *insider*), neither it nor another insider is cancelled, waited for or named by its shutdown, and the next
-//!    steps begin when all of them have ended. To a shutdown from outside an insider is a task like the others.
-//! 3. **Channel**: it is shut down: waiting getters get their error, requests in flight come
-//!    back cancelled; the workers still drive the ports and run the handlers. Those for which there is no time are counted, and dropped.
-//! 4. **Stop**: workers leave their loops, spare threads, the monitor and the notifier go, and all are joined. One that is inside
-//!    user code (a task, a handler, a listener, a logger, an allocator) that does not return is left behind and named; it leaves when
-//!    that returns.
-//! 5. **Free**: what no abandoned task refers to goes with the last pointer to the pool. An abandoned
-//!    task is never unwound: it keeps its stack, its place in a queue, and through its scheduler
-//!    pointer the channel whose ports its requests are in.
+//! 1. **Close.** No task is spawned any more; one that waits to begin still begins, cancelled. Every live task is cancelled, and stays so: each of its cancellation points fails from now on.
+//! 2. **Grace.** The shutdown waits until all tasks have ended, or until the grace is over. A task that lives after that is *abandoned*,
+//!    and named. If a task calls the shutdown, this step runs on a thread of its own. If it is a task of this very pool, it is an
+//!    *insider*: its shutdown neither cancels insiders nor waits for them nor names them. The next steps then begin when the
+//!    insiders have ended. To a shutdown from a plain thread an insider is a task like the others.
+//! 3. **Channel.** The channel is shut down. Getters that wait get their error. Requests in flight come back cancelled. The workers
+//!    still drive the ports and run the handlers. Handlers for which there is no time are counted, and dropped.
+//! 4. **Stop.** The workers leave their loops. The spare threads, the monitor and the notifier go. All are joined. A thread that does not
+//!    return from the program's code (a task, a handler, a listener, a logger, an allocator) is left behind, and named. It leaves
+//!    when that code returns.
+//! 5. **Free.** What no abandoned task refers to goes with the last pointer to the pool. An abandoned task is never unwound. It keeps
+//!    its stack, its place in a queue, and, through its pointer to the scheduler, the channel whose ports have its requests.
 //!
-//! Of several at a time the one whose grace is over first goes on to the last steps, and the others wait for the tasks no longer: those do
-//! not run any more.
+//! If there are several shutdowns at a time, the one whose grace is over first goes on to the last steps. The others then wait for the
+//! tasks no longer, because those do not run any more.
 //!
-//! Nothing here waits without a limit unless the caller has set none, for who is waited for may be inside code that waits for the
-//! caller.
+//! Nothing here waits without a limit unless the caller has set none: the code that is waited for may itself wait for the caller.
 
-use crate::events;
-use crate::forced::Forced;
+use crate::core::forced::Forced;
+use crate::core::ready::{Ready, What};
 use crate::joining::join_until;
 use crate::quietly;
-use crate::ready::{Ready, What};
-use crate::seat;
-use crate::shared::Shared;
+use crate::size::events;
+use crate::worker::context;
+use crate::worker::current::shared_of;
+use crate::worker::shared::Shared;
 use ec_tasks::lock::Mutex;
 use ec_tasks::{Task, TaskId, Tokens, WaitKind};
 use log::Level;
@@ -80,7 +78,9 @@ enum Caller {
 fn caller(shared: &Shared) -> Caller {
     match ec_tasks::current() {
         Some(task) => Caller::Task(task),
-        None if events::is_told() || seat::here(|seat| seat.is_some_and(|seat| shared.owns(seat))) => {
+        None if events::is_told()
+            || context::here(|context| context.is_some_and(|context| context.is_of(shared))) =>
+        {
             Caller::Handler
         }
         None => Caller::Thread,
@@ -88,7 +88,7 @@ fn caller(shared: &Shared) -> Caller {
 }
 
 fn is_own(shared: &Shared, task: &Task) -> bool {
-    crate::pool::shared_of(task).is_some_and(|own| std::ptr::eq(own, shared))
+    shared_of(task).is_some_and(|own| std::ptr::eq(own, shared))
 }
 
 /// See [`Pool::shutdown`](crate::Pool::shutdown).
@@ -300,8 +300,8 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
     shared.life.stop();
     // The monitor first: it would start more threads.
     let last = last_of(last);
-    let monitor_has_left = shared.watchman.join(last);
-    shared.crew.spares.close();
+    let monitor_has_left = shared.size.monitor.join(last);
+    shared.size.threads.spares.close();
     shared.wake_all();
     // A worker among tasks that yield for ever is busy at every look and yet about to leave.
     let last = last_of(last);
@@ -313,7 +313,8 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
         }
         // Who is not inside user code leaves soon; who is may take for ever.
         let is_over = |end: Option<Instant>| end.is_some_and(|end| Instant::now() >= end);
-        if is_over(at_last) || is_over(last) && shared.life.running_workers() <= shared.crew.inside() {
+        if is_over(at_last) || is_over(last) && shared.life.running_workers() <= shared.size.threads.inside()
+        {
             break;
         }
     }
@@ -327,13 +328,13 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
         behind => format!("a pool has ended, but for {}", behind.join(", ")),
     });
     // After all those who have something to say.
-    behind.extend(shared.watchman.notifier.close(last_of(last)).map(String::from));
+    behind.extend(shared.size.notifier.close(last_of(last)).map(String::from));
     behind
 }
 
 /// By way of the notifier: the caller may hold what the logger needs.
 fn log(shared: &Shared, line: impl FnOnce() -> String) {
-    shared.watchman.notifier.log(Level::Debug, module_path!(), line);
+    shared.size.notifier.log(Level::Debug, module_path!(), line);
 }
 
 /// Nothing in flight, no handler due, nothing queued that an event waits for.
@@ -341,20 +342,20 @@ fn is_drained(shared: &Shared) -> bool {
     let channel = shared.channel.metrics();
     channel.in_flight == 0
         && channel.handlers_due == 0
-        && !shared.work_is_visible()
+        && !shared.queues.work_is_visible()
         && shared.forced.as_ref().is_none_or(Forced::is_empty)
-        && shared.crew.inside() == 0
+        && shared.size.threads.inside() == 0
 }
 
 /// The handlers for which the time was too short are not called any more: their events go, with what they hold. That is code of the
 /// program's, and so on a thread of its own.
 fn drop_calls(shared: &Shared, last: Option<Instant>) -> Vec<String> {
     let mut calls = Vec::new();
-    for _ in 0..shared.injector.len() {
-        match shared.injector.pop_front().map(Ready::what) {
+    for _ in 0..shared.queues.injector.len() {
+        match shared.queues.injector.pop_front().map(Ready::into_kind) {
             Some(What::Call(call)) => calls.push(call),
             // An abandoned task stays where it is.
-            Some(What::Task(task)) => shared.injector.push_back(Ready::task(task)),
+            Some(What::Task(task)) => shared.queues.injector.push_back(Ready::task(task)),
             None => break,
         }
     }
@@ -375,14 +376,15 @@ fn drop_calls(shared: &Shared, last: Option<Instant>) -> Vec<String> {
 
 /// Joins the workers that have left their loop, so that their threads are gone when this returns. Returns the others.
 fn join_workers(shared: &Shared, last: Option<Instant>) -> Vec<String> {
-    let threads = shared.crew.handles();
+    let threads = shared.size.threads.handles();
     let all_left = shared.life.running_workers() == 0;
     let last = last_of(last);
     let mut behind = Vec::new();
-    for (member, thread) in threads {
-        let name = &member.info.name;
+    for (worker, thread) in threads {
+        let name = &worker.info.name;
         if !all_left && !thread.is_finished() {
-            let what = if member.info.taker.is_out() { "user code" } else { "code that does not return" };
+            let what =
+                if worker.info.taker.is_in_user_code() { "user code" } else { "code that does not return" };
             behind.push(format!("{what} on {name}"));
         } else if !join_until(thread, last) {
             behind.push(format!("a destructor of a thread-local on {name}"));

@@ -6,7 +6,7 @@
 
 // The file under test is the one the pool is built from; loom brings its primitives.
 #[allow(dead_code)]
-#[path = "../src/idle.rs"]
+#[path = "../src/sleep/idle.rs"]
 mod idle;
 
 mod model;
@@ -226,19 +226,19 @@ fn company_is_woken_only_for_one_that_is_alone() {
                 let idle = idle.clone();
                 move || idle.notify()
             });
-            let company = idle.ask_company();
+            let partner = idle.call_partner();
             let notified = other.join().unwrap();
-            if let Some(index) = company {
-                assert!(idle.wake_up(index) == Woken::AsCompany);
+            if let Some(index) = partner {
+                assert!(idle.wake_up(index) == Woken::AsPartner);
             }
             if let Some(index) = notified {
                 assert!(idle.wake_up(index) == Woken::ByNotify);
             }
-            // Who has company may still have work for a third one, but not the other way round.
+            // Who has a partner may still have work for a third one, but not the other way round.
             let searching = usize::from(notified.is_some());
-            assert_eq!(idle.counts(), (2 - usize::from(company.is_some()) - searching, searching));
+            assert_eq!(idle.counts(), (2 - usize::from(partner.is_some()) - searching, searching));
             assert_eq!(searching, 1);
-            (company, notified)
+            (partner, notified)
         })
         .into_iter()
         .for_each(|end| assert!([(None, Some(2)), (Some(2), Some(1))].contains(&end), "{end:?}"));
@@ -260,7 +260,7 @@ fn nobody_sleeps_over_work_that_comes_while_company_is_asked_for() {
                 move || pool.queue_one()
             });
             // Awake and alone, perhaps; somebody else may have work at the same time, and it has some itself then.
-            if let Some(index) = pool.idle.ask_company() {
+            if let Some(index) = pool.idle.call_partner() {
                 pool.wake(index);
             }
             pool.queue_one();

@@ -6,7 +6,7 @@
 
 // The file under test is the one the pool is built from; loom brings its primitives.
 #[allow(dead_code)]
-#[path = "../src/lease.rs"]
+#[path = "../src/core/lease.rs"]
 mod lease;
 
 mod model;
@@ -107,7 +107,7 @@ fn out_with_a_core() -> (Holder<Core>, Taker<Core>) {
     let (mut holder, taker) = lease();
     holder.give(Core::new(1));
     assert_eq!(work(&holder), 1);
-    holder.go_out();
+    holder.enter_user_code();
     (holder, taker)
 }
 
@@ -138,10 +138,10 @@ fn a_core_is_used_by_its_holder_or_by_its_taker() {
             let mut uses = 1;
             // It comes back and goes out again: a look of the taker may be an old one.
             for _ in 0..2 {
-                if holder.come_back() {
+                if holder.leave_user_code() {
                     uses += work(&holder);
                 }
-                holder.go_out();
+                holder.enter_user_code();
             }
             let taken = taking.join().unwrap();
             match &taken {
@@ -160,7 +160,7 @@ fn holder_or_taker_has_the_core_in_the_end() {
         let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let taking = start(&taker);
-            let back = holder.come_back();
+            let back = holder.leave_user_code();
             assert_eq!(work(&holder) == 1, back, "it has what it was told to have");
             let kept = holder.leave();
             assert_eq!(kept.is_some(), back, "nobody takes from a holder who is in the loop");
@@ -181,10 +181,10 @@ fn what_was_done_in_the_loop_is_seen_by_who_takes() {
             holder.give(Core::new(1));
             // Nothing but the going out itself is between this and the taker.
             assert_eq!(work(&holder), 1, "nobody takes before it goes out");
-            holder.go_out();
+            holder.enter_user_code();
             let taken = taking.join().unwrap();
             taken.iter().for_each(|core| assert_eq!(core.uses.get(), 2));
-            assert_eq!(holder.come_back(), taken.is_none());
+            assert_eq!(holder.leave_user_code(), taken.is_none());
             taken.is_some()
         });
         assert_eq!(ends, [false, true]);
@@ -199,8 +199,8 @@ fn a_crossing_has_the_core_for_itself_or_not_at_all() {
             let taking = start(&taker);
             let first = work(&holder);
             let second = work(&holder);
-            assert!(taker.is_out(), "a crossing ends inside user code");
-            let back = holder.come_back();
+            assert!(taker.is_in_user_code(), "a crossing ends inside user code");
+            let back = holder.leave_user_code();
             let kept = holder.leave();
             assert_eq!(kept.is_some(), back);
             let taken = taking.join().unwrap();
@@ -219,7 +219,7 @@ fn of_two_takers_and_the_holder_one_has_the_core() {
         let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let takings = [start(&taker), start(&taker)];
-            let back = holder.come_back();
+            let back = holder.leave_user_code();
             assert_eq!(work(&holder) == 1, back);
             let kept = holder.leave();
             assert_eq!(kept.is_some(), back);
@@ -238,7 +238,7 @@ fn a_second_core_is_safe_from_late_takers_of_the_first() {
         let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let takings = [start(&taker), start(&taker)];
-            let back = holder.come_back();
+            let back = holder.leave_user_code();
             if !back {
                 holder.give(Core::new(2));
             }
@@ -263,13 +263,13 @@ fn a_second_core_is_taken_only_while_the_holder_is_out() {
         let ends = explore(3, || {
             let (mut holder, taker) = out_with_a_core();
             let takings = [start(&taker), start(&taker)];
-            let lost = !holder.come_back();
+            let lost = !holder.leave_user_code();
             if lost {
                 holder.give(Core::new(2));
             }
-            holder.go_out();
+            holder.enter_user_code();
             let crossing = work(&holder) == 1;
-            let back = holder.come_back();
+            let back = holder.leave_user_code();
             let kept = holder.leave();
             assert_eq!(kept.is_some(), back);
             let [one, other] = takings.map(|taking| taking.join().unwrap());
@@ -290,12 +290,12 @@ fn who_came_in_vain_may_come_again() {
         let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let taking = start(&taker);
-            let back = holder.come_back();
+            let back = holder.leave_user_code();
             let first = taking.join().unwrap();
-            holder.go_out();
+            holder.enter_user_code();
             let second = taker.take();
             assert_eq!((first.is_some(), second.is_some()), (!back, back));
-            assert!(!holder.come_back() && holder.leave().is_none());
+            assert!(!holder.leave_user_code() && holder.leave().is_none());
             back
         });
         assert_eq!(ends, [false, true]);
@@ -310,7 +310,7 @@ fn a_core_is_given_away_or_taken() {
             let taking = start(&taker);
             let given = holder.give_away().inspect(Core::work);
             assert_eq!(work(&holder), 0, "it has it no more");
-            assert!(!holder.come_back());
+            assert!(!holder.leave_user_code());
             assert!(holder.leave().is_none());
             let end = given.is_some();
             assert_eq!(only([given, taking.join().unwrap()]).uses.get(), 2);
@@ -333,13 +333,13 @@ fn what_nobody_has_ordered_is_not_taken() {
             });
             let mut uses = 1;
             for _ in 0..2 {
-                if holder.come_back() {
+                if holder.leave_user_code() {
                     uses += work(&holder);
                 }
-                holder.go_out();
+                holder.enter_user_code();
             }
             let taken = taking.join().unwrap();
-            let back = holder.come_back();
+            let back = holder.leave_user_code();
             assert_eq!(back, taken.is_none());
             let core = only([holder.leave(), taken]);
             assert_eq!(core.uses.get(), uses + usize::from(!back));
@@ -357,7 +357,7 @@ fn a_worker_that_went_out_before_the_refusal_keeps_its_core() {
         let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let takings = [start(&taker), start(&taker)];
-            assert!(holder.come_back());
+            assert!(holder.leave_user_code());
             assert_eq!(work(&holder), 1);
             assert!(holder.leave().is_some());
             takings.into_iter().for_each(|taking| assert!(taking.join().unwrap().is_none()));
@@ -373,7 +373,7 @@ fn with_a_barrier_that_succeeds_holder_or_taker_has_the_core() {
         let ends = explore(8, || {
             let (mut holder, taker) = out_with_a_core();
             let taking = start(&taker);
-            let back = holder.come_back();
+            let back = holder.leave_user_code();
             let kept = holder.leave();
             assert_eq!(kept.is_some(), back);
             assert_eq!(only([kept, taking.join().unwrap()]).uses.get(), 1 + usize::from(!back));

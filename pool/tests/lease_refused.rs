@@ -3,10 +3,10 @@
 
 // The files under test are those that the pool is built from.
 #[allow(dead_code)]
-#[path = "../src/fence.rs"]
+#[path = "../src/sync/fence.rs"]
 mod fence;
 #[allow(dead_code)]
-#[path = "../src/lease.rs"]
+#[path = "../src/core/lease.rs"]
 mod lease;
 
 mod sync {
@@ -111,11 +111,11 @@ fn stress(fenced: impl Fn(u64) -> bool) -> (u64, u64, u64) {
     while turn % 1000 != 0 || Instant::now() < end {
         turn += 1;
         FENCED.store(fenced(turn), Relaxed);
-        holder.go_out();
+        holder.enter_user_code();
         // (It changes while it is out, too.)
         FENCED.store(fenced(turn + 1), Relaxed);
         spin(turn % 40);
-        if holder.come_back() {
+        if holder.leave_user_code() {
             holder.with(|core| {
                 core.store(true, Relaxed);
                 spin(5);

@@ -6,7 +6,7 @@
 
 // The files under test are the ones the pool is built from; loom brings its primitives.
 #[allow(dead_code)]
-#[path = "../src/run_queue/mod.rs"]
+#[path = "../src/core/run_queue/mod.rs"]
 mod run_queue;
 
 mod model;
@@ -40,8 +40,8 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 use model::explore;
-use run_queue::fifo::{Fifo, FifoEnd};
-use run_queue::lifo::{Lifo, LifoEnd};
+use run_queue::fifo::{Fifo, FifoStealer};
+use run_queue::lifo::{Lifo, LifoStealer};
 use run_queue::list::List;
 use run_queue::{Entry, Link};
 
@@ -114,11 +114,11 @@ fn lifo(count: usize) -> Last {
     queue
 }
 
-fn thief_of_fifo(end: FifoEnd<Item, 2>) -> thread::JoinHandle<Vec<usize>> {
+fn thief_of_fifo(end: FifoStealer<Item, 2>) -> thread::JoinHandle<Vec<usize>> {
     thread::spawn(move || numbers(end.steal()))
 }
 
-fn thief_of_lifo(end: LifoEnd<Item, 2>) -> thread::JoinHandle<Vec<usize>> {
+fn thief_of_lifo(end: LifoStealer<Item, 2>) -> thread::JoinHandle<Vec<usize>> {
     thread::spawn(move || numbers(end.steal()))
 }
 
@@ -143,11 +143,11 @@ fn by_themselves_the_queues_keep_their_orders() {
             assert_eq!(numbers(last.pop_oldest()), [0]);
             assert_eq!(pop_all(|| last.pop()), [6, 5, 4, 3, 2, 1]);
             let stolen = lifo(7);
-            assert_eq!(numbers(stolen.end().steal()), [0, 1, 2, 3]);
+            assert_eq!(numbers(stolen.stealer().steal()), [0, 1, 2, 3]);
             let stolen = fifo(7);
-            assert_eq!(numbers(stolen.end().steal()), [0]);
-            assert_eq!(numbers(stolen.end().steal()), [1]);
-            assert_eq!(numbers(stolen.end().steal()), [2, 3, 4]);
+            assert_eq!(numbers(stolen.stealer().steal()), [0]);
+            assert_eq!(numbers(stolen.stealer().steal()), [1]);
+            assert_eq!(numbers(stolen.stealer().steal()), [2, 3, 4]);
         });
     });
 }
@@ -157,7 +157,7 @@ fn a_thief_sees_whole_what_is_pushed_meanwhile() {
     limit(120, || {
         explore(3, || {
             let (first, last) = (fifo(0), lifo(0));
-            let thieves = [thief_of_fifo(first.end()), thief_of_lifo(last.end())];
+            let thieves = [thief_of_fifo(first.stealer()), thief_of_lifo(last.stealer())];
             first.push(Item::new(0));
             last.push(Item::new(1));
             last.push(Item::new(2));
@@ -175,7 +175,7 @@ fn first_in_is_first_out_while_another_steals() {
     limit(120, || {
         let ends = explore(3, || {
             let queue = fifo(1);
-            let thief = thief_of_fifo(queue.end());
+            let thief = thief_of_fifo(queue.stealer());
             let mut came = Vec::new();
             // The ring overflows, unless the thief is quick.
             for number in 1..4 {
@@ -197,7 +197,7 @@ fn two_thieves_of_a_fifo_share_with_its_owner() {
     limit(300, || {
         explore(2, || {
             let queue = fifo(3);
-            let thieves = [thief_of_fifo(queue.end()), thief_of_fifo(queue.end())];
+            let thieves = [thief_of_fifo(queue.stealer()), thief_of_fifo(queue.stealer())];
             let own = pop_all(|| queue.pop());
             ascends(&own);
             let stolen = thieves.map(|thief| thief.join().unwrap());
@@ -213,7 +213,7 @@ fn a_slow_thief_of_a_fifo_gets_nothing_that_has_gone() {
     limit(300, || {
         explore(3, || {
             let queue = fifo(2);
-            let thief = thief_of_fifo(queue.end());
+            let thief = thief_of_fifo(queue.stealer());
             let mut own = numbers(queue.pop());
             queue.push(Item::new(2));
             own.extend(numbers(queue.pop()));
@@ -230,7 +230,7 @@ fn a_look_ahead_shows_what_is_or_was_in_the_queue() {
     limit(120, || {
         explore(3, || {
             let queue = fifo(3);
-            let thief = thief_of_fifo(queue.end());
+            let thief = thief_of_fifo(queue.stealer());
             for [place, second] in queue.look(32) {
                 assert_eq!(place ^ DISGUISE, second);
             }
@@ -244,7 +244,7 @@ fn the_last_one_of_a_lifo_has_one_taker() {
     limit(120, || {
         let ends = explore(3, || {
             let queue = lifo(1);
-            let thief = thief_of_lifo(queue.end());
+            let thief = thief_of_lifo(queue.stealer());
             let own = pop_all(|| queue.pop());
             let stolen = thief.join().unwrap();
             all_came_once(1, [own, stolen.clone()]);
@@ -259,7 +259,7 @@ fn two_thieves_of_a_lifo_share_with_its_owner() {
     limit(300, || {
         explore(2, || {
             let queue = lifo(2);
-            let thieves = [thief_of_lifo(queue.end()), thief_of_lifo(queue.end())];
+            let thieves = [thief_of_lifo(queue.stealer()), thief_of_lifo(queue.stealer())];
             let own = pop_all(|| queue.pop());
             let [a, b] = thieves.map(|thief| thief.join().unwrap());
             all_came_once(2, [own, a, b]);
@@ -272,7 +272,7 @@ fn a_lifo_overflows_and_is_refilled_while_another_steals() {
     limit(300, || {
         explore(2, || {
             let queue = lifo(1);
-            let thief = thief_of_lifo(queue.end());
+            let thief = thief_of_lifo(queue.stealer());
             for number in 1..4 {
                 queue.push(Item::new(number));
             }
@@ -289,7 +289,7 @@ fn a_slow_thief_of_a_lifo_gets_nothing_that_has_gone() {
     limit(300, || {
         explore(3, || {
             let queue = lifo(2);
-            let thief = thief_of_lifo(queue.end());
+            let thief = thief_of_lifo(queue.stealer());
             let mut own = numbers(queue.pop());
             queue.push(Item::new(2));
             own.extend(numbers(queue.pop_oldest()));
@@ -306,7 +306,7 @@ fn a_fifo_in_which_one_waits_never_looks_empty() {
     limit(300, || {
         explore(3, || {
             let queue = fifo(4);
-            let end = queue.end();
+            let end = queue.stealer();
             let observer = thread::spawn(move || end.is_empty());
             let own = numbers((0..3).filter_map(|_| queue.pop()));
             assert_eq!(own, [0, 1, 2]);
@@ -321,7 +321,7 @@ fn a_lifo_in_which_one_waits_never_looks_empty() {
     limit(300, || {
         explore(4, || {
             let queue = lifo(2);
-            let end = queue.end();
+            let end = queue.stealer();
             let observer = thread::spawn(move || end.is_empty());
             for number in 2..4 {
                 queue.push(Item::new(number));
@@ -388,7 +388,7 @@ fn a_place_before_the_queue_loses_nothing() {
             let next = Arc::new(Next { place: AtomicUsize::new(0), old: AtomicBool::new(false) });
             assert!(next.put(Item::new(0)).is_none());
             let thief = {
-                let (end, next) = (queue.end(), next.clone());
+                let (end, next) = (queue.stealer(), next.clone());
                 thread::spawn(move || {
                     let mut came = numbers(end.steal());
                     if next.old.load(Ordering::Relaxed) {

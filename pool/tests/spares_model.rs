@@ -1,12 +1,12 @@
 //! The stack of spare threads, model-checked by loom against the production source.
 //!
-//! A spare that nobody wakes any more shows as a deadlock, which loom reports; a gift that is lost or comes twice shows in
+//! A spare that nobody wakes any more shows as a deadlock, which loom reports; an assignment that is lost or comes twice shows in
 //! the count.
 #![cfg(loom)]
 
 // The file under test is the one the pool is built from; loom brings its primitives.
 #[allow(dead_code)]
-#[path = "../src/spares.rs"]
+#[path = "../src/size/spares.rs"]
 mod spares;
 
 mod model;
@@ -107,17 +107,17 @@ fn start(spares: &Stack, name: usize, end: fn() -> Instant) -> JoinHandle<Option
     thread::spawn(move || spares.wait(&Spare::new(name), end()))
 }
 
-/// Calls somebody and gives `gift`: who it is for, and the gift.
-fn give(spares: &Stack, gift: usize) -> Option<(usize, usize)> {
+/// Calls somebody and gives `assignment`: who it is for, and the assignment.
+fn give(spares: &Stack, assignment: usize) -> Option<(usize, usize)> {
     let called = spares.call()?;
     let name = called.spare().info;
-    called.give(gift);
-    Some((name, gift))
+    called.give(assignment);
+    Some((name, assignment))
 }
 
-fn start_giving(spares: &Stack, gift: usize) -> JoinHandle<Option<(usize, usize)>> {
+fn start_giving(spares: &Stack, assignment: usize) -> JoinHandle<Option<(usize, usize)>> {
     let spares = spares.clone();
-    thread::spawn(move || give(&spares, gift))
+    thread::spawn(move || give(&spares, assignment))
 }
 
 /// A thread that tells all to leave.
@@ -128,7 +128,7 @@ fn close(spares: &Stack) -> JoinHandle<()> {
 
 /// What `name` was given.
 fn of(name: usize, given: &[Option<(usize, usize)>]) -> Vec<usize> {
-    given.iter().flatten().filter(|(to, _)| *to == name).map(|(_, gift)| *gift).collect()
+    given.iter().flatten().filter(|(to, _)| *to == name).map(|(_, assignment)| *assignment).collect()
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn who_is_called_gets_its_gift_however_late_it_is() {
             let spares = stack();
             let spare = start(&spares, 0, at_once);
             let given = give(&spares, 7);
-            assert_eq!(spare.join().unwrap(), given.map(|(_, gift)| gift));
+            assert_eq!(spare.join().unwrap(), given.map(|(_, assignment)| assignment));
             assert_eq!(spares.len(), 0);
             given.is_some()
         });
@@ -154,7 +154,7 @@ fn a_gift_arrives_although_all_are_told_to_leave() {
             let spare = start(&spares, 0, never);
             let closer = close(&spares);
             let given = give(&spares, 7);
-            assert_eq!(spare.join().unwrap(), given.map(|(_, gift)| gift));
+            assert_eq!(spare.join().unwrap(), given.map(|(_, assignment)| assignment));
             closer.join().unwrap();
             assert_eq!(spares.len(), 0);
             given.is_some()
@@ -214,8 +214,8 @@ fn who_waits_again_gets_each_gift_once() {
                 move || {
                     let me = Spare::new(0);
                     let mut got = Vec::from_iter(spares.wait(&me, at_once()));
-                    while let Some(gift) = spares.wait(&me, never()) {
-                        got.push(gift);
+                    while let Some(assignment) = spares.wait(&me, never()) {
+                        got.push(assignment);
                     }
                     got
                 }
@@ -247,7 +247,7 @@ fn who_was_called_for_nothing_waits_on() {
             assert!(!was || spares.len() == 1, "and back on it, once");
             let given = give(&spares, 7);
             spares.close();
-            assert_eq!(spare.join().unwrap(), given.map(|(_, gift)| gift));
+            assert_eq!(spare.join().unwrap(), given.map(|(_, assignment)| assignment));
             assert_eq!(spares.len(), 0);
             (was, given.is_some())
         });
@@ -283,7 +283,7 @@ fn who_was_called_for_nothing_gets_what_comes_before_it_leaves() {
             let was = called.is_some();
             drop(called);
             let given = give(&spares, 7);
-            assert_eq!(spare.join().unwrap(), given.map(|(_, gift)| gift));
+            assert_eq!(spare.join().unwrap(), given.map(|(_, assignment)| assignment));
             assert_eq!(spares.len(), 0);
             (was, given.is_some())
         });
@@ -320,7 +320,7 @@ fn who_is_wanted_stays_however_late_it_is_and_leaves_when_it_is_not() {
             let seen = spares.len() == 1;
             let given = give(&spares, 7);
             spares.want(0);
-            assert_eq!(spare.join().unwrap(), given.map(|(_, gift)| gift));
+            assert_eq!(spare.join().unwrap(), given.map(|(_, assignment)| assignment));
             assert_eq!(spares.len(), 0);
             (seen, given.is_some())
         });
@@ -342,7 +342,7 @@ fn of_two_that_are_late_one_stays_if_one_is_wanted() {
             let got = waiting.map(|spare| spare.join().unwrap());
             assert_eq!(
                 Vec::from_iter(got.iter().flatten()),
-                Vec::from_iter(given.iter().map(|(_, gift)| gift))
+                Vec::from_iter(given.iter().map(|(_, assignment)| assignment))
             );
             assert_eq!(spares.len(), 0);
             (seen > 0, given.is_some())

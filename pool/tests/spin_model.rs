@@ -4,7 +4,7 @@
 #![cfg(loom)]
 
 // The file under test is the one the pool is built from; loom brings its primitives.
-#[path = "../src/spin.rs"]
+#[path = "../src/sync/spin.rs"]
 mod spin;
 
 #[allow(dead_code)]

@@ -1,7 +1,7 @@
 //! Names to addresses, without blocking a worker.
 //!
 //! std's `ToSocketAddrs` calls getaddrinfo(3) in place. The trait here has the same name, shape and
-//! implementations; names go to a helper thread while the task is suspended.
+//! implementations. It hands names to a helper thread; the task is suspended meanwhile.
 
 use crate::blocking;
 use ec_tasks::WaitKind;

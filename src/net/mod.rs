@@ -1,24 +1,30 @@
 //! Networking with std's names, signatures and meanings, from tasks and from plain threads.
 //!
 //! Replace `std::net` by `event_channel::net`: the program compiles and means the same. Each type here
-//! holds std's own type. Options, names and everything that returns at once go straight to it, and so
-//! does every call of a plain thread, which blocks as ever. In a task, a call that would block passes
-//! through three steps: the attempt to have it done by one system call that does not wait
-//! (where that is likely to succeed), the posting of the operation to the event channel,
-//! and the suspension until it is complete.
+//! holds std's own type. Options, addresses and everything that returns at once go straight to it. So does
+//! every call of a plain thread, which blocks as ever (inside a [`timeout`](crate::time::timeout) it waits in poll(2) first).
 //!
-//! * **Blocking mode.** A descriptor keeps the mode it has; a process that shares it notices nothing.
+//! In a task, a call that would block goes through three steps:
+//!
+//! 1. It attempts the work by one system call that does not wait, where that is likely to succeed.
+//! 2. It posts the operation to the event channel.
+//! 3. It suspends the task until the operation is complete.
+//!
+//! In detail:
+//!
+//! * **Blocking mode.** A descriptor keeps the mode it has. (On epoll an accept or a connect changes it for the microseconds of
+//!   one system call. A plain blocking accept of another process that begins just then may get `WouldBlock`.)
 //!   After `set_nonblocking(true)` calls return [`WouldBlock`](std::io::ErrorKind::WouldBlock)
-//!   instead of waiting, in tasks as in threads. Change it with that method, not behind its back on the raw
-//!   descriptor: the handles remember it, as they remember the timeouts.
-//! * **Timeouts** are set in the kernel as std does and observed in tasks as well, with std's error
+//!   instead of waiting, in tasks as in threads. Change the mode with that method, not on the raw descriptor:
+//!   the handles remember the mode, as they remember the timeouts.
+//! * **Timeouts** are set in the kernel as std does. Tasks observe them as well, with std's error
 //!   (`WouldBlock` on Unix).
 //! * **Cancel and [`timeout`](crate::time::timeout)**: each call that may suspend and returns a `Result` is a
 //!   cancellation point, on entry and while it waits. Bytes that had arrived are returned, and
 //!   bytes that were sent are counted; the error then comes with the next call.
-//! * **Interrupted**: a plain thread's call may return it as with std; a task's never does.
+//! * **Interrupted**: a plain thread's call may return it, as with std. A task's call never does.
 //! * **Fairness.** A task whose calls never have to wait steps aside now and then, so that others get the core.
-//! * **Names** are looked up on a helper thread; the task suspends.
+//! * **Host names** are looked up on a helper thread; the task suspends.
 
 mod addrs;
 mod connect;

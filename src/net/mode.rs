@@ -1,11 +1,13 @@
 //! What the handles of one socket know about it, and the path of a call that may wait.
 //!
-//! The kernel knows a socket's timeouts and whether it is non-blocking; asking it at each call would
+//! The kernel knows a socket's timeouts and whether it is non-blocking. Asking it at each call would
 //! cost a system call. So the handles remember, in one place for all handles that `try_clone` made.
 //!
-//! [`Mode::call`] decides how a call is done: by std's blocking call (plain threads, non-blocking
-//! sockets), by poll(2) and a call that does not wait (plain threads inside a `timeout`), or in a task
-//! by a call that does not wait where it is likely to succeed, and else by an operation of the channel.
+//! [`Mode::call`] decides how a call is done:
+//!
+//! * plain threads and non-blocking sockets: by std's blocking call;
+//! * plain threads inside a `timeout`: by poll(2) and a call that does not wait;
+//! * tasks: by a call that does not wait, where it is likely to succeed, and else by an operation of the channel.
 
 use super::sys;
 use ec_pool::wait::{self, Limit, Stop};
@@ -25,7 +27,7 @@ pub(super) enum Way {
 
 /// One handle's knowledge of its socket.
 pub(super) struct Mode {
-    shared: Arc<Shared>,
+    shared: Arc<Remembered>,
     /// The last read of this handle filled its buffer: there may be more.
     more: AtomicBool,
     /// What this handle's calls have cost since the last one that waited.
@@ -64,7 +66,7 @@ impl<A> Moved for (std::net::TcpStream, A) {
 }
 
 #[derive(Default)]
-struct Shared {
+struct Remembered {
     /// In nanoseconds; 0 is none.
     read: AtomicU64,
     write: AtomicU64,
@@ -74,7 +76,7 @@ struct Shared {
 impl Mode {
     /// For a socket just made: no timeouts, blocking.
     pub(super) fn new() -> Self {
-        Self::with(Shared::default())
+        Self::with(Remembered::default())
     }
 
     /// For a socket that comes from elsewhere. What is no socket has no timeouts; its calls will fail.
@@ -91,7 +93,7 @@ impl Mode {
     pub(super) fn accepted(&self) -> Self {
         let copy = |timeout: &AtomicU64| AtomicU64::new(timeout.load(Ordering::Relaxed));
         let (read, write) = (copy(&self.shared.read), copy(&self.shared.write));
-        Self::with(Shared { read, write, nonblocking: AtomicBool::new(false) })
+        Self::with(Remembered { read, write, nonblocking: AtomicBool::new(false) })
     }
 
     /// For another handle of the same socket.
@@ -99,7 +101,7 @@ impl Mode {
         Self { shared: self.shared.clone(), more: AtomicBool::new(false), spent: AtomicUsize::new(0) }
     }
 
-    fn with(shared: Shared) -> Self {
+    fn with(shared: Remembered) -> Self {
         Self { shared: Arc::new(shared), more: AtomicBool::new(false), spent: AtomicUsize::new(0) }
     }
 

@@ -1,9 +1,12 @@
-//! The system calls and operations beneath the sockets: all of this folder's `unsafe`.
+//! The system calls and operations beneath the sockets: nearly all of this folder's `unsafe`.
 //!
-//! Two kinds: `*_now` are system calls that never wait, for the attempt before an operation is
-//! posted; the others post an operation of the channel and return when it is complete (tasks
-//! only). Those borrow the descriptor and the buffers for the whole call, which is what makes them safe: the
-//! kernel is through with both when the operation is complete, and not before it does the call return.
+//! There are three kinds:
+//!
+//! * `*_now` are system calls that never wait. They are for the attempt before an operation is posted.
+//! * `poll` waits, and is for plain threads.
+//! * The others post an operation of the channel and return when it is complete (tasks only). They borrow the
+//!   descriptor and the buffers for the whole call. That makes them safe: the kernel is through with both when the
+//!   operation is complete, and the call does not return before that.
 
 use ec_channel::raw::Action;
 use ec_pool::wait::{Limit, Stop, attempt};

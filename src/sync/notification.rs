@@ -1,10 +1,12 @@
 //! A counted notification: the event that an application posts for itself.
 //!
-//! A waiter is a small shared record in one first-in-first-out queue. `post` takes the first one out
-//! and marks it under the queue's lock, and wakes it afterwards; with nobody in the queue it counts a
-//! token. A waiter whose time is over takes itself out under the same lock, unless it has been
-//! marked by then: so a post goes to a waiter that leaves with it, or to the next one, or into the count.
-//! A task that was abandoned in its wait cannot take itself out; the next post does so and looks further.
+//! A waiter is a small shared record in one first-in-first-out queue.
+//!
+//! * `post` takes the first waiter out and marks it under the queue's lock. It wakes the waiter afterwards. With nobody
+//!   in the queue it counts a token.
+//! * A waiter whose time is over takes itself out under the same lock, unless it has been marked by then. So a post
+//!   goes to a waiter that leaves with it, or to the next one, or into the count.
+//! * A task that was abandoned in its wait cannot take itself out. The next post does so, and looks further.
 //!
 //! Nothing is allocated or freed under the lock, since an allocator may post here, too.
 

@@ -2,22 +2,28 @@
 //! knows nothing of I/O, and runs nothing by itself: whoever has threads implements
 //! [`Scheduler`] and calls [`Runnable::run`].
 //!
-//! **For whom.** A program uses `event-channel`. This crate is a part of it, for whoever builds a runtime of their own: with
-//! the pool of `ec-pool`, or with threads and queues of their own as in the example below.
+//! **For whom.** A program uses `event-channel`, of which this crate is a part. The crate by itself is for whoever
+//! builds a runtime of their own: with the pool of `ec-pool`, or with threads and queues of their own as in the
+//! example below.
 //!
-//! **What is safe.** To start a task ([`spawn()`]), for the bounds are those of [`std::thread::spawn`]; and what a task does: join,
-//! park, yield, cancel, task-locals ([`task_local!`]). To be a scheduler ([`Scheduler`]) and to make a thread run tasks
-//! ([`prepare_worker_thread`]) are `unsafe`, because tasks rely on both; and so are tasks that borrow, lean tasks
-//! ([`spawn_unchecked`]), and waking by a bare pointer ([`wake_raw`]).
+//! **What is safe.** To start a task ([`spawn()`]) is safe: the bounds are those of [`std::thread::spawn`]. What a
+//! task does is safe, too: join, park, yield, cancel, task-locals ([`task_local!`]). These are `unsafe`:
 //!
-//! To the language a task is a thread: it has thread-locals of its own, which travel with it
-//! ([`own_thread_locals`]); [`on_thread`] steps out of them.
+//! * to be a scheduler ([`Scheduler`]) and to make a thread run tasks ([`prepare_worker_thread`]), because tasks rely
+//!   on both;
+//! * tasks that borrow, and lean tasks ([`spawn_unchecked`]);
+//! * waking by a bare pointer ([`wake_raw`]).
 //!
-//! How a task passes through: [`spawn()`] makes sure of a stack for it ([`stack_stats`]) and schedules the
-//! task; a worker gives it the stack and runs it; to wait, the task announces for what
-//! ([`begin_wait`]) and calls [`suspend`]; a waker leaves a token ([`wake_raw`], [`Task::wake`]) and
-//! schedules it again, maybe for another worker; at the end its stack is recycled and
-//! [`JoinHandle::join`] gives the result.
+//! To the language a task is a thread. It has thread-locals of its own, which travel with it
+//! ([`own_thread_locals`]). [`on_thread`] steps out of them.
+//!
+//! How a task passes through:
+//!
+//! 1. [`spawn()`] makes sure of a stack for the task ([`stack_stats`]) and schedules it.
+//! 2. A worker gives it the stack and runs it.
+//! 3. To wait, the task announces for what ([`begin_wait`]) and calls [`suspend`].
+//! 4. A waker leaves a token ([`wake_raw`], [`Task::wake`]) and schedules it again, maybe for another worker.
+//! 5. At the end its stack is recycled, and [`JoinHandle::join`] gives the result.
 //!
 //! ```
 //! use std::{any::Any, collections::VecDeque, sync::Arc};
@@ -70,22 +76,10 @@
     allow(dead_code)
 )]
 
-mod births;
-mod cancel;
-mod cell;
-mod coroutine;
-mod crossing;
-mod current;
-mod dedicated;
-mod fork;
-mod fp;
-mod header;
+mod here;
 mod info;
-mod join;
+mod life;
 mod local;
-#[doc(hidden)]
-pub mod lock;
-mod overflow;
 #[cfg_attr(
     not(all(
         feature = "own-tls",
@@ -99,52 +93,43 @@ mod overflow;
     path = "own_unsupported.rs"
 )]
 mod own;
-mod park_word;
-mod quiet;
-#[doc(hidden)]
-pub mod room;
-mod scheduler;
-mod spawn;
+mod slab;
 mod stack;
-mod sync;
+mod task;
 mod thread;
-mod tokens;
+mod util;
 mod wait;
 mod worker;
-mod worker_guard;
 
 /// For [`quietly_log!`].
 #[doc(hidden)]
 pub use log;
 
-pub use births::start_thread;
-pub use cancel::{cancel_pending, take_cancel};
+pub use info::{TaskInfo, TaskState, tasks_of};
+pub use life::{JoinHandle, SpawnOptions, spawn, spawn_in, spawn_unchecked, watch_forks};
+pub use local::LocalKey;
+pub use slab::guard::GuardKind;
 #[doc(hidden)]
-pub use crossing::{Crossing, assert_no_crossing, crossing, watch_crossings_of};
-pub use current::{
-    current, current_context, own_stack, park, suspend, suspend_for_op, with_current, with_scope_cell,
-    yield_now,
-};
-pub use fork::{forked, watch_forks};
-pub use fp::keeping_float_control;
-pub use header::{Task, TaskId, wake_raw};
-pub use info::{TaskInfo, TaskState, live_tasks_of, tasks_of};
-pub use join::JoinHandle;
-pub use local::{AccessError, LocalKey};
-pub use quiet::{catch_quietly, drop_quietly};
-pub use scheduler::{Outcome, Runnable, Scheduler};
-pub use spawn::{Kind, SpawnOptions, spawn, spawn_in, spawn_unchecked};
-pub use stack::guard::GuardKind;
-#[doc(hidden)]
-pub use stack::guard::force_protected_guards;
+pub use slab::guard::force_protected_guards;
 pub use stack::{DEFAULT_STACK_SIZE, StackStats, stack_stats, surplus_stacks, trim_stacks};
+pub use task::locals::AccessError;
+pub use task::registry::live_tasks_of;
+pub use task::{CancelWait, Kind, Outcome, Runnable, Scheduler, Task, TaskId, Tokens, WaitKind};
 #[doc(hidden)]
 pub use thread::breakable_facts;
 pub use thread::{on_thread, on_thread_for_allocator, own_thread_locals};
-pub use tokens::Tokens;
-pub use wait::{CancelWait, WaitKind, begin_wait, end_wait};
-pub use worker::worker_sleeps;
-pub use worker_guard::{WorkerGuard, prepare_worker_thread};
+#[doc(hidden)]
+pub use util::crossing::{Crossing, assert_no_crossing, crossing, watch_crossings_of};
+pub use util::foreign::{catch_quietly, drop_quietly};
+pub use util::forked::forked;
+pub use util::thread_start::start_thread;
+#[doc(hidden)]
+pub use util::{lock, room};
+pub use wait::{
+    begin_wait, cancel_pending, current, current_context, end_wait, own_stack, park, suspend, suspend_for_op,
+    take_cancel, wake_raw, with_current, with_scope_cell, yield_now,
+};
+pub use worker::{WorkerGuard, keeping_float_control, prepare_worker_thread, worker_sleeps};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("ec-tasks needs Linux");

@@ -1,19 +1,25 @@
 //! Task-locals: values that belong to the task, wherever it runs.
 //!
-//! Each task (and each plain thread) has a short list of the values it has made, searched by the
-//! key's address and type; at the end they are dropped, latest first, on the task itself, where its first use of one stands among its
-//! thread-locals: after those that were used first later, and before those that were used first earlier.
+//! Each task (and each plain thread) has a short list of the values it has made. The list is searched by the key's
+//! address and type.
+//!
+//! At the end the values are dropped on the task itself, latest first. Among its thread-locals they stand where the
+//! task first used a task-local:
+//!
+//! ```text
+//!  first used:   thread-local A  ->  a task-local   ->  thread-local B
+//!  dropped:      thread-local B  ->  all task-locals -> thread-local A
+//! ```
 
 #![allow(unsafe_code)]
 
 use std::any::TypeId;
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ptr;
 
-use crate::current;
-use crate::quiet::drop_quietly;
-use crate::room;
+use crate::task::locals::{AccessError, Locals};
+use crate::wait::running;
 
 /// Declares task-locals, as [`std::thread_local!`] declares thread-locals.
 ///
@@ -50,18 +56,6 @@ macro_rules! task_local {
 pub struct LocalKey<T: 'static> {
     init: fn() -> T,
 }
-
-/// The value has been dropped already, because the task is ending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AccessError;
-
-impl fmt::Display for AccessError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the task-local has been dropped already")
-    }
-}
-
-impl std::error::Error for AccessError {}
 
 impl<T: 'static> LocalKey<T> {
     /// For `task_local!` alone.
@@ -171,101 +165,10 @@ impl<T: 'static> fmt::Debug for LocalKey<T> {
     }
 }
 
-type Key = (*const (), TypeId);
-
-struct Entry {
-    key: Key,
-    /// Null: dropped already.
-    value: *mut (),
-    drop: unsafe fn(*mut ()),
-}
-
-/// The values of one task or thread, in the order in which they were made.
-pub(crate) struct Locals {
-    entries: UnsafeCell<Vec<Entry>>,
-    closed: Cell<bool>,
-}
-
-impl Locals {
-    pub(crate) const fn new() -> Self {
-        Locals { entries: UnsafeCell::new(Vec::new()), closed: Cell::new(false) }
-    }
-
-    /// # Safety
-    /// On the task (or thread) whose list it is.
-    unsafe fn find(&self, key: Key) -> Result<Option<*mut ()>, AccessError> {
-        // SAFETY: one task at a time, and no borrow of the list outlives these functions.
-        match unsafe { &*self.entries.get() }.iter().find(|entry| entry.key == key) {
-            Some(entry) if entry.value.is_null() => Err(AccessError),
-            Some(entry) => Ok(Some(entry.value)),
-            None if self.closed.get() => Err(AccessError),
-            None => Ok(None),
-        }
-    }
-
-    /// # Safety
-    /// As for `find`.
-    unsafe fn add<T>(&self, key: Key, value: Box<T>) -> *mut () {
-        unsafe fn drop_value<T>(value: *mut ()) {
-            // SAFETY: it came from this very `Box`, and is dropped once.
-            drop_quietly(unsafe { Box::from_raw(value.cast::<T>()) });
-        }
-        let value = Box::into_raw(value).cast();
-        // SAFETY: as in `find`. It does not grow: the caller has made room.
-        unsafe { &mut *self.entries.get() }.push(Entry { key, value, drop: drop_value::<T> });
-        value
-    }
-
-    /// Makes room for one more. The list is not borrowed while an allocator is called, which may use task-locals itself.
-    ///
-    /// # Safety
-    /// As for `find`.
-    unsafe fn make_room(&self) {
-        loop {
-            // SAFETY: as in `find`.
-            let length = match unsafe { &*self.entries.get() } {
-                entries if entries.len() < entries.capacity() => return,
-                entries => entries.len(),
-            };
-            let mut larger = Vec::with_capacity((2 * length).max(4));
-            // SAFETY: as in `find`. What has been replaced is dropped afterwards.
-            room::replace(unsafe { &mut *self.entries.get() }, &mut larger);
-        }
-    }
-
-    /// Drops the values, latest first, also those that their destructors make; there are no more afterwards. False: there was none. On
-    /// the task.
-    pub(crate) fn clear(&self) -> bool {
-        let any = self.drop_values();
-        self.closed.set(true);
-        any
-    }
-
-    /// Drops the values, latest first, also those that their destructors make. On the task.
-    fn drop_values(&self) -> bool {
-        let mut any = false;
-        // SAFETY: on the task; the list is not borrowed while a destructor runs.
-        unsafe {
-            while let Some((value, drop)) = (*self.entries.get())
-                .iter_mut()
-                .rfind(|entry| !entry.value.is_null())
-                .map(|entry| (std::mem::replace(&mut entry.value, ptr::null_mut()), entry.drop))
-            {
-                drop(value);
-                any = true;
-            }
-            let entries = std::mem::take(&mut *self.entries.get());
-            // Not while the list is borrowed, as above.
-            drop(entries);
-        }
-        any
-    }
-}
-
 fn locals() -> Option<*const Locals> {
-    match current::running() {
+    match running() {
         // SAFETY: the task that runs here.
-        Some(header) => Some(unsafe { &raw const (*header.as_ptr()).own.locals }),
+        Some(header) => Some(unsafe { &raw const (*header.as_ptr()).continuation.locals }),
         None => of_thread(),
     }
 }
@@ -279,9 +182,9 @@ struct WithThreadLocals;
 
 impl Drop for WithThreadLocals {
     fn drop(&mut self) {
-        if let Some(header) = current::running() {
+        if let Some(header) = running() {
             // SAFETY: the task that runs here.
-            unsafe { header.as_ref() }.own.locals.drop_values();
+            unsafe { header.as_ref() }.continuation.locals.drop_values();
         }
     }
 }
@@ -291,7 +194,7 @@ impl Drop for WithThreadLocals {
 #[inline(never)]
 fn go_with_thread_locals() {
     // SAFETY: the task that runs here.
-    if current::running().is_some_and(|header| unsafe { header.as_ref() }.has_thread_locals()) {
+    if running().is_some_and(|header| unsafe { header.as_ref() }.has_thread_locals()) {
         // (Not at the very end: then `clear` drops them.)
         let _ = WITH_THREAD_LOCALS.try_with(|_| ());
     }

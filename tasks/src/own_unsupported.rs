@@ -1,13 +1,28 @@
-//! Tasks with thread-locals of their own do not exist on this target: each is a thread. The same
-//! names as in `own/mod.rs`; what only such tasks need is never called.
+//! Tasks with thread-locals of their own do not exist on this target: each is a thread. The names are
+//! those of `own/mod.rs`. What only such tasks need is never called.
 
 #![allow(unsafe_code)]
 
-use crate::stack::slab::BlockHead;
+use std::io;
+
+use crate::slab::BlockHead;
 
 pub(crate) const FACTS: &[&str] = &[];
 
-pub(crate) fn support() -> Result<(), &'static str> {
+/// As in `own/mod.rs`; nobody asks anything of it here.
+/// # Safety
+/// As there.
+pub(crate) unsafe trait BlockStack: Sized {
+    fn with_block() -> io::Result<Self>;
+    fn thread_pointer(&self) -> usize;
+    unsafe fn release(self);
+}
+
+pub(crate) fn known() -> Option<Result<(), &'static str>> {
+    None
+}
+
+pub(crate) fn ask<S: BlockStack>() -> Result<(), &'static str> {
     Err(if cfg!(feature = "own-tls") {
         "tasks can have thread-locals of their own only on x86-64 Linux with a shared glibc"
     } else {
@@ -42,10 +57,6 @@ pub(crate) unsafe fn take_kept(_: &BlockHead) -> usize {
 }
 
 pub(crate) unsafe fn free_kept(_: usize) {}
-
-pub(crate) fn same_place(_: usize, _: usize) -> (usize, usize) {
-    unreachable!("asked for without support")
-}
 
 pub(crate) fn begin() {}
 

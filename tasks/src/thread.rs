@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::own;
+use crate::stack;
 
 /// Whether tasks have thread-locals of their own in this process; if not, why. Then tasks of
 /// [`Kind::Own`](crate::Kind::Own) are threads.
@@ -18,7 +19,7 @@ use crate::own;
 /// }
 /// ```
 pub fn own_thread_locals() -> Result<(), &'static str> {
-    own::support()
+    stack::own_thread_locals()
 }
 
 /// The facts that `EVENT_CHANNEL_OWN_TLS=break:FACT` falsifies. For tests.

@@ -8,7 +8,7 @@ mod sync {
 }
 
 #[allow(dead_code)]
-#[path = "../src/park_word.rs"]
+#[path = "../src/task/park_word.rs"]
 mod park_word;
 
 use loom::cell::UnsafeCell;

@@ -1,4 +1,4 @@
-//! epoll(7) as a selector: one-shot interest per descriptor, the waker edge-triggered beside them.
+//! epoll(7) as a selector. Each descriptor has one-shot interest; the waker beside them is edge-triggered.
 
 #![allow(unsafe_code)]
 

@@ -1,66 +1,24 @@
 //! The back ends: one small trait, one file each, chosen at run time.
 //!
-//! A driver belongs to one port and is only called under that port's lock, by whichever thread drives
-//! the port at the time. It knows requests by their ids and hands back `(id, result)` pairs; whose they are,
-//! deadlines, retries and cancellation races are the port's business.
+//! A driver belongs to one port. It is only called under that port's lock, by whichever thread drives the port at the
+//! time. It knows requests by their ids and hands back `(id, result)` pairs. The rest is the port's business: whose the
+//! requests are, deadlines, retries and cancellation races.
 
-#![allow(unsafe_code)]
-
+mod backend;
 mod epoll;
 mod readiness;
 mod syscall;
 mod uring;
 
-use crate::quiet::quietly;
-use crate::raw::Action;
+use crate::foreign::quietly;
 use crate::waker::Waker;
 use std::fmt;
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
+pub(crate) use backend::{Backend, Done};
 pub(crate) use syscall::{errno, socket_error};
 pub use syscall::{nonblocking, set_nonblocking};
-
-/// A completed request: its id as a word, and its result (>= 0, or minus an errno).
-pub(crate) type Done = (u64, i32);
-
-/// What a port asks of the operating system.
-pub(crate) trait Backend: Send {
-    /// Takes a request over. What it comes to is reported by a later `poll`.
-    ///
-    /// # Safety
-    /// What the action points to stays valid until the request's completion was reported,
-    /// and so does its descriptor.
-    unsafe fn submit(&mut self, id: u64, action: &Action);
-
-    /// Asks to give up request `id`, which was submitted with `action`. It is still reported, as done or as
-    /// `-ECANCELED`; a request that has been reported already is left in peace.
-    fn cancel(&mut self, id: u64, action: &Action);
-
-    /// Sends what is queued, waits until something completes, the waker is called or `timeout` is over
-    /// (`None`: for ever; zero: not at all), and appends what completed. An early return is allowed.
-    fn poll(&mut self, timeout: Option<Duration>, done: &mut Vec<Done>) -> io::Result<()>;
-
-    /// Appends what is complete already. A driver that sees that without a system call makes none; what is
-    /// queued may stay so.
-    fn glance(&mut self, done: &mut Vec<Done>) -> io::Result<()> {
-        self.poll(Some(Duration::ZERO), done)
-    }
-
-    /// Hands everything over that is queued here. True: nothing is left, and nothing is complete yet, so one may wait
-    /// for the descriptor instead of calling `poll`.
-    fn flush(&mut self) -> bool;
-
-    /// The driver's clock. Nothing in a port reads any other.
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    /// A descriptor that is readable when `poll` would find something.
-    fn as_fd(&self) -> BorrowedFd<'_>;
-}
 
 /// The techniques a channel can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

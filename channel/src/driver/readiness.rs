@@ -1,15 +1,20 @@
 //! What the readiness back ends share: requests wait by descriptor until it is ready, then the call is tried.
 //!
-//! A request goes: `submit` notes it in its descriptor's list and arms the selector (one-shot, with
-//! the union of what the list waits for) -> the selector reports the descriptor -> each waiting request
-//! whose interest is met is tried in order, without blocking -> what is done is reported, what would block stays and
-//! the descriptor is armed again. One-shot interest is what keeps a closed and reused descriptor number harmless:
-//! nothing is armed for a descriptor that nobody waits for.
+//! A request goes this way:
+//!
+//! 1. `submit` notes it in its descriptor's list and arms the selector. The interest is one-shot, and it is the union
+//!    of what the list waits for.
+//! 2. The selector reports the descriptor.
+//! 3. Each waiting request whose interest is met is tried in order, without blocking.
+//! 4. What is done is reported. What would block stays, and the descriptor is armed again.
+//!
+//! One-shot interest keeps a closed and reused descriptor number harmless: nothing is armed for a descriptor that
+//! nobody waits for.
 
 #![allow(unsafe_code)]
 
+use super::backend::{Backend, Done};
 use super::syscall::{attempt, ready_now, start_connect};
-use super::{Backend, Done};
 use crate::raw::Action;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -28,18 +33,18 @@ pub(super) trait Selector: Send {
     fn as_fd(&self) -> BorrowedFd<'_>;
 }
 
-struct Waiting {
+struct Pending {
     id: u64,
     action: Action,
 }
 
 // SAFETY: the pointers inside may be used from any thread, by the contract of `submit_raw`.
-unsafe impl Send for Waiting {}
+unsafe impl Send for Pending {}
 
 pub(super) struct Readiness<S> {
     selector: S,
     /// By descriptor number.
-    waiting: Vec<Vec<Waiting>>,
+    pending: Vec<Vec<Pending>>,
     /// Settled outside `poll`, reported by the next.
     settled: Vec<Done>,
     ready: Vec<(RawFd, i16)>,
@@ -47,11 +52,11 @@ pub(super) struct Readiness<S> {
 
 impl<S: Selector> Readiness<S> {
     pub(super) fn new(selector: S) -> Self {
-        Self { selector, waiting: Vec::new(), settled: Vec::new(), ready: Vec::new() }
+        Self { selector, pending: Vec::new(), settled: Vec::new(), ready: Vec::new() }
     }
 
     fn arm(&mut self, fd: RawFd) {
-        let list = &self.waiting[fd as usize];
+        let list = &self.pending[fd as usize];
         let events = list.iter().fold(0, |e, w| e | w.action.interest());
         if list.is_empty() {
             return;
@@ -61,15 +66,15 @@ impl<S: Selector> Readiness<S> {
             // used is not ready, whatever poll(2) calls it.)
             self.try_all(fd, ready_now(fd, events).unwrap_or(0) & !libc::POLLNVAL);
             let code = -e.raw_os_error().unwrap_or(libc::EIO);
-            let failed = self.waiting[fd as usize].drain(..).map(|w| (w.id, code));
+            let failed = self.pending[fd as usize].drain(..).map(|w| (w.id, code));
             self.settled.extend(failed);
         }
     }
 
     fn try_all(&mut self, fd: RawFd, revents: i16) {
         let always = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
-        let Self { waiting, settled, .. } = self;
-        let Some(list) = waiting.get_mut(fd as usize) else { return };
+        let Self { pending, settled, .. } = self;
+        let Some(list) = pending.get_mut(fd as usize) else { return };
         list.retain(|w| {
             if revents & (w.action.interest() | always) == 0 {
                 return true;
@@ -107,16 +112,16 @@ impl<S: Selector> Backend for Readiness<S> {
                 return;
             }
         }
-        if self.waiting.len() <= fd as usize {
-            self.waiting.resize_with(fd as usize + 1, Vec::new);
+        if self.pending.len() <= fd as usize {
+            self.pending.resize_with(fd as usize + 1, Vec::new);
         }
-        self.waiting[fd as usize].push(Waiting { id, action: *action });
+        self.pending[fd as usize].push(Pending { id, action: *action });
         self.arm(fd);
     }
 
     fn cancel(&mut self, id: u64, action: &Action) {
         let Some(fd) = action.fd().filter(|fd| *fd >= 0) else { return };
-        let Some(list) = self.waiting.get_mut(fd as usize) else { return };
+        let Some(list) = self.pending.get_mut(fd as usize) else { return };
         let Some(at) = list.iter().position(|w| w.id == id) else { return };
         let gone = list.remove(at);
         if list.is_empty() {

@@ -90,7 +90,7 @@ static MODES: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
 
 /// `None`: in a forked child, where there is no driver, and who held the lock may not be there.
 fn lock_mode(fd: RawFd) -> Option<MutexGuard<'static, ()>> {
-    if fork::forked() {
+    if fork::is_child() {
         return None;
     }
     let mut stat = std::mem::MaybeUninit::<libc::stat>::zeroed();

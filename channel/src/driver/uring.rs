@@ -1,12 +1,14 @@
 //! io_uring in its plain mode: any thread that holds the port's lock may submit and reap.
 //!
-//! The modes that tie a ring to one thread (SINGLE_ISSUER, DEFER_TASKRUN) would be up to 5 % quicker, but such a
-//! ring can never be handed to another thread. A request belongs to the thread that submitted it:
-//! when that exits, the request ends in ECANCELED once its event fires; the port submits it again then.
+//! Some modes tie a ring to one thread (SINGLE_ISSUER, DEFER_TASKRUN). They would be up to 5 % quicker, but such a ring
+//! can never be handed to another thread.
+//!
+//! A request belongs to the thread that submitted it. When that thread exits, the request ends in ECANCELED once its
+//! event fires. The port then submits it again.
 
 #![allow(unsafe_code)]
 
-use super::{Backend, Done};
+use super::backend::{Backend, Done};
 use crate::fork;
 use crate::raw::Action;
 use crate::waker::Waker;
@@ -210,7 +212,7 @@ impl Backend for Uring {
 impl Drop for Uring {
     fn drop(&mut self) {
         // In a forked child the ring's memory is not mapped, and its descriptor has been closed.
-        if !fork::forked() {
+        if !fork::is_child() {
             fork::forget(self.place);
             // SAFETY: not used after.
             unsafe { ManuallyDrop::drop(&mut self.ring) };

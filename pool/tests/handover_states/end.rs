@@ -16,7 +16,7 @@ impl Steps<'_> {
         let left = (0..THREADS).fold(0, |set, i| set | u8::from(world.threads[i].at != At::Gone) << i);
         match world.end {
             End::Open if pool.scenario.stop => go("stops the pool", End::Stopped, &|world| {
-                world.dozes &= !pool.guards.stop_calls_monitor;
+                world.sleeps &= !pool.guards.stop_calls_monitor;
             }),
             End::Open => {}
             End::Stopped if world.monitor == Monitor::Gone || !pool.guards.monitor_is_joined_first => {

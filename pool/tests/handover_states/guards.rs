@@ -30,7 +30,7 @@ guards! {
     /// A spare that was called does not leave, however late it is: its core or its task is on the way.
     called_spare_stays: RETIRE | LENT_STOP,
     /// When it wakes up it looks for that before it thinks of leaving.
-    gift_comes_first: LENT_STOP,
+    assignment_comes_first: LENT_STOP,
     /// If there is nothing for it after all, it waits on.
     dropped_call_returns_spare: RETIRE,
     /// What is written down is which core was taken: the holder may have another one by then than when it was looked up.
@@ -40,13 +40,13 @@ guards! {
     /// If all cores are kept by workers that went out before the kernel refused the barrier, spare threads run what is ready.
     kept_cores_are_lent_for: KEPT | KEPT_CHILD,
     monitor_looks_after_ports: CAP,
-    /// The monitor says that it dozes and looks whether all sleep.
-    monitor_rechecks_before_doze: REQUEST,
-    /// It does not doze before it has looked once more if somebody has called meanwhile.
+    /// The monitor says that it sleeps and looks whether all sleep.
+    monitor_rechecks_before_sleep: REQUEST,
+    /// It does not sleep before it has looked once more if somebody has called meanwhile.
     call_is_sticky: HOLD,
     /// While new tasks are held, who comes back without a core has the monitor look whether that has to be.
     who_comes_back_calls: HOLD | LENT_HELD,
-    /// When it has begun to hold them, or has stopped, it looks once more before it dozes: who came back meanwhile has not called.
+    /// When it has begun to hold them, or has stopped, it looks once more before it sleeps: who came back meanwhile has not called.
     fresh_hold_is_looked_at: LENT_AND_BACK,
     /// A worker that was asleep wakes the monitor.
     worker_rings_after_wake: REQUEST,

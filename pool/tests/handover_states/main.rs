@@ -10,9 +10,9 @@
 //!              │ └─► counted asleep ─► asleep ─► up ─┐
 //!              └─────────────────────────────────────┘
 //!   monitor:  rests ─► calls a spare ─► recalls the lease ─► hands over
-//!               └────► looks after a port, starts a thread, counts ─► holds new tasks or not, dozes
+//!               └────► looks after a port, starts a thread, counts ─► holds new tasks or not, sleeps
 //! ```
-//! The pieces (`idle.rs`, `lease.rs`, `spares.rs`, `alarm.rs`) are checked with loom against their sources; here each of their
+//! The pieces (`idle.rs`, `lease.rs`, `spares.rs`, `channel/src/alarm.rs`) are checked with loom against their sources; here each of their
 //! calls is a step or a few, and what is checked is how they go together. There is no time: whatever may happen some
 //! day may happen now. A step of a [`World`](world::World) that leaves it as it was is none.
 //!

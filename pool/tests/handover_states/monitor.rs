@@ -90,14 +90,14 @@ impl Steps<'_> {
                 let asleep = world.all_asleep() && !world.is_stopped();
                 if called {
                     self.watch("was called", Monitor::Rests, |_| ());
-                } else if asleep || !pool.guards.monitor_rechecks_before_doze {
-                    self.watch("dozes", Monitor::Dozes, |world| world.dozes = true);
+                } else if asleep || !pool.guards.monitor_rechecks_before_sleep {
+                    self.watch("sleeps", Monitor::Sleeps, |world| world.sleeps = true);
                 } else {
-                    self.watch("does not doze", Monitor::Rests, |_| ());
+                    self.watch("does not sleep", Monitor::Rests, |_| ());
                 }
             }
-            Monitor::Dozes if world.dozes => {}
-            Monitor::Dozes => self.watch("is up", Monitor::Rests, |_| ()),
+            Monitor::Sleeps if world.sleeps => {}
+            Monitor::Sleeps => self.watch("is up", Monitor::Rests, |_| ()),
         }
     }
 

@@ -121,7 +121,7 @@ impl Pool {
     pub(crate) fn goes_on(&self, world: &World, thread: usize) -> bool {
         let others_turn = world.hold_new && self.guards.held_have_their_turn;
         let ends = world.is_stopped() && self.guards.no_run_follows_a_stop;
-        world.threads[thread].astray && !others_turn && !ends
+        world.threads[thread].without_core && !others_turn && !ends
     }
 }
 
@@ -164,11 +164,11 @@ pub(crate) fn waiting(world: &World) -> impl Iterator<Item = u8> {
     (0..THREADS as u8).filter(|thread| world.threads[*thread as usize].at == At::Waits)
 }
 
-/// A spare that was called gets `gift`. (One that has left does not.)
-pub(crate) fn give(world: &mut World, spare: u8, gift: At) {
+/// A spare that was called gets `assignment`. (One that has left does not.)
+pub(crate) fn give(world: &mut World, spare: u8, assignment: At) {
     let spare = &mut world.threads[spare as usize];
     if spare.at == At::Called {
-        spare.at = gift;
+        spare.at = assignment;
         // (Taking a core over waits for a taker that comes too late.)
         spare.begin();
     }

@@ -39,7 +39,7 @@ impl Pool {
 }
 
 impl World {
-    /// How many have `core`: in their lease, in their loop, as a gift, or in the hand on the way there.
+    /// How many have `core`: in their lease, in their loop, as an assignment, or in the hand on the way there.
     fn has(&self, core: u8) -> usize {
         self.count(|thread| match thread.at {
             At::Given(on) | At::HandsOver(_, _, on) | At::Works(on, _) => on == core,
@@ -97,7 +97,7 @@ impl World {
             let sleeps = |thread: &Thread| thread.at == At::Works(core as u8, Asleep);
             port.inbox != 0 && port.alarm == Alarm::Asleep && self.threads.iter().any(sleeps)
         };
-        let watched = !(self.monitor == Monitor::Dozes && self.dozes);
+        let watched = !(self.monitor == Monitor::Sleeps && self.sleeps);
         (0..CORES).all(|core| !deaf(core) && (watched || !unseen(core)))
     }
 
@@ -152,7 +152,7 @@ impl Model for Pool {
             Property::always("a task is in one place", |pool, world| pool.tasks_are_somewhere(world)),
             Property::always("a core is with one thread", |_, world: &World| world.cores_are_somewhere()),
             Property::always("who loops holds a core", |_, world: &World| world.loops_hold()),
-            Property::always("the crew knows who holds a core", |_, world: &World| world.holders_are_known()),
+            Property::always("the pool knows who holds a core", |_, world: &World| world.holders_are_known()),
             Property::always("a called spare is wanted", |_, world: &World| world.called_are_wanted()),
             Property::always("strays are counted", |_, world: &World| world.strays_are_counted()),
             Property::always("a port has somebody", |_, world: &World| world.ports_are_seen()),

@@ -60,7 +60,7 @@ impl Steps<'_> {
                 if none {
                     self.go(thread, "finds no spare", At::Inside(task), |world| {
                         next(world);
-                        world.dozes = false;
+                        world.sleeps = false;
                     });
                 }
             }

@@ -11,7 +11,7 @@ impl Steps<'_> {
             At::Gone => {}
             At::Arrives if world.hold_new && pool.guards.who_comes_back_calls => {
                 self.go(thread, "calls the monitor", At::Rang, |world| {
-                    world.dozes = false;
+                    world.sleeps = false;
                     world.called = true;
                 });
             }
@@ -26,8 +26,8 @@ impl Steps<'_> {
                     self.go(thread, "leaves", At::Gone, |_| ());
                 }
             }
-            At::Given(_) | At::Lent(_) if world.closed && !pool.guards.gift_comes_first => {
-                self.go(thread, "leaves with its gift", At::Gone, |_| ());
+            At::Given(_) | At::Lent(_) if world.closed && !pool.guards.assignment_comes_first => {
+                self.go(thread, "leaves with its assignment", At::Gone, |_| ());
             }
             At::Given(_) if turn => {}
             At::Given(_) => {
@@ -40,7 +40,7 @@ impl Steps<'_> {
                 });
             }
             At::Lent(task) => self.go(thread, "runs what it was lent", At::Inside(task), |world| {
-                world.threads[thread].astray = true;
+                world.threads[thread].without_core = true;
                 world.threads[thread].out = true;
                 world.tasks[task as usize].noted = false;
             }),
@@ -83,7 +83,7 @@ impl Steps<'_> {
         let pool = self.pool;
         let (at, what) = match self.from.threads[thread].held {
             Some(core) => (At::Works(core, Looks), "goes on"),
-            None if self.from.threads[thread].astray => (At::Arrives, "has run what it was lent"),
+            None if self.from.threads[thread].without_core => (At::Arrives, "has run what it was lent"),
             None if pool.guards.stray_checks_lease => (At::Arrives, "has lost its core"),
             // As if it had not been another's for long.
             None => (At::Works(0, Looks), "goes on without its core"),
@@ -91,7 +91,7 @@ impl Steps<'_> {
         self.go(thread, what, at, |world| {
             world.threads[thread].out = false;
             world.threads[thread].plain = false;
-            if std::mem::take(&mut world.threads[thread].astray) {
+            if std::mem::take(&mut world.threads[thread].without_core) {
                 pool.count_back(world);
             }
         });

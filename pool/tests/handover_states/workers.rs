@@ -56,7 +56,7 @@ impl Steps<'_> {
             Up => self.go(thread, "counts as awake", at(Looks), |world| {
                 world.threads[thread].searching = world.wake_up(core as u8);
                 if pool.guards.worker_rings_after_wake {
-                    world.dozes = false;
+                    world.sleeps = false;
                 }
             }),
         }

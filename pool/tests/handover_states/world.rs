@@ -68,7 +68,7 @@ pub(crate) struct Thread {
     /// Counted as searching.
     pub(crate) searching: bool,
     /// What it runs was lent to it.
-    pub(crate) astray: bool,
+    pub(crate) without_core: bool,
     /// It went out in the form that a barrier orders.
     pub(crate) plain: bool,
 }
@@ -81,7 +81,7 @@ pub(crate) enum Alarm {
     Called,
 }
 
-/// A core's queue and its port, and who holds it as far as the crew knows.
+/// A core's queue and its port, and who holds it as far as the pool knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Core {
     pub(crate) queue: Set,
@@ -111,7 +111,7 @@ pub(crate) enum Monitor {
     Counted(bool),
     /// It has seen all asleep for a while.
     Quiet,
-    Dozes,
+    Sleeps,
     Gone,
 }
 
@@ -149,7 +149,7 @@ pub(crate) struct World {
     pub(crate) flags: Set,
     pub(crate) awake: u8,
     pub(crate) searching: u8,
-    /// So many of the strays were lent a task, by the crew's count.
+    /// So many of the strays were lent a task, by the pool's count.
     pub(crate) lent: u8,
     /// Who came last is last.
     pub(crate) sleepers: [Option<u8>; CORES],
@@ -159,7 +159,7 @@ pub(crate) struct World {
     pub(crate) hold_is_fresh: bool,
     pub(crate) monitor: Monitor,
     /// What it says to those who may have to wake it.
-    pub(crate) dozes: bool,
+    pub(crate) sleeps: bool,
     /// Somebody has called it since its last look.
     pub(crate) called: bool,
     /// The kernel has refused the barrier.
@@ -224,7 +224,7 @@ impl World {
         }
     }
 
-    /// Nobody asks whether a thread was recalled that holds nothing, that the crew does not know as a holder, and at whose lease
+    /// Nobody asks whether a thread was recalled that holds nothing, that the threads does not know as a holder, and at whose lease
     /// the monitor is not: worlds that differ only there are one, too.
     fn forget_recalls(&mut self) {
         for number in 0..THREADS {
@@ -252,7 +252,7 @@ impl World {
     pub(crate) fn strays(&self) -> usize {
         let in_hand = |thread: &Thread| matches!(thread.at, At::HandsOver(..));
         let lost =
-            |thread: &Thread| thread.out && thread.held.is_none() && !thread.astray && !in_hand(thread);
+            |thread: &Thread| thread.out && thread.held.is_none() && !thread.without_core && !in_hand(thread);
         self.count(lost) + self.lent as usize
     }
 
@@ -278,7 +278,7 @@ impl World {
         self.awake == 0
     }
 
-    /// Is the worker of `core` inside user code, as far as the crew knows?
+    /// Is the worker of `core` inside user code, as far as the pool knows?
     pub(crate) fn is_held_up(&self, core: usize) -> bool {
         self.threads[self.cores[core].holder as usize].out
     }

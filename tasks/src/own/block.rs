@@ -1,7 +1,7 @@
 //! A block: made from the template, cleaned up after its task, kept for the next.
 //!
-//! Outside of the slot a block has one allocation, its dynamic thread vector, which must come from
-//! malloc because libc enlarges it with realloc; the head of the slot remembers it between tasks.
+//! Outside of the slot a block has one allocation, its dynamic thread vector. It must come from malloc,
+//! because libc enlarges it with realloc. The head of the slot remembers it between tasks.
 
 #![allow(unsafe_code)]
 
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::facts::{Facts, word};
 use super::template::{self, Template};
-use crate::stack::slab::{self, BlockHead};
+use crate::slab::{self, BlockHead};
 
 /// The facts that are needed again and again. Written once, before the first block.
-struct Places {
+struct BlockLayout {
     below: AtomicUsize,
     above: AtomicUsize,
     align: AtomicUsize,
@@ -25,7 +25,7 @@ struct Places {
     freed: [AtomicUsize; 4],
 }
 
-static LAYOUT: Places = Places {
+static LAYOUT: BlockLayout = BlockLayout {
     below: AtomicUsize::new(0),
     above: AtomicUsize::new(0),
     align: AtomicUsize::new(64),

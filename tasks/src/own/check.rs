@@ -1,21 +1,40 @@
-//! The self-test: two blocks, used in turn by this thread, as two tasks would. No thread is left
+//! The self-test: this thread uses two blocks in turn, as two tasks would. No thread is left
 //! behind and the process is not forked.
 
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, UnsafeCell};
+use std::io;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 
+use corosensei::stack::Stack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::plain::on_new_thread;
-use super::{ending, support, switch, template};
-use crate::current;
-use crate::stack::{self, SlabStack};
+use super::{ending, plain, switch, template};
+use crate::here;
 
-type Trial = Coroutine<(), (), Result<(), &'static str>, SlabStack>;
+/// A stack with a block of thread-locals above it: what the self-test needs of the stacks of tasks.
+///
+/// # Safety
+/// `thread_pointer` is that of a complete block, which belongs to this stack and to nobody else.
+pub(crate) unsafe trait BlockStack: Stack + Sized + 'static {
+    /// One of the default size, with a block as a new thread finds it.
+    fn with_block() -> io::Result<Self>;
+
+    /// The thread pointer of the block.
+    fn thread_pointer(&self) -> usize;
+
+    /// Gives it back.
+    ///
+    /// # Safety
+    /// No frame on it is live and nobody refers to it.
+    unsafe fn release(self);
+}
+
+type Trial<S> = Coroutine<(), (), Result<(), &'static str>, S>;
 
 struct WithDestructor(Cell<u32>);
 
@@ -47,12 +66,12 @@ impl Owned {
 }
 
 /// A block with its stack, ready to be entered, and where the trial in it is.
-struct Place {
+struct TrialBlock<S: BlockStack> {
     thread_pointer: usize,
-    trial: Trial,
+    trial: Trial<S>,
 }
 
-pub(super) fn run() -> Result<(), String> {
+pub(super) fn run<S: BlockStack>() -> Result<(), String> {
     // SAFETY: attributes and mutex are initialised before they are used.
     let mutex = unsafe {
         let mut attributes = MaybeUninit::uninit();
@@ -63,7 +82,7 @@ pub(super) fn run() -> Result<(), String> {
         Owned(UnsafeCell::new(mutex.assume_init()))
     };
     let guards = guards();
-    let mut first = Place::new(|yielder| {
+    let mut first = TrialBlock::<S>::new(|yielder| {
         fresh(guards)?;
         expect(mutex.lock() == 0 && mutex.lock() == libc::EDEADLK, "a mutex does not know its owner")?;
         set_errno(77);
@@ -72,7 +91,7 @@ pub(super) fn run() -> Result<(), String> {
         expect(PLAIN.get() == 8, "a thread-local was lost over a suspension")?;
         expect(mutex.unlock() == 0, "a mutex is not its owner's over a suspension")
     })?;
-    let mut second = Place::new(|yielder| {
+    let mut second = TrialBlock::<S>::new(|yielder| {
         fresh(guards)?;
         expect(mutex.unlock() == libc::EPERM, "two tasks are one to a mutex")?;
         yielder.suspend(());
@@ -97,7 +116,7 @@ pub(super) fn run() -> Result<(), String> {
 fn fresh(guards: [usize; 2]) -> Result<(), &'static str> {
     // SAFETY: asks for the own number.
     let me = unsafe { libc::pthread_self() } as usize;
-    expect(me == switch::thread_pointer(), "pthread_self is not the thread pointer")?;
+    expect(me == here::thread_pointer(), "pthread_self is not the thread pointer")?;
     expect(self::guards() == guards, "stack and pointer guards are not the process's")?;
     expect(PLAIN.get() == 7, "a thread-local has not its initial value")?;
     PLAIN.set(8);
@@ -116,7 +135,7 @@ fn expect(holds: bool, else_: &'static str) -> Result<(), &'static str> {
 /// The process's secrets that compiled code and libc compare with: they lie in each descriptor.
 #[inline(never)]
 fn guards() -> [usize; 2] {
-    let block = switch::thread_pointer();
+    let block = here::thread_pointer();
     // SAFETY: both words are at their places by the ABI of compilers (0x28) and libc (0x30).
     unsafe { [super::facts::word(block + 0x28), super::facts::word(block + 0x30)] }
 }
@@ -133,15 +152,14 @@ fn set_errno(value: i32) {
     unsafe { *libc::__errno_location() = value };
 }
 
-impl Place {
-    fn new(f: impl FnOnce(&Yielder<(), ()>) -> Result<(), &'static str>) -> Result<Place, String> {
-        let reserved = stack::reserve(0, true, None).map_err(|why| why.to_string())?;
-        let stack = reserved.take(ptr::null(), None);
+impl<S: BlockStack> TrialBlock<S> {
+    fn new(f: impl FnOnce(&Yielder<(), ()>) -> Result<(), &'static str>) -> Result<TrialBlock<S>, String> {
+        let stack = S::with_block().map_err(|why| why.to_string())?;
         let thread_pointer = stack.thread_pointer();
         // SAFETY: a block that was just built.
         unsafe { template::compare(thread_pointer)? };
         let body = move |yielder: &Yielder<(), ()>, ()| {
-            support::begin_within();
+            plain::begin_within();
             // Nothing may unwind through the change of the thread pointer.
             let result =
                 catch_unwind(AssertUnwindSafe(|| f(yielder))).unwrap_or(Err("the self-test panicked"));
@@ -150,7 +168,7 @@ impl Place {
         };
         // SAFETY: `run` keeps what `f` borrows until it has ended.
         let trial = unsafe { Trial::with_stack_unchecked(stack, body) };
-        Ok(Place { thread_pointer, trial })
+        Ok(TrialBlock { thread_pointer, trial })
     }
 
     /// Runs the trial to its next suspension or its end.
@@ -158,9 +176,10 @@ impl Place {
         if self.trial.done() {
             return Ok(());
         }
-        current::enter(ptr::null(), ptr::null(), self.thread_pointer);
+        // SAFETY: no task; a block that was just built, and is this trial's.
+        unsafe { here::enter(ptr::null(), ptr::null(), self.thread_pointer) };
         let outcome = self.resume();
-        current::leave(self.thread_pointer);
+        here::leave(self.thread_pointer);
         outcome
     }
 
@@ -187,7 +206,7 @@ impl Place {
         }
         if self.trial.done() {
             // SAFETY: no frame is left.
-            unsafe { self.trial.into_stack().release(None) };
+            unsafe { self.trial.into_stack().release() };
         } else {
             std::mem::forget(self.trial);
         }

@@ -1,5 +1,7 @@
-//! The beginning and the end of a task. Its end is the end of a thread: destructors of thread-locals, then those of the values of
-//! `pthread_setspecific`, in up to four rounds, as they may make new ones.
+//! The beginning and the end of a task.
+//!
+//! Its end is the end of a thread. First come the destructors of thread-locals, then those of the values of
+//! `pthread_setspecific`. They may make new values, so there are up to four rounds.
 //!
 //! They run on the task, on its own thread-locals, and may suspend. The list of the first kind is
 //! the task's own; libc's would be the worker's.
@@ -11,11 +13,10 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::real::Destructor;
 use super::{helper, interpose, switch};
 
 /// A destructor of a thread-local, as `__cxa_thread_atexit_impl` is given it.
-pub(super) type Destructor = unsafe extern "C" fn(*mut c_void);
-
 struct Node {
     next: *mut Node,
     run: Destructor,

@@ -19,8 +19,8 @@ use std::ptr;
 
 use super::facts;
 use super::pictures::{pointers_set_by, words_changed_by};
-use super::{interpose, support, switch};
-use crate::current;
+use super::{plain, real};
+use crate::here;
 
 /// Bytes of a helper's stack that nobody may touch, and those for its frames.
 const GUARD: usize = 64 << 10;
@@ -225,7 +225,7 @@ extern "C" fn look(shared: *mut c_void) -> *mut c_void {
     // SAFETY: the starter keeps `shared` until this thread has been joined, and reads `seen` only
     // while we wait.
     unsafe {
-        let thread_pointer = switch::thread_pointer();
+        let thread_pointer = here::thread_pointer();
         (*shared).seen.write(Seen {
             thread_pointer,
             stack_pointer: (&raw const marker) as usize,
@@ -237,7 +237,7 @@ extern "C" fn look(shared: *mut c_void) -> *mut c_void {
                 __ctype_tolower_loc() as usize,
                 __ctype_toupper_loc() as usize,
             ],
-            here: current::address_of_here(),
+            here: here::address_of_here(),
             changed: Vec::new(),
             dlerror: None,
             address_text: 0,
@@ -248,7 +248,7 @@ extern "C" fn look(shared: *mut c_void) -> *mut c_void {
         });
         (*shared).looked.post();
         (*shared).go_on.wait();
-        support::begin_within();
+        plain::begin_within();
         let seen = (*shared).seen.assume_init_mut();
         if (*shared).measure {
             let _ = second_look(seen, (*shared).top);
@@ -286,7 +286,7 @@ unsafe fn second_look(seen: &mut Seen, top: usize) -> Option<()> {
         let changed = words_changed_by(&segment, || former = libc::uselocale(locale))?;
         libc::uselocale(former);
         // (The first one: libc remembers from then on which library it was for, and that is the task's, too.)
-        let destructors = words_changed_by(&segment, || interpose::register_nothing_with_libc())?;
+        let destructors = words_changed_by(&segment, || real::register_nothing_with_libc())?;
         let fail = || _ = libc::dlsym(libc::RTLD_DEFAULT, c"no such symbol".as_ptr());
         let dlerror = words_changed_by(&segment, fail)?;
         // The first call gives the text, the second frees it.
@@ -299,7 +299,7 @@ unsafe fn second_look(seen: &mut Seen, top: usize) -> Option<()> {
     // are none that libc has a constant text for.
     let (carried, freed) = unsafe {
         let descriptor = seen.thread_pointer..top;
-        seen.second_level = interpose::SecondLevelKey::find_in(&descriptor);
+        seen.second_level = real::SecondLevelKey::find_in(&descriptor);
         let mut byte = 0u8;
         let random = || _ = libc::getrandom((&raw mut byte).cast(), 1, 0);
         let carried = pointers_set_by(&descriptor, random)?;
@@ -378,7 +378,7 @@ fn modules() -> Vec<Module> {
             list.push(Module {
                 id: info.dlpi_tls_modid,
                 base: info.dlpi_addr as usize,
-                offset: (info.dlpi_tls_data as usize).wrapping_sub(switch::thread_pointer()) as isize,
+                offset: (info.dlpi_tls_data as usize).wrapping_sub(here::thread_pointer()) as isize,
                 size: tls.p_memsz as usize,
                 align: tls.p_align as usize,
                 image: ((info.dlpi_addr + tls.p_vaddr) as usize, tls.p_filesz as usize),

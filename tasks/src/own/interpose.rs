@@ -2,59 +2,16 @@
 //!
 //! A definition in the executable comes before libc's for std, for static C code and for shared libraries. In a
 //! plain thread each does what libc's does. If the runtime is part of a library that was loaded
-//! later, nobody calls these; [`in_place`] notices, and tasks become threads.
+//! later, nobody calls these. [`in_place`] notices that, and tasks become threads.
 
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::ops::Range;
-use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::ending::{self, Destructor};
 use super::loading::loading;
-use super::{facts, pictures, switch, template};
-use crate::current;
-
-/// libc's own function behind one of ours.
-struct Real {
-    name: &'static CStr,
-    address: AtomicUsize,
-}
-
-impl Real {
-    const fn new(name: &'static CStr) -> Real {
-        Real { name, address: AtomicUsize::new(0) }
-    }
-
-    /// Its address; ends the process if there is none, as the call would have failed to link.
-    fn get(&self) -> usize {
-        let known = self.address.load(Ordering::Relaxed);
-        if known != 0 {
-            return known;
-        }
-        // SAFETY: a terminated name.
-        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) } as usize;
-        if found == 0 {
-            // SAFETY: ends the process.
-            unsafe { libc::abort() };
-        }
-        self.address.store(found, Ordering::Relaxed);
-        found
-    }
-}
-
-static ATEXIT: Real = Real::new(c"__cxa_thread_atexit_impl");
-static KEY_DELETE: Real = Real::new(c"pthread_key_delete");
-static DLOPEN: Real = Real::new(c"dlopen");
-static DLCLOSE: Real = Real::new(c"dlclose");
-static GETADDRINFO: Real = Real::new(c"getaddrinfo");
-
-unsafe extern "C" {
-    /// libc's other name for `pthread_key_create`.
-    fn __pthread_key_create(key: *mut libc::pthread_key_t, destructor: Option<Destructor>) -> c_int;
-    static __dso_handle: c_void;
-}
+use super::real::{self, DLCLOSE, DLOPEN, Destructor, GETADDRINFO, KEY_DELETE, real_atexit};
+use super::{ending, facts, switch, template};
+use crate::here;
 
 /// Registers the destructor of a thread-local: of the task if the caller is one.
 ///
@@ -68,27 +25,11 @@ pub unsafe extern "C" fn __cxa_thread_atexit_impl(
 ) -> c_int {
     // SAFETY: the caller's promise, handed on.
     unsafe {
-        if current::thread_of_task() != 0 {
+        if here::thread_of_task() != 0 {
             return ending::add(destructor, object);
         }
         real_atexit(destructor, object, dso)
     }
-}
-
-unsafe fn real_atexit(destructor: Destructor, object: *mut c_void, dso: *mut c_void) -> c_int {
-    type Atexit = unsafe extern "C" fn(Destructor, *mut c_void, *mut c_void) -> c_int;
-    // SAFETY: libc's function of that name and type.
-    unsafe { std::mem::transmute::<usize, Atexit>(ATEXIT.get())(destructor, object, dso) }
-}
-
-/// Makes libc's list of destructors change, for [`super::helper`].
-///
-/// # Safety
-/// On a thread that ends soon.
-pub(super) unsafe fn register_nothing_with_libc() {
-    unsafe extern "C" fn nothing(_: *mut c_void) {}
-    // SAFETY: a destructor that may be called with anything.
-    unsafe { real_atexit(nothing, ptr::null_mut(), (&raw const __dso_handle).cast_mut()) };
 }
 
 /// Makes a key, whose destructor runs at the end of tasks, too.
@@ -102,7 +43,7 @@ pub unsafe extern "C" fn pthread_key_create(
 ) -> c_int {
     // SAFETY: the caller's promise, handed on; on success the key is there.
     unsafe {
-        let failed = __pthread_key_create(key, destructor);
+        let failed = real::__pthread_key_create(key, destructor);
         if failed == 0 {
             ending::key_created(*key, destructor);
         }
@@ -153,8 +94,8 @@ pub unsafe extern "C" fn tss_delete(key: libc::pthread_key_t) {
 pub unsafe extern "C" fn sigaltstack(new: *const libc::stack_t, old: *mut libc::stack_t) -> c_int {
     // SAFETY: the caller's promise, handed on to the kernel.
     unsafe {
-        if !new.is_null() && current::thread_of_task() != 0 {
-            current::note_signal_stack();
+        if !new.is_null() && here::thread_of_task() != 0 {
+            here::note_signal_stack();
         }
         libc::syscall(libc::SYS_sigaltstack, new, old) as c_int
     }
@@ -276,61 +217,6 @@ pub(super) fn in_place() -> Result<(), String> {
         }
     }
     // Now, or a thread that needs one of them waits for the loader's lock while another one runs a library's constructors.
-    [&ATEXIT, &KEY_DELETE, &DLOPEN, &DLCLOSE, &GETADDRINFO].into_iter().for_each(|real| _ = real.get());
+    real::find_all();
     Ok(())
-}
-
-/// A key whose value is kept in a table of the second level (keys from 32 on), for [`super::helper`].
-pub(super) struct SecondLevelKey {
-    keys: Vec<libc::pthread_key_t>,
-}
-
-static SECOND_LEVEL_KEY: AtomicUsize = AtomicUsize::new(usize::MAX);
-
-impl SecondLevelKey {
-    pub(super) fn new() -> Result<SecondLevelKey, String> {
-        let mut all = SecondLevelKey { keys: Vec::new() };
-        loop {
-            let mut key = 0;
-            // SAFETY: a place for the key.
-            let failed = unsafe { __pthread_key_create(&mut key, None) };
-            if failed != 0 {
-                let why = std::io::Error::from_raw_os_error(failed);
-                return Err(format!("no key for pthread_setspecific: {why}"));
-            }
-            all.keys.push(key);
-            if key >= 32 {
-                SECOND_LEVEL_KEY.store(key as usize, Ordering::Release);
-                return Ok(all);
-            }
-        }
-    }
-
-    /// Which word of the caller's descriptor points at the table, and the key.
-    ///
-    /// # Safety
-    /// `descriptor` is the calling thread's, which has used no key yet.
-    pub(super) unsafe fn find_in(descriptor: &Range<usize>) -> Option<(usize, usize)> {
-        let key = SECOND_LEVEL_KEY.load(Ordering::Acquire);
-        // SAFETY: the caller's own descriptor; the key exists.
-        let places = unsafe {
-            let set = |value| _ = libc::pthread_setspecific(key as libc::pthread_key_t, value);
-            let places = pictures::pointers_set_by(descriptor, || set(ptr::dangling::<u8>().cast()));
-            set(ptr::null());
-            places?
-        };
-        match places.as_slice() {
-            &[place] => Some((place, key)),
-            _ => None,
-        }
-    }
-}
-
-impl Drop for SecondLevelKey {
-    fn drop(&mut self) {
-        for &key in &self.keys {
-            // SAFETY: made by us, and nobody else knows it.
-            unsafe { pthread_key_delete(key) };
-        }
-    }
 }

@@ -1,13 +1,14 @@
-//! One library is loaded or unloaded at a time, with what follows from it: another thread's refresh of the template must not take
-//! one for known that is half loaded.
+//! One library is loaded or unloaded at a time, with what follows from it. Otherwise another thread's refresh of the
+//! template could take a half-loaded library for a known one.
 //!
-//! It is a lock over code of others, the libraries' constructors and destructors, as libc's own around them is. So it behaves as
-//! that does: the thread that has it may come again, and others wait until it is through.
+//! It is a lock over foreign code, the libraries' constructors and destructors, like libc's own lock around them. So it
+//! behaves like that one: the thread that has it may come again, and others wait until it is through.
 
-use crate::fork::forked;
-use crate::lock::{Condvar, Mutex};
+use crate::util::forked::forked;
+use crate::util::lock::{Condvar, Mutex};
 
 use super::switch;
+use crate::here;
 
 /// Which thread loads (by its own thread pointer), and how deep in it.
 struct Owner {
@@ -23,7 +24,7 @@ struct Turn;
 
 impl Turn {
     fn new() -> Turn {
-        let thread = switch::thread_pointer();
+        let thread = here::thread_pointer();
         let mut owner = OWNER.lock();
         while owner.depth > 0 && owner.thread != thread {
             FREE.wait(&mut owner);
@@ -62,5 +63,5 @@ pub(super) fn loading<R>(f: impl FnOnce() -> R) -> R {
 /// Is the caller inside [`loading`], in a constructor for instance? Not to be asked on a task's own thread-locals.
 pub(super) fn is_loading() -> bool {
     let owner = OWNER.lock();
-    owner.depth > 0 && owner.thread == switch::thread_pointer()
+    owner.depth > 0 && owner.thread == here::thread_pointer()
 }

@@ -1,8 +1,8 @@
 //! A task's own thread-locals: to the language such a task *is* a thread.
 //!
 //! Each task has a block of what the ABI calls static thread-local storage, with a thread
-//! descriptor of libc's above it, and while the task runs the FS register points there. Every
-//! `thread_local!` and `__thread` of the program is thereby the task's, and travels with it.
+//! descriptor of libc's above it. While the task runs, the FS register points there. So every
+//! `thread_local!` and `__thread` of the program is the task's, and travels with it.
 //!
 //! ```text
 //!   low                                                                        top of the slot
@@ -11,7 +11,8 @@
 //!                             low end                    thread pointer (FS)
 //! ```
 //!
-//! * [`facts`] measures on threads of libc's ([`helper`]) how it lays such a block out, twice, and compares.
+//! * [`measure`] finds out how libc lays out such a block. It measures twice, on threads of libc's ([`helper`]), and
+//!   compares.
 //! * [`template`] keeps a picture of a thread that has done nothing yet, and renews it when a
 //!   library with thread-locals is loaded.
 //! * [`block`] makes a block from the picture, and cleans it up.
@@ -19,7 +20,7 @@
 //!   with the thread.
 //! * [`ending`] runs the destructors when the task ends; [`interpose`] is how they get there.
 //! * [`setxid`] lets libc change the process's user while tasks run.
-//! * [`loading`] has one library loaded at a time; [`support`] remembers what was found.
+//! * [`loading`] has one library loaded at a time; [`support`](mod@support) remembers what was found.
 //! * [`check`] tries it all on two blocks before the first task gets one.
 //!
 //! Where anything is not as it should be, tasks become threads instead, and the reason is logged.
@@ -31,8 +32,10 @@ mod facts;
 mod helper;
 mod interpose;
 mod loading;
+mod measure;
 mod pictures;
 mod plain;
+mod real;
 mod setxid;
 mod support;
 mod switch;
@@ -41,9 +44,10 @@ mod template;
 use std::sync::Arc;
 
 pub(crate) use block::{admits, build, clear, free_kept, low_end, space, take_kept, thread_pointer_below};
+pub(crate) use check::BlockStack;
 pub(crate) use ending::{begin, run_destructors};
-pub(crate) use support::support;
-pub(crate) use switch::{after_fork, enter, leave, on_thread, same_place, step_out};
+pub(crate) use support::{ask, known};
+pub(crate) use switch::{after_fork, enter, leave, on_thread, step_out};
 
 /// The variable that says how tasks get thread-locals: `off` makes them threads, `break:WHAT` falsifies
 /// a measured fact, for tests.
@@ -53,7 +57,7 @@ const VARIABLE: &str = "EVENT_CHANNEL_OWN_TLS";
 pub(crate) const FACTS: &[&str] = facts::NAMES;
 
 /// On a thread of its own. `setting` is what the variable says.
-fn find_out(setting: Option<String>) -> Result<(), String> {
+fn find_out<S: BlockStack>(setting: Option<String>) -> Result<(), String> {
     let falsify = match setting {
         None => None,
         Some(value) if value.is_empty() || value == "on" => None,
@@ -74,7 +78,7 @@ fn find_out(setting: Option<String>) -> Result<(), String> {
     }
     interpose::in_place()?;
     ending::find_program();
-    let facts = Arc::new(facts::establish(falsify.as_deref())?);
+    let facts = Arc::new(measure::establish(falsify.as_deref())?);
     // Meanwhile no library is loaded.
     loading::loading(|| {
         let installed = template::Installed::take(facts.clone())?;
@@ -84,5 +88,5 @@ fn find_out(setting: Option<String>) -> Result<(), String> {
         Ok::<_, String>(())
     })?;
     setxid::install()?;
-    check::run()
+    check::run::<S>()
 }

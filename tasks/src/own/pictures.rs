@@ -1,5 +1,6 @@
-//! What a call changes in a thread's memory: pictures of it, before and after. All of it without an allocator, which might do anything on this
-//! thread.
+//! What a call changes in a thread's memory: pictures of it, before and after.
+//!
+//! All of this works without an allocator, which might do anything on this thread.
 
 #![allow(unsafe_code)]
 

@@ -1,12 +1,34 @@
-//! A thread with nothing of std's around it: nothing is allocated on it, nor any code of others run, before what it is for begins.
+//! Threads for finding out what libc does.
+//!
+//! Such a thread has nothing of std's around it. Before the work it is for begins, nothing is allocated on it, and no
+//! foreign code runs on it.
 
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::thread;
+
+thread_local! {
+    /// This thread is finding out, or has to do with it.
+    static WITHIN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What finds out is going to run on this thread (on these thread-locals), which somebody waits for.
+pub(super) fn begin_within() {
+    WITHIN.set(true);
+}
+
+pub(super) fn end_within() {
+    WITHIN.set(false);
+}
+
+pub(super) fn is_within() -> bool {
+    WITHIN.get()
+}
 
 struct Call<F, R> {
     f: Option<F>,

@@ -1,9 +1,9 @@
 //! `setuid` and its kin, called by anybody while tasks run.
 //!
-//! The kernel changes the user of one thread; libc has all threads do it, by a signal of its own,
-//! and goes on asking each until its *descriptor* says that it has. A worker that is in a task
-//! would write that into the task's descriptor, and be asked for ever. So our handler stands before libc's, and runs
-//! it on the thread's own thread-locals.
+//! The kernel changes the user of one thread. libc has all threads do it, by a signal of its own. It goes on asking
+//! each thread until the thread's *descriptor* says that it has. A worker that is in a task would write that into the
+//! task's descriptor, and would be asked for ever. So our handler stands before libc's, and runs it on the thread's
+//! own thread-locals.
 
 #![allow(unsafe_code)]
 

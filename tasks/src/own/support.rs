@@ -1,20 +1,20 @@
-//! Whether tasks can have thread-locals of their own in this process: found out once, by whoever asks first.
+//! Whether tasks can have thread-locals of their own in this process. Whoever asks first finds out, once.
 //!
-//! Others wait for that; but not for ever, and not inside of it. To find out takes memory and threads: an allocator may
-//! spawn a task meanwhile, on any thread that has to do with it, and so may the constructor of a library that is being loaded. Such a task is a
-//! thread, and the next one may be none any more.
+//! Others wait for the answer, but not for ever. Whoever is inside of the search does not wait at all. The search
+//! takes memory and threads. Meanwhile an allocator may spawn a task, on any thread that has to do with the search. So
+//! may the constructor of a library that is being loaded. Such a task is a thread; the next task may not be one any
+//! more.
 
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::loading::is_loading;
-use super::plain::on_new_thread;
-use super::{VARIABLE, find_out};
-use crate::lock::{Condvar, Mutex};
-use crate::quiet::drop_quietly;
+use super::plain::{self, begin_within, on_new_thread};
+use super::{BlockStack, VARIABLE, find_out};
+use crate::util::foreign::drop_quietly;
+use crate::util::lock::{Condvar, Mutex};
 
 static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
 
@@ -23,23 +23,13 @@ static ASKING: Mutex<bool> = Mutex::new(false);
 static FOUND_OUT: Condvar = Condvar::new();
 
 /// It takes some milliseconds. Whoever waits this long may be what it waits for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(5);
 const UNDECIDED: &str = "it is just being found out whether tasks can have thread-locals of their own";
 
-thread_local! {
-    /// This thread is finding out, or has to do with it.
-    static WITHIN: Cell<bool> = const { Cell::new(false) };
-}
-
-/// What finds out is going to run on this thread (on these thread-locals), which somebody waits for.
-pub(super) fn begin_within() {
-    WITHIN.set(true);
-}
-
-/// Whether they can, else why not; see the module.
+/// Whether they can, else why not; `None`: nobody has found out yet.
 #[inline]
-pub(crate) fn support() -> Result<(), &'static str> {
-    FOUND.get().map_or_else(ask, answer)
+pub(crate) fn known() -> Option<Result<(), &'static str>> {
+    FOUND.get().map(answer)
 }
 
 fn answer(found: &'static Result<(), String>) -> Result<(), &'static str> {
@@ -52,7 +42,7 @@ struct Asking;
 impl Asking {
     /// `None`: it is known by now, or somebody else takes too long.
     fn begin() -> Option<Asking> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + LONGEST;
         let mut asking = ASKING.lock();
         while *asking {
             if FOUND_OUT.wait_until(&mut asking, end) {
@@ -63,25 +53,26 @@ impl Asking {
             return None;
         }
         *asking = true;
-        WITHIN.set(true);
+        begin_within();
         Some(Asking)
     }
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        WITHIN.set(false);
+        plain::end_within();
         *ASKING.lock() = false;
         FOUND_OUT.notify_all();
     }
 }
 
+/// Finds out, if need be; see the module. `S` is what tasks run on.
 #[cold]
-fn ask() -> Result<(), &'static str> {
-    if crate::fork::forked() {
+pub(crate) fn ask<S: BlockStack>() -> Result<(), &'static str> {
+    if crate::util::forked::forked() {
         return Err("in a forked child no task can be spawned");
     }
-    if WITHIN.get() || is_loading() {
+    if plain::is_within() || is_loading() {
         return Err(UNDECIDED);
     }
     let Some(asking) = Asking::begin() else { return FOUND.get().map_or(Err(UNDECIDED), answer) };
@@ -90,7 +81,7 @@ fn ask() -> Result<(), &'static str> {
         begin_within();
         // SAFETY: the name of this thread.
         unsafe { libc::pthread_setname_np(libc::pthread_self(), c"ec-own-check".as_ptr()) };
-        find_out(std::env::var(VARIABLE).ok())
+        find_out::<S>(std::env::var(VARIABLE).ok())
     };
     let found = match on_new_thread(body) {
         Ok(Ok(found)) => found,

@@ -1,9 +1,9 @@
 //! Into a task's block and back.
 //!
-//! Two things make a thread a task: the FS register, and libc's own thread-locals. The latter
-//! (malloc's cache and arena, the resolver) stay with the *thread*: they are copied into the block on the
-//! way in and back on the way out, so that a hundred thousand tasks have no hundred thousand malloc
-//! caches. A few of them are the task's: errno, the locale, texts (`Facts::kept`).
+//! Two things make a thread a task: the FS register, and libc's own thread-locals. Most of the latter (malloc's cache
+//! and arena, the resolver) stay with the *thread*: they are copied into the block on the way in and back on the way
+//! out. So a hundred thousand tasks do not have a hundred thousand malloc caches. A few of them are the task's: errno,
+//! the locale, texts (`Facts::kept`). Some words of the descriptor go with the thread, too (`Facts::carried`).
 //!
 //! Between the two writes of the register, on the thread's side, there is nothing but the
 //! switch of the stack: no thread-local, no panic, no user's code.
@@ -16,7 +16,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 
 use super::facts::Facts;
-use crate::current;
+use crate::here::{self, thread_pointer};
+use crate::util::forked::forked;
 
 /// The words of libc's segment (and of the descriptor) that go with the thread, in bytes from the
 /// thread pointer. Written once, before the first block.
@@ -104,24 +105,6 @@ pub(super) fn set_layout(facts: &Facts) -> Result<(), String> {
     let capabilities = unsafe { libc::getauxval(libc::AT_HWCAP2) };
     FSGSBASE.store(capabilities & 2 != 0, Ordering::Relaxed);
     Ok(())
-}
-
-/// The thread pointer in force.
-#[inline(always)]
-pub(super) fn thread_pointer() -> usize {
-    let thread_pointer: usize;
-    // SAFETY: the ABI has the thread pointer's own value where it points.
-    unsafe {
-        asm!("mov {}, qword ptr fs:[0]", out(reg) thread_pointer, options(nostack, preserves_flags, readonly));
-    }
-    thread_pointer
-}
-
-/// What lies at `address` in this thread's block: where it lies in the task's; and this thread's own pointer.
-#[inline(always)]
-pub(crate) fn same_place(address: usize, task: usize) -> (usize, usize) {
-    let thread = thread_pointer();
-    (task.wrapping_add(address.wrapping_sub(thread)), thread)
 }
 
 /// # Safety
@@ -218,7 +201,7 @@ pub(crate) unsafe fn leave(task: usize, thread: usize) {
 /// In a forked child, on a task: what the kernel keeps writing to is in the block of a thread that is not
 /// there any more, whose memory libc may return. (It would register the area of a new thread itself.)
 pub(crate) fn after_fork() {
-    let (thread, at) = (current::thread_of_task(), RSEQ.load(Ordering::Relaxed));
+    let (thread, at) = (here::thread_of_task(), RSEQ.load(Ordering::Relaxed));
     if thread != 0 && at != NOWHERE {
         const UNREGISTER: i32 = 1;
         const SIGNATURE: u32 = 0x5305_3053;
@@ -244,11 +227,11 @@ pub(crate) fn on_thread<R>(f: impl FnOnce() -> R) -> R {
         return f();
     }
     // The signal stack that the task has set is not the thread's: what `f` finds, and sets, is.
-    let of_task = current::take_signal_stack_back();
+    let of_task = here::take_signal_stack_back();
     // A panic must not run through the change of the register.
     let result = step_out(|| catch_unwind(AssertUnwindSafe(f)), true);
     if let Some(of_task) = of_task {
-        current::set_signal_stack(&of_task);
+        here::set_signal_stack(&of_task);
     }
     match result {
         Ok(value) => value,
@@ -295,7 +278,7 @@ pub(super) fn forget_dlerror() {
 /// still exists: not in a forked child).
 #[inline]
 fn thread_below() -> usize {
-    if crate::fork::forked() { 0 } else { current::thread_of_task() }
+    if forked() { 0 } else { here::thread_of_task() }
 }
 
 /// As [`on_thread`], for an `f` that does not unwind. With `carried`, libc's part comes along, so that `f` may

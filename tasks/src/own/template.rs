@@ -1,10 +1,10 @@
-//! What a thread looks like that has done nothing yet: the template of every block.
+//! The template of every block: what a thread that has done nothing yet looks like.
 //!
-//! It is the memory of a helper thread, taken while the helper waits, with every pointer into that
-//! memory made relative. So libc itself has initialised it: stack and pointer guards, character
-//! tables, the list of modules. When a library with thread-locals is loaded, a new helper
-//! gives a new template, and the initial values of what has come into the static part are written to the
-//! blocks of all live tasks, as libc does for threads.
+//! It is the memory of a helper thread, taken while the helper waits. Every pointer into that memory is made relative.
+//! So libc itself has initialised it: stack and pointer guards, character tables, the list of modules.
+//!
+//! When a library with thread-locals is loaded, a new helper gives a new template. The initial values of what has come
+//! into the static part are written to the blocks of all live tasks, as libc does for threads.
 
 #![allow(unsafe_code)]
 
@@ -17,9 +17,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::facts::{Facts, word};
 use super::helper::{self, Helper, Module};
 use super::loading::loading;
-use super::switch;
-use crate::crossing::Crossing;
-use crate::stack::slab;
+use crate::here;
+use crate::slab;
+use crate::util::crossing::Crossing;
 
 /// See the module. Indices count words from the low end of a block.
 pub(super) struct Template {
@@ -54,7 +54,7 @@ static INSTALLED: [Shard; SHARDS] = [const { Shard(RwLock::new(None)) }; SHARDS]
 /// Calls `f`, which calls nobody's code (an allocator, for one), with what is in force; nothing is put in its place meanwhile.
 fn read<R>(f: impl FnOnce(Option<&Installed>) -> R) -> R {
     // Threads' own pointers lie some pages apart.
-    let mixed = (switch::thread_pointer() as u64 >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (here::thread_pointer() as u64 >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let shard = &INSTALLED[(mixed >> 32) as usize % SHARDS];
     let installed = shard.0.read().unwrap_or_else(PoisonError::into_inner);
     let _crossing = Crossing::enter("the template's lock");
@@ -91,7 +91,7 @@ pub(super) fn with<R>(f: impl FnOnce(&Template) -> R) -> Option<R> {
 /// A library was loaded: the template is renewed if there is one and the library is not known to it. An error is to be
 /// logged, not here.
 pub(super) fn refresh() -> Result<(), String> {
-    if crate::fork::forked() {
+    if crate::util::forked::forked() {
         // The lock may be held for ever; and libc knows this child's only block.
         return Ok(());
     }
@@ -129,7 +129,7 @@ fn write_into_blocks(module: &Module) {
 
 /// A library was unloaded: what is loaded next in its place begins anew. Inside [`loading`].
 pub(super) fn forget_unloaded() {
-    if crate::fork::forked() {
+    if crate::util::forked::forked() {
         return;
     }
     let Some(mut installed) = read(|installed| installed.cloned()) else { return };

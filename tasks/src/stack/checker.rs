@@ -1,8 +1,10 @@
-//! What a checker of memory has to know of stacks. Valgrind takes a change of the stack pointer for a growing or
-//! shrinking frame, unless it was told where stacks lie; and it remembers that what lay below the last frame of a
-//! task that has ended may not be touched, where the next task's first frame is put.
+//! What a checker of memory has to know of stacks. Valgrind must be told two things:
 //!
-//! Its requests are instructions that do nothing on a processor; they take about a nanosecond.
+//! * Where stacks lie. Otherwise it takes a change of the stack pointer for a growing or shrinking frame.
+//! * That a stack is fresh. When a task has ended, Valgrind remembers that what lay below its last frame may not be
+//!   touched. The next task's first frame is put there.
+//!
+//! Its requests are instructions that do nothing on a processor. They take about a nanosecond.
 
 #![allow(unsafe_code)]
 

@@ -1,9 +1,12 @@
 //! The slots of one size: who was promised one, which are free, where new ones are cut.
 //!
-//! A task is promised a slot when it is spawned and takes it when it first runs; so what can fail (no
-//! memory, no addresses, no guard) fails in the spawn, and a thousand tasks that run one after the other use
-//! one and the same warm slot. There are never fewer slots than promises, and a slot that a worker keeps for itself
-//! (`keep.rs`) has a promise of its own: so [`Class::take`] always finds one.
+//! A task is promised a slot when it is spawned, and takes it when it first runs. That has two effects:
+//!
+//! * What can fail (no memory, no addresses, no guard) fails in the spawn.
+//! * A thousand tasks that run one after the other use one and the same warm slot.
+//!
+//! There are never fewer slots than promises. A slot that a worker keeps for itself (`cache.rs`) has a promise of its
+//! own. So [`Class::take`] always finds one.
 
 #![allow(unsafe_code)]
 
@@ -11,12 +14,12 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::checker;
-use super::failure::Failure;
-use super::guard::{self, GUARD};
-use super::slab::{self, Slot};
-use crate::lock::Mutex;
 use crate::own;
-use crate::room::{self, Room};
+use crate::slab::failure::Failure;
+use crate::slab::guard::{self, GUARD};
+use crate::slab::{self, Slot};
+use crate::util::lock::Mutex;
+use crate::util::room::{self, Room};
 
 pub(super) const SMALLEST: u32 = 17; // 128 KiB: the guard and nearly as much again
 pub(super) const LARGEST: u32 = 30;

@@ -1,20 +1,17 @@
 //! The stacks of tasks: slots of fixed sizes, given out last-in first-out, so that the next
 //! task finds a stack that is still in the cache.
 //!
-//! A spawn is promised a slot of its size class ([`reserve`]): one that is free, or a new one, cut from the
-//! class's slab and guarded; or a slab is mapped, twice as large as the one before. The task takes
-//! its slot when it first runs. A finished task's slot stays with its worker for the next task,
-//! or goes back to the list, with its memory; `trim_stacks` returns the memory of those that nobody needed
-//! lately, coldest first.
+//! 1. A spawn is promised a slot of its size class ([`reserve`]): a free one, or a new one, which is cut from the
+//!    class's slab and guarded. If the slab is used up, another is mapped. They grow, from 16 MiB to 16 GiB.
+//! 2. The task takes its slot when it first runs.
+//! 3. A finished task's slot stays with its worker for the next task, or goes back to the list, with its memory.
+//! 4. `trim_stacks` returns the memory of the slots that nobody needed lately, coldest first.
 
 #![allow(unsafe_code)]
 
+mod cache;
 mod checker;
 mod class;
-mod failure;
-pub(crate) mod guard;
-mod keep;
-pub(crate) mod slab;
 mod threads;
 
 use std::io;
@@ -23,17 +20,16 @@ use std::time::{Duration, Instant};
 
 use corosensei::stack::{Stack, StackPointer};
 
-use crate::header::Header;
-use crate::lock::Mutex;
 use crate::own;
+use crate::slab::guard::{self, GUARD, GuardKind};
+use crate::slab::{self, SLOT_HEAD, Slot};
+use crate::util::lock::Mutex;
 use class::{Key, LARGEST, SMALLEST};
-use guard::{GUARD, GuardKind};
-use slab::{SLOT_HEAD, Slot};
 
-pub(crate) use keep::Keep;
+pub(crate) use cache::StackCache;
 pub(crate) use threads::of_thread;
 
-/// What is set aside in a default slot for a task's own thread-locals. They take 5 to 6 KiB in most
+/// What is set aside in a default slot for a task's own thread-locals. They take 4 to 6 KiB in most
 /// programs; where they take more, the default slot is a larger one.
 const USUAL_BLOCK: usize = 16 * 1024;
 
@@ -82,21 +78,28 @@ fn class_of(stack_size: usize, block: usize) -> io::Result<u8> {
 pub(crate) struct Reserved(Key);
 
 /// Promises a stack of at least `stack_size` usable bytes (0: the default): with a block of thread-locals as a new thread
-/// finds them ([`own::support`] said that this works), or bare. `keep` is the calling worker's.
-pub(crate) fn reserve(stack_size: usize, with_block: bool, keep: Option<&Keep>) -> io::Result<Reserved> {
+/// finds them ([`own_thread_locals`] said that this works), or bare. `cache` is the calling worker's.
+pub(crate) fn reserve(
+    stack_size: usize,
+    with_block: bool,
+    cache: Option<&StackCache>,
+) -> io::Result<Reserved> {
     let class = class_of(stack_size, if with_block { own::space() } else { 0 })?;
     let key = Key { class, with_block };
-    if keep.is_none_or(|keep| !keep.promise(key)) {
+    if cache.is_none_or(|cache| !cache.promise(key)) {
         key.class().promise(1, key)?;
     }
     Ok(Reserved(key))
 }
 
 impl Reserved {
-    /// The stack, for `owner`. To be called once; `keep` is the calling worker's.
-    pub(crate) fn take(self, owner: *const Header, keep: Option<&Keep>) -> SlabStack {
+    /// The stack, for `owner`. To be called once; `cache` is the calling worker's.
+    ///
+    /// # Safety
+    /// `owner` is null, or the header of a task that lives until the stack is released: an overflow's report reads it.
+    pub(crate) unsafe fn take(self, owner: *const (), cache: Option<&StackCache>) -> SlabStack {
         let key = self.0;
-        let low = keep.and_then(|keep| keep.take(key)).unwrap_or_else(|| key.class().take());
+        let low = cache.and_then(|cache| cache.take(key)).unwrap_or_else(|| key.class().take());
         let mut stack = SlabStack { low, key, thread_pointer: 0 };
         // First of all a write: of a page that is read before the kernel makes a page of zeros, and for the write another
         // one, with an interrupt to all other CPUs.
@@ -127,7 +130,7 @@ impl SlabStack {
     }
 
     /// Says whose stack this is (null: nobody's).
-    fn set_owner(&self, owner: *const Header) {
+    fn set_owner(&self, owner: *const ()) {
         // SAFETY: the head of a slot we own; it is mapped, and an atomic may be shared.
         unsafe { (*self.slot().head()).owner.store(owner.cast_mut(), Ordering::Relaxed) };
     }
@@ -137,11 +140,11 @@ impl SlabStack {
         (self.low + GUARD, self.base().get())
     }
 
-    /// Gives the slot, and its promise, back for the next task. `keep` is the calling worker's.
+    /// Gives the slot, and its promise, back for the next task. `cache` is the calling worker's.
     ///
     /// # Safety
     /// No frame on it is live and nobody refers to it.
-    pub(crate) unsafe fn release(self, keep: Option<&Keep>) {
+    pub(crate) unsafe fn release(self, cache: Option<&StackCache>) {
         self.set_owner(std::ptr::null());
         let (low, top) = self.usable();
         checker::is_fresh(low, top);
@@ -149,10 +152,39 @@ impl SlabStack {
             // SAFETY: the caller's promise.
             unsafe { own::clear(&(*self.slot().head()).block) };
         }
-        if keep.is_none_or(|keep| !keep.give(self.low, self.key)) {
+        if cache.is_none_or(|cache| !cache.give(self.low, self.key)) {
             self.key.class().give(self.low);
             self.key.class().take_back(1);
         }
+    }
+}
+
+/// Whether tasks can have thread-locals of their own in this process, else why not. Finds out when it is asked first.
+#[inline]
+pub(crate) fn own_thread_locals() -> Result<(), &'static str> {
+    // Not generic, so that the self-test is compiled here and not with each program that spawns.
+    #[inline(never)]
+    fn ask() -> Result<(), &'static str> {
+        own::ask::<SlabStack>()
+    }
+    own::known().unwrap_or_else(ask)
+}
+
+// SAFETY: `take` makes the block, and gives its thread pointer.
+unsafe impl own::BlockStack for SlabStack {
+    fn with_block() -> io::Result<Self> {
+        let reserved = reserve(0, true, None)?;
+        // SAFETY: nobody's.
+        Ok(unsafe { reserved.take(std::ptr::null(), None) })
+    }
+
+    fn thread_pointer(&self) -> usize {
+        self.thread_pointer()
+    }
+
+    unsafe fn release(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.release(None) };
     }
 }
 
@@ -197,7 +229,7 @@ pub fn stack_stats() -> StackStats {
     let mut stats = StackStats { slabs, reserved, in_use: 0, free: 0, free_and_returned: 0, guard };
     for key in Key::all() {
         let count = key.class().count();
-        let in_use = count.promised.saturating_sub(keep::promises(key));
+        let in_use = count.promised.saturating_sub(cache::promises(key));
         stats.in_use += in_use;
         stats.free += count.slots - in_use;
         stats.free_and_returned += count.returned;

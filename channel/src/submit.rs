@@ -1,0 +1,40 @@
+//! The channel for callers that suspend: operations in place of events.
+
+#![allow(unsafe_code)]
+
+use crate::EventChannel;
+use crate::fork;
+use crate::raw::{OpId, RawCompletion, RawOp};
+
+impl EventChannel {
+    /// Hands `op` to port `port` (taken modulo the number of ports) and returns its id at once. Never
+    /// fails: an error is the operation's result. Allocates nothing in the steady state.
+    ///
+    /// # Safety
+    /// `op` and everything its action points to stay valid and untouched until its wake function
+    /// has been called, and may be used from any thread; the descriptor stays open so long.
+    /// The wake function may be called with the word given, once, on any thread. This may
+    /// happen before the call returns.
+    pub unsafe fn submit_raw(&self, port: usize, op: *mut RawOp) -> OpId {
+        // SAFETY: by contract.
+        let posted = unsafe { self.ports_ref()[port % self.ports()].submit(op) };
+        posted.unwrap_or_else(|op| {
+            // SAFETY: by contract; the operation never was in flight.
+            unsafe {
+                (*op).result = -libc::ENOBUFS;
+                RawCompletion::of(op).deliver();
+            }
+            OpId::slotless(0)
+        })
+    }
+
+    /// Asks to cancel an operation. It completes all the same: with `-ECANCELED`, or done if that was quicker. False: it is
+    /// complete already, and nothing is done.
+    ///
+    /// # Safety
+    /// The id came from [`submit_raw`](Self::submit_raw) of this channel, and the caller acts for whoever owns the operation. (Others wait
+    /// for theirs: cancelled behind their backs they end too early.)
+    pub unsafe fn cancel_raw(&self, id: OpId) -> bool {
+        !fork::is_child() && self.ports_ref().get(id.port()).is_some_and(|port| port.cancel(id, false))
+    }
+}

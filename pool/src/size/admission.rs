@@ -1,0 +1,119 @@
+//! Whether new tasks may begin. And who is told when threads become scarce.
+//!
+//! The last threads (as many as cores, or half of what the cap leaves beyond them if that is less) are for tasks that have begun, and for I/O. Who holds what others wait for can then go on and
+//! release it. While no more are left, no new task begins. Nor does one begin while as many strays compute as there are cores. (One more is
+//! allowed after [`EXCEPTION`], another one after twice as long, and so on.)
+
+use crate::dump::Dump;
+use crate::size::events::{AtCap, Blocked, PoolEvent};
+use crate::size::host::Host;
+use crate::size::kernel;
+use log::Level;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How often it is seen to whether strays that computed still do.
+const RECOUNT: Duration = Duration::from_millis(5);
+/// While as many strays compute as should, one more is allowed after so long, then after twice as long, and so on. One of those
+/// that have to wait may be what the others wait for.
+const EXCEPTION: Duration = Duration::from_millis(100);
+const RARE: Duration = Duration::from_secs(30);
+
+/// See the module. The monitor's.
+#[derive(Default)]
+pub(crate) struct Admission {
+    /// As many strays compute as should: when one more is allowed, how long after the one before, and how many were so far.
+    exception: Option<(Instant, Duration, usize)>,
+    /// When it was last seen which strays still compute.
+    recounted: Option<Instant>,
+    /// The cap has been told of, and there has been no room since.
+    told: bool,
+}
+
+impl Admission {
+    /// So many strays may compute at the moment, in a pool of `cores`.
+    pub(crate) fn most_computing(&self, cores: usize) -> usize {
+        cores + self.exception.map_or(0, |(_, _, count)| count)
+    }
+
+    /// Do as many compute as should? Then an exception comes due some time.
+    pub(crate) fn expects_exception(&self) -> bool {
+        self.exception.is_some()
+    }
+
+    /// Holds new tasks, or lets them begin; true if that has changed. Tells of the cap when it is near, and once more when there
+    /// has been room again.
+    pub(crate) fn decide(&mut self, host: &impl Host, now: Instant) -> bool {
+        let (cores, threads) = (host.queues().cores(), host.threads());
+        let reserve = cores.min((host.limits().max_threads - cores) / 2);
+        let room = threads.room();
+        let scarce = reserve > 0 && room <= reserve;
+        if self.exception.is_some_and(|_| self.recounted.is_none_or(|at| now.duration_since(at) >= RECOUNT)) {
+            self.recounted = Some(now);
+            threads.recount_computing();
+        }
+        let computing = threads.computing();
+        self.exception = match self.exception {
+            _ if computing < cores => None,
+            None => Some((now + EXCEPTION, EXCEPTION, 0)),
+            Some((due, pause, count)) if due <= now => {
+                let pause = (2 * pause).min(RARE);
+                Some((now + pause, pause, count + 1))
+            }
+            waits => waits,
+        };
+        let hold = scarce || computing >= self.most_computing(cores);
+        let changed = host.queues().hold_new_tasks(hold);
+        if changed && !hold {
+            // What they looked away from is theirs again.
+            host.wake_all();
+        }
+        if scarce {
+            self.at_cap(host);
+        } else if room > reserve {
+            self.told = false;
+        }
+        changed
+    }
+
+    /// A core should be handed over, or soon will have to be, and there is no thread for it.
+    pub(crate) fn at_cap(&mut self, host: &impl Host) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        let is_first = host.threads().counts.cap_hits.fetch_add(1, Ordering::Relaxed) == 0;
+        let logs = is_first && Level::Error <= log::max_level();
+        if !logs && !host.limits().listener.is_there() {
+            return;
+        }
+        let Some(theirs) = host.counted() else { return };
+        // Made by the notifier: what tasks wait for is described by code of the program's.
+        host.notifier().tell_made(move || {
+            let at_cap = at_cap(&*theirs);
+            if logs {
+                log::log!(Level::Error, "a pool has {}", at_cap.summary());
+            }
+            (theirs.limits().listener.clone(), PoolEvent::AtCap(at_cap))
+        });
+    }
+}
+
+/// Who blocks which thread, at this moment.
+fn at_cap(host: &impl Host) -> AtCap {
+    let (dump, threads) = (Dump::of(host), host.threads());
+    let inside = threads.all().into_iter().filter(|worker| worker.info.taker.is_in_user_code());
+    let blocked = inside.map(|worker| {
+        let id = worker.info.task.load(Ordering::Relaxed);
+        Blocked {
+            thread: worker.info.name.clone(),
+            task: dump.tasks.iter().find(|task| task.id.as_u64() == id).cloned(),
+            call: kernel::call_of(worker.info.tid()),
+        }
+    });
+    AtCap {
+        threads: threads.count(),
+        max_threads: host.limits().max_threads,
+        blocked: blocked.collect(),
+        dump,
+    }
+}

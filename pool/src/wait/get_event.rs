@@ -1,0 +1,81 @@
+//! How a task waits inside `EventChannel::get_event`: it is suspended, and its worker goes on.
+//!
+//! The channel knows no tasks. It asks the [`Blocker`], which is installed here with the first pool. Such a wait is a cancellation
+//! point, like every other call that returns a `Result`. The channel asks for the reason ([`Blocker::checkpoint`]) only when it has no
+//! event to return. So neither an event nor a cancel gets lost.
+
+#![allow(unsafe_code)]
+
+use crate::wait::{self, Limit, Stop};
+use crate::worker::context;
+use ec_channel::raw::Action;
+use ec_channel::{Blocker, Unparker, Waited};
+use ec_tasks::{Tokens, WaitKind};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Once;
+use std::time::Instant;
+
+static GET_EVENT: WaitKind = WaitKind { name: "get_event", cancel: None, describe: |_, _| String::new() };
+
+/// Once per process.
+pub(crate) fn install() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        ec_tasks::watch_crossings_of(ec_channel::lock_held);
+        // One installed before by somebody else stays.
+        // SAFETY: it does what its methods say, as the rest of this file shows.
+        let _ = unsafe { ec_channel::set_blocker(&TaskBlocker) };
+    });
+}
+
+struct TaskBlocker;
+
+fn waited<T>(end: Result<T, Stop>, how: impl FnOnce(T) -> Waited) -> Waited {
+    match end {
+        Ok(it) => how(it),
+        Err(Stop::Os(libc::ETIMEDOUT)) => Waited::Over,
+        Err(Stop::Os(errno)) => Waited::Refused(errno),
+        // Not delivered here: it keeps pending until the channel asks.
+        Err(Stop::Cancel | Stop::Scope(_)) => Waited::Interrupted,
+    }
+}
+
+impl Blocker for TaskBlocker {
+    fn in_task(&self) -> bool {
+        wait::in_task()
+    }
+
+    fn task(&self) -> u64 {
+        ec_tasks::with_current(|task| task.map_or(0, |task| task.id().as_u64()))
+    }
+
+    fn checkpoint(&self) -> io::Result<()> {
+        wait::checkpoint()
+    }
+
+    fn wait(&self, called: &dyn Fn() -> bool, deadline: Option<Instant>) -> Waited {
+        // (The channel's condition is one flag; nobody else can call this.)
+        let end = wait::until_token(&GET_EVENT, 0, deadline, true, Tokens::SYNC, |_| called());
+        waited(end, |called| if called { Waited::Called } else { Waited::Over })
+    }
+
+    fn unparker(&self) -> Unparker {
+        match ec_tasks::current() {
+            Some(task) => Box::new(move || task.wake(Tokens::SYNC)),
+            None => Box::new(|| ()),
+        }
+    }
+
+    fn wait_readable(&self, fd: BorrowedFd<'_>, deadline: Option<Instant>) -> Waited {
+        let action = Action::Poll { fd: fd.as_raw_fd(), events: libc::POLLIN };
+        let limit = deadline.map(|at| Limit { at, errno: libc::ETIMEDOUT });
+        // SAFETY: the action points to nothing, and the descriptor is borrowed until the call returns.
+        let end = unsafe { wait::attempt(action, &GET_EVENT, fd.as_raw_fd() as u64, limit, true) };
+        waited(end, |_| Waited::Called)
+    }
+
+    fn home_port(&self) -> Option<usize> {
+        context::port_here()
+    }
+}

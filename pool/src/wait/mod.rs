@@ -1,0 +1,315 @@
+//! How a wrapper waits: the one place where a task and the event channel meet.
+//!
+//! [`attempt`] puts an operation on the task's stack. It hands it to the port of the core that the task runs on, suspends, and gives
+//! back what came of it. [`until`] waits for a condition that another task or thread brings about, with a timer if there is a deadline.
+//!
+//! **Cancel.** `cancel()` sets the task's flag, and then wakes the task with the token SYNC. The token stays in the park word until it is
+//! consumed. The waiter looks at the flag after each SYNC, and before it suspends for the first time. So it misses none. It then cancels
+//! its own request by id, and goes on waiting for the completion. Only a completion ends the wait. If data won the race, the data is
+//! returned, and the cancel waits for the next point.
+//!
+//! **Deadlines.** A waiter's deadline is the earliest of its own and of those of the surrounding `time::timeout`s that have not been
+//! delivered yet (`deadline.rs`).
+//!
+//! A [`Stop`] says why nothing came of a call. [`Stop::deliver`] makes an error of it, and uses it up. A caller that already has a part
+//! of its result returns that, and lets the stop be.
+
+#![allow(unsafe_code)]
+pub(crate) mod blocking;
+mod callers;
+pub(crate) mod cancel;
+pub(crate) mod deadline;
+pub(crate) mod get_event;
+
+use crate::wait::cancel::Cancelled;
+use crate::worker::context;
+use crate::worker::current::{current_port, with_channel};
+use ec_channel::Driver;
+use ec_channel::raw::{Action, OpId, RawOp};
+use ec_tasks::{Tokens, WaitKind};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+pub use crate::wait::deadline::{earliest, scope_deadline, with_deadline};
+
+/// A deadline of the call's own (a read timeout), with the errno it gives when it comes first.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// When it comes.
+    pub at: Instant,
+    /// What it gives.
+    pub errno: i32,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug)]
+#[must_use = "a stop that is not delivered keeps pending"]
+pub enum Stop {
+    /// The operation's own error, or its own limit.
+    Os(i32),
+    /// The task was cancelled.
+    Cancel,
+    /// A `timeout` around the call came to its end; the instant is that of its deadline.
+    Scope(Instant),
+}
+
+impl Stop {
+    /// The error to return. A cancel or a deadline counts as delivered from here on.
+    pub fn deliver(self) -> io::Error {
+        match self {
+            Stop::Os(errno) => io::Error::from_raw_os_error(errno),
+            Stop::Cancel if ec_tasks::take_cancel() => Cancelled.into(),
+            Stop::Cancel => io::Error::from_raw_os_error(libc::ECANCELED),
+            Stop::Scope(at) => {
+                // The innermost of those that have expired by now: the others have their turn outside it.
+                deadline::deliver(at.max(Instant::now()));
+                io::Error::new(io::ErrorKind::TimedOut, "the deadline of the surrounding timeout has come")
+            }
+        }
+    }
+}
+
+/// Whether the caller is a task. Otherwise (plain threads, handlers, a fork's child) the wrappers block.
+pub fn in_task() -> bool {
+    ec_tasks::with_current(|task| task.is_some())
+}
+
+/// A cancellation point: fails if a cancel or an expired deadline has not been delivered yet.
+pub fn checkpoint() -> io::Result<()> {
+    pending().map_or(Ok(()), |stop| Err(stop.deliver()))
+}
+
+fn pending() -> Option<Stop> {
+    if ec_tasks::cancel_pending() && in_task() {
+        return Some(Stop::Cancel);
+    }
+    let at = scope_deadline()?;
+    (at <= Instant::now()).then_some(Stop::Scope(at))
+}
+
+/// Whether the current task's channel is driven by readiness: a system call that may succeed at once
+/// is then cheaper than an operation that has to be armed first.
+pub fn try_first() -> bool {
+    with_channel(|channel| channel.is_some_and(|channel| channel.driver().kind() == Driver::Epoll))
+}
+
+/// In a task: posts the operation, suspends until it is complete, and returns its result (0 or more).
+/// With `point`, a cancel or the deadline of a surrounding `timeout` gives the operation up.
+///
+/// # Safety
+/// What `action` points to stays valid, and untouched by others, until the call returns; the
+/// descriptor stays open so long.
+pub unsafe fn attempt(
+    action: Action,
+    kind: &'static WaitKind,
+    detail: u64,
+    limit: Option<Limit>,
+    point: bool,
+) -> Result<i32, Stop> {
+    loop {
+        let scope = if point { scope_deadline() } else { None };
+        let deadline = earliest(limit.map(|limit| limit.at), scope);
+        // SAFETY: the caller keeps the action's pointers valid until this function returns, and
+        // `run_op` returns only after the operation's completion.
+        let result = unsafe { run_op(action, kind, detail, deadline, point) };
+        return match (-result, deadline) {
+            (..=0, _) => Ok(result),
+            // Nothing was transferred. A connect goes on in the background: its caller knows how.
+            (libc::EINTR, _) if !matches!(action, Action::Connect { .. }) => continue,
+            (libc::ETIME, Some(at)) => match limit {
+                Some(limit) if limit.at == at => Err(Stop::Os(limit.errno)),
+                _ => Err(Stop::Scope(at)),
+            },
+            (libc::ECANCELED, _) if point && ec_tasks::cancel_pending() => Err(Stop::Cancel),
+            (errno, _) => Err(Stop::Os(errno)),
+        };
+    }
+}
+
+/// In a task: suspends until `at`, or for ever. Not a cancellation point.
+///
+/// # Panics
+/// Outside a task.
+pub fn sleep_until(at: Option<Instant>, kind: &'static WaitKind) {
+    // Not a point and no condition: nothing but the deadline ends it, so there is nothing to report.
+    let _ = until_token(kind, 0, at, false, Tokens::SYNC, |_| false);
+}
+
+/// In a task: suspends until it is unparked (or was since it last was parked) or `deadline` comes. Not a
+/// cancellation point.
+///
+/// # Panics
+/// Outside a task.
+pub fn park_until(deadline: Instant) {
+    static PARK: WaitKind = WaitKind { name: "park", cancel: None, describe: |_, _| String::new() };
+    let unparked = |got: Tokens| got.contains(Tokens::PARK);
+    let _ = until_token(&PARK, 0, Some(deadline), false, Tokens::PARK, unparked);
+}
+
+/// In a task: suspends until `flag` is set. Whoever sets it (with [`Release`](Ordering::Release)) wakes the task with
+/// [`Tokens::SYNC`] afterwards; wake-ups for nothing do no harm. `Ok(false)`: `deadline` came first.
+///
+/// # Panics
+/// Outside a task.
+// (Each of its few callers has it to itself: there is no deadline in some, no point in others.)
+#[inline(always)]
+pub fn until(
+    kind: &'static WaitKind,
+    detail: u64,
+    deadline: Option<Instant>,
+    point: bool,
+    flag: &AtomicBool,
+) -> Result<bool, Stop> {
+    until_token(kind, detail, deadline, point, Tokens::SYNC, |_| flag.load(Ordering::Acquire))
+}
+
+/// As [`until`], for any token and condition: `ready` is told which tokens ended the last suspension. It runs while a timer of this
+/// wait may be in flight: it does not wait itself (it would take the timer's completion for its own), and a panic in it ends the
+/// process.
+#[inline(always)]
+pub(crate) fn until_token(
+    kind: &'static WaitKind,
+    detail: u64,
+    deadline: Option<Instant>,
+    point: bool,
+    token: Tokens,
+    mut ready: impl FnMut(Tokens) -> bool,
+) -> Result<bool, Stop> {
+    assert!(in_task(), "only a task can be suspended");
+    let worker = context::worker_if_forced();
+    let scope = if point { scope_deadline() } else { None };
+    let at = earliest(deadline, scope);
+    let mut op = at.map(|_| RawOp::new(Action::Timer, wake_task, task_word()));
+    let armed = AbortOnUnwind;
+    let timer = op.as_mut().map(|op| {
+        op.set_deadline(at);
+        // SAFETY: the timer lies on this stack, which stays until the wait below has seen its
+        // completion; nothing can unwind past it (`armed`).
+        unsafe { submit(op) }
+    });
+    let mut in_flight = timer.is_some();
+    ec_tasks::begin_wait(kind, timer.map_or(0, OpId::as_u64), detail);
+    let mut got = Tokens::NONE;
+    let verdict = loop {
+        if ready(got) {
+            break Ok(true);
+        }
+        if point && ec_tasks::cancel_pending() {
+            break Err(Stop::Cancel);
+        }
+        if timer.is_some() && !in_flight {
+            break if at == deadline { Ok(false) } else { Err(Stop::Scope(at.unwrap_or_else(Instant::now))) };
+        }
+        let mut accept = token;
+        if in_flight {
+            accept = accept | Tokens::OP;
+        }
+        if point {
+            accept = accept | Tokens::SYNC;
+        }
+        // SAFETY: `OP` is there only as long as the timer is in flight, which is the task's one operation: `ready` does not wait.
+        got = unsafe { ec_tasks::suspend_for_op(accept) };
+        if got.contains(Tokens::OP) {
+            in_flight = false;
+        }
+    };
+    if let (true, Some(id)) = (in_flight, timer) {
+        cancel(id);
+        // SAFETY: as above.
+        unsafe { wait_for_op() };
+    }
+    ec_tasks::end_wait();
+    std::mem::forget(armed);
+    context::migrate_if_forced(worker);
+    verdict
+}
+
+/// # Safety
+/// As for [`attempt`].
+unsafe fn run_op(
+    action: Action,
+    kind: &'static WaitKind,
+    detail: u64,
+    deadline: Option<Instant>,
+    point: bool,
+) -> i32 {
+    let worker = context::worker_if_forced();
+    let mut op = RawOp::new(action, wake_task, task_word());
+    op.set_deadline(deadline);
+    let op = &raw mut op;
+    let armed = AbortOnUnwind;
+    // SAFETY: the operation lies on this stack and what it points to is the caller's promise; both
+    // stay until `wait_for_op` has seen the completion, and nothing can unwind past it (`armed`).
+    let id = unsafe { submit(op) };
+    ec_tasks::begin_wait(kind, id.as_u64(), detail);
+    let mut open = point;
+    loop {
+        if open && ec_tasks::cancel_pending() {
+            cancel(id);
+            open = false;
+        }
+        if !open {
+            // SAFETY: as below.
+            unsafe { wait_for_op() };
+            break;
+        }
+        // SAFETY: the operation is in flight, and the task's only one: no code of others runs before its end.
+        if unsafe { ec_tasks::suspend_for_op(Tokens::OP | Tokens::SYNC) }.contains(Tokens::OP) {
+            break;
+        }
+    }
+    ec_tasks::end_wait();
+    std::mem::forget(armed);
+    context::migrate_if_forced(worker);
+    // SAFETY: complete, so it is ours alone again; the wake-up orders its result before this read.
+    unsafe { (*op).result() }
+}
+
+/// # Safety
+/// As for `suspend_for_op`.
+unsafe fn wait_for_op() {
+    // SAFETY: the caller's promise.
+    while !unsafe { ec_tasks::suspend_for_op(Tokens::OP) }.contains(Tokens::OP) {}
+}
+
+/// # Safety
+/// As for `submit_raw`; the wake word is the current task.
+unsafe fn submit(op: *mut RawOp) -> OpId {
+    let port = current_port();
+    with_channel(|channel| {
+        let channel = channel.expect("a task belongs to a pool");
+        // SAFETY: by contract.
+        unsafe { channel.submit_raw(port, op) }
+    })
+}
+
+fn cancel(id: OpId) {
+    with_channel(|channel| {
+        // SAFETY: the id is of an operation of the task that calls, which alone knows it.
+        unsafe { channel.expect("a task belongs to a pool").cancel_raw(id) }
+    });
+}
+
+fn task_word() -> usize {
+    ec_tasks::with_current(|task| task.map_or(0, |task| task.as_ptr() as usize))
+}
+
+/// The wake function of every operation that a task waits for.
+///
+/// # Safety
+/// `word` is a task that waits for exactly one completion and cannot end before it.
+unsafe fn wake_task(word: usize) {
+    // SAFETY: the task is suspended until this very call (or about to be): it is alive.
+    unsafe { ec_tasks::wake_raw(word as *const (), Tokens::OP) }
+}
+
+/// The operation in flight writes into this stack: rather no process than one that unwinds it.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        crate::quietly!(error, "unwinding past an operation in flight");
+        std::process::abort();
+    }
+}

@@ -1,0 +1,100 @@
+//! What the workers of one pool share.
+
+#![allow(unsafe_code)]
+
+use crate::core::Core;
+use crate::core::forced::Forced;
+use crate::core::queues::Queues;
+use crate::lifecycle::Lifecycle;
+use crate::size::Size;
+use crate::size::host::Limits;
+use crate::sleep::idle::Idle;
+use crate::worker::trim::Trimmer;
+use crossbeam::utils::CachePadded;
+use ec_channel::{EventChannel, Serving};
+use std::io;
+use std::ptr;
+use std::sync::{Arc, Weak};
+
+/// See the module. Tasks refer to it as their scheduler.
+pub(crate) struct Shared {
+    me: Weak<Shared>,
+    pub(crate) channel: EventChannel,
+    /// Getters of the channel do not drive its ports: the workers do.
+    pub(crate) serving: Serving,
+    pub(crate) queues: Queues,
+    pub(crate) idle: CachePadded<Idle>,
+    /// Set in tests that force migration.
+    pub(crate) forced: Option<Forced>,
+    pub(crate) life: Lifecycle,
+    pub(crate) trimmer: Trimmer,
+    /// The stack of a task that asks for no other, in bytes.
+    pub(crate) stack_size: usize,
+    /// Last: what the program has given is dropped with it.
+    pub(crate) size: Size,
+}
+
+/// What the builder was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) stack_size: usize,
+    pub(crate) force_migration: bool,
+    pub(crate) monitor: bool,
+    pub(crate) size: Limits,
+}
+
+impl Shared {
+    /// # Errors
+    /// The channel cannot be served.
+    pub(crate) fn new(
+        channel: EventChannel,
+        cores: usize,
+        settings: Settings,
+    ) -> io::Result<(Arc<Shared>, Vec<Core>)> {
+        let (own, stealers) = Core::all(cores);
+        // SAFETY: there is a worker for each port as long as the pool lives, and what comes of a pass is delivered.
+        let serving = unsafe { channel.serve() }?;
+        let shared = Arc::new_cyclic(|me| Shared {
+            me: me.clone(),
+            serving,
+            channel,
+            queues: Queues::new(stealers),
+            idle: CachePadded::new(Idle::new(cores)),
+            forced: settings.force_migration.then(|| Forced::new(cores)).flatten(),
+            life: Lifecycle::new(cores),
+            trimmer: Trimmer::default(),
+            size: Size::new(cores, settings.size),
+            stack_size: settings.stack_size,
+        });
+        Ok((shared, own))
+    }
+
+    /// The counted pointer to itself; there is one while anybody can call this.
+    pub(crate) fn arc(&self) -> Option<Arc<Shared>> {
+        self.me.upgrade()
+    }
+
+    /// What `ec_tasks::spawn_in` knows this pool by.
+    pub(crate) fn identity(&self) -> *const () {
+        ptr::from_ref(self).cast()
+    }
+
+    /// Wakes one sleeper if nobody is searching. Called after work was made visible.
+    pub(crate) fn notify(&self) {
+        if let Some(index) = self.idle.notify() {
+            self.serving.wake_port(index);
+        }
+    }
+
+    /// Wakes one sleeper as a partner if only the caller is awake.
+    pub(crate) fn call_partner(&self) {
+        if let Some(index) = self.idle.call_partner() {
+            self.serving.wake_port(index);
+        }
+    }
+
+    /// Everybody up: there is something to see for each.
+    pub(crate) fn wake_all(&self) {
+        (0..self.queues.cores()).for_each(|port| self.serving.wake_port(port));
+    }
+}

@@ -1,0 +1,49 @@
+//! The end of a task, whatever it ran on.
+
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::task::{FINISHED, Header, Joiner, Scheduler, Tokens, drop_ref, registry};
+use crate::util::foreign::drop_quietly;
+use crate::util::forked::forked;
+
+thread_local! {
+    /// This is the end of a dedicated task's thread.
+    static OVER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The end of any task: nothing of it is left but the result. Gives up the run reference.
+pub(crate) fn ended(header: NonNull<Header>) {
+    // SAFETY: the caller has the run reference, until `drop_ref`.
+    unsafe {
+        let task = header.as_ref();
+        if !forked() {
+            registry::remove(header);
+        }
+        task.phase.store(FINISHED, Ordering::Relaxed);
+        task.scheduler.task_finished(task.id);
+        match task.join.complete() {
+            Some(Joiner::Task(joiner)) => joiner.wake(Tokens::SYNC),
+            Some(Joiner::Thread(joiner)) => joiner.notify(),
+            None => {}
+        }
+        drop_ref(header);
+    }
+}
+
+/// As [`ended`], for a dedicated task at the end of its thread, at which even std's own thread-locals are gone.
+pub(super) fn ended_with_its_thread(header: NonNull<Header>) {
+    OVER.set(true);
+    ended(header);
+    OVER.set(false);
+}
+
+/// Drops a task's reference to its scheduler. It may be the last, so that code of the program's runs (a listener's destructor): what
+/// it does is not the caller's affair.
+pub(crate) fn let_go(reference: Arc<dyn Scheduler>) {
+    if OVER.get() { reference.let_go() } else { drop_quietly(reference) }
+}

@@ -1,0 +1,39 @@
+//! What happens at a fork: a fork waits (for 100 ms at most) while a thread is being started, and the child knows that it is a child.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::own;
+use crate::util::{forked, thread_start};
+
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Sees to it that children forked from now on know that they are; see [`forked`](crate::forked). A spawn does that by
+/// itself; a runtime calls it before it has anything that is of no use in a child: its first thread.
+///
+/// # Errors
+/// No memory for that. A child would take itself for its parent, so there must be no runtime then; the next call tries again.
+#[inline]
+pub fn watch_forks() -> io::Result<()> {
+    if WATCHED.load(Ordering::Acquire) { Ok(()) } else { begin_to_watch() }
+}
+
+#[cold]
+fn begin_to_watch() -> io::Result<()> {
+    extern "C" fn in_child() {
+        forked::note();
+        own::after_fork();
+    }
+    // Under no lock: this allocates. (Several that come at once register the handlers several times, which does no harm.)
+    // SAFETY: the handlers use atomics, sleep, and make a system call.
+    let failed = unsafe {
+        libc::pthread_atfork(Some(thread_start::before_fork), Some(thread_start::after_fork), Some(in_child))
+    };
+    if failed != 0 {
+        return Err(io::Error::from_raw_os_error(failed));
+    }
+    WATCHED.store(true, Ordering::Release);
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! What a task was told about stopping.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A cancel waits to be delivered.
+const PENDING: u8 = 1;
+/// There was one, ever.
+const LATCHED: u8 = 2;
+/// It is delivered at each cancellation point from now on.
+const STICKY: u8 = 4;
+
+/// See `wait/cancel.rs`, which says how it meets the announcement of a wait.
+pub(crate) struct CancelFlags(AtomicU8);
+
+impl CancelFlags {
+    pub(crate) fn new() -> Self {
+        CancelFlags(AtomicU8::new(0))
+    }
+
+    /// Asks the task to stop: once, or, if `sticky`, at each cancellation point.
+    pub(crate) fn ask(&self, sticky: bool) {
+        self.0.fetch_or(PENDING | LATCHED | if sticky { STICKY } else { 0 }, Ordering::SeqCst);
+    }
+
+    pub(crate) fn was_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & LATCHED != 0
+    }
+
+    pub(crate) fn is_pending(&self) -> bool {
+        self.0.load(Ordering::SeqCst) & PENDING != 0
+    }
+
+    /// The task takes what waits to be delivered, at a cancellation point. False: nothing does.
+    pub(crate) fn take(&self) -> bool {
+        let seen = self.0.load(Ordering::SeqCst);
+        if seen & PENDING == 0 {
+            return false;
+        }
+        // Only the task itself clears the bit, so it is still there.
+        if seen & STICKY == 0 && self.0.fetch_and(!PENDING, Ordering::SeqCst) & STICKY != 0 {
+            // It became sticky in between.
+            self.0.fetch_or(PENDING, Ordering::SeqCst);
+        }
+        true
+    }
+}

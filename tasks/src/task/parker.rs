@@ -1,0 +1,32 @@
+//! How a thread waits: the thread of a dedicated task, and one that is no task and joins one.
+
+use crate::util::lock::{Condvar, Mutex};
+
+/// Where a thread waits for a condition that others change.
+#[derive(Default)]
+pub(crate) struct Parker {
+    /// Whether it waits.
+    waits: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Parker {
+    /// Blocks as long as `waits` says so, which only looks at something. Who changes that calls `notify` afterwards.
+    pub(crate) fn wait_while(&self, waits: impl Fn() -> bool) {
+        let mut guard = self.waits.lock();
+        *guard = true;
+        while waits() {
+            self.changed.wait(&mut guard);
+        }
+        *guard = false;
+    }
+
+    /// The condition has changed.
+    pub(crate) fn notify(&self) {
+        // The lock: the thread is not between its look at the condition and its sleep. (One thread, and one that waits in one place.)
+        let waits = *self.waits.lock();
+        if waits {
+            self.changed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What everything here stands on, and what knows nothing of tasks.
+
+pub(crate) mod crossing;
+pub(crate) mod fields;
+pub(crate) mod foreign;
+pub(crate) mod forked;
+pub(crate) mod fp;
+pub mod lock;
+pub mod room;
+pub(crate) mod thread_start;

@@ -1,0 +1,82 @@
+//! The task that runs here.
+
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::ptr::{self, NonNull};
+
+use crate::here;
+use crate::task::{Header, Task};
+use crate::util::forked::forked;
+
+/// The task on this thread; `None` also in a forked child.
+#[inline]
+pub(super) fn here() -> Option<NonNull<Header>> {
+    if forked() { None } else { running() }
+}
+
+/// The task on this thread, also in a forked child: for what only concerns its own memory.
+#[inline]
+pub(crate) fn running() -> Option<NonNull<Header>> {
+    NonNull::new(here::task().cast_mut().cast())
+}
+
+/// What the worker gave to [`Runnable::run_noting`](crate::Runnable::run_noting); null outside such a task.
+/// Not to be kept across a suspension: the task may go on at another worker.
+#[inline]
+pub fn current_context() -> *const () {
+    if forked() { ptr::null() } else { here::context() }
+}
+
+/// Calls `f` with the current task: `None` in a plain thread, and in a forked child.
+#[inline]
+pub fn with_current<R>(f: impl FnOnce(Option<&Task>) -> R) -> R {
+    match here() {
+        Some(header) => {
+            // SAFETY: it runs here, so its runner keeps it; and it cannot end before `f`
+            // returns, because `f` runs on it.
+            let task = unsafe { Task::borrow(header) };
+            f(Some(&task))
+        }
+        None => f(None),
+    }
+}
+
+/// The current task; `None` in a plain thread, and in a forked child.
+///
+/// ```
+/// assert!(ec_tasks::current().is_none(), "a plain thread is no task");
+/// ```
+pub fn current() -> Option<Task> {
+    with_current(|task| task.cloned())
+}
+
+/// Calls `f` with the one pointer that each task, and each plain thread, has for the deadline
+/// scope it is in; null at first.
+///
+/// # Safety
+/// `f` does not suspend. The pointer has one owner in the process, who reads and writes it here
+/// and may follow it: whoever else calls this leaves it as it is.
+pub unsafe fn with_scope_cell<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
+    match here() {
+        // SAFETY: as in `with_current`; only the task uses the cell.
+        Some(header) => f(unsafe { &header.as_ref().continuation.scope }),
+        None => {
+            // Read apart and written back: `f` is not to be inlined into the access.
+            let cell = Cell::new(here::scope_of_thread());
+            let result = f(&cell);
+            here::set_scope_of_thread(cell.get());
+            result
+        }
+    }
+}
+
+/// The addresses of the stack that the current task was given, or the plain thread; `None` if the system does not tell. Code that
+/// runs on another stack is a coroutine's of somebody else.
+#[inline]
+pub fn own_stack() -> Option<Range<usize>> {
+    // SAFETY: as in `with_current`.
+    let stack = here().and_then(|header| unsafe { header.as_ref() }.stack());
+    stack.map(|(low, high)| low..high).or_else(crate::stack::of_thread)
+}

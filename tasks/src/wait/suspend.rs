@@ -1,0 +1,82 @@
+//! How a task suspends.
+
+#![allow(unsafe_code)]
+
+use super::current::here;
+use crate::task::{Header, Kind, Tokens};
+use crate::util::crossing::assert_no_crossing;
+
+/// Suspends the current task until a token of `accept` is there, takes those that are, and
+/// returns them. A dedicated task blocks its thread instead. A token that is there already makes
+/// it return at once.
+///
+/// # Panics
+/// Outside a task, in a forked child, with nothing to wait for, and with [`Tokens::OP`]: that takes [`suspend_for_op`].
+#[inline]
+pub fn suspend(accept: Tokens) -> Tokens {
+    assert!(!accept.contains(Tokens::OP), "a completion is taken by who has an operation in flight");
+    wait(accept)
+}
+
+/// As [`suspend`], also for [`Tokens::OP`].
+///
+/// # Safety
+/// If `accept` has `Tokens::OP`, the caller has an operation in flight (one that leaves that token at this task, once), and it is the task's only
+/// one. (Or its completion would be taken for another's, which then goes on writing to a stack that has been left.)
+#[inline]
+pub unsafe fn suspend_for_op(accept: Tokens) -> Tokens {
+    wait(accept)
+}
+
+#[inline]
+fn wait(accept: Tokens) -> Tokens {
+    assert!(!accept.is_empty(), "a wait for nothing would never end");
+    assert_no_crossing("a suspension");
+    let header = here().expect("only a task can be suspended");
+    // SAFETY: the task that runs here; it is kept as long as it runs, and this is its own stack.
+    let header = unsafe { header.as_ref() };
+    loop {
+        let taken = header.word.take(accept.bits());
+        if taken != 0 {
+            return Tokens::from_bits(taken);
+        }
+        if header.kind == Kind::Dedicated {
+            block(header, accept);
+        } else {
+            // SAFETY: a task on a stack of its own, which runs here.
+            unsafe { header.continuation.switch_out(accept.bits()) };
+        }
+    }
+}
+
+/// Blocks the thread of the dedicated task `header` until a token of `accept` is there.
+fn block(header: &Header, accept: Tokens) {
+    let parker = header.parker.as_ref().expect("a dedicated task has a parker");
+    if header.word.park(accept.bits()) {
+        parker.wait_while(|| header.word.parked().is_some());
+    }
+}
+
+/// Lets other tasks run. In a plain thread and a dedicated task: the system's yield.
+#[inline]
+pub fn yield_now() {
+    assert_no_crossing("a yield");
+    match here() {
+        // SAFETY: the task that runs here.
+        Some(header) if unsafe { header.as_ref() }.kind != Kind::Dedicated => {
+            // SAFETY: it is on a stack of its own. Zero: not a wait.
+            unsafe { header.as_ref().continuation.switch_out(0) };
+        }
+        _ => std::thread::yield_now(),
+    }
+}
+
+/// Waits until somebody calls [`Task::unpark`](crate::Task::unpark) (or has since the last `park`). In a plain thread
+/// this is [`std::thread::park`].
+pub fn park() {
+    if here().is_some() {
+        suspend(Tokens::PARK);
+    } else {
+        std::thread::park();
+    }
+}
