@@ -306,3 +306,9 @@ fn debug_shows_a_runtime_in_a_line() {
         assert!(format!("{runtime:?}").contains("open: false"));
     });
 }
+
+/// As std's `Thread` is.
+const _: () = {
+    const fn is_unwind_safe<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    is_unwind_safe::<task::Task>();
+};

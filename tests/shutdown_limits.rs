@@ -94,3 +94,27 @@ fn handlers_that_were_not_called_are_counted_and_let_go() {
         }
     });
 }
+
+/// Also of those that end at this very moment.
+#[test]
+fn after_one_that_went_well_every_handle_says_that_its_task_has_ended() {
+    limit(60, || {
+        for round in 0..200 {
+            let runtime = Arc::new(Runtime::builder().cores(2).build().unwrap());
+            let task = |number: u64| {
+                let builder = task::Builder::new();
+                let builder = if round % 2 == 0 { builder.dedicated() } else { builder };
+                let body = move || time::sleep(Duration::from_micros(3 * round + number));
+                runtime.spawn_with(builder, body).unwrap()
+            };
+            let tasks: Vec<_> = (0..6).map(task).collect();
+            let theirs = runtime.clone();
+            // (From a task: it joins no worker.)
+            let ends = runtime.spawn(move || {
+                theirs.shutdown(Duration::from_secs(20)).unwrap();
+                tasks.iter().filter(|task| !task.is_finished()).count()
+            });
+            assert_eq!(ends.join().unwrap(), 0, "in round {round}");
+        }
+    });
+}

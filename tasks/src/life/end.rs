@@ -24,7 +24,8 @@ pub(crate) fn ended(header: NonNull<Header>) {
         if !forked() {
             registry::remove(header);
         }
-        task.phase.store(FINISHED, Ordering::Relaxed);
+        // Before the scheduler knows: whoever learns of the end from that finds that the handle says the same.
+        task.phase.store(FINISHED, Ordering::Release);
         task.scheduler.task_finished(task.id);
         match task.join.complete() {
             Some(Joiner::Task(joiner)) => joiner.wake(Tokens::SYNC),

@@ -6,10 +6,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::cell::take_result;
 use super::report::report;
-use crate::task::{Joiner, Parker, Task, Tokens, WaitKind};
+use crate::task::{FINISHED, Joiner, Parker, Task, Tokens, WaitKind};
 use crate::util::forked::forked;
 use crate::wait::{begin_wait, end_wait, suspend, with_current};
 
@@ -90,9 +91,9 @@ impl<T> JoinHandle<T> {
         self.task.cancel();
     }
 
-    /// Whether the task has ended: then [`join`](JoinHandle::join) returns at once.
+    /// Whether the task has ended: then [`join`](JoinHandle::join) returns as soon as its scheduler knows, too.
     pub fn is_finished(&self) -> bool {
-        self.task.header().join.is_complete()
+        self.task.header().phase.load(Ordering::Acquire) == FINISHED
     }
 
     /// The task.

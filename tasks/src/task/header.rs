@@ -241,6 +241,10 @@ impl Task {
     }
 }
 
+// What a panic may leave half done is not reached through a `Task`: it is atomic, or does not change. (As with std's `Thread`.)
+impl std::panic::UnwindSafe for Task {}
+impl std::panic::RefUnwindSafe for Task {}
+
 impl Clone for Task {
     fn clone(&self) -> Self {
         self.header().refs.fetch_add(1, Ordering::Relaxed);
