@@ -173,3 +173,25 @@ fn what_the_program_sets_while_a_task_accepts_stays_set() {
         });
     });
 }
+
+/// The mode may change between the look at it and the call: the task is not to be caught in a call that blocks, where no cancel
+/// reaches it.
+#[test]
+fn a_mode_that_changes_at_this_moment_catches_no_task() {
+    limit(60, || {
+        each_runtime(|runtime| {
+            for _ in 0..100 {
+                let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+                listener.set_nonblocking(true).unwrap();
+                let accepts = listener.clone();
+                let accepting = runtime.spawn(move || {
+                    while accepts.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {}
+                });
+                std::thread::sleep(Duration::from_micros(200));
+                listener.set_nonblocking(false).unwrap();
+                accepting.cancel();
+                accepting.join().unwrap();
+            }
+        });
+    });
+}

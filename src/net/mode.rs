@@ -164,7 +164,8 @@ impl Mode {
         later: impl FnOnce(Option<Limit>) -> Result<T, Stop>,
     ) -> io::Result<T> {
         if self.shared.nonblocking.load(Ordering::Relaxed) {
-            return std();
+            // (The mode may change at this moment. A task is not to be caught in a call that blocks.)
+            return if wait::in_task() { self.at_once(now) } else { std() };
         }
         if !wait::in_task() {
             return if wait::scope_deadline().is_none() { std() } else { self.poll_first(fd, way, now) };
@@ -245,10 +246,10 @@ impl Mode {
         mut now: impl FnMut(usize) -> io::Result<usize>,
         mut later: impl FnMut(usize, Option<Limit>) -> Result<usize, Stop>,
     ) -> io::Result<usize> {
-        if self.shared.nonblocking.load(Ordering::Relaxed) {
-            return std();
-        }
         let task = wait::in_task();
+        if self.shared.nonblocking.load(Ordering::Relaxed) {
+            return if task { self.at_once(|| now(0)) } else { std() };
+        }
         if !task && wait::scope_deadline().is_none() {
             return std();
         }
