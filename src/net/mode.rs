@@ -163,11 +163,12 @@ impl Mode {
         mut now: impl FnMut() -> io::Result<T>,
         later: impl FnOnce(Option<Limit>) -> Result<T, Stop>,
     ) -> io::Result<T> {
+        let task = wait::in_task();
         if self.shared.nonblocking.load(Ordering::Relaxed) {
             // (The mode may change at this moment. A task is not to be caught in a call that blocks.)
-            return if wait::in_task() { self.at_once(now) } else { std() };
+            return if task { self.at_once(now) } else { std() };
         }
-        if !wait::in_task() {
+        if !task {
             return if wait::scope_deadline().is_none() { std() } else { self.poll_first(fd, way, now) };
         }
         wait::checkpoint()?;
