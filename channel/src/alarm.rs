@@ -1,4 +1,4 @@
-//! The sticky alarm of a port. It says whether the driving thread sleeps, and whether somebody has called.
+//! The sticky alarm of a port. It says whether somebody sleeps there, and whether somebody has called.
 //!
 //! ```text
 //!            sleep()                call(): ring!
@@ -13,15 +13,27 @@
 //!   own. Such a caller rings only for a sleeper.
 //! * The driving thread looks at this caller's work *before* it announces: a run queue, the ready events. Such a caller calls
 //!   in any case. The next announcement is then refused, and the driving thread looks again.
+//!
+//! **Whose sleep.** Each announcement has a number. Only who has made it takes it back. A second sleeper may come before the first
+//! one has gone: whoever drives the port takes the place of one that waits for the port's descriptor only. The announcement is then
+//! the second one's, and the first one takes nothing back any more. (It hears no bell any more either: who takes its place sees to
+//! it that it is told.)
 
 use crate::sync::{AtomicU32, Ordering};
 
 const AWAKE: u32 = 0;
 const ASLEEP: u32 = 1;
 const CALLED: u32 = 2;
+/// The rest is the number of the last announcement.
+const STATE: u32 = 3;
+const NEXT: u32 = 4;
 
 /// See the module.
 pub struct Alarm(AtomicU32);
+
+/// An announced sleep: to be taken back by [`Alarm::awake`].
+#[must_use = "a sleep that was announced is taken back"]
+pub struct Asleep(u32);
 
 impl Alarm {
     /// Of somebody who is awake.
@@ -30,33 +42,49 @@ impl Alarm {
         Self(AtomicU32::new(AWAKE))
     }
 
-    /// The driver announces sleep. False: somebody has called since the last sleep; look again first. After `true` it
+    /// The caller announces its sleep. `None`: somebody has called since the last sleep; look again first. After `Some` it
     /// looks into the inbox once more, then sleeps (or not), then calls `awake`.
-    pub fn sleep(&self) -> bool {
-        match self.0.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) => true,
-            Err(_) => {
-                self.awake();
-                false
+    pub fn sleep(&self) -> Option<Asleep> {
+        let mut word = self.0.load(Ordering::SeqCst);
+        loop {
+            let called = word & STATE == CALLED;
+            let number = word & !STATE;
+            let new = if called { number | AWAKE } else { number.wrapping_add(NEXT) | ASLEEP };
+            match self.0.compare_exchange(word, new, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return (!called).then_some(Asleep(new & !STATE)),
+                Err(now) => word = now,
             }
         }
     }
 
-    /// The driver is back.
-    pub fn awake(&self) {
-        // A swap, not a store: what the last caller did before its call must be seen from here on.
-        self.0.swap(AWAKE, Ordering::SeqCst);
+    /// The sleeper is back. Nothing is done if another has taken its place.
+    pub fn awake(&self, asleep: Asleep) {
+        let mut word = self.0.load(Ordering::SeqCst);
+        while word & !STATE == asleep.0 {
+            // An exchange, not a store: what the last caller did before its call must be seen from here on.
+            match self.0.compare_exchange(word, asleep.0 | AWAKE, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return,
+                Err(now) => word = now,
+            }
+        }
     }
 
-    /// Has the driver announced sleep, and has nobody called since?
+    /// Has somebody announced its sleep, and has nobody called since?
     pub fn is_asleep(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == ASLEEP
+        self.0.load(Ordering::SeqCst) & STATE == ASLEEP
     }
 
-    /// Wakes the driver, or makes its next announcement fail. True: it sleeps, and the caller has to ring.
+    /// Wakes the sleeper, or makes the next announcement fail. True: it sleeps, and the caller has to ring.
     #[must_use = "a sleeper that nobody rings for sleeps on"]
     pub fn call(&self) -> bool {
-        self.0.swap(CALLED, Ordering::SeqCst) == ASLEEP
+        let mut word = self.0.load(Ordering::SeqCst);
+        loop {
+            // (Also if it has been called already: what this caller did before must be seen, too.)
+            match self.0.compare_exchange(word, word & !STATE | CALLED, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return word & STATE == ASLEEP,
+                Err(now) => word = now,
+            }
+        }
     }
 
     /// As `call`, but only for a sleeper.

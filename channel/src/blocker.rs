@@ -8,10 +8,13 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Ends a wait: see [`Blocker::unparker`].
 pub type Unparker = Box<dyn Fn() + Send + Sync>;
+
+/// Says whether a task never runs again: see [`Blocker::gone`].
+pub type Gone = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,30 @@ pub trait Blocker: Sync {
     fn unparker(&self) -> Unparker;
     /// Suspends the calling task until `fd` is readable.
     fn wait_readable(&self, fd: BorrowedFd<'_>, deadline: Option<Instant>) -> Waited;
+    /// As [`wait_readable`](Self::wait_readable), but `called` may end the wait, too; whoever makes that true calls the unparker
+    /// afterwards. As provided it is asked every ten milliseconds.
+    fn wait_readable_or_called(
+        &self,
+        fd: BorrowedFd<'_>,
+        called: &dyn Fn() -> bool,
+        deadline: Option<Instant>,
+    ) -> Waited {
+        loop {
+            let look = Instant::now() + Duration::from_millis(10);
+            if called() {
+                return Waited::Called;
+            }
+            match self.wait_readable(fd, Some(deadline.map_or(look, |at| at.min(look)))) {
+                Waited::Over if deadline.is_none_or(|at| Instant::now() < at) => {}
+                waited => return waited,
+            }
+        }
+    }
+    /// What says from then on, on any thread, whether the calling task never runs again, because its runtime has ended and left it
+    /// suspended: others are not to wait for it. It takes no lock, and calls nobody else. As provided it never says so.
+    fn gone(&self) -> Gone {
+        Box::new(|| false)
+    }
     /// The port that a request posted by the caller should best go through.
     fn home_port(&self) -> Option<usize>;
 }

@@ -20,9 +20,10 @@ use crate::flight::Finished;
 use crate::fork;
 use crate::handler::HandlerCall;
 use crate::lock::MutexGuard;
-use crate::port::{Port, Wait};
+use crate::port::{OutsideSleep, Wait};
 use crate::serve::{Completion, Completions};
-use crate::waiting::{self, Follower, State};
+use crate::line::Place;
+use crate::waiting::{self, State, Waiter};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -94,22 +95,23 @@ impl EventChannel {
                 Some(d) => Wait::For(d.saturating_duration_since(Instant::now())),
                 None => wait,
             };
-            let outcome = if s.leader.is_none() && !s.served {
+            let outcome = if s.leader().is_none() && !s.served {
                 let lead = Lead::take(self, s);
                 // (An error is made without the lock.)
                 let driven = self.lead(left).and_then(interrupted);
                 s = lead.give_back();
                 driven
             } else if s.queue.is_empty() && !over() {
-                let leader = s.leader;
+                let leader = s.leader().map(|leader| leader.number);
                 drop(s);
                 self.refuse_to_wait_for_itself(leader)?;
                 // What it takes is allocated without the lock; so look again.
-                let follower = Follower::new();
+                let follower = Waiter::new();
+                self.tasks_may_be_left();
                 self.0.waiting.make_room_for_follower();
                 s = self.0.waiting.state.lock();
                 let follows =
-                    s.has_room_for_follower() && s.queue.is_empty() && (s.leader.is_some() || s.served);
+                    s.has_room_for_follower() && s.queue.is_empty() && (s.leader().is_some() || s.served);
                 if !follows || self.ended() {
                     // (Not dropped under the lock.)
                     drop(s);
@@ -117,9 +119,9 @@ impl EventChannel {
                     s = self.0.waiting.state.lock();
                     continue;
                 }
-                s.follow(follower.clone());
+                let place = s.follow(follower.clone());
                 drop(s);
-                let mut following = Following { channel: self, follower: Some(follower) };
+                let mut following = Following { channel: self, follower: Some((place, follower)) };
                 let waited = interrupted(following.wait(deadline));
                 following.come_back();
                 s = self.0.waiting.state.lock();
@@ -198,45 +200,65 @@ impl EventChannel {
 
     /// Waits for the ports' descriptors instead of in a port: as a task, or for several ports at once.
     fn sleep_outside(&self, busy: &[usize], wait: Wait) -> Waited {
-        let ports: Vec<&Port> =
-            std::iter::once(0).chain(busy.iter().copied()).map(|p| &self.0.ports[p]).collect();
+        let waiter = Waiter::new();
+        self.tasks_may_be_left();
+        {
+            let mut s = self.0.waiting.state.lock();
+            if s.served {
+                return Waited::Called;
+            }
+            // From here on the bells of the ports may be heard by others only: a pool that begins to serve the channel calls.
+            let Some(leader) = s.leader_mut() else { return Waited::Called };
+            leader.outside = Some(waiter.clone());
+        }
+        let waited = self.sleep_as(&waiter, busy, wait);
+        let outside = self.0.waiting.state.lock().leader_mut().and_then(|leader| {
+            leader.outside.take_if(|outside| Arc::ptr_eq(outside, &waiter))
+        });
+        // Not under the lock.
+        drop((outside, waiter));
+        waited
+    }
+
+    fn sleep_as(&self, waiter: &Waiter, busy: &[usize], wait: Wait) -> Waited {
         let mut timeout = match wait {
             Wait::For(d) => Some(d),
             _ => None,
         };
-        let mut fds = Vec::new();
-        for port in &ports {
-            let Some((fd, timer)) = port.begin_sleep() else { break };
-            fds.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-            timeout = match (timeout, timer) {
+        let ports = std::iter::once(0).chain(busy.iter().copied());
+        let mut sleeps: Vec<OutsideSleep<'_>> = Vec::with_capacity(1 + busy.len());
+        for port in ports {
+            let Some(sleep) = self.0.ports[port].begin_sleep() else { return Waited::Called };
+            timeout = match (timeout, sleep.timer) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             };
+            sleeps.push(sleep);
         }
-        let mut waited = Waited::Called;
-        if fds.len() == ports.len() {
-            match blocker::current() {
-                Some(b) => {
-                    // A task waits for one descriptor; with more it looks at the others every now and then.
-                    let slice = (fds.len() > 1).then(|| Duration::from_millis(10));
-                    let span = slice.map_or(timeout, |s| Some(timeout.map_or(s, |t| t.min(s))));
-                    let deadline = span.and_then(|t| Instant::now().checked_add(t));
-                    // SAFETY: the port keeps its descriptor open as long as the channel lives.
-                    waited = b.wait_readable(unsafe { BorrowedFd::borrow_raw(fds[0].fd) }, deadline);
-                }
-                None => {
-                    let ms = timeout.map_or(-1, |t| t.as_millis().min(i32::MAX as u128 - 1) as i32 + 1);
-                    // SAFETY: the array lives through the call.
-                    let n = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, ms) };
-                    waited = match if n < 0 { errno() } else { 0 } {
-                        0 | libc::EINTR => Waited::Called,
-                        errno => Waited::Refused(errno),
-                    };
+        // One waits for one descriptor, or for a call; with more of them it looks at the others every now and then.
+        let slice = (sleeps.len() > 1).then_some(SLICE);
+        match blocker::current() {
+            Some(b) => {
+                let span = timeout.map_or(slice, |t| Some(slice.map_or(t, |slice| t.min(slice))));
+                let deadline = span.and_then(|t| Instant::now().checked_add(t));
+                // SAFETY: the port keeps its descriptor open as long as the channel lives.
+                let fd = unsafe { BorrowedFd::borrow_raw(sleeps[0].fd) };
+                b.wait_readable_or_called(fd, &|| waiter.is_called(), deadline)
+            }
+            None => {
+                let pollfd = |sleep: &OutsideSleep<'_>| libc::pollfd { fd: sleep.fd, events: libc::POLLIN, revents: 0 };
+                let mut fds: Vec<libc::pollfd> = sleeps.iter().map(pollfd).collect();
+                // (A call does not end a poll(2).)
+                let span = timeout.map_or(SLICE, |t| t.min(SLICE));
+                let ms = span.as_millis() as i32 + 1;
+                // SAFETY: the array lives through the call.
+                let n = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, ms) };
+                match if n < 0 { errno() } else { 0 } {
+                    0 | libc::EINTR => Waited::Called,
+                    errno => Waited::Refused(errno),
                 }
             }
         }
-        ports.iter().take(fds.len()).for_each(|p| p.end_sleep());
-        waited
     }
 
     /// One pass of a port; whatever it finishes is appended. Another driver is waited for.
@@ -264,21 +286,24 @@ fn interrupted(waited: Waited) -> io::Result<bool> {
     }
 }
 
+/// So long at most one sleeps who cannot wait for all that may happen at once.
+const SLICE: Duration = Duration::from_millis(10);
+
 /// Among the followers, also if the wait panics.
 struct Following<'a> {
     channel: &'a EventChannel,
     /// `None`: it has come back.
-    follower: Option<Arc<Follower>>,
+    follower: Option<(Place, Arc<Waiter>)>,
 }
 
 impl Following<'_> {
     fn wait(&self, deadline: Option<Instant>) -> Waited {
-        self.follower.as_ref().map_or(Waited::Called, |follower| follower.wait(deadline))
+        self.follower.as_ref().map_or(Waited::Called, |(_, follower)| follower.wait(deadline))
     }
 
     fn come_back(&mut self) {
-        if let Some(follower) = self.follower.take() {
-            let mine = self.channel.0.waiting.state.lock().come_back(&follower);
+        if let Some((place, follower)) = self.follower.take() {
+            let mine = self.channel.0.waiting.state.lock().come_back(place, &follower);
             // Not under the lock.
             drop((mine, follower));
         }
@@ -295,27 +320,36 @@ impl Drop for Following<'_> {
 }
 
 /// The lead, given back also when driving panics.
-struct Lead<'a>(&'a EventChannel);
+struct Lead<'a> {
+    channel: &'a EventChannel,
+    number: u64,
+}
 
 impl<'a> Lead<'a> {
     fn take(channel: &'a EventChannel, mut state: MutexGuard<'_, State>) -> Self {
-        state.leader = Some(waiting::caller_number());
-        Self(channel)
+        let number = waiting::caller_number();
+        let gone = state.lead(number);
+        drop(state);
+        drop(gone);
+        Self { channel, number }
     }
 
     fn give_back(self) -> MutexGuard<'a, State> {
-        let channel = self.0;
+        let Self { channel, number } = self;
         std::mem::forget(self);
+        Self::end(channel, number)
+    }
+
+    fn end(channel: &EventChannel, number: u64) -> MutexGuard<'_, State> {
         let mut state = channel.0.waiting.state.lock();
-        state.leader = None;
+        // (Its waiter was taken back before: nothing is dropped here that takes time.)
+        drop(state.stop_leading(number));
         state
     }
 }
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        let mut s = self.0.0.waiting.state.lock();
-        s.leader = None;
-        self.0.release(s);
+        self.channel.release(Self::end(self.channel, self.number));
     }
 }

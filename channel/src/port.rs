@@ -21,6 +21,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::alarm::Asleep;
 use crate::driver::Backend;
 use crate::flight::{Counts, Drive, Finished, Message, PortShared};
 use crate::id::OpId;
@@ -133,21 +134,20 @@ impl Port {
     }
 
     /// For those who cannot sleep in `drive`: announces sleep and gives the descriptor to wait for and how long.
-    /// `None`: there is something to do. After `Some`, call `end_sleep`.
-    pub(crate) fn begin_sleep(&self) -> Option<(RawFd, Option<Duration>)> {
+    /// `None`: there is something to do.
+    pub(crate) fn begin_sleep(&self) -> Option<OutsideSleep<'_>> {
         let mut d = self.drive.try_lock()?;
-        if !d.backend.flush() || !self.waker.sleep() {
+        if !d.backend.flush() {
             return None;
         }
-        if !self.shared.lock().inbox.is_empty() {
-            self.waker.awake();
-            return None;
-        }
-        Some((d.backend.as_fd().as_raw_fd(), d.timeout(Wait::Forever)))
-    }
-
-    pub(crate) fn end_sleep(&self) {
-        self.waker.awake();
+        let asleep = self.waker.sleep()?;
+        let sleep = OutsideSleep {
+            port: self,
+            asleep: Some(asleep),
+            fd: d.backend.as_fd().as_raw_fd(),
+            timer: d.timeout(Wait::Forever),
+        };
+        self.shared.lock().inbox.is_empty().then_some(sleep)
     }
 
     /// Cancels all that is in flight and collects it, for at most `limit`. What the kernel does not give
@@ -178,6 +178,25 @@ impl Port {
     }
 }
 
+/// Somebody sleeps, who waits for a port's descriptor and does not drive it. Taken back when this is dropped, if nobody has taken his
+/// place meanwhile.
+pub(crate) struct OutsideSleep<'a> {
+    port: &'a Port,
+    /// `None`: taken back.
+    asleep: Option<Asleep>,
+    pub(crate) fd: RawFd,
+    /// The next timer of the port comes after so long.
+    pub(crate) timer: Option<Duration>,
+}
+
+impl Drop for OutsideSleep<'_> {
+    fn drop(&mut self) {
+        if let Some(asleep) = self.asleep.take() {
+            self.port.waker.awake(asleep);
+        }
+    }
+}
+
 /// A pass that is under way, until it is dropped: nobody else makes one of this port, and what is called meanwhile may ask for it
 /// ([`Port::is_driven_by`]).
 pub(crate) struct Pass<'a> {
@@ -192,16 +211,16 @@ impl Pass<'_> {
         d.take_in(&port.shared);
         d.expire(out);
         let mut timeout = Some(Duration::ZERO);
-        let mut sleeping = false;
-        if wait != Wait::No && out.is_empty() && port.waker.sleep() {
-            sleeping = true;
-            if port.shared.lock().inbox.is_empty() {
+        let mut asleep = None;
+        if wait != Wait::No && out.is_empty() {
+            asleep = port.waker.sleep();
+            if asleep.is_some() && port.shared.lock().inbox.is_empty() {
                 timeout = d.timeout(wait);
             }
         }
         let polled = d.backend.poll(timeout, &mut d.done);
-        if sleeping {
-            port.waker.awake();
+        if let Some(asleep) = asleep {
+            port.waker.awake(asleep);
         }
         d.settle(out);
         if timeout != Some(Duration::ZERO) {

@@ -4,8 +4,9 @@
 //! somebody hands them an event or the lead. Each completed event wakes one follower, never all. A leader that leaves
 //! with an event promotes one. While a pool serves the channel nobody leads, and all follow.
 
-use crate::blocker::{self, Unparker, Waited};
+use crate::blocker::{self, Gone, Unparker, Waited};
 use crate::event::Event;
+use crate::line::{Lines, Place};
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,36 +24,47 @@ pub(crate) fn caller_number() -> u64 {
     }
 }
 
-/// One follower, for one wait.
-pub(crate) struct Follower {
+/// Somebody who waits until he is called, for one wait: a follower, or a leader that sleeps outside of the ports.
+pub(crate) struct Waiter {
     called: AtomicBool,
     unpark: Unparker,
+    gone: Option<Gone>,
 }
 
-impl Follower {
+impl Waiter {
     pub(crate) fn new() -> Arc<Self> {
-        let unpark = match blocker::current() {
-            Some(b) => b.unparker(),
+        let (unpark, gone): (Unparker, _) = match blocker::current() {
+            Some(b) => (b.unparker(), Some(b.gone())),
             None => {
                 let thread = std::thread::current();
-                Box::new(move || thread.unpark())
+                (Box::new(move || thread.unpark()), None)
             }
         };
-        Arc::new(Self { called: AtomicBool::new(false), unpark })
+        Arc::new(Self { called: AtomicBool::new(false), unpark, gone })
     }
 
     pub(crate) fn call(&self) {
         self.called.store(true, Ordering::Release);
-        (self.unpark)();
+        if !self.is_gone() {
+            (self.unpark)();
+        }
+    }
+
+    pub(crate) fn is_called(&self) -> bool {
+        self.called.load(Ordering::Acquire)
+    }
+
+    /// A task that never runs again.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.as_ref().is_some_and(|gone| gone())
     }
 
     /// Waits for the call.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> Waited {
-        let called = || self.called.load(Ordering::Acquire);
         if let Some(b) = blocker::current() {
-            return b.wait(&called, deadline);
+            return b.wait(&|| self.is_called(), deadline);
         }
-        while !called() {
+        while !self.is_called() {
             match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
                 Some(left) if left.is_zero() => return Waited::Over,
                 Some(left) => std::thread::park_timeout(left),
@@ -63,14 +75,30 @@ impl Follower {
     }
 }
 
+/// Who leads.
+pub(crate) struct Leader {
+    /// The task (or thread): see [`caller_number`].
+    pub(crate) number: u64,
+    /// While it sleeps outside of the ports, where their bells do not reach it for certain.
+    pub(crate) outside: Option<Arc<Waiter>>,
+}
+
+impl Leader {
+    fn is_gone(&self) -> bool {
+        // (A task that runs is not gone: it sleeps nowhere else as a leader.)
+        self.outside.as_ref().is_some_and(|waiter| waiter.is_gone())
+    }
+}
+
+/// Those who follow, and those of them who were called and are not back yet: they will look at the queue, or lead.
+const FOLLOW: usize = 0;
+const COME: usize = 1;
+
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) queue: VecDeque<Event>,
-    followers: VecDeque<Arc<Follower>>,
-    /// Called, but not back yet: they will look at the queue, or lead.
-    coming: usize,
-    /// The task (or thread) that leads: see [`caller_number`].
-    pub(crate) leader: Option<u64>,
+    lines: Lines<Arc<Waiter>>,
+    leader: Option<Leader>,
     /// How many followers were called so far.
     pub(crate) calls: u64,
     /// A pool drives the ports: nobody leads.
@@ -79,45 +107,77 @@ pub(crate) struct State {
 
 impl State {
     /// Joins the followers, for whom there is room.
-    pub(crate) fn follow(&mut self, follower: Arc<Follower>) {
-        self.followers.push_back(follower);
+    pub(crate) fn follow(&mut self, follower: Arc<Waiter>) -> Place {
+        self.lines.join(FOLLOW, follower)
     }
 
     /// Comes back, called or not. A call that came with the deadline is not lost: the caller looks at the queue. (What it gives is to
     /// be dropped without the lock.)
     #[must_use = "to be dropped without the lock"]
-    pub(crate) fn come_back(&mut self, follower: &Arc<Follower>) -> Option<Arc<Follower>> {
-        let at = self.followers.iter().position(|w| Arc::ptr_eq(w, follower));
-        if at.is_none() {
-            self.coming -= 1;
-        }
-        at.and_then(|at| self.followers.remove(at))
+    pub(crate) fn come_back(&mut self, place: Place, follower: &Arc<Waiter>) -> Option<Arc<Waiter>> {
+        // (Of one that was taken for gone, and is not quite, the place may be another's by now.)
+        let is_there = self.lines.get(place).is_some_and(|there| Arc::ptr_eq(there, follower));
+        if is_there { self.lines.leave(place) } else { None }
     }
 
     pub(crate) fn waiting(&self) -> usize {
-        self.followers.len()
+        self.lines.len(FOLLOW)
+    }
+
+    /// The leader, if there is one that still can lead.
+    pub(crate) fn leader(&self) -> Option<&Leader> {
+        self.leader.as_ref().filter(|leader| !leader.is_gone())
+    }
+
+    pub(crate) fn leader_mut(&mut self) -> Option<&mut Leader> {
+        self.leader.as_mut()
+    }
+
+    /// The caller leads from now on. Who led before is gone; it is to be dropped without the lock.
+    #[must_use = "to be dropped without the lock"]
+    pub(crate) fn lead(&mut self, number: u64) -> Option<Leader> {
+        self.leader.replace(Leader { number, outside: None })
+    }
+
+    /// The leader of this number leads no more.
+    #[must_use = "to be dropped without the lock"]
+    pub(crate) fn stop_leading(&mut self, number: u64) -> Option<Leader> {
+        self.leader.take_if(|leader| leader.number == number)
     }
 
     /// Whom to call next: one for each ready event, and one to lead if nobody does; or everybody. To be asked each time the lock is
-    /// about to be released, until there is nobody more.
-    pub(crate) fn callee(&mut self, everybody: bool) -> Option<Arc<Follower>> {
+    /// about to be released, until there is nobody more. (One that is gone may be among them: its call does nothing, and it counts as
+    /// called no longer.)
+    pub(crate) fn callee(&mut self, everybody: bool) -> Option<Arc<Waiter>> {
         if !everybody && self.needed() == 0 {
             return None;
         }
-        let follower = self.followers.pop_front()?;
-        self.coming += 1;
-        self.calls += 1;
+        let (place, follower) = self.lines.first(FOLLOW)?;
+        let follower = follower.clone();
+        if follower.is_gone() {
+            // (The other pointer is the caller's, who drops it without the lock.)
+            drop(self.lines.leave(place));
+        } else {
+            self.lines.change(place, COME);
+            self.calls += 1;
+        }
         Some(follower)
+    }
+
+    /// One that was called and is gone, taken out: what it was called for is another's.
+    pub(crate) fn take_gone(&mut self) -> Option<Arc<Waiter>> {
+        let place = self.lines.iter(COME).find(|(_, waiter)| waiter.is_gone())?.0;
+        self.lines.leave(place)
     }
 
     /// Is there somebody more to call?
     pub(crate) fn calls_more(&self, everybody: bool) -> bool {
-        !self.followers.is_empty() && (everybody || self.needed() > 0)
+        self.waiting() > 0 && (everybody || self.needed() > 0)
     }
 
     fn needed(&self) -> usize {
-        let leads = usize::from(self.leader.is_none() && !self.served);
-        (self.queue.len() + leads).saturating_sub(self.coming)
+        let leads = usize::from(self.leader().is_none() && !self.served);
+        (self.queue.len() + leads).saturating_sub(self.lines.len(COME))
     }
 }
 
@@ -141,7 +201,7 @@ impl Waiting {
 
     /// Makes room for one more follower. (Another one may take it meanwhile.)
     pub(crate) fn make_room_for_follower(&self) {
-        make_room(&self.state, |s| &mut s.followers, 1);
+        make_room(&self.state, |s| &mut s.lines, 1);
     }
 }
 
@@ -153,6 +213,6 @@ impl State {
 
     /// Is there room for one more follower?
     pub(crate) fn has_room_for_follower(&self) -> bool {
-        has_room(&self.followers, 1)
+        has_room(&self.lines, 1)
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Asleep};
 use crate::fork;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -26,13 +26,13 @@ impl Waker {
     }
 
     /// See [`Alarm::sleep`].
-    pub(crate) fn sleep(&self) -> bool {
+    pub(crate) fn sleep(&self) -> Option<Asleep> {
         self.alarm.sleep()
     }
 
     /// See [`Alarm::awake`].
-    pub(crate) fn awake(&self) {
-        self.alarm.awake();
+    pub(crate) fn awake(&self, asleep: Asleep) {
+        self.alarm.awake(asleep);
     }
 
     pub(crate) fn is_asleep(&self) -> bool {
