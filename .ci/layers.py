@@ -26,7 +26,8 @@ LAYERS = {
         ["driver"],
         ["waker", "source"],
         ["raw", "id"],
-        ["alarm", "blocker", "fork", "lock", "foreign", "sync"],
+        ["listed"],
+        ["alarm", "blocker", "fork", "line", "lock", "foreign", "sync"],
     ],
     "tasks": [
         ["lib", "local", "info", "thread"],

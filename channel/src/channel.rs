@@ -10,6 +10,7 @@ use crate::flight::Finished;
 use crate::foreign::{self, quietly};
 use crate::fork;
 use crate::id::{EventId, OpId};
+use crate::listed::{Listed, PassOver};
 use crate::lock::MutexGuard;
 use crate::port::{Port, Wait};
 use crate::request::Request;
@@ -17,8 +18,8 @@ use crate::waiting::{State, Waiting};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// How long a dropped channel waits for the kernel to give buffers back.
@@ -60,6 +61,8 @@ pub(crate) struct Inner {
     /// Requests that were complete as they were posted, for ids and counts.
     immediate: AtomicU64,
     next_port: AtomicUsize,
+    /// Tasks have waited here.
+    pub(crate) listed: Listed,
 }
 
 pub(crate) fn shut_down_error() -> io::Error {
@@ -83,6 +86,7 @@ impl EventChannel {
             handlers_due: AtomicUsize::new(0),
             immediate: AtomicU64::new(0),
             next_port: AtomicUsize::new(0),
+            listed: Listed::default(),
         }))
     }
 
@@ -186,8 +190,7 @@ impl EventChannel {
         // One for each who waits; made without the lock.
         let (mut s, wanted) = loop {
             let s = self.0.waiting.lock_for_events(copies.len() + 1);
-            let wanted =
-                if all { (s.waiting() + usize::from(s.leader.is_some())).saturating_sub(1) } else { 0 };
+            let wanted = if all { s.waiting().saturating_sub(1) } else { 0 };
             if copies.len() >= wanted {
                 break (s, wanted);
             }
@@ -198,7 +201,7 @@ impl EventChannel {
         self.0.immediate.fetch_add(wanted as u64, Ordering::Relaxed);
         s.queue.extend(copies.drain(..wanted));
         s.queue.push_back(event);
-        let leader = all && s.leader.is_some();
+        let leader = all && s.leader().is_some();
         self.release(s);
         if leader {
             self.0.ports[0].waker().call();
@@ -206,25 +209,16 @@ impl EventChannel {
         id
     }
 
-    /// Releases the lock and calls those for whom there is something to do: everybody, once the channel has ended. Each without the
-    /// lock.
-    pub(crate) fn release(&self, mut s: MutexGuard<'_, State>) {
-        let ended = self.ended();
-        let mut callee = s.callee(ended);
-        // With nobody else to call, the leader must come out of the kernel.
-        let leader = s.leader.is_some() && (ended || (callee.is_none() && !s.queue.is_empty()));
-        let mut more = s.calls_more(ended);
-        drop(s);
-        while let Some(follower) = callee.take() {
-            follower.call();
-            if more {
-                let mut s = self.0.waiting.state.lock();
-                callee = s.callee(ended);
-                more = s.calls_more(ended);
-            }
-        }
-        if leader {
-            self.0.ports[0].waker().call();
+    /// See [`Inner::release`].
+    pub(crate) fn release(&self, s: MutexGuard<'_, State>) {
+        self.0.release(s);
+    }
+
+    /// Before the caller waits, if it is a task: see [`tasks_were_left`](crate::tasks_were_left).
+    pub(crate) fn list_for_tasks(&self) {
+        if !self.0.listed.is_listed() && blocker::current().is_some() {
+            let weak: Weak<Inner> = Arc::downgrade(&self.0);
+            self.0.listed.enter(weak);
         }
     }
 
@@ -290,9 +284,9 @@ impl EventChannel {
         self.0.handlers_due.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Shut down, and nothing left to come.
+    /// See [`Inner::ended`].
     pub(crate) fn ended(&self) -> bool {
-        self.0.shut_down.load(Ordering::SeqCst) && self.0.pending.load(Ordering::SeqCst) == 0
+        self.0.ended()
     }
 
     /// Asks to cancel a posted event. It comes back all the same: as cancelled, or done if that was quicker. False: it has
@@ -335,6 +329,50 @@ impl EventChannel {
         m.in_flight = m.posted - m.completed;
         m.handlers_due = self.0.handlers_due.load(Ordering::SeqCst) as u64;
         m
+    }
+}
+
+impl Inner {
+    /// Releases the lock and calls those for whom there is something to do: everybody, once the channel has ended. Each without the
+    /// lock.
+    pub(crate) fn release(&self, mut s: MutexGuard<'_, State>) {
+        let ended = self.ended();
+        let mut callee = s.callee(ended);
+        // With nobody else to call, the leader must come out of the kernel.
+        let leader = s.leader().is_some() && (ended || (callee.is_none() && !s.queue.is_empty()));
+        let mut more = s.calls_more(ended);
+        drop(s);
+        while let Some(follower) = callee.take() {
+            follower.call();
+            if more {
+                let mut s = self.waiting.state.lock();
+                callee = s.callee(ended);
+                more = s.calls_more(ended);
+            }
+        }
+        if leader {
+            self.ports[0].waker().call();
+        }
+    }
+
+    /// Shut down, and nothing left to come.
+    fn ended(&self) -> bool {
+        self.shut_down.load(Ordering::SeqCst) && self.pending.load(Ordering::SeqCst) == 0
+    }
+}
+
+impl PassOver for Inner {
+    fn pass_over_gone(&self) {
+        let mut gone = Vec::with_capacity(64);
+        loop {
+            let mut s = self.waiting.state.lock();
+            s.take_gone(&mut gone);
+            if gone.len() < gone.capacity() {
+                return self.release(s);
+            }
+            drop(s);
+            gone.clear();
+        }
     }
 }
 

@@ -19,10 +19,10 @@ use crate::event::Event;
 use crate::flight::Finished;
 use crate::fork;
 use crate::handler::HandlerCall;
+use crate::line::Place;
 use crate::lock::MutexGuard;
 use crate::port::{OutsideSleep, Wait};
 use crate::serve::{Completion, Completions};
-use crate::line::Place;
 use crate::waiting::{self, State, Waiter};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -98,7 +98,7 @@ impl EventChannel {
             let outcome = if s.leader().is_none() && !s.served {
                 let lead = Lead::take(self, s);
                 // (An error is made without the lock.)
-                let driven = self.lead(left).and_then(interrupted);
+                let driven = self.lead(lead.number, left).and_then(interrupted);
                 s = lead.give_back();
                 driven
             } else if s.queue.is_empty() && !over() {
@@ -107,7 +107,7 @@ impl EventChannel {
                 self.refuse_to_wait_for_itself(leader)?;
                 // What it takes is allocated without the lock; so look again.
                 let follower = Waiter::new();
-                self.tasks_may_be_left();
+                self.list_for_tasks();
                 self.0.waiting.make_room_for_follower();
                 s = self.0.waiting.state.lock();
                 let follows =
@@ -171,7 +171,7 @@ impl EventChannel {
     }
 
     /// One pass as the leader: what completes is put into the queue.
-    fn lead(&self, wait: Wait) -> io::Result<Waited> {
+    fn lead(&self, number: u64, wait: Wait) -> io::Result<Waited> {
         let mut batch = Completions::new();
         let busy: Vec<usize> = (1..self.ports()).filter(|&p| self.0.ports[p].is_busy()).collect();
         let plain = busy.is_empty() && blocker::current().is_none();
@@ -181,7 +181,7 @@ impl EventChannel {
         }
         let mut waited = Waited::Called;
         if result.is_ok() && batch.finished.is_empty() && !plain && wait != Wait::No {
-            waited = self.sleep_outside(&busy, wait);
+            waited = self.sleep_outside(number, &busy, wait);
         }
         // Whatever else went wrong, what is complete is handed on.
         let raw = batch.finished.iter().filter(|it| matches!(it, Finished::Raw(_))).count();
@@ -199,25 +199,21 @@ impl EventChannel {
     }
 
     /// Waits for the ports' descriptors instead of in a port: as a task, or for several ports at once.
-    fn sleep_outside(&self, busy: &[usize], wait: Wait) -> Waited {
-        let waiter = Waiter::new();
-        self.tasks_may_be_left();
-        {
-            let mut s = self.0.waiting.state.lock();
-            if s.served {
-                return Waited::Called;
-            }
-            // From here on the bells of the ports may be heard by others only: a pool that begins to serve the channel calls.
-            let Some(leader) = s.leader_mut() else { return Waited::Called };
-            leader.outside = Some(waiter.clone());
+    fn sleep_outside(&self, number: u64, busy: &[usize], wait: Wait) -> Waited {
+        let outside = Outside { channel: self, number, waiter: Waiter::new() };
+        self.list_for_tasks();
+        let mut s = self.0.waiting.state.lock();
+        // From here on others may hear the bells of the ports: a pool that begins to serve the channel calls.
+        if s.served || !s.goes_outside(number, &outside.waiter) {
+            return Waited::Called;
         }
-        let waited = self.sleep_as(&waiter, busy, wait);
-        let outside = self.0.waiting.state.lock().leader_mut().and_then(|leader| {
-            leader.outside.take_if(|outside| Arc::ptr_eq(outside, &waiter))
-        });
-        // Not under the lock.
-        drop((outside, waiter));
-        waited
+        if outside.waiter.is_gone() {
+            // Its runtime has ended while it ran: another one leads.
+            self.release(s);
+        } else {
+            drop(s);
+        }
+        self.sleep_as(&outside.waiter, busy, wait)
     }
 
     fn sleep_as(&self, waiter: &Waiter, busy: &[usize], wait: Wait) -> Waited {
@@ -246,7 +242,11 @@ impl EventChannel {
                 b.wait_readable_or_called(fd, &|| waiter.is_called(), deadline)
             }
             None => {
-                let pollfd = |sleep: &OutsideSleep<'_>| libc::pollfd { fd: sleep.fd, events: libc::POLLIN, revents: 0 };
+                let pollfd = |sleep: &OutsideSleep<'_>| libc::pollfd {
+                    fd: sleep.fd,
+                    events: libc::POLLIN,
+                    revents: 0,
+                };
                 let mut fds: Vec<libc::pollfd> = sleeps.iter().map(pollfd).collect();
                 // (A call does not end a poll(2).)
                 let span = timeout.map_or(SLICE, |t| t.min(SLICE));
@@ -319,6 +319,21 @@ impl Drop for Following<'_> {
     }
 }
 
+/// A leader that sleeps outside of the ports, also if the wait panics.
+struct Outside<'a> {
+    channel: &'a EventChannel,
+    number: u64,
+    waiter: Arc<Waiter>,
+}
+
+impl Drop for Outside<'_> {
+    fn drop(&mut self) {
+        let mine = self.channel.0.waiting.state.lock().comes_inside(self.number);
+        // Not under the lock.
+        drop(mine);
+    }
+}
+
 /// The lead, given back also when driving panics.
 struct Lead<'a> {
     channel: &'a EventChannel,
@@ -335,15 +350,14 @@ impl<'a> Lead<'a> {
     }
 
     fn give_back(self) -> MutexGuard<'a, State> {
-        let Self { channel, number } = self;
+        let (channel, number) = (self.channel, self.number);
         std::mem::forget(self);
         Self::end(channel, number)
     }
 
     fn end(channel: &EventChannel, number: u64) -> MutexGuard<'_, State> {
         let mut state = channel.0.waiting.state.lock();
-        // (Its waiter was taken back before: nothing is dropped here that takes time.)
-        drop(state.stop_leading(number));
+        state.stop_leading(number);
         state
     }
 }

@@ -62,6 +62,9 @@ mod fork;
 mod get;
 mod handler;
 mod id;
+#[doc(hidden)]
+pub mod line;
+mod listed;
 mod lock;
 mod port;
 pub mod raw;
@@ -76,14 +79,15 @@ mod waker;
 mod wheel;
 
 #[doc(hidden)]
-pub use alarm::Alarm;
-pub use blocker::{Blocker, Unparker, Waited, set_blocker};
+pub use alarm::{Alarm, Asleep};
+pub use blocker::{Blocker, Gone, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostError};
 pub use channel::EventChannel;
 pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo, nonblocking, set_nonblocking};
 pub use event::{Event, EventKind, Interest};
 pub use handler::HandlerCall;
 pub use id::EventId;
+pub use listed::tasks_were_left;
 #[doc(hidden)]
 pub use lock::lock_held;
 pub use port::Wait;

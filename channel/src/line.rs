@@ -1,13 +1,14 @@
-//! Queues that one leaves from anywhere: two of them over one store, so that to go from one to the other takes no memory.
+//! Queues that one leaves from anywhere: several of them over one store, so that to go from one to the other takes no memory.
 //!
-//! Each step takes the same time, however many wait. Nothing is allocated but in [`Room`]'s functions, which are called without the
-//! lock that a queue lies under.
+//! Each step takes the same time, however many wait. Memory is allocated in [`Lines::try_with_room_for`] only. It is called without
+//! the lock that the queues lie under, and [`Lines::take_over`] brings over, under the lock, who waits.
 
 use crate::lock::Room;
+use std::collections::TryReserveError;
 
 /// Where one stands, from [`Lines::join`] to [`Lines::leave`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(u32);
+pub struct Place(u32);
 
 const NONE: u32 = u32::MAX;
 
@@ -28,38 +29,50 @@ struct Ends {
 }
 
 /// See the module.
-pub(crate) struct Lines<T> {
+pub struct Lines<T, const N: usize> {
     nodes: Vec<Node<T>>,
     free: u32,
-    lines: [Ends; 2],
+    lines: [Ends; N],
 }
 
-impl<T> Default for Lines<T> {
+impl<T, const N: usize> Default for Lines<T, N> {
     fn default() -> Self {
-        let empty = Ends { first: NONE, last: NONE, length: 0 };
-        Lines { nodes: Vec::new(), free: NONE, lines: [empty; 2] }
+        Lines::new()
     }
 }
 
-impl<T> Lines<T> {
-    pub(crate) fn len(&self, line: usize) -> usize {
+impl<T, const N: usize> Lines<T, N> {
+    /// Empty, without room.
+    pub const fn new() -> Self {
+        let empty = Ends { first: NONE, last: NONE, length: 0 };
+        Lines { nodes: Vec::new(), free: NONE, lines: [empty; N] }
+    }
+
+    /// How many stand in `line`.
+    pub fn len(&self, line: usize) -> usize {
         self.lines[line].length
     }
 
     /// The first in `line`.
-    pub(crate) fn first(&self, line: usize) -> Option<(Place, &T)> {
+    pub fn first(&self, line: usize) -> Option<(Place, &T)> {
         let first = self.lines[line].first;
         let item = self.nodes.get(first as usize)?.item.as_ref()?;
         Some((Place(first), item))
     }
 
     /// Who stands there.
-    pub(crate) fn get(&self, place: Place) -> Option<&T> {
+    pub fn get(&self, place: Place) -> Option<&T> {
         self.nodes.get(place.0 as usize)?.item.as_ref()
     }
 
+    /// Who stands behind `place` in its line.
+    pub fn behind(&self, place: Place) -> Option<Place> {
+        let behind = self.nodes.get(place.0 as usize)?.behind;
+        (behind != NONE).then_some(Place(behind))
+    }
+
     /// Those in `line`, in their order.
-    pub(crate) fn iter(&self, line: usize) -> impl Iterator<Item = (Place, &T)> {
+    pub fn iter(&self, line: usize) -> impl Iterator<Item = (Place, &T)> {
         let mut next = self.lines[line].first;
         std::iter::from_fn(move || {
             let node = self.nodes.get(next as usize)?;
@@ -70,7 +83,7 @@ impl<T> Lines<T> {
     }
 
     /// Joins `line` at its end. There must be room.
-    pub(crate) fn join(&mut self, line: usize, item: T) -> Place {
+    pub fn join(&mut self, line: usize, item: T) -> Place {
         let node = Node { item: Some(item), line, before: NONE, behind: NONE };
         let at = self.free;
         let place = match self.nodes.get_mut(at as usize) {
@@ -90,18 +103,41 @@ impl<T> Lines<T> {
     }
 
     /// Leaves its line, and goes to the end of `line`.
-    pub(crate) fn change(&mut self, place: Place, line: usize) {
+    pub fn change(&mut self, place: Place, line: usize) {
         self.unlink(place.0);
         self.link(place.0, line);
     }
 
     /// Leaves its line. The place is another's from then on.
-    pub(crate) fn leave(&mut self, place: Place) -> Option<T> {
+    pub fn leave(&mut self, place: Place) -> Option<T> {
         let item = self.nodes.get_mut(place.0 as usize)?.item.take()?;
         self.unlink(place.0);
         self.nodes[place.0 as usize].behind = self.free;
         self.free = place.0;
         Some(item)
+    }
+
+    /// Empty, with room for so many.
+    ///
+    /// # Errors
+    /// Without memory.
+    pub fn try_with_room_for(count: usize) -> Result<Self, TryReserveError> {
+        let mut lines = Lines::new();
+        lines.nodes.try_reserve_exact(count)?;
+        Ok(lines)
+    }
+
+    /// How many stand in them, and for how many there is room.
+    pub fn filled(&self) -> (usize, usize) {
+        (self.lines.iter().map(|line| line.length).sum(), self.nodes.capacity())
+    }
+
+    /// Takes over who stands in `other`, for whom there is room, each with its place. This one is empty before, and `other` afterwards.
+    pub fn take_over(&mut self, other: &mut Self) {
+        debug_assert!(self.nodes.is_empty(), "the places are those of the other one");
+        self.nodes.append(&mut other.nodes);
+        (self.free, self.lines) = (other.free, other.lines);
+        *other = Lines { nodes: std::mem::take(&mut other.nodes), ..Lines::default() };
     }
 
     fn link(&mut self, place: u32, line: usize) {
@@ -133,19 +169,17 @@ impl<T> Lines<T> {
     }
 }
 
-impl<T> Room for Lines<T> {
+impl<T, const N: usize> Room for Lines<T, N> {
     fn with_room_for(count: usize) -> Self {
-        Lines { nodes: Vec::with_capacity(count), ..Lines::default() }
+        Lines::try_with_room_for(count).expect("no memory for those who wait")
     }
 
     fn filled(&self) -> (usize, usize) {
-        (self.len(0) + self.len(1), self.nodes.capacity())
+        Lines::filled(self)
     }
 
     fn take_over(&mut self, other: &mut Self) {
-        self.nodes.append(&mut other.nodes);
-        (self.free, self.lines) = (other.free, other.lines);
-        *other = Lines { nodes: std::mem::take(&mut other.nodes), ..Lines::default() };
+        Lines::take_over(self, other);
     }
 }
 
@@ -153,7 +187,7 @@ impl<T> Room for Lines<T> {
 mod tests {
     use super::*;
 
-    fn all(lines: &Lines<u32>, line: usize) -> Vec<u32> {
+    fn all(lines: &Lines<u32, 2>, line: usize) -> Vec<u32> {
         lines.iter(line).map(|(_, item)| *item).collect()
     }
 
@@ -165,7 +199,7 @@ mod tests {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (seed >> 8) as usize % bound
         };
-        let mut lines = Lines::with_room_for(4);
+        let mut lines: Lines<u32, 2> = Lines::with_room_for(4);
         let mut plain: [Vec<(u32, Place)>; 2] = Default::default();
         for number in 0..5_000 {
             let line = random(2);

@@ -176,12 +176,20 @@ impl EventChannel {
         if fork::is_child() {
             return Err(forked_error());
         }
-        if std::mem::replace(&mut self.0.waiting.state.lock().served, true) {
+        let mut s = self.0.waiting.state.lock();
+        let served_before = std::mem::replace(&mut s.served, true);
+        let outside = s.leader().and_then(|leader| leader.outside.clone());
+        drop(s);
+        if served_before {
+            drop(outside);
             let what = "somebody drives the ports of this event channel already";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
         }
-        // Whoever leads at the moment comes out and follows.
+        // Whoever leads at the moment comes out and follows, wherever he sleeps.
         self.0.ports[0].waker().call();
+        if let Some(leader) = outside {
+            leader.call();
+        }
         Ok(Serving(self.clone()))
     }
 }

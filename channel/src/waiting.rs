@@ -97,7 +97,7 @@ const COME: usize = 1;
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) queue: VecDeque<Event>,
-    lines: Lines<Arc<Waiter>>,
+    lines: Lines<Arc<Waiter>, 2>,
     leader: Option<Leader>,
     /// How many followers were called so far.
     pub(crate) calls: u64,
@@ -120,17 +120,15 @@ impl State {
         if is_there { self.lines.leave(place) } else { None }
     }
 
+    /// How many wait, the leader among them. One that is gone does not.
     pub(crate) fn waiting(&self) -> usize {
-        self.lines.len(FOLLOW)
+        let following = self.lines.iter(FOLLOW).filter(|(_, waiter)| !waiter.is_gone());
+        following.count() + usize::from(self.leader().is_some())
     }
 
     /// The leader, if there is one that still can lead.
     pub(crate) fn leader(&self) -> Option<&Leader> {
         self.leader.as_ref().filter(|leader| !leader.is_gone())
-    }
-
-    pub(crate) fn leader_mut(&mut self) -> Option<&mut Leader> {
-        self.leader.as_mut()
     }
 
     /// The caller leads from now on. Who led before is gone; it is to be dropped without the lock.
@@ -139,10 +137,23 @@ impl State {
         self.leader.replace(Leader { number, outside: None })
     }
 
-    /// The leader of this number leads no more.
+    /// The leader of this number sleeps outside of the ports. False: it leads no more.
+    pub(crate) fn goes_outside(&mut self, number: u64, waiter: &Arc<Waiter>) -> bool {
+        let leader = self.leader.as_mut().filter(|leader| leader.number == number);
+        leader.is_some_and(|leader| leader.outside.replace(waiter.clone()).is_none())
+    }
+
+    /// The leader of this number is back from there.
     #[must_use = "to be dropped without the lock"]
-    pub(crate) fn stop_leading(&mut self, number: u64) -> Option<Leader> {
-        self.leader.take_if(|leader| leader.number == number)
+    pub(crate) fn comes_inside(&mut self, number: u64) -> Option<Arc<Waiter>> {
+        self.leader.as_mut().filter(|leader| leader.number == number)?.outside.take()
+    }
+
+    /// The leader of this number, which is not outside, leads no more. (If it was taken for gone, another one leads by now.)
+    pub(crate) fn stop_leading(&mut self, number: u64) {
+        if self.leader.as_ref().is_some_and(|leader| leader.number == number && leader.outside.is_none()) {
+            self.leader = None;
+        }
     }
 
     /// Whom to call next: one for each ready event, and one to lead if nobody does; or everybody. To be asked each time the lock is
@@ -164,15 +175,20 @@ impl State {
         Some(follower)
     }
 
-    /// One that was called and is gone, taken out: what it was called for is another's.
-    pub(crate) fn take_gone(&mut self) -> Option<Arc<Waiter>> {
-        let place = self.lines.iter(COME).find(|(_, waiter)| waiter.is_gone())?.0;
-        self.lines.leave(place)
+    /// Those that were called and are gone, taken out: what they were called for is others'. As many as `gone` has room for.
+    pub(crate) fn take_gone(&mut self, gone: &mut Vec<Arc<Waiter>>) {
+        let mut next = self.lines.first(COME).map(|(place, _)| place);
+        while let Some(place) = next.filter(|_| gone.len() < gone.capacity()) {
+            next = self.lines.behind(place);
+            if self.lines.get(place).is_some_and(|waiter| waiter.is_gone()) {
+                gone.extend(self.lines.leave(place));
+            }
+        }
     }
 
     /// Is there somebody more to call?
     pub(crate) fn calls_more(&self, everybody: bool) -> bool {
-        self.waiting() > 0 && (everybody || self.needed() > 0)
+        self.lines.len(FOLLOW) > 0 && (everybody || self.needed() > 0)
     }
 
     fn needed(&self) -> usize {

@@ -71,11 +71,13 @@ fn what_is_posted_to_the_inbox_is_found() {
         let mut found = 0;
         while found < 2 {
             found += port.take();
-            if found < 2 && port.alarm.sleep() {
+            if found < 2
+                && let Some(asleep) = port.alarm.sleep()
+            {
                 if *port.work.lock().unwrap() == 0 {
                     port.sleep_until_rung();
                 }
-                port.alarm.awake();
+                port.alarm.awake(asleep);
             }
         }
         posters.into_iter().for_each(|p| p.join().unwrap());
@@ -95,11 +97,66 @@ fn a_call_before_the_sleep_makes_it_fail() {
             }
         });
         while port.take() == 0 {
-            if port.alarm.sleep() {
+            if let Some(asleep) = port.alarm.sleep() {
                 port.sleep_until_rung();
-                port.alarm.awake();
+                port.alarm.awake(asleep);
             }
         }
         caller.join().unwrap();
+    });
+}
+
+/// Somebody who waits outside has announced a sleep; a pool begins to serve, and takes its place. Then the first one leaves, at any
+/// moment: what is posted meanwhile is the pool's, and rings for it.
+#[test]
+fn who_leaves_takes_back_no_sleep_but_its_own() {
+    model(|| {
+        let port = Port::new();
+        let outside = port.alarm.sleep().expect("nobody has called");
+        let serves = port.clone();
+        let serves = thread::spawn(move || {
+            while serves.take() == 0 {
+                if let Some(asleep) = serves.alarm.sleep() {
+                    if *serves.work.lock().unwrap() == 0 {
+                        serves.sleep_until_rung();
+                    }
+                    serves.alarm.awake(asleep);
+                }
+            }
+        });
+        let posts = port.clone();
+        let posts = thread::spawn(move || {
+            *posts.work.lock().unwrap() += 1;
+            if posts.alarm.call_if_asleep() {
+                posts.ring();
+            }
+        });
+        port.alarm.awake(outside);
+        serves.join().unwrap();
+        posts.join().unwrap();
+    });
+}
+
+/// The one outside never leaves: its runtime has ended.
+#[test]
+fn the_place_of_one_that_is_gone_is_taken() {
+    model(|| {
+        let port = Port::new();
+        let gone = port.alarm.sleep().expect("nobody has called");
+        let caller = port.clone();
+        let caller = thread::spawn(move || {
+            *caller.work.lock().unwrap() += 1;
+            if caller.alarm.call() {
+                caller.ring();
+            }
+        });
+        while port.take() == 0 {
+            if let Some(asleep) = port.alarm.sleep() {
+                port.sleep_until_rung();
+                port.alarm.awake(asleep);
+            }
+        }
+        caller.join().unwrap();
+        let _ = gone;
     });
 }

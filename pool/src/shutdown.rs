@@ -298,6 +298,8 @@ fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
     }
     log(shared, || String::from("the channel of a pool has been shut down; its workers are to leave"));
     shared.life.stop();
+    // What waits for tasks of this pool in any channel waits for others from now on.
+    ec_channel::tasks_were_left();
     // The monitor first: it would start more threads.
     let last = last_of(last);
     let monitor_has_left = shared.size.monitor.join(last);

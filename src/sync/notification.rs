@@ -10,11 +10,12 @@
 //!
 //! Nothing is allocated or freed under the lock, since an allocator may post here, too.
 
+use ec_channel::line::{Lines, Place};
 use ec_pool::wait;
 use ec_tasks::lock::{Condvar, Mutex};
-use ec_tasks::room::lock_with_room;
+use ec_tasks::room::{Room, lock_with_room};
 use ec_tasks::{Task, Tokens, WaitKind};
-use std::collections::VecDeque;
+use std::collections::TryReserveError;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,8 +51,11 @@ pub struct Notification {
 struct Inner {
     /// Posts that nobody has taken yet. Not zero only while nobody waits.
     tokens: usize,
-    waiters: VecDeque<Arc<Waiter>>,
+    waiters: Queue,
 }
+
+/// Those who wait. Each can leave from where it stands.
+struct Queue(Lines<Arc<Waiter>, 1>);
 
 struct Waiter {
     posted: AtomicBool,
@@ -66,7 +70,7 @@ enum Who {
 impl Notification {
     /// One that nothing has been posted to.
     pub const fn new() -> Self {
-        Self { inner: Mutex::new(Inner { tokens: 0, waiters: VecDeque::new() }) }
+        Self { inner: Mutex::new(Inner { tokens: 0, waiters: Queue(Lines::new()) }) }
     }
 
     /// Returns with the next post: suspends the task or blocks the thread until there is one.
@@ -110,7 +114,7 @@ impl Notification {
     /// Counts the post, if nobody waits; or takes out the first who does, marked if it can return.
     fn post_to_first(&self) -> Option<Arc<Waiter>> {
         let mut inner = self.inner.lock();
-        let Some(waiter) = inner.waiters.pop_front() else {
+        let Some(waiter) = inner.waiters.pop() else {
             let Some(tokens) = inner.tokens.checked_add(1) else {
                 drop(inner);
                 panic!("more posts than a counter can hold");
@@ -128,10 +132,10 @@ impl Notification {
     pub fn post_all(&self) {
         let waiters = {
             let mut inner = self.inner.lock();
-            inner.waiters.iter().for_each(|waiter| waiter.mark());
-            std::mem::take(&mut inner.waiters)
+            inner.waiters.iter().for_each(Waiter::mark);
+            std::mem::replace(&mut inner.waiters, Queue(Lines::new()))
         };
-        waiters.iter().for_each(|waiter| waiter.wake());
+        waiters.iter().for_each(Waiter::wake);
     }
 
     fn wait_deadline(&self, deadline: Option<Instant>) -> bool {
@@ -142,26 +146,27 @@ impl Notification {
         let who = task.map_or_else(|| Who::Thread(Mutex::new(()), Condvar::new()), Who::Task);
         let waiter = Arc::new(Waiter { posted: AtomicBool::new(false), who });
         let mine = waiter.clone();
-        {
+        let place = {
             let mut inner = lock_with_room(&self.inner, |inner| &mut inner.waiters);
             if inner.take() {
                 // (What was made in vain is dropped after the lock.)
                 drop(inner);
                 return true;
             }
-            inner.waiters.push_back(mine);
-        }
-        waiter.wait(self.address(), deadline) || self.give_up(&waiter)
+            inner.waiters.0.join(0, mine)
+        };
+        waiter.wait(self.address(), deadline) || self.give_up(&waiter, place)
     }
 
     /// The time is over: out of the queue, unless a post has come first. That one must be taken then.
-    fn give_up(&self, waiter: &Arc<Waiter>) -> bool {
+    fn give_up(&self, waiter: &Arc<Waiter>, place: Place) -> bool {
         let mut inner = self.inner.lock();
+        // (Marked: the place is another's by now.)
         if waiter.is_marked() {
             return true;
         }
-        let place = inner.waiters.iter().position(|other| Arc::ptr_eq(other, waiter));
-        let mine = place.and_then(|place| inner.waiters.remove(place));
+        let stands = inner.waiters.0.get(place).is_some_and(|other| Arc::ptr_eq(other, waiter));
+        let mine = if stands { inner.waiters.0.leave(place) } else { None };
         drop(inner);
         drop(mine);
         false
@@ -169,6 +174,31 @@ impl Notification {
 
     fn address(&self) -> u64 {
         std::ptr::from_ref(self).addr() as u64
+    }
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Arc<Waiter>> {
+        let (first, _) = self.0.first(0)?;
+        self.0.leave(first)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        self.0.iter(0).map(|(_, waiter)| &**waiter)
+    }
+}
+
+impl Room for Queue {
+    fn try_with_room_for(count: usize) -> Result<Self, TryReserveError> {
+        Lines::try_with_room_for(count).map(Queue)
+    }
+
+    fn filled(&self) -> (usize, usize) {
+        self.0.filled()
+    }
+
+    fn take_over(&mut self, other: &mut Self) {
+        self.0.take_over(&mut other.0);
     }
 }
 
@@ -238,7 +268,7 @@ impl fmt::Debug for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (posts, waiters) = {
             let inner = self.inner.lock();
-            (inner.tokens, inner.waiters.len())
+            (inner.tokens, inner.waiters.0.len(0))
         };
         f.debug_struct("Notification").field("posts", &posts).field("waiters", &waiters).finish()
     }

@@ -62,9 +62,7 @@ impl MonitorThread {
 
     /// Sleeps until it is called, if it may (no core is awake) and nobody has called since the last sleep.
     pub(crate) fn sleep(&self, may_sleep: impl FnOnce() -> bool) {
-        if !self.alarm.sleep() {
-            return;
-        }
+        let Some(asleep) = self.alarm.sleep() else { return };
         fence(Ordering::SeqCst);
         if may_sleep() {
             while self.alarm.is_asleep() {
@@ -72,6 +70,6 @@ impl MonitorThread {
             }
         }
         // (The look that follows sees what a call was for.)
-        self.alarm.awake();
+        self.alarm.awake(asleep);
     }
 }

@@ -8,8 +8,9 @@
 
 use crate::wait::{self, Limit, Stop};
 use crate::worker::context;
+use crate::worker::current::is_abandoned;
 use ec_channel::raw::Action;
-use ec_channel::{Blocker, Unparker, Waited};
+use ec_channel::{Blocker, Gone, Unparker, Waited};
 use ec_tasks::{Tokens, WaitKind};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -67,12 +68,32 @@ impl Blocker for TaskBlocker {
         }
     }
 
+    fn gone(&self) -> Gone {
+        match ec_tasks::current() {
+            Some(task) => Box::new(move || is_abandoned(&task)),
+            None => Box::new(|| false),
+        }
+    }
+
     fn wait_readable(&self, fd: BorrowedFd<'_>, deadline: Option<Instant>) -> Waited {
+        self.wait_readable_or_called(fd, &|| false, deadline)
+    }
+
+    fn wait_readable_or_called(
+        &self,
+        fd: BorrowedFd<'_>,
+        called: &dyn Fn() -> bool,
+        deadline: Option<Instant>,
+    ) -> Waited {
         let action = Action::Poll { fd: fd.as_raw_fd(), events: libc::POLLIN };
         let limit = deadline.map(|at| Limit { at, errno: libc::ETIMEDOUT });
         // SAFETY: the action points to nothing, and the descriptor is borrowed until the call returns.
-        let end = unsafe { wait::attempt(action, &GET_EVENT, fd.as_raw_fd() as u64, limit, true) };
-        waited(end, |_| Waited::Called)
+        let end =
+            unsafe { wait::attempt_unless(action, &GET_EVENT, fd.as_raw_fd() as u64, limit, true, called) };
+        match end {
+            Err(Stop::Os(libc::ECANCELED)) if called() => Waited::Called,
+            end => waited(end, |_| Waited::Called),
+        }
     }
 
     fn home_port(&self) -> Option<usize> {

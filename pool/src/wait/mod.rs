@@ -107,12 +107,30 @@ pub unsafe fn attempt(
     limit: Option<Limit>,
     point: bool,
 ) -> Result<i32, Stop> {
+    // SAFETY: the caller's promise.
+    unsafe { attempt_unless(action, kind, detail, limit, point, || false) }
+}
+
+/// As [`attempt`], but given up (ECANCELED) when `unless` says so. Whoever makes it true wakes the task with [`Tokens::SYNC`]
+/// afterwards. Only with `point`. It does not wait itself, as in [`until_token`].
+///
+/// # Safety
+/// As for [`attempt`].
+#[inline(always)]
+pub(crate) unsafe fn attempt_unless(
+    action: Action,
+    kind: &'static WaitKind,
+    detail: u64,
+    limit: Option<Limit>,
+    point: bool,
+    unless: impl Fn() -> bool,
+) -> Result<i32, Stop> {
     loop {
         let scope = if point { scope_deadline() } else { None };
         let deadline = earliest(limit.map(|limit| limit.at), scope);
         // SAFETY: the caller keeps the action's pointers valid until this function returns, and
         // `run_op` returns only after the operation's completion.
-        let result = unsafe { run_op(action, kind, detail, deadline, point) };
+        let result = unsafe { run_op(action, kind, detail, deadline, point, &unless) };
         return match (-result, deadline) {
             (..=0, _) => Ok(result),
             // Nothing was transferred. A connect goes on in the background: its caller knows how.
@@ -233,6 +251,7 @@ unsafe fn run_op(
     detail: u64,
     deadline: Option<Instant>,
     point: bool,
+    unless: impl Fn() -> bool,
 ) -> i32 {
     let worker = context::worker_if_forced();
     let mut op = RawOp::new(action, wake_task, task_word());
@@ -245,7 +264,7 @@ unsafe fn run_op(
     ec_tasks::begin_wait(kind, id.as_u64(), detail);
     let mut open = point;
     loop {
-        if open && ec_tasks::cancel_pending() {
+        if open && (ec_tasks::cancel_pending() || unless()) {
             cancel(id);
             open = false;
         }
