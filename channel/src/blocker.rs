@@ -13,8 +13,27 @@ use std::time::{Duration, Instant};
 /// Ends a wait: see [`Blocker::unparker`].
 pub type Unparker = Box<dyn Fn() + Send + Sync>;
 
-/// Says whether a task never runs again: see [`Blocker::gone`].
-pub type Gone = Box<dyn Fn() -> bool + Send + Sync>;
+/// A task that waits, as those see it who are to wake it: see [`Blocker::sleeper`].
+pub trait Sleeper: Send + Sync {
+    /// Makes it look at what it waits for again, from any thread.
+    fn wake(&self);
+    /// Says whether it never runs again, because its runtime has ended and left it suspended: others are not to wait for it. It takes
+    /// no lock, and calls nobody else.
+    fn is_gone(&self) -> bool;
+}
+
+/// As [`Blocker::sleeper`] has it where a runtime does not know better.
+struct Unparked(Unparker);
+
+impl Sleeper for Unparked {
+    fn wake(&self) {
+        (self.0)();
+    }
+
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +85,9 @@ pub trait Blocker: Sync {
             }
         }
     }
-    /// What says from then on, on any thread, whether the calling task never runs again, because its runtime has ended and left it
-    /// suspended: others are not to wait for it. It takes no lock, and calls nobody else. As provided it never says so.
-    fn gone(&self) -> Gone {
-        Box::new(|| false)
+    /// The calling task, for those who are to wake it. As provided it has the [`unparker`](Self::unparker), and is never gone.
+    fn sleeper(&self) -> Box<dyn Sleeper> {
+        Box::new(Unparked(self.unparker()))
     }
     /// The port that a request posted by the caller should best go through.
     fn home_port(&self) -> Option<usize>;

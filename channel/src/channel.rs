@@ -339,7 +339,7 @@ impl Inner {
         let ended = self.ended();
         let mut callee = s.callee(ended);
         // With nobody else to call, the leader must come out of the kernel.
-        let leader = s.leader().is_some() && (ended || (callee.is_none() && !s.queue.is_empty()));
+        let leader = (ended || (callee.is_none() && !s.queue.is_empty())) && s.leader().is_some();
         let mut more = s.calls_more(ended);
         drop(s);
         while let Some(follower) = callee.take() {
@@ -363,16 +363,14 @@ impl Inner {
 
 impl PassOver for Inner {
     fn pass_over_gone(&self) {
-        let mut gone = Vec::with_capacity(64);
-        loop {
-            let mut s = self.waiting.state.lock();
-            s.take_gone(&mut gone);
-            if gone.len() < gone.capacity() {
-                return self.release(s);
-            }
+        let mut looked_at = None;
+        let mut s = self.waiting.state.lock();
+        while let Some(gone) = s.take_gone(&mut looked_at) {
             drop(s);
-            gone.clear();
+            drop(gone);
+            s = self.waiting.state.lock();
         }
+        self.release(s);
     }
 }
 

@@ -103,12 +103,15 @@ impl EventChannel {
                 driven
             } else if s.queue.is_empty() && !over() {
                 let leader = s.leader().map(|leader| leader.number);
+                let room = s.has_room_for_follower();
                 drop(s);
                 self.refuse_to_wait_for_itself(leader)?;
                 // What it takes is allocated without the lock; so look again.
                 let follower = Waiter::new();
                 self.list_for_tasks();
-                self.0.waiting.make_room_for_follower();
+                if !room {
+                    self.0.waiting.make_room_for_follower();
+                }
                 s = self.0.waiting.state.lock();
                 let follows =
                     s.has_room_for_follower() && s.queue.is_empty() && (s.leader().is_some() || s.served);

@@ -80,7 +80,7 @@ mod wheel;
 
 #[doc(hidden)]
 pub use alarm::{Alarm, Asleep};
-pub use blocker::{Blocker, Gone, Unparker, Waited, set_blocker};
+pub use blocker::{Blocker, Sleeper, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostError};
 pub use channel::EventChannel;
 pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo, nonblocking, set_nonblocking};

@@ -1,12 +1,12 @@
-//! Queues that one leaves from anywhere: several of them over one store, so that to go from one to the other takes no memory.
+//! A queue that one leaves from anywhere.
 //!
-//! Each step takes the same time, however many wait. Memory is allocated in [`Lines::try_with_room_for`] only. It is called without
-//! the lock that the queues lie under, and [`Lines::take_over`] brings over, under the lock, who waits.
+//! Each step takes the same time, however many wait. Memory is allocated in [`Line::try_with_room_for`] only. It is called without
+//! the lock that the queue lies under, and [`Line::take_over`] brings over, under the lock, who waits.
 
 use crate::lock::Room;
 use std::collections::TryReserveError;
 
-/// Where one stands, from [`Lines::join`] to [`Lines::leave`].
+/// Where one stands, from [`Line::join`] to [`Line::leave`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(u32);
 
@@ -15,82 +15,86 @@ const NONE: u32 = u32::MAX;
 struct Node<T> {
     /// `None`: the place is free.
     item: Option<T>,
-    line: usize,
+    queued: bool,
     before: u32,
     /// In a free place: the next free one.
     behind: u32,
 }
 
-#[derive(Clone, Copy)]
-struct Ends {
-    first: u32,
-    last: u32,
-    length: usize,
-}
-
-/// See the module.
-pub struct Lines<T, const N: usize> {
+/// See the module. One who is [called](Self::call) stands in the queue no longer, and has a place until he leaves.
+pub struct Line<T> {
     nodes: Vec<Node<T>>,
     free: u32,
-    lines: [Ends; N],
+    first: u32,
+    last: u32,
+    queued: usize,
+    called: usize,
 }
 
-impl<T, const N: usize> Default for Lines<T, N> {
+impl<T> Default for Line<T> {
     fn default() -> Self {
-        Lines::new()
+        Line::new()
     }
 }
 
-impl<T, const N: usize> Lines<T, N> {
+impl<T> Line<T> {
     /// Empty, without room.
     pub const fn new() -> Self {
-        let empty = Ends { first: NONE, last: NONE, length: 0 };
-        Lines { nodes: Vec::new(), free: NONE, lines: [empty; N] }
+        Line { nodes: Vec::new(), free: NONE, first: NONE, last: NONE, queued: 0, called: 0 }
     }
 
-    /// How many stand in `line`.
-    pub fn len(&self, line: usize) -> usize {
-        self.lines[line].length
+    /// How many stand in the queue.
+    #[inline]
+    pub fn queued(&self) -> usize {
+        self.queued
     }
 
-    /// The first in `line`.
-    pub fn first(&self, line: usize) -> Option<(Place, &T)> {
-        let first = self.lines[line].first;
-        let item = self.nodes.get(first as usize)?.item.as_ref()?;
-        Some((Place(first), item))
+    /// How many were called, and have not left yet.
+    #[inline]
+    pub fn called(&self) -> usize {
+        self.called
     }
 
-    /// Who stands there.
+    /// The first in the queue.
+    #[inline]
+    pub fn first(&self) -> Option<(Place, &T)> {
+        let item = self.nodes.get(self.first as usize)?.item.as_ref()?;
+        Some((Place(self.first), item))
+    }
+
+    /// Who has this place.
     pub fn get(&self, place: Place) -> Option<&T> {
         self.nodes.get(place.0 as usize)?.item.as_ref()
     }
 
-    /// Who stands behind `place` in its line.
-    pub fn behind(&self, place: Place) -> Option<Place> {
-        let behind = self.nodes.get(place.0 as usize)?.behind;
-        (behind != NONE).then_some(Place(behind))
-    }
-
-    /// Those in `line`, in their order.
-    pub fn iter(&self, line: usize) -> impl Iterator<Item = (Place, &T)> {
-        let mut next = self.lines[line].first;
+    /// Those in the queue, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        let mut next = self.first;
         std::iter::from_fn(move || {
             let node = self.nodes.get(next as usize)?;
-            let place = Place(next);
             next = node.behind;
-            Some((place, node.item.as_ref()?))
+            node.item.as_ref()
         })
     }
 
-    /// Joins `line` at its end. There must be room.
-    pub fn join(&mut self, line: usize, item: T) -> Place {
-        let node = Node { item: Some(item), line, before: NONE, behind: NONE };
-        let at = self.free;
-        let place = match self.nodes.get_mut(at as usize) {
+    /// The first, in the order of places, who was called, has not left yet, and is as `wanted` says; but for those up to the place
+    /// `after`.
+    pub fn find_called(&self, after: Option<Place>, wanted: impl Fn(&T) -> bool) -> Option<Place> {
+        let is_wanted = |node: &Node<T>| !node.queued && node.item.as_ref().is_some_and(&wanted);
+        let begin = after.map_or(0, |place| place.0 as usize + 1);
+        let found = self.nodes.get(begin..)?.iter().position(is_wanted)?;
+        Some(Place((begin + found) as u32))
+    }
+
+    /// Joins the queue at its end. There must be room.
+    pub fn join(&mut self, item: T) -> Place {
+        let node = Node { item: Some(item), queued: true, before: self.last, behind: NONE };
+        let place = match self.nodes.get_mut(self.free as usize) {
             Some(free) => {
+                let place = self.free;
                 self.free = free.behind;
                 *free = node;
-                at
+                place
             }
             None => {
                 debug_assert!(self.nodes.len() < self.nodes.capacity(), "there is room");
@@ -98,23 +102,53 @@ impl<T, const N: usize> Lines<T, N> {
                 (self.nodes.len() - 1) as u32
             }
         };
-        self.link(place, line);
+        match self.nodes.get_mut(self.last as usize) {
+            Some(last) => last.behind = place,
+            None => self.first = place,
+        }
+        self.last = place;
+        self.queued += 1;
         Place(place)
     }
 
-    /// Leaves its line, and goes to the end of `line`.
-    pub fn change(&mut self, place: Place, line: usize) {
-        self.unlink(place.0);
-        self.link(place.0, line);
+    /// He who stands there leaves the queue, and keeps the place.
+    pub fn call(&mut self, place: Place) {
+        let Some(node) = self.nodes.get_mut(place.0 as usize) else { return };
+        if node.queued {
+            node.queued = false;
+            let (before, behind) = (node.before, node.behind);
+            self.unlink(before, behind);
+            self.called += 1;
+        }
     }
 
-    /// Leaves its line. The place is another's from then on.
+    /// He who has this place leaves. The place is another's from then on.
     pub fn leave(&mut self, place: Place) -> Option<T> {
-        let item = self.nodes.get_mut(place.0 as usize)?.item.take()?;
-        self.unlink(place.0);
-        self.nodes[place.0 as usize].behind = self.free;
+        let free = self.free;
+        let node = self.nodes.get_mut(place.0 as usize)?;
+        let item = node.item.take()?;
+        let (queued, before, behind) = (node.queued, node.before, node.behind);
+        node.behind = free;
         self.free = place.0;
+        if queued {
+            self.unlink(before, behind);
+        } else {
+            self.called -= 1;
+        }
         Some(item)
+    }
+
+    #[inline]
+    fn unlink(&mut self, before: u32, behind: u32) {
+        match self.nodes.get_mut(before as usize) {
+            Some(before) => before.behind = behind,
+            None => self.first = behind,
+        }
+        match self.nodes.get_mut(behind as usize) {
+            Some(behind) => behind.before = before,
+            None => self.last = before,
+        }
+        self.queued -= 1;
     }
 
     /// Empty, with room for so many.
@@ -122,64 +156,38 @@ impl<T, const N: usize> Lines<T, N> {
     /// # Errors
     /// Without memory.
     pub fn try_with_room_for(count: usize) -> Result<Self, TryReserveError> {
-        let mut lines = Lines::new();
-        lines.nodes.try_reserve_exact(count)?;
-        Ok(lines)
+        let mut line = Line::new();
+        line.nodes.try_reserve_exact(count)?;
+        Ok(line)
     }
 
-    /// How many stand in them, and for how many there is room.
+    /// How many places are taken, and how many there are.
     pub fn filled(&self) -> (usize, usize) {
-        (self.lines.iter().map(|line| line.length).sum(), self.nodes.capacity())
+        (self.queued + self.called, self.nodes.capacity())
     }
 
-    /// Takes over who stands in `other`, for whom there is room, each with its place. This one is empty before, and `other` afterwards.
+    /// Takes over all who have a place in `other`, for whom there is room, each with its place. This one is empty before, and `other`
+    /// afterwards.
     pub fn take_over(&mut self, other: &mut Self) {
         debug_assert!(self.nodes.is_empty(), "the places are those of the other one");
+        std::mem::swap(self, other);
+        // (The memory is to stay this one's.)
+        std::mem::swap(&mut self.nodes, &mut other.nodes);
         self.nodes.append(&mut other.nodes);
-        (self.free, self.lines) = (other.free, other.lines);
-        *other = Lines { nodes: std::mem::take(&mut other.nodes), ..Lines::default() };
-    }
-
-    fn link(&mut self, place: u32, line: usize) {
-        let ends = &mut self.lines[line];
-        let last = std::mem::replace(&mut ends.last, place);
-        ends.length += 1;
-        let node = &mut self.nodes[place as usize];
-        (node.line, node.before, node.behind) = (line, last, NONE);
-        match self.nodes.get_mut(last as usize) {
-            Some(last) => last.behind = place,
-            None => self.lines[line].first = place,
-        }
-    }
-
-    fn unlink(&mut self, place: u32) {
-        let (line, before, behind) = {
-            let node = &self.nodes[place as usize];
-            (node.line, node.before, node.behind)
-        };
-        match self.nodes.get_mut(before as usize) {
-            Some(before) => before.behind = behind,
-            None => self.lines[line].first = behind,
-        }
-        match self.nodes.get_mut(behind as usize) {
-            Some(behind) => behind.before = before,
-            None => self.lines[line].last = before,
-        }
-        self.lines[line].length -= 1;
     }
 }
 
-impl<T, const N: usize> Room for Lines<T, N> {
+impl<T> Room for Line<T> {
     fn with_room_for(count: usize) -> Self {
-        Lines::try_with_room_for(count).expect("no memory for those who wait")
+        Line::try_with_room_for(count).expect("no memory for those who wait")
     }
 
     fn filled(&self) -> (usize, usize) {
-        Lines::filled(self)
+        Line::filled(self)
     }
 
     fn take_over(&mut self, other: &mut Self) {
-        Lines::take_over(self, other);
+        Line::take_over(self, other);
     }
 }
 
@@ -187,50 +195,50 @@ impl<T, const N: usize> Room for Lines<T, N> {
 mod tests {
     use super::*;
 
-    fn all(lines: &Lines<u32, 2>, line: usize) -> Vec<u32> {
-        lines.iter(line).map(|(_, item)| *item).collect()
-    }
-
-    /// The same steps, at random, as with two plain queues.
+    /// The same steps, at random, as with a plain queue.
     #[test]
-    fn they_are_as_two_plain_queues() {
+    fn it_is_as_a_plain_queue() {
         let mut seed = 7u32;
         let mut random = move |bound: usize| {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (seed >> 8) as usize % bound
         };
-        let mut lines: Lines<u32, 2> = Lines::with_room_for(4);
-        let mut plain: [Vec<(u32, Place)>; 2] = Default::default();
+        let mut line: Line<u32> = Line::with_room_for(4);
+        let mut queued: Vec<(u32, Place)> = Vec::new();
+        let mut called: Vec<(u32, Place)> = Vec::new();
         for number in 0..5_000 {
-            let line = random(2);
-            match random(3) {
-                0 if plain[0].len() + plain[1].len() < 40 => {
-                    let (used, room) = lines.filled();
+            match random(4) {
+                0 if queued.len() + called.len() < 40 => {
+                    let (used, room) = line.filled();
                     if used == room {
-                        let mut larger = Lines::with_room_for(2 * room);
-                        larger.take_over(&mut lines);
-                        lines = larger;
+                        let mut larger = Line::with_room_for(2 * room);
+                        larger.take_over(&mut line);
+                        line = larger;
                     }
-                    plain[line].push((number, lines.join(line, number)));
+                    queued.push((number, line.join(number)));
                 }
-                1 if !plain[line].is_empty() => {
-                    let (item, place) = plain[line].remove(random(plain[line].len()));
-                    assert_eq!(lines.leave(place), Some(item));
-                    assert_eq!(lines.leave(place), None);
+                1 if !queued.is_empty() => {
+                    let (item, place) = queued.remove(random(queued.len()));
+                    assert_eq!(line.leave(place), Some(item));
+                    assert_eq!(line.leave(place), None);
                 }
-                _ if !plain[line].is_empty() => {
-                    let moved = plain[line].remove(random(plain[line].len()));
-                    lines.change(moved.1, 1 - line);
-                    plain[1 - line].push(moved);
+                2 if !queued.is_empty() => {
+                    let moved = queued.remove(random(queued.len()));
+                    line.call(moved.1);
+                    line.call(moved.1);
+                    called.push(moved);
+                }
+                _ if !called.is_empty() => {
+                    let (item, place) = called.remove(random(called.len()));
+                    assert_eq!(line.find_called(None, |it| *it == item), Some(place));
+                    assert_eq!(line.leave(place), Some(item));
+                    assert_eq!(line.find_called(None, |it| *it == item), None);
                 }
                 _ => {}
             }
-            for (line, plain) in plain.iter().enumerate() {
-                let items: Vec<u32> = plain.iter().map(|(item, _)| *item).collect();
-                assert_eq!(all(&lines, line), items);
-                assert_eq!(lines.len(line), items.len());
-                assert_eq!(lines.first(line).map(|(_, item)| *item), items.first().copied());
-            }
+            assert!(line.iter().eq(queued.iter().map(|(item, _)| item)));
+            assert_eq!((line.queued(), line.called()), (queued.len(), called.len()));
+            assert_eq!(line.first().map(|(place, item)| (*item, place)), queued.first().copied());
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A task that is gone was perhaps called, or leads. Nobody else would come then: those that follow sleep.
 
 use crate::fork;
-use crate::line::{Lines, Place};
+use crate::line::{Line, Place};
 use crate::lock::{Mutex, has_room, make_room};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -13,7 +13,7 @@ pub(crate) trait PassOver: Send + Sync {
     fn pass_over_gone(&self);
 }
 
-static LIST: Mutex<Lines<Weak<dyn PassOver>, 1>> = Mutex::new(Lines::new());
+static LIST: Mutex<Line<Weak<dyn PassOver>>> = Mutex::new(Line::new());
 
 /// Where a channel stands in the list, if it does. It leaves the list when this is dropped.
 #[derive(Default)]
@@ -31,7 +31,7 @@ impl Listed {
                 return;
             }
             if has_room(&*list, 1) {
-                let _ = self.0.set(list.join(0, channel));
+                let _ = self.0.set(list.join(channel));
                 return;
             }
             drop(list);
@@ -52,10 +52,10 @@ impl Drop for Listed {
     }
 }
 
-/// A runtime calls this when none of its tasks runs any more, and has left some behind: from now on [`Blocker::gone`] says so of
-/// them. In whatever channel they wait, others take their places.
+/// A runtime calls this when none of its tasks runs any more, and has left some behind: from now on [`Sleeper::is_gone`]
+/// says so of them. In whatever channel they wait, others take their places.
 ///
-/// [`Blocker::gone`]: crate::Blocker::gone
+/// [`Sleeper::is_gone`]: crate::Sleeper::is_gone
 pub fn tasks_were_left() {
     if fork::is_child() {
         return;
@@ -63,9 +63,9 @@ pub fn tasks_were_left() {
     let mut channels: Vec<Arc<dyn PassOver>> = Vec::new();
     loop {
         let list = LIST.lock();
-        let wanted = list.len(0);
+        let wanted = list.queued();
         if wanted <= channels.capacity() {
-            channels.extend(list.iter(0).filter_map(|(_, channel)| channel.upgrade()));
+            channels.extend(list.iter().filter_map(Weak::upgrade));
             break;
         }
         drop(list);

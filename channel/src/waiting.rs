@@ -4,13 +4,14 @@
 //! somebody hands them an event or the lead. Each completed event wakes one follower, never all. A leader that leaves
 //! with an event promotes one. While a pool serves the channel nobody leads, and all follow.
 
-use crate::blocker::{self, Gone, Unparker, Waited};
+use crate::blocker::{self, Sleeper, Waited};
 use crate::event::Event;
-use crate::line::{Lines, Place};
+use crate::line::{Line, Place};
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
 use std::time::Instant;
 
 /// A number that the calling task has for itself, or the thread where there is none. Not 0.
@@ -27,26 +28,28 @@ pub(crate) fn caller_number() -> u64 {
 /// Somebody who waits until he is called, for one wait: a follower, or a leader that sleeps outside of the ports.
 pub(crate) struct Waiter {
     called: AtomicBool,
-    unpark: Unparker,
-    gone: Option<Gone>,
+    who: Who,
+}
+
+enum Who {
+    Task(Box<dyn Sleeper>),
+    Thread(Thread),
 }
 
 impl Waiter {
     pub(crate) fn new() -> Arc<Self> {
-        let (unpark, gone): (Unparker, _) = match blocker::current() {
-            Some(b) => (b.unparker(), Some(b.gone())),
-            None => {
-                let thread = std::thread::current();
-                (Box::new(move || thread.unpark()), None)
-            }
+        let who = match blocker::current() {
+            Some(b) => Who::Task(b.sleeper()),
+            None => Who::Thread(std::thread::current()),
         };
-        Arc::new(Self { called: AtomicBool::new(false), unpark, gone })
+        Arc::new(Self { called: AtomicBool::new(false), who })
     }
 
     pub(crate) fn call(&self) {
         self.called.store(true, Ordering::Release);
-        if !self.is_gone() {
-            (self.unpark)();
+        match &self.who {
+            Who::Task(task) => task.wake(),
+            Who::Thread(thread) => thread.unpark(),
         }
     }
 
@@ -56,7 +59,7 @@ impl Waiter {
 
     /// A task that never runs again.
     pub(crate) fn is_gone(&self) -> bool {
-        self.gone.as_ref().is_some_and(|gone| gone())
+        matches!(&self.who, Who::Task(task) if task.is_gone())
     }
 
     /// Waits for the call.
@@ -84,20 +87,18 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
+    #[inline(never)]
     fn is_gone(&self) -> bool {
         // (A task that runs is not gone: it sleeps nowhere else as a leader.)
         self.outside.as_ref().is_some_and(|waiter| waiter.is_gone())
     }
 }
 
-/// Those who follow, and those of them who were called and are not back yet: they will look at the queue, or lead.
-const FOLLOW: usize = 0;
-const COME: usize = 1;
-
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) queue: VecDeque<Event>,
-    lines: Lines<Arc<Waiter>, 2>,
+    /// Those who follow. One that was called will look at the queue, or lead.
+    followers: Line<Arc<Waiter>>,
     leader: Option<Leader>,
     /// How many followers were called so far.
     pub(crate) calls: u64,
@@ -108,7 +109,7 @@ pub(crate) struct State {
 impl State {
     /// Joins the followers, for whom there is room.
     pub(crate) fn follow(&mut self, follower: Arc<Waiter>) -> Place {
-        self.lines.join(FOLLOW, follower)
+        self.followers.join(follower)
     }
 
     /// Comes back, called or not. A call that came with the deadline is not lost: the caller looks at the queue. (What it gives is to
@@ -116,19 +117,20 @@ impl State {
     #[must_use = "to be dropped without the lock"]
     pub(crate) fn come_back(&mut self, place: Place, follower: &Arc<Waiter>) -> Option<Arc<Waiter>> {
         // (Of one that was taken for gone, and is not quite, the place may be another's by now.)
-        let is_there = self.lines.get(place).is_some_and(|there| Arc::ptr_eq(there, follower));
-        if is_there { self.lines.leave(place) } else { None }
+        let is_there = self.followers.get(place).is_some_and(|there| Arc::ptr_eq(there, follower));
+        if is_there { self.followers.leave(place) } else { None }
     }
 
     /// How many wait, the leader among them. One that is gone does not.
     pub(crate) fn waiting(&self) -> usize {
-        let following = self.lines.iter(FOLLOW).filter(|(_, waiter)| !waiter.is_gone());
+        let following = self.followers.iter().filter(|waiter| !waiter.is_gone());
         following.count() + usize::from(self.leader().is_some())
     }
 
     /// The leader, if there is one that still can lead.
+    #[inline]
     pub(crate) fn leader(&self) -> Option<&Leader> {
-        self.leader.as_ref().filter(|leader| !leader.is_gone())
+        self.leader.as_ref().filter(|leader| leader.outside.is_none() || !leader.is_gone())
     }
 
     /// The caller leads from now on. Who led before is gone; it is to be dropped without the lock.
@@ -159,41 +161,41 @@ impl State {
     /// Whom to call next: one for each ready event, and one to lead if nobody does; or everybody. To be asked each time the lock is
     /// about to be released, until there is nobody more. (One that is gone may be among them: its call does nothing, and it counts as
     /// called no longer.)
+    #[inline]
     pub(crate) fn callee(&mut self, everybody: bool) -> Option<Arc<Waiter>> {
-        if !everybody && self.needed() == 0 {
-            return None;
-        }
-        let (place, follower) = self.lines.first(FOLLOW)?;
+        if self.calls_more(everybody) { self.call_first() } else { None }
+    }
+
+    #[inline(never)]
+    fn call_first(&mut self) -> Option<Arc<Waiter>> {
+        let (place, follower) = self.followers.first()?;
         let follower = follower.clone();
         if follower.is_gone() {
             // (The other pointer is the caller's, who drops it without the lock.)
-            drop(self.lines.leave(place));
+            drop(self.followers.leave(place));
         } else {
-            self.lines.change(place, COME);
+            self.followers.call(place);
             self.calls += 1;
         }
         Some(follower)
     }
 
-    /// Those that were called and are gone, taken out: what they were called for is others'. As many as `gone` has room for.
-    pub(crate) fn take_gone(&mut self, gone: &mut Vec<Arc<Waiter>>) {
-        let mut next = self.lines.first(COME).map(|(place, _)| place);
-        while let Some(place) = next.filter(|_| gone.len() < gone.capacity()) {
-            next = self.lines.behind(place);
-            if self.lines.get(place).is_some_and(|waiter| waiter.is_gone()) {
-                gone.extend(self.lines.leave(place));
-            }
-        }
+    /// One that was called and is gone, taken out: what it was called for is another's. Those up to the place `after` were looked at.
+    #[must_use = "to be dropped without the lock"]
+    pub(crate) fn take_gone(&mut self, after: &mut Option<Place>) -> Option<Arc<Waiter>> {
+        *after = self.followers.find_called(*after, |waiter| waiter.is_gone());
+        self.followers.leave((*after)?)
     }
 
     /// Is there somebody more to call?
+    #[inline]
     pub(crate) fn calls_more(&self, everybody: bool) -> bool {
-        self.lines.len(FOLLOW) > 0 && (everybody || self.needed() > 0)
+        self.followers.queued() > 0 && (everybody || self.needed() > 0)
     }
 
     fn needed(&self) -> usize {
         let leads = usize::from(self.leader().is_none() && !self.served);
-        (self.queue.len() + leads).saturating_sub(self.lines.len(COME))
+        (self.queue.len() + leads).saturating_sub(self.followers.called())
     }
 }
 
@@ -217,7 +219,7 @@ impl Waiting {
 
     /// Makes room for one more follower. (Another one may take it meanwhile.)
     pub(crate) fn make_room_for_follower(&self) {
-        make_room(&self.state, |s| &mut s.lines, 1);
+        make_room(&self.state, |s| &mut s.followers, 1);
     }
 }
 
@@ -229,6 +231,6 @@ impl State {
 
     /// Is there room for one more follower?
     pub(crate) fn has_room_for_follower(&self) -> bool {
-        has_room(&self.lines, 1)
+        has_room(&self.followers, 1)
     }
 }

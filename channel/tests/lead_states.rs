@@ -423,7 +423,8 @@ fn nobody_sleeps_on_while_an_event_is_there() {
 
 #[test]
 fn each_guard_is_needed() {
-    let without: &[(&str, fn(&mut Guards))] = &[
+    type TakeAway = fn(&mut Guards);
+    let without: &[(&str, TakeAway)] = &[
         ("awake_is_ones_own", |g| g.awake_is_ones_own = false),
         ("looks_again", |g| g.looks_again = false),
         ("serve_calls_outside", |g| g.serve_calls_outside = false),

@@ -10,7 +10,7 @@
 //!
 //! Nothing is allocated or freed under the lock, since an allocator may post here, too.
 
-use ec_channel::line::{Lines, Place};
+use ec_channel::line::{Line, Place};
 use ec_pool::wait;
 use ec_tasks::lock::{Condvar, Mutex};
 use ec_tasks::room::{Room, lock_with_room};
@@ -55,7 +55,7 @@ struct Inner {
 }
 
 /// Those who wait. Each can leave from where it stands.
-struct Queue(Lines<Arc<Waiter>, 1>);
+struct Queue(Line<Arc<Waiter>>);
 
 struct Waiter {
     posted: AtomicBool,
@@ -70,7 +70,7 @@ enum Who {
 impl Notification {
     /// One that nothing has been posted to.
     pub const fn new() -> Self {
-        Self { inner: Mutex::new(Inner { tokens: 0, waiters: Queue(Lines::new()) }) }
+        Self { inner: Mutex::new(Inner { tokens: 0, waiters: Queue(Line::new()) }) }
     }
 
     /// Returns with the next post: suspends the task or blocks the thread until there is one.
@@ -133,7 +133,7 @@ impl Notification {
         let waiters = {
             let mut inner = self.inner.lock();
             inner.waiters.iter().for_each(Waiter::mark);
-            std::mem::replace(&mut inner.waiters, Queue(Lines::new()))
+            std::mem::replace(&mut inner.waiters, Queue(Line::new()))
         };
         waiters.iter().for_each(Waiter::wake);
     }
@@ -153,7 +153,7 @@ impl Notification {
                 drop(inner);
                 return true;
             }
-            inner.waiters.0.join(0, mine)
+            inner.waiters.0.join(mine)
         };
         waiter.wait(self.address(), deadline) || self.give_up(&waiter, place)
     }
@@ -179,18 +179,18 @@ impl Notification {
 
 impl Queue {
     fn pop(&mut self) -> Option<Arc<Waiter>> {
-        let (first, _) = self.0.first(0)?;
+        let (first, _) = self.0.first()?;
         self.0.leave(first)
     }
 
     fn iter(&self) -> impl Iterator<Item = &Waiter> {
-        self.0.iter(0).map(|(_, waiter)| &**waiter)
+        self.0.iter().map(|waiter| &**waiter)
     }
 }
 
 impl Room for Queue {
     fn try_with_room_for(count: usize) -> Result<Self, TryReserveError> {
-        Lines::try_with_room_for(count).map(Queue)
+        Line::try_with_room_for(count).map(Queue)
     }
 
     fn filled(&self) -> (usize, usize) {
@@ -268,7 +268,7 @@ impl fmt::Debug for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (posts, waiters) = {
             let inner = self.inner.lock();
-            (inner.tokens, inner.waiters.0.len(0))
+            (inner.tokens, inner.waiters.0.queued())
         };
         f.debug_struct("Notification").field("posts", &posts).field("waiters", &waiters).finish()
     }

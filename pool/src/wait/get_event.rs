@@ -10,8 +10,8 @@ use crate::wait::{self, Limit, Stop};
 use crate::worker::context;
 use crate::worker::current::is_abandoned;
 use ec_channel::raw::Action;
-use ec_channel::{Blocker, Gone, Unparker, Waited};
-use ec_tasks::{Tokens, WaitKind};
+use ec_channel::{Blocker, Sleeper, Unparker, Waited};
+use ec_tasks::{Task, Tokens, WaitKind};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Once;
@@ -31,6 +31,21 @@ pub(crate) fn install() {
 }
 
 struct TaskBlocker;
+
+/// A task, as the channel wakes it. (`None` does not occur: the channel asks in tasks only.)
+struct Waiting(Option<Task>);
+
+impl Sleeper for Waiting {
+    fn wake(&self) {
+        if let Some(task) = &self.0 {
+            task.wake(Tokens::SYNC);
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.as_ref().is_some_and(is_abandoned)
+    }
+}
 
 fn waited<T>(end: Result<T, Stop>, how: impl FnOnce(T) -> Waited) -> Waited {
     match end {
@@ -62,17 +77,12 @@ impl Blocker for TaskBlocker {
     }
 
     fn unparker(&self) -> Unparker {
-        match ec_tasks::current() {
-            Some(task) => Box::new(move || task.wake(Tokens::SYNC)),
-            None => Box::new(|| ()),
-        }
+        let task = Waiting(ec_tasks::current());
+        Box::new(move || task.wake())
     }
 
-    fn gone(&self) -> Gone {
-        match ec_tasks::current() {
-            Some(task) => Box::new(move || is_abandoned(&task)),
-            None => Box::new(|| false),
-        }
+    fn sleeper(&self) -> Box<dyn Sleeper> {
+        Box::new(Waiting(ec_tasks::current()))
     }
 
     fn wait_readable(&self, fd: BorrowedFd<'_>, deadline: Option<Instant>) -> Waited {
