@@ -7,6 +7,8 @@
 //!    into the queue.
 //! 3. It follows.
 //!
+//! Nothing that is ready starves the rest: if nobody leads, every so many events a caller makes a pass before it takes one.
+//!
 //! Whoever releases the lock calls followers: those for whom there is something, and one to lead if nobody does. So a
 //! leader that leaves with an event leaves no port unwatched.
 
@@ -60,6 +62,13 @@ impl EventChannel {
                 drop(s);
                 out.reserve(wanted);
                 s = self.0.waiting.state.lock();
+                continue;
+            }
+            if s.look_is_due() {
+                let lead = Lead::take(self, s);
+                // (What goes wrong here goes wrong again when there is nothing to take: it is told then.)
+                let _ = self.lead(lead.number, Wait::No);
+                s = lead.give_back();
                 continue;
             }
             let (n, called) = self.take(&mut s, out, max, calls > 0);

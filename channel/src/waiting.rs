@@ -94,12 +94,17 @@ impl Leader {
     }
 }
 
+/// So many events are taken between two looks at the ports, at most: who posts again what he gets must not starve timers and sockets.
+const LOOK_EVERY: usize = 64;
+
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) queue: VecDeque<Event>,
     /// Those who follow. One that was called will look at the queue, or lead.
     followers: Line<Arc<Waiter>>,
     leader: Option<Leader>,
+    /// How many events were taken since somebody began to look at the ports.
+    taken: usize,
     /// How many followers were called so far.
     pub(crate) calls: u64,
     /// A pool drives the ports: nobody leads.
@@ -136,6 +141,7 @@ impl State {
     /// The caller leads from now on. Who led before is gone; it is to be dropped without the lock.
     #[must_use = "to be dropped without the lock"]
     pub(crate) fn lead(&mut self, number: u64) -> Option<Leader> {
+        self.taken = 0;
         self.leader.replace(Leader { number, outside: None })
     }
 
@@ -226,7 +232,16 @@ impl Waiting {
 impl State {
     /// The first event that is ready, if it has a handler or has none, as asked.
     pub(crate) fn pop_event(&mut self, with_handler: bool) -> Option<Event> {
-        if self.queue.front()?.0.has_handler() == with_handler { self.queue.pop_front() } else { None }
+        if self.queue.front()?.0.has_handler() != with_handler {
+            return None;
+        }
+        self.taken += 1;
+        self.queue.pop_front()
+    }
+
+    /// Is somebody to look at the ports first, although events are ready? (Nobody does: a leader would, or a pool.)
+    pub(crate) fn look_is_due(&self) -> bool {
+        !self.served && self.taken >= LOOK_EVERY && self.leader().is_none()
     }
 
     /// Is there room for one more follower?

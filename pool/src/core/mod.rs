@@ -179,6 +179,15 @@ impl Core {
         self.new.pop()
     }
 
+    /// Takes about half of what another core has queued, the oldest, behind what is here. Returns how many.
+    pub(crate) fn move_from(&self, other: &Stealer, admit: bool) -> usize {
+        let begun = other.begun.steal().map(|ready| self.push(ready)).count();
+        if begun > 0 || !admit {
+            return begun;
+        }
+        other.new.steal().map(|ready| self.new.push(ready)).count()
+    }
+
     /// All that is left, in no order.
     pub(crate) fn drain(&self) -> impl Iterator<Item = Ready> {
         std::iter::from_fn(|| self.begun.pop().or_else(|| self.new.pop()))

@@ -18,6 +18,7 @@
 //!
 //! Shutdown: workers leave when the lifecycle says "stopped". What is left in their queue goes into the injector.
 
+mod balance;
 pub(crate) mod context;
 pub(crate) mod current;
 mod host;
@@ -34,6 +35,7 @@ mod user_code;
 use crate::core::Turn;
 use crate::core::ready::Ready;
 use crate::sleep::policy::IdlePolicy;
+use crate::worker::balance::Balance;
 use crate::worker::context::Context;
 use crate::worker::shared::Shared;
 use crate::worker::user_code::UserCode;
@@ -53,22 +55,24 @@ pub(crate) struct Worker<'a> {
     turn: Turn,
     /// Of each core: which run its worker was in at the last look, and whether it still was at this one.
     seen: Vec<(u64, bool)>,
+    balance: Balance,
     /// Whose queue to look at first; moves on, so that not all begin at the same one.
     victim: usize,
 }
 
 impl<'a> Worker<'a> {
     pub(crate) fn new(context: &'a Context, index: usize, searching: &'a Cell<bool>) -> Worker<'a> {
-        let out = Completions::new();
+        let (out, now) = (Completions::new(), Instant::now());
         Worker {
             context,
             shared: &context.shared,
             index,
             searching,
             out,
-            policy: IdlePolicy::new(Instant::now()),
+            policy: IdlePolicy::new(now),
             turn: Turn::default(),
             seen: vec![(0, false); context.shared.queues.stats.len()],
+            balance: Balance::new(&context.shared.queues, now),
             victim: index,
         }
     }
@@ -99,7 +103,9 @@ impl<'a> Worker<'a> {
     fn find(&mut self) -> Option<Ready> {
         if self.policy.poll_due() {
             self.look_at_port(self.index);
-            self.policy.polled(Instant::now());
+            let now = Instant::now();
+            self.policy.polled(now);
+            self.help_the_longest(now);
             if let Some(ready) = self.take_injected().or_else(|| self.take_forced()) {
                 return Some(ready);
             }
