@@ -131,6 +131,7 @@ compile_error!(
 #[allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait
 pub mod alloc;
 mod blocking;
+mod queue;
 
 #[allow(unsafe_code)] // `net::sys` and `net::handles`: system calls and descriptors
 pub mod net;

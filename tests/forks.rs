@@ -66,7 +66,9 @@ fn fine<T>(result: std::io::Result<T>) -> Answer {
     result.map(drop).map_err(|error| error.to_string())
 }
 
-const WAYS: &[(&str, fn(&Parent) -> Answer)] = &[
+type Way = (&'static str, fn(&Parent) -> Answer);
+
+const WAYS: &[Way] = &[
     // A runtime of its own.
     ("Runtime::new", |_| refused(Runtime::new())),
     ("Builder::build", |_| refused(Runtime::builder().cores(1).build())),

@@ -5,8 +5,10 @@ use ec_test_support::{limit, skipped, this_test_again};
 use event_channel::channel::{Driver, Request};
 use event_channel::{Runtime, task};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Where a process forks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,34 +62,52 @@ impl Place {
             Place::Blocking => spawn(task::Builder::new(), Box::new(|| task::blocking(f))),
             Place::OnThread => spawn(task::Builder::new(), Box::new(|| task::on_thread(f))),
             Place::Handler => {
-                let (f, (over, is_over)) = (Mutex::new(Some(f)), mpsc::channel());
+                let (f, over) = (Mutex::new(Some(f)), Over::default());
+                let said = over.clone();
                 let request = Request::notification().on_complete(move |_, _| {
                     let f = f.lock().unwrap().take().unwrap();
                     f();
-                    over.send(()).unwrap();
+                    said.say();
                 });
                 runtime.channel().post(request).unwrap();
-                is_over.recv().unwrap();
+                over.wait();
             }
             Place::Listener => {
-                let (f, (over, is_over)) = (Mutex::new(Some(f)), mpsc::channel());
+                let (f, told, handled) = (Mutex::new(Some(f)), Over::default(), Over::default());
+                let (tell, say) = (told.clone(), handled.clone());
                 let other = Runtime::builder().cores(1).on_event(move |_| {
                     let f = f.lock().unwrap().take();
                     f.into_iter().for_each(|f| {
                         f();
-                        over.send(()).unwrap();
+                        tell.say();
                     });
                 });
-                let (other, is_over) = (other.build().unwrap(), Mutex::new(is_over));
+                let other = other.build().unwrap();
                 // It blocks its worker, of which the listener is told.
-                let (handled, is_handled) = mpsc::channel();
                 let blocks = Request::notification().on_complete(move |_, _| {
-                    is_over.lock().unwrap().recv().unwrap();
-                    handled.send(()).unwrap();
+                    told.wait();
+                    say.say();
                 });
                 other.channel().post(blocks).unwrap();
-                is_handled.recv().unwrap();
+                handled.wait();
             }
+        }
+    }
+}
+
+/// Is said once, to a thread that sleeps meanwhile. A child can say it, and drop it: unlike what std has for that, it has no lock, which
+/// the one who waits might have held when the process forked.
+#[derive(Clone, Default)]
+struct Over(Arc<AtomicBool>);
+
+impl Over {
+    fn say(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn wait(&self) {
+        while !self.0.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }
