@@ -22,7 +22,7 @@ static DEFAULT: OnceLock<Pool> = OnceLock::new();
 /// Calls `f` with the pool for what is spawned here and now: the caller's, else the default one.
 pub(crate) fn with_pool<R>(f: impl FnOnce(Here<'_>) -> io::Result<R>) -> io::Result<R> {
     if ec_tasks::forked() {
-        return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
+        return Err(ec_tasks::forked_error("a task cannot be started"));
     }
     ec_pool::with_current(|pool| match pool {
         Some(pool) => f(pool),
@@ -102,7 +102,7 @@ impl Drop for Starter {
 /// Inside a task, `f` runs as another task of the same runtime and the caller is suspended until it
 /// has ended; so `f` should not [shut down](Runtime::shutdown) the runtime without a limit of time, which waits
 /// for that caller. In a handler of an event, and in a forked child of a process with a
-/// runtime, `f` is just called.
+/// runtime, `f` is just called. (A child that is forked in `f` ends with `f`: see [Fork](crate#fork).)
 ///
 /// # Panics
 /// A panic of `f` goes on in the caller. Also if the system has no threads or no memory to give.
@@ -357,8 +357,9 @@ impl Builder {
     /// Opens the channel and starts the workers.
     ///
     /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for settings that cannot be; else what the operating system says
-    /// when it refuses a descriptor or a thread.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for settings that cannot be;
+    /// [`Unsupported`](io::ErrorKind::Unsupported) in a [forked child](crate#fork) of a process that had a runtime or a channel;
+    /// else what the operating system says when it refuses a descriptor or a thread.
     pub fn build(self) -> io::Result<Runtime> {
         self.0.build().map(|pool| Runtime { pool })
     }

@@ -139,7 +139,8 @@ impl PoolHandle {
     ///
     /// # Errors
     /// What the operating system says if there is no memory for a stack; and an error of kind
-    /// [`Other`](io::ErrorKind::Other) after the pool has begun to shut down, or in a forked child.
+    /// [`Other`](io::ErrorKind::Other) after the pool has begun to shut down, or
+    /// [`Unsupported`](io::ErrorKind::Unsupported) in a forked child.
     ///
     /// # Safety
     /// As for [`ec_tasks::spawn_unchecked`].
@@ -194,7 +195,7 @@ impl Here<'_> {
         F: FnOnce() -> T,
     {
         if ec_tasks::forked() {
-            return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
+            return Err(ec_tasks::forked_error("a task cannot be started"));
         }
         let shared = self.0;
         if !shared.admit_task() {

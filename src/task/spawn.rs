@@ -88,7 +88,8 @@ impl Builder {
     ///
     /// # Errors
     /// The operating system's, if it refuses memory or (dedicated) a thread; one of kind
-    /// [`Other`](io::ErrorKind::Other) after the runtime's shutdown or in a forked child.
+    /// [`Other`](io::ErrorKind::Other) after the runtime's shutdown; one of kind
+    /// [`Unsupported`](io::ErrorKind::Unsupported) in a [forked child](crate#fork).
     ///
     /// # Panics
     /// If the name contains a NUL byte.
@@ -171,11 +172,28 @@ where
     // SAFETY: what `f` and its result borrow outlives this call, and this call ends only after the task has:
     // `join` waits for it, without being a cancellation point, and whatever would unwind past it aborts. If the
     // caller is a task that is abandoned in here, its stack is never reused.
-    let task = unsafe { Builder::new().name(String::from("main")).start(pool, f) }?;
+    let task = unsafe { Builder::new().name(String::from("main")).start(pool, in_place_of_its_caller(f)) }?;
     let guard = NeverUnwind;
     let result = task.join();
     std::mem::forget(guard);
     Ok(result)
+}
+
+/// In a child that is forked in `f` the caller of `run` is not there: nobody to return to, or to go on panicking in. As `main` would end
+/// that had called `f`, the child ends with 0 or with 101. What std has buffered for standard output is written.
+fn in_place_of_its_caller<T>(f: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            if ec_tasks::forked() {
+                std::process::exit(if std::thread::panicking() { 101 } else { 0 });
+            }
+        }
+    }
+    move || {
+        let _end = End;
+        f()
+    }
 }
 
 /// The handle of a spawned task. Dropping it detaches the task.

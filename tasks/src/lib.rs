@@ -106,7 +106,7 @@ mod worker;
 pub use log;
 
 pub use info::{TaskInfo, TaskState, tasks_of};
-pub use life::{JoinHandle, SpawnOptions, spawn, spawn_in, spawn_unchecked, watch_forks};
+pub use life::{JoinHandle, SpawnOptions, end_child, spawn, spawn_in, spawn_unchecked, watch_forks};
 pub use local::LocalKey;
 pub use slab::guard::GuardKind;
 #[doc(hidden)]
@@ -121,7 +121,7 @@ pub use thread::{on_thread, on_thread_for_allocator, own_thread_locals};
 #[doc(hidden)]
 pub use util::crossing::{Crossing, assert_no_crossing, crossing, watch_crossings_of};
 pub use util::foreign::{catch_quietly, drop_quietly};
-pub use util::forked::forked;
+pub use util::forked::{forked, forked_error};
 pub use util::thread_start::start_thread;
 #[doc(hidden)]
 pub use util::{lock, room};

@@ -166,6 +166,10 @@ impl Inner {
         let _telling = events::Telling::begin();
         loop {
             self.say_all();
+            if ec_tasks::forked() {
+                // A listener or a logger has forked, and returned here in the child.
+                ec_tasks::end_child();
+            }
             let mut state = self.state.lock();
             if !state.waiting.is_empty() {
                 continue;
@@ -222,6 +226,9 @@ impl Inner {
 
     /// What is next, and how many events were missed before, if it is one.
     fn next(&self) -> Option<(Said, u64)> {
+        if ec_tasks::forked() {
+            return None;
+        }
         let mut state = self.state.lock();
         let said = state.waiting.pop_front()?;
         let missed = match &said {

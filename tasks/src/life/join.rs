@@ -53,7 +53,7 @@ impl<T> JoinHandle<T> {
         let word = &self.task.header().join;
         if !word.is_complete() {
             if forked() {
-                return Err(Box::new("the task to join belongs to the process that forked"));
+                return Err(Box::new("this is a forked child, and the task to join belongs to its parent"));
             }
             with_current(|current| match current {
                 Some(me) => {

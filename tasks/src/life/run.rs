@@ -6,6 +6,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::end::ended;
+use super::fork::end_child;
 use crate::stack::StackCache;
 use crate::task::{Header, Outcome, READY, RUNNING, Runnable, Step};
 use crate::util::forked::forked;
@@ -123,10 +124,8 @@ unsafe fn live(cell: NonNull<Header>) {
     if on_block {
         own::run_destructors();
         if forked() {
-            // libc believes that this task's block is the thread, and may have reused the
-            // worker's. As with a thread whose function returns: when the last one ends, so
-            // does the process.
-            std::process::exit(0);
+            // libc believes that this task's block is the thread, and may have reused the worker's.
+            end_child();
         }
         // Task-locals go with the thread-locals, but for those that the destructors of these have made anew.
         if header.continuation.locals.clear() {
