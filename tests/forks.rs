@@ -3,6 +3,7 @@
 
 mod fork_common;
 
+use ec_test_support::{limit, this_test_again};
 use ec_unkind as _;
 use event_channel::channel::{Event, EventChannel, EventId, Request};
 use event_channel::net::{TcpListener, TcpStream, UdpSocket, lookup_host};
@@ -265,4 +266,26 @@ fn each_way_into_the_runtime_answers_in_a_forked_child() {
         let wrong = wrong.lock().unwrap();
         assert!(wrong.is_empty(), "1: a wrong answer (see above); signal 14: it hung: {wrong:#?}");
     });
+}
+
+#[test]
+fn a_child_that_was_forked_before_the_first_runtime_may_do_everything() {
+    let name = "a_child_that_was_forked_before_the_first_runtime_may_do_everything";
+    if let Some(mut again) = this_test_again(name) {
+        let status = limit(60, || again.status().unwrap());
+        assert!(status.success(), "{status}");
+        return;
+    }
+    let everything = || {
+        let own = Runtime::new().unwrap();
+        let channel = EventChannel::new().unwrap();
+        channel.post(Request::notification()).unwrap();
+        channel.get_event().unwrap();
+        run(|| task::spawn(|| 5).join().unwrap()) + own.run(|| 2)
+    };
+    // SAFETY: ends the child.
+    let end = fork(|| unsafe { libc::_exit(everything()) });
+    assert_eq!(end, Some(End::Code(7)));
+    // And the parent, afterwards.
+    assert_eq!(everything(), 7);
 }
