@@ -11,6 +11,8 @@
 //! **Deadlines.** A waiter's deadline is the earliest of its own and of those of the surrounding `time::timeout`s that have not been
 //! delivered yet (`deadline.rs`).
 //!
+//! **Dedicated tasks** wait for a time by themselves, and for an operation as all others, as long as the pool runs (`dedicated.rs`).
+//!
 //! A [`Stop`] says why nothing came of a call. [`Stop::deliver`] makes an error of it, and uses it up. A caller that already has a part
 //! of its result returns that, and lets the stop be.
 
@@ -19,6 +21,7 @@ pub(crate) mod blocking;
 mod callers;
 pub(crate) mod cancel;
 pub(crate) mod deadline;
+mod dedicated;
 pub(crate) mod get_event;
 
 use crate::wait::cancel::Cancelled;
@@ -26,7 +29,7 @@ use crate::worker::context;
 use crate::worker::current::{current_port, with_channel};
 use ec_channel::Driver;
 use ec_channel::raw::{Action, OpId, RawOp};
-use ec_tasks::{Tokens, WaitKind};
+use ec_tasks::{Kind, Task, Tokens, WaitKind};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -194,11 +197,13 @@ pub(crate) fn until_token(
     token: Tokens,
     mut ready: impl FnMut(Tokens) -> bool,
 ) -> Result<bool, Stop> {
-    assert!(in_task(), "only a task can be suspended");
+    let task_kind =
+        ec_tasks::with_current(|task| task.map(Task::kind)).expect("only a task can be suspended");
     let worker = context::worker_if_forced();
     let scope = if point { scope_deadline() } else { None };
     let at = earliest(deadline, scope);
-    let mut op = at.map(|_| RawOp::new(Action::Timer, wake_task, task_word()));
+    let alone = at.filter(|_| task_kind == Kind::Dedicated);
+    let mut op = at.filter(|_| alone.is_none()).map(|_| RawOp::new(Action::Timer, wake_task, task_word()));
     let armed = AbortOnUnwind;
     let timer = op.as_mut().map(|op| {
         op.set_deadline(at);
@@ -209,6 +214,7 @@ pub(crate) fn until_token(
     let mut in_flight = timer.is_some();
     ec_tasks::begin_wait(kind, timer.map_or(0, OpId::as_u64), detail);
     let mut got = Tokens::NONE;
+    let mut over = false;
     let verdict = loop {
         if ready(got) {
             break Ok(true);
@@ -216,7 +222,7 @@ pub(crate) fn until_token(
         if point && ec_tasks::cancel_pending() {
             break Err(Stop::Cancel);
         }
-        if timer.is_some() && !in_flight {
+        if over {
             break if at == deadline { Ok(false) } else { Err(Stop::Scope(at.unwrap_or_else(Instant::now))) };
         }
         let mut accept = token;
@@ -226,10 +232,16 @@ pub(crate) fn until_token(
         if point {
             accept = accept | Tokens::SYNC;
         }
+        if let Some(at) = alone {
+            // SAFETY: no `OP`: there is no timer.
+            got = unsafe { ec_tasks::suspend_for_op_until(accept, at) };
+            over = Instant::now() >= at;
+            continue;
+        }
         // SAFETY: `OP` is there only as long as the timer is in flight, which is the task's one operation: `ready` does not wait.
         got = unsafe { ec_tasks::suspend_for_op(accept) };
         if got.contains(Tokens::OP) {
-            in_flight = false;
+            (in_flight, over) = (false, true);
         }
     };
     if let (true, Some(id)) = (in_flight, timer) {
@@ -274,7 +286,7 @@ unsafe fn run_op(
             break;
         }
         // SAFETY: the operation is in flight, and the task's only one: no code of others runs before its end.
-        if unsafe { ec_tasks::suspend_for_op(Tokens::OP | Tokens::SYNC) }.contains(Tokens::OP) {
+        if unsafe { dedicated::suspend_for_op(Tokens::OP | Tokens::SYNC) }.contains(Tokens::OP) {
             break;
         }
     }
@@ -289,7 +301,7 @@ unsafe fn run_op(
 /// As for `suspend_for_op`.
 unsafe fn wait_for_op() {
     // SAFETY: the caller's promise.
-    while !unsafe { ec_tasks::suspend_for_op(Tokens::OP) }.contains(Tokens::OP) {}
+    while !unsafe { dedicated::suspend_for_op(Tokens::OP) }.contains(Tokens::OP) {}
 }
 
 /// # Safety

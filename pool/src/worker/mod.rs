@@ -21,6 +21,7 @@
 pub(crate) mod context;
 pub(crate) mod current;
 mod host;
+pub(crate) mod leftovers;
 mod park;
 mod poll;
 pub(crate) mod run;
