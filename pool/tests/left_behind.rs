@@ -14,8 +14,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const SHORT: Duration = Duration::from_millis(50);
-/// The grace, and something for a machine with other things to do.
-const LONG: Duration = Duration::from_millis(300);
+/// Beyond all limits of a shutdown with a short grace, on a machine that stands still now and then. (It took two seconds more once.)
+const LONG: Duration = Duration::from_millis(1_500);
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 

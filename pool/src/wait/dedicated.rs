@@ -1,4 +1,4 @@
-//! How a dedicated task waits for an operation. It has its own thread, and goes on when its pool has stopped; but then nobody drives the
+//! How a dedicated task waits, for a time or for an operation. It has its own thread, and goes on when its pool has stopped; but then nobody drives the
 //! port any more that has the operation. So the task looks after the port itself, every now and then.
 //!
 //! A shutdown wakes all its dedicated tasks once it has stopped. So none misses that.
@@ -6,32 +6,51 @@
 #![allow(unsafe_code)]
 
 use crate::size::host::Host;
+use crate::wait::Stop;
 use crate::worker::current::{current_port, with_shared};
 use ec_channel::Completions;
-use ec_tasks::{Kind, Task, Tokens};
+use ec_tasks::{Tokens, WaitKind};
 use std::time::{Duration, Instant};
 
 const SHORTEST: Duration = Duration::from_micros(100);
 const LONGEST: Duration = Duration::from_millis(20);
 
-/// As [`ec_tasks::suspend_for_op`], for a task of any kind.
+/// [`until_token`](super::until_token), until `at`: the task's thread sleeps so long itself.
+#[cold]
+pub(super) fn until(
+    kind: &'static WaitKind,
+    detail: u64,
+    at: Instant,
+    point: bool,
+    token: Tokens,
+    ready: &mut dyn FnMut(Tokens) -> bool,
+) -> Result<bool, Stop> {
+    let accept = if point { token | Tokens::SYNC } else { token };
+    ec_tasks::begin_wait(kind, 0, detail);
+    let mut got = Tokens::NONE;
+    let verdict = loop {
+        if ready(got) {
+            break Ok(true);
+        }
+        if point && ec_tasks::cancel_pending() {
+            break Err(Stop::Cancel);
+        }
+        if Instant::now() >= at {
+            break Ok(false);
+        }
+        // SAFETY: no `OP`: nothing is in flight.
+        got = unsafe { ec_tasks::suspend_for_op_until(accept, at) };
+    };
+    ec_tasks::end_wait();
+    verdict
+}
+
+/// [`ec_tasks::suspend_for_op`].
 ///
 /// # Safety
 /// As there.
-#[inline]
+#[cold]
 pub(super) unsafe fn suspend_for_op(accept: Tokens) -> Tokens {
-    if ec_tasks::with_current(|task| task.map(Task::kind)) == Some(Kind::Dedicated) {
-        // SAFETY: the caller's promise.
-        unsafe { suspend_alone(accept) }
-    } else {
-        // SAFETY: the caller's promise.
-        unsafe { ec_tasks::suspend_for_op(accept) }
-    }
-}
-
-/// # Safety
-/// As for [`suspend_for_op`].
-unsafe fn suspend_alone(accept: Tokens) -> Tokens {
     let mut nap = SHORTEST;
     let mut out = Completions::new();
     loop {
