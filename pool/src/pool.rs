@@ -5,8 +5,10 @@
 use crate::builder::Builder;
 use crate::dump::Dump;
 use crate::metrics::Metrics;
-use crate::shutdown::{self, ShutdownError};
+use crate::shutdown;
+use crate::shutdown_error::ShutdownError;
 use crate::worker::current::with_shared;
+use crate::worker::leftovers;
 use crate::worker::shared::Shared;
 use ec_channel::EventChannel;
 use ec_tasks::{JoinHandle, Scheduler, SpawnOptions};
@@ -71,9 +73,14 @@ impl Pool {
     /// for all, also those that have called it themselves. In a handler on one of
     /// this pool's workers, and in a listener to a pool's [events](crate::Builder::on_event), it begins the shutdown and returns at once. In a forked child it does nothing.
     ///
+    /// It returns with the end of the grace, whatever is stuck; on an idle machine within 20 ms of it. A task whose own pool ends while it
+    /// waits here for another one returns before it is abandoned, and the shutdown [goes on](ShutdownError::goes_on) without it. An error
+    /// that nobody can be told any more is logged.
+    ///
     /// # Errors
     /// Names the tasks that would not stop in time. They are abandoned: never unwound; their stacks, and
-    /// the channel if they have requests in it, stay until the process ends.
+    /// the channel if they have requests in it, stay until the process ends. (Those that had not begun are dropped, and to join them is
+    /// an error.) And the threads that are inside the program's code otherwise.
     pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
         shutdown::shutdown(&self.handle.shared, grace)
     }
@@ -210,6 +217,7 @@ impl Here<'_> {
         if !shared.life.is_open() {
             // The shutdown began meanwhile and may have missed it.
             task.task().cancel_sticky(shared);
+            leftovers::let_go_if_late(shared);
         }
         Ok(task)
     }

@@ -209,12 +209,26 @@ impl<T> JoinHandle<T> {
     ///
     /// A task that a [shutdown](crate::Runtime::shutdown) has abandoned while it was suspended never ends, and this never
     /// returns for it. One that was on a thread then, in a call that blocks, ends if it gets to its end from there without
-    /// suspending. A [dedicated](Builder::dedicated) one has its thread and ends if what it waits for still comes: a post or an
-    /// `unpark` does, but no timer and no I/O of the runtime's. Whoever does not want to wait asks
-    /// [`is_finished`](Self::is_finished) first, which says no as long as the task has not ended.
+    /// suspending. A [dedicated](Builder::dedicated) one has its thread and goes on: it sleeps, and waits with a limit, as ever, its
+    /// calls of the network fail ([`Cancelled`](crate::Cancelled)), and only what nobody posts or unparks does not return. Whoever does not
+    /// want to wait asks [`is_finished`](Self::is_finished) first, which says no as long as the task has not ended.
     ///
     /// # Errors
-    /// The task panicked. In a forked child: it belongs to the parent and has not ended.
+    /// The task panicked. Or a shutdown has abandoned it before it began: the payload is a `&str` that says so, also for those who waited
+    /// already. In a forked child: it belongs to the parent and has not ended.
+    ///
+    /// ```
+    /// use event_channel::Runtime;
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Runtime::builder().cores(1).max_threads(1).build()?;
+    /// drop(runtime.spawn(|| std::thread::sleep(Duration::from_millis(50))));
+    /// let waits = runtime.spawn(|| 7);
+    /// let _ = runtime.shutdown(Duration::ZERO);
+    /// // (Where tasks are threads it has begun, and ends.)
+    /// assert!(waits.join().map_or(true, |seven| seven == 7));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn join(self) -> std::thread::Result<T> {
         self.inner.join()
     }

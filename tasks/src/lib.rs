@@ -127,7 +127,7 @@ pub use util::thread_start::start_thread;
 pub use util::{lock, room};
 pub use wait::{
     begin_wait, cancel_pending, current, current_context, end_wait, own_stack, park, suspend, suspend_for_op,
-    take_cancel, wake_raw, with_current, with_scope_cell, yield_now,
+    suspend_for_op_until, take_cancel, wake_raw, with_current, with_scope_cell, yield_now,
 };
 pub use worker::{WorkerGuard, keeping_float_control, prepare_worker_thread, worker_sleeps};
 

@@ -40,7 +40,7 @@ impl<T> JoinHandle<T> {
     /// a cancellation point.
     ///
     /// A task that is abandoned (dropped as a [`Runnable`](crate::Runnable), or never run again by its scheduler) never ends, and this
-    /// never returns for it.
+    /// never returns for it. One that its scheduler has [refused](crate::Runnable::refuse), before it has begun, gives an error.
     ///
     /// When it returns the task's stack is free again, and its task-locals have been dropped.
     ///
@@ -108,7 +108,10 @@ impl<T> Drop for JoinHandle<T> {
         if header.join.detach() {
             // SAFETY: settled before we detached, so the result is there and ours.
             unsafe {
-                if let Some(message) = (header.vtable.panic_message)(self.task.raw()) {
+                // (An error of one that never began is no panic.)
+                if header.has_begun()
+                    && let Some(message) = (header.vtable.panic_message)(self.task.raw())
+                {
                     report(header, &message, true);
                 }
                 (header.vtable.drop_result)(self.task.raw());

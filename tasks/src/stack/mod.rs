@@ -100,6 +100,11 @@ pub(crate) fn reserve(
 }
 
 impl Reserved {
+    /// It is not taken, and goes back. To be called in place of [`take`](Self::take).
+    pub(crate) fn give_up(self) {
+        self.0.class().take_back(1);
+    }
+
     /// The stack, for `owner`. To be called once; `cache` is the calling worker's.
     ///
     /// # Safety

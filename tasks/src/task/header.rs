@@ -13,6 +13,7 @@
 
 #![allow(unsafe_code)]
 
+use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -116,6 +117,11 @@ impl Header {
         (high != 0).then(|| (low.load(Ordering::Relaxed), high))
     }
 
+    /// Of a task that has ended: did it run at all?
+    pub(crate) fn has_begun(&self) -> bool {
+        self.kind == Kind::Dedicated || self.stack().is_some()
+    }
+
     pub(crate) fn set_stack(&self, (low, high): (usize, usize)) {
         self.stack[0].store(low, Ordering::Relaxed);
         self.stack[1].store(high, Ordering::Release);
@@ -134,6 +140,8 @@ pub(crate) struct Vtable {
     pub(crate) run: unsafe fn(NonNull<Header>),
     /// Drops the closure of a task that will never run.
     pub(crate) drop_closure: unsafe fn(NonNull<Header>),
+    /// Leaves an error in the place of a result. For a task that will never run, once its closure is gone.
+    pub(crate) refuse: unsafe fn(NonNull<Header>, Box<dyn Any + Send>),
     /// Where the result lies: an `Option<thread::Result<T>>`.
     pub(crate) result: unsafe fn(NonNull<Header>) -> NonNull<()>,
     /// Drops the result where it lies. It must be there, and nobody else use it.

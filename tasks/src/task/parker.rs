@@ -1,6 +1,7 @@
 //! How a thread waits: the thread of a dedicated task, and one that is no task and joins one.
 
 use crate::util::lock::{Condvar, Mutex};
+use std::time::Instant;
 
 /// Where a thread waits for a condition that others change.
 #[derive(Default)]
@@ -18,6 +19,14 @@ impl Parker {
         while waits() {
             self.changed.wait(&mut guard);
         }
+        *guard = false;
+    }
+
+    /// As [`wait_while`](Self::wait_while), until `end` at the latest.
+    pub(crate) fn wait_while_until(&self, waits: impl Fn() -> bool, end: Instant) {
+        let mut guard = self.waits.lock();
+        *guard = true;
+        while waits() && !self.changed.wait_until(&mut guard, end) {}
         *guard = false;
     }
 
