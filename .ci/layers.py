@@ -49,7 +49,7 @@ LAYERS = {
         ["core"],
         ["sleep"],
         ["lifecycle", "dump", "awaited", "shutdown_error"],
-        ["sync", "cpus", "joining", "patience", "foreign"],
+        ["sync", "cpus", "joining", "grace", "foreign"],
     ],
 }
 # Imports that go against the order all the same, each with its reason. One that is not needed any more fails, too.

@@ -47,7 +47,7 @@
 //! | `core/` | the right to run tasks: run queues, and the lease by which a core changes hands |
 //! | `sleep/` | who sleeps and who searches, and what a worker does before it parks |
 //! | `lifecycle.rs`, `dump.rs`, `awaited.rs`, `shutdown_error.rs` | which part of its life a pool is in; a snapshot of its tasks; a shutdown that a task waits for |
-//! | `sync/`, `cpus.rs`, `joining.rs`, `patience.rs`, `foreign.rs` | primitives |
+//! | `sync/`, `cpus.rs`, `joining.rs`, `grace.rs`, `foreign.rs` | primitives |
 
 #![deny(unsafe_code)]
 
@@ -57,10 +57,10 @@ mod core;
 mod cpus;
 mod dump;
 mod foreign;
+mod grace;
 mod joining;
 mod lifecycle;
 mod metrics;
-mod patience;
 mod pool;
 mod shutdown;
 mod shutdown_error;

@@ -20,7 +20,7 @@
 //! If there are several shutdowns at a time, the one whose grace is over first goes on to the last steps. The others then wait for the
 //! tasks no longer, because those do not run any more.
 //!
-//! **All waits end with the grace,** and a few looks after it (`patience.rs`), unless the caller has set no limit: the code that is
+//! **All waits end with the grace,** and a few looks after it (`grace.rs`), unless the caller has set no limit: the code that is
 //! waited for may itself wait for the caller. Nor does the caller run code of the program's: what there is to say the notifier says,
 //! or a thread of its own. An error that no caller can be told is logged.
 
@@ -28,8 +28,8 @@ mod naming;
 mod stop;
 
 use crate::awaited::Awaited;
+use crate::grace;
 use crate::joining::Leaving;
-use crate::patience;
 use crate::quietly;
 use crate::shutdown_error::ShutdownError;
 use crate::size::events;
@@ -100,7 +100,7 @@ pub(crate) fn on_drop(shared: &Arc<Shared>) {
         let deadline = Instant::now() + ON_DROP;
         let result = conduct(shared, ON_DROP, None, |_| ());
         if let Some(mut said) = say_aside(shared, DROPPED, result) {
-            patience::wait_until(Some(deadline), || said.is_gone());
+            grace::wait_until(Some(deadline), || said.is_gone());
         }
     } else {
         close(shared, &[]);
@@ -223,7 +223,7 @@ fn conduct(
         // (Without a limit: this is a thread of its own, and whoever waits for it from outside knows one.)
         shared.life.wait_for_insiders();
         if shared.life.hurry() {
-            patience::wait_until(Some(Instant::now()), || shared.life.all_ended(false));
+            grace::wait_until(Some(Instant::now()), || shared.life.all_ended(false));
         }
         (tasks, deadline) = (naming::tasks(shared, &[]).0, end_of_grace());
     }
@@ -232,7 +232,7 @@ fn conduct(
         let finish = Finish(shared);
         names.extend(stop::stop(shared, deadline, &tasks));
         drop(finish);
-    } else if own.is_none() && !patience::wait_until(deadline, || shared.life.is_done()) {
+    } else if own.is_none() && !grace::wait_until(deadline, || shared.life.is_done()) {
         names.push(String::from("another shutdown, which is under way"));
         let inside = shared.size.threads.all();
         let inside = inside.iter().filter(|worker| worker.info.taker.is_in_user_code());
@@ -255,7 +255,7 @@ fn wait_for_tasks(
     let hurried = own.is_none() && life.hurry();
     // What was admitted just before the end is in a queue after this, and can be named; unless its spawn takes very long, in an
     // allocator, say.
-    patience::wait_until(Some(Instant::now()), || {
+    grace::wait_until(Some(Instant::now()), || {
         life.all_ended(own.is_some()) || !hurried && !life.is_spawning()
     });
     if life.all_ended(own.is_some()) {

@@ -2,8 +2,8 @@
 
 use super::{log, naming};
 use crate::core::forced::Forced;
+use crate::grace;
 use crate::joining::Leaving;
-use crate::patience;
 use crate::size::threads::WorkerThread;
 use crate::worker::leftovers::Leftovers;
 use crate::worker::shared::Shared;
@@ -16,18 +16,18 @@ use std::time::Instant;
 pub(super) fn stop(shared: &Arc<Shared>, deadline: Option<Instant>, named: &[TaskId]) -> Vec<String> {
     shared.channel.shutdown();
     // Nobody in particular tells of the end of this.
-    patience::wait_until(deadline, || is_drained(shared));
+    grace::wait_until(deadline, || is_drained(shared));
     log(shared, || String::from("the channel of a pool has been shut down; its workers are to leave"));
     shared.life.stop();
     tell_tasks(shared);
     // The monitor first: it would start more threads.
     let mut monitor = shared.size.monitor.leaves();
     let mut monitor_has_left = || monitor.as_mut().is_none_or(Leaving::is_gone);
-    patience::wait_until(deadline, &mut monitor_has_left);
+    grace::wait_until(deadline, &mut monitor_has_left);
     shared.size.threads.spares.close();
     shared.wake_all();
     let mut workers = Workers::default();
-    patience::wait_until(deadline, || monitor_has_left() && workers.have_left(shared));
+    grace::wait_until(deadline, || monitor_has_left() && workers.have_left(shared));
     let mut behind = workers.left_behind(named);
     if !monitor_has_left() {
         behind.push(String::from("the monitor"));
@@ -44,7 +44,7 @@ pub(super) fn stop(shared: &Arc<Shared>, deadline: Option<Instant>, named: &[Tas
     let mut notifier = shared.size.notifier.close();
     let mut last = if leftovers.is_empty() { None } else { on_a_thread(leftovers) };
     let is_gone = |thread: &mut Option<Leaving>| thread.as_mut().is_none_or(Leaving::is_gone);
-    patience::wait_until(deadline, || is_gone(&mut last) && is_gone(&mut notifier));
+    grace::wait_until(deadline, || is_gone(&mut last) && is_gone(&mut notifier));
     if !is_gone(&mut last) {
         behind.push(String::from("a destructor of what an event or a task that never began holds"));
     }
