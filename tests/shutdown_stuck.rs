@@ -101,9 +101,10 @@ fn stuck(words: &[&str], settings: impl Fn(Builder, &Gate) -> Builder, stick: im
     });
 }
 
-/// The handler of an event that blocks, so that a core is handed over.
-fn hold_up_a_core(runtime: &Runtime) {
-    let request = Request::timer(Duration::ZERO).on_complete(|_, _| thread::sleep(Duration::from_millis(30)));
+/// The handler of an event that blocks, until a core was handed over, and the listener is in the gate.
+fn hold_up_a_core(runtime: &Runtime, gate: &Gate) {
+    let gate = gate.clone();
+    let request = Request::timer(Duration::ZERO).on_complete(move |_, _| gate.until_somebody_is_inside());
     runtime.channel().post(request).unwrap();
 }
 
@@ -125,7 +126,7 @@ fn a_listener() {
             }
         })
     };
-    stuck(&["the listener to events"], listens, |runtime, _| hold_up_a_core(runtime));
+    stuck(&["the listener to events"], listens, hold_up_a_core);
 }
 
 #[test]

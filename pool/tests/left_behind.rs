@@ -144,6 +144,29 @@ fn a_worker_in_an_allocator() {
     });
 }
 
+/// The one does not hide the other.
+#[test]
+fn the_monitor_in_an_allocator_and_a_worker_in_a_handler() {
+    alone(|| {
+        let pool = pool(1);
+        until("the monitor has begun and sleeps", || pool.metrics().monitor_looks > 3);
+        KEPT.store(thread_named("ec-monitor"), Ordering::SeqCst);
+        let (let_go, held) = mpsc::channel::<()>();
+        let held = Mutex::new(held);
+        let request = Request::timer(Duration::ZERO).on_complete(move |_, _| {
+            let _ = held.lock().unwrap().recv();
+        });
+        pool.channel().post(request).unwrap();
+        until("the monitor has looked at this worker", || INSIDE.load(Ordering::SeqCst) == 1);
+        let error = within_limits(|| pool.shutdown(SHORT)).unwrap_err();
+        KEPT.store(0, Ordering::SeqCst);
+        for part in ["the monitor", "a handler of an event on ec-worker-0"] {
+            assert!(error.names().iter().any(|name| name.contains(part)), "{error}");
+        }
+        drop(let_go);
+    });
+}
+
 /// Its task is admitted, and cannot be found.
 #[test]
 fn a_thread_in_an_allocator_that_spawns() {

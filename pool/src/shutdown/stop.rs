@@ -27,7 +27,11 @@ pub(super) fn stop(shared: &Arc<Shared>, deadline: Option<Instant>, named: &[Tas
     shared.size.threads.spares.close();
     shared.wake_all();
     let mut workers = Workers::default();
-    grace::wait_until(deadline, || monitor_has_left() && workers.have_left(shared));
+    grace::wait_until(deadline, || {
+        let no_more_come = monitor_has_left();
+        // (In any case: who has not left is found here.)
+        workers.have_left(shared) && no_more_come
+    });
     let mut behind = workers.left_behind(named);
     if !monitor_has_left() {
         behind.push(String::from("the monitor"));

@@ -17,13 +17,14 @@ const LONGEST: Duration = Duration::from_millis(20);
 
 /// [`until_token`](super::until_token), until `at`: the task's thread sleeps so long itself.
 #[cold]
+#[inline(never)]
 pub(super) fn until(
     kind: &'static WaitKind,
     detail: u64,
     at: Instant,
     point: bool,
     token: Tokens,
-    ready: &mut dyn FnMut(Tokens) -> bool,
+    mut ready: impl FnMut(Tokens) -> bool,
 ) -> Result<bool, Stop> {
     let accept = if point { token | Tokens::SYNC } else { token };
     ec_tasks::begin_wait(kind, 0, detail);

@@ -202,7 +202,7 @@ pub(crate) fn until_token(
     let scope = if point { scope_deadline() } else { None };
     let at = earliest(deadline, scope);
     if let (true, Some(at)) = (alone, at) {
-        return match dedicated::until(kind, detail, at, point, token, &mut ready) {
+        return match dedicated::until(kind, detail, at, point, token, ready) {
             Ok(false) if Some(at) != deadline => Err(Stop::Scope(at)),
             verdict => verdict,
         };

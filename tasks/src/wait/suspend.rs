@@ -66,6 +66,7 @@ fn block(header: &Header, accept: Tokens) {
 ///
 /// # Safety
 /// As [`suspend_for_op`].
+#[cold]
 pub unsafe fn suspend_for_op_until(accept: Tokens, end: Instant) -> Tokens {
     assert_no_crossing("a suspension");
     let header = here().expect("only a task can be suspended");
