@@ -4,6 +4,7 @@
 //! time. It knows requests by their ids and hands back `(id, result)` pairs. The rest is the port's business: whose the
 //! requests are, deadlines, retries and cancellation races.
 
+mod at_exit;
 mod backend;
 mod epoll;
 mod readiness;
