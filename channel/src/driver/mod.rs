@@ -18,7 +18,7 @@ use std::io;
 use std::sync::Arc;
 
 pub(crate) use backend::{Backend, Done};
-pub(crate) use syscall::{errno, socket_error};
+pub(crate) use syscall::{descriptor_to_be_had, errno, socket_error};
 pub use syscall::{nonblocking, set_nonblocking};
 
 /// The techniques a channel can use.
