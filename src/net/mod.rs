@@ -28,6 +28,7 @@
 
 mod addrs;
 mod bind;
+mod close;
 mod connect;
 mod handles;
 mod holders;

@@ -35,6 +35,14 @@ pub struct TcpListener {
 handles!(TcpListener, std::net::TcpListener);
 
 impl TcpListener {
+    fn new(std: std::net::TcpListener, mode: Mode) -> Self {
+        Self { std, mode }
+    }
+
+    fn into_std(self) -> std::net::TcpListener {
+        self.std
+    }
+
     /// Binds to the first of the addresses that can be had, with `SO_REUSEADDR`, and listens, with a
     /// backlog as long as the system allows (up to 4096).
     /// Port 0 asks for one of the system's choice. Suspends to look up a name.

@@ -50,6 +50,14 @@ macro_rules! options {
 }
 
 impl UdpSocket {
+    fn new(std: std::net::UdpSocket, mode: Mode) -> Self {
+        Self { std, mode }
+    }
+
+    fn into_std(self) -> std::net::UdpSocket {
+        self.std
+    }
+
     /// Binds to the first of the addresses that can be had. Suspends to look up a name.
     ///
     /// If only a process that has just ended is in the way, and the kernel still puts its requests away, this waits up to
