@@ -133,7 +133,7 @@ pub mod alloc;
 mod blocking;
 mod queue;
 
-#[allow(unsafe_code)] // `net::sys` and `net::handles`: system calls and descriptors
+#[allow(unsafe_code)] // `net::sys`, `net::handles` and `net::tcp_stream`: system calls and descriptors
 pub mod net;
 pub mod runtime;
 pub mod sync;

@@ -98,7 +98,8 @@ impl Drop for Starter {
 /// is started with the first call (or the first [`task::spawn`]) and stays: tasks that were spawned and
 /// not joined go on when `run` returns, as goroutines do while other code still runs. When the *process* ends
 /// (`main` returns, or [`std::process::exit`] is called) they are gone without being unwound: the default runtime is never shut down, and
-/// nothing waits for it.
+/// nothing waits for it. From the moment that the process begins to end, what waits on io_uring for a connection or a datagram waits
+/// for ever, so that the port is free afterwards.
 ///
 /// Inside a task, `f` runs as another task of the same runtime and the caller is suspended until it
 /// has ended; so `f` should not [shut down](Runtime::shutdown) the runtime without a limit of time, which waits
