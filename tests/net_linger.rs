@@ -7,7 +7,7 @@ use ec_unkind as _;
 use event_channel::channel::{EventChannel, Request};
 use event_channel::net::{TcpListener, TcpStream, UdpSocket};
 use event_channel::{Runtime, task};
-use net_common::{each_runtime, eventually, until_waiting};
+use net_common::{each_runtime_at_once, eventually, until_waiting};
 use socket2::SockRef;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,7 +85,7 @@ impl Drop for Traffic {
 #[test]
 fn a_task_that_closes_waits_as_long_as_the_socket_lingers() {
     limit(120, || {
-        each_runtime(|runtime| {
+        each_runtime_at_once(|runtime| {
             let _traffic = Traffic::of(runtime);
             let (near, _far) = full(LINGER);
             let took = runtime.run(|| closing(near));
@@ -97,7 +97,7 @@ fn a_task_that_closes_waits_as_long_as_the_socket_lingers() {
 #[test]
 fn a_socket_lingers_as_the_listener_that_it_comes_from() {
     limit(120, || {
-        each_runtime(|runtime| {
+        each_runtime_at_once(|runtime| {
             let _traffic = Traffic::of(runtime);
             let took = runtime.run(|| {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -115,7 +115,7 @@ fn a_socket_lingers_as_the_listener_that_it_comes_from() {
 #[test]
 fn a_handle_lingers_as_another_one_of_the_same_socket_was_told() {
     limit(120, || {
-        each_runtime(|runtime| {
+        each_runtime_at_once(|runtime| {
             let _traffic = Traffic::of(runtime);
             let (near, _far) = net_common::pair();
             let mut other = near.try_clone().unwrap();
@@ -132,7 +132,7 @@ fn a_handle_lingers_as_another_one_of_the_same_socket_was_told() {
 #[test]
 fn a_handler_that_closes_waits_as_long() {
     limit(120, || {
-        each_runtime(|runtime| {
+        each_runtime_at_once(|runtime| {
             let _traffic = Traffic::of(runtime);
             let (near, _far) = full(LINGER);
             let (tell, told) = mpsc::channel();
@@ -169,7 +169,7 @@ fn a_thread_that_drives_a_channel_waits_as_long() {
 #[test]
 fn a_cancel_does_not_end_the_close() {
     limit(120, || {
-        each_runtime(|runtime| {
+        each_runtime_at_once(|runtime| {
             let (near, _far) = full(LINGER);
             let closes = runtime.spawn(move || closing(near));
             until_waiting(runtime, "lingers");
@@ -183,7 +183,7 @@ fn a_cancel_does_not_end_the_close() {
 #[test]
 fn the_close_ends_when_the_peer_has_all_and_others_run_meanwhile() {
     limit(60, || {
-        each_runtime(|runtime| {
+        each_runtime_at_once(|runtime| {
             let (near, mut far) = full(Duration::from_secs(600));
             let closes = runtime.spawn(move || drop(near));
             until_waiting(runtime, "lingers");
@@ -198,7 +198,7 @@ fn the_close_ends_when_the_peer_has_all_and_others_run_meanwhile() {
 #[test]
 fn a_close_while_unwinding_lingers() {
     limit(120, || {
-        each_runtime(|runtime| {
+        each_runtime_at_once(|runtime| {
             let (near, _far) = full(LINGER);
             let begin = Instant::now();
             let closes = runtime.spawn(move || {

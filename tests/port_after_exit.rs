@@ -13,8 +13,10 @@ use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many processes end, one after the other.
-const ROUNDS: usize = 20;
+/// So many processes end, one after the other. (More with `EC_STRESS_ROUNDS`.)
+fn rounds() -> usize {
+    std::env::var("EC_STRESS_ROUNDS").map_or(5, |rounds| rounds.parse().expect("a number"))
+}
 /// So many of them may find the machine too busy.
 const MOST_LEFT_OUT: usize = 2;
 /// What a child writes before the address that it listens on.
@@ -125,12 +127,12 @@ fn then_the_port_is_free(
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     limit(120, || {
         for driver in drivers() {
-            let (mut rounds, mut left_out) = (0, 0);
-            while rounds < ROUNDS {
+            let (mut done, mut left_out) = (0, 0);
+            while done < rounds() {
                 let Some((mut child, at, _lines)) = child(test, driver, &case) else { return };
                 and(&child);
                 let status = child.wait().unwrap();
-                let next = next[rounds % next.len()];
+                let next = next[done % next.len()];
                 let bound = next.bind(at);
                 assert!(expected(status), "{status}");
                 if bound.is_err() && left_out < MOST_LEFT_OUT && driver == Driver::IoUring {
@@ -138,8 +140,8 @@ fn then_the_port_is_free(
                     left_out += 1;
                     continue;
                 }
-                assert!(bound.is_ok(), "{driver}, round {rounds}, {next:?}: {bound:?}");
-                rounds += 1;
+                assert!(bound.is_ok(), "{driver}, round {done}, {next:?}: {bound:?}");
+                done += 1;
             }
         }
     });
