@@ -56,8 +56,8 @@ impl IdlePolicy {
         self.interval.looked(now);
     }
 
-    /// The run queue is empty.
-    pub(crate) fn ran_dry(&mut self) {
+    /// It has looked at its port, in full, because it had nothing to run. (A glance is no such look: it submits nothing.)
+    pub(crate) fn looked_idle(&mut self) {
         self.interval.restart();
     }
 

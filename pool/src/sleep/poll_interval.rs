@@ -42,7 +42,7 @@ impl PollInterval {
         self.last_look = now;
     }
 
-    /// The worker has looked because its queue was empty: a round begins anew.
+    /// The worker has looked, in full, because it had nothing to run: a round begins anew.
     pub(crate) fn restart(&mut self) {
         self.left = MOST_RUNS;
         self.every = MOST_RUNS;

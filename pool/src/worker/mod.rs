@@ -115,13 +115,13 @@ impl<'a> Worker<'a> {
         if let Some(ready) = ready {
             return Some(ready);
         }
-        self.policy.ran_dry();
         self.glance();
         if let Some(ready) = self.pop_own().or_else(|| self.search_as_partner()) {
             return Some(ready);
         }
         if self.anything_elsewhere() {
             self.look_at_port(self.index);
+            self.policy.looked_idle();
             let found = self.pop_own().or_else(|| self.search());
             if found.is_some() {
                 return found;

@@ -20,6 +20,7 @@ impl Worker<'_> {
             return None;
         }
         self.look_at_port(self.index);
+        self.policy.looked_idle();
         if let Some(ready) = self.pop_own() {
             return Some(ready);
         }
@@ -65,6 +66,7 @@ impl Worker<'_> {
             let wait = trimming.as_ref().map_or(Wait::Forever, Trimming::wait);
             let driven = self.pass(|serving, out| serving.drive(index, wait, out));
             looked = self.note_trouble(index, driven).unwrap_or(true);
+            self.policy.looked_idle();
         }
         let slept = began.elapsed();
         let woken = asleep.end();
