@@ -140,8 +140,6 @@ pub(crate) struct Vtable {
     pub(crate) drop_result: unsafe fn(NonNull<Header>),
     /// Frees the allocation.
     pub(crate) free: unsafe fn(NonNull<Header>),
-    /// Whether the result is a panic, and which message it has.
-    pub(crate) panic_message: unsafe fn(NonNull<Header>) -> Option<String>,
 }
 
 /// Who waits for the task's end.
