@@ -6,6 +6,7 @@ use crate::builder::Builder;
 use crate::dump::Dump;
 use crate::metrics::Metrics;
 use crate::shutdown::{self, ShutdownError};
+use crate::size::running;
 use crate::worker::current::with_shared;
 use crate::worker::shared::Shared;
 use ec_channel::EventChannel;
@@ -163,7 +164,7 @@ impl PoolHandle {
 
     /// A snapshot of all live tasks. Empty in a forked child.
     pub fn dump(&self) -> Dump {
-        Dump::of(&*self.shared)
+        running::dump(&*self.shared)
     }
 
     /// Do both stand for the same pool?

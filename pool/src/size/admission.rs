@@ -4,10 +4,10 @@
 //! release it. While no more are left, no new task begins. Nor does one begin while as many strays compute as there are cores. (One more is
 //! allowed after [`EXCEPTION`], another one after twice as long, and so on.)
 
-use crate::dump::Dump;
 use crate::size::events::{AtCap, Blocked, PoolEvent};
 use crate::size::host::Host;
-use crate::size::kernel;
+use crate::size::{kernel, running};
+use ec_tasks::Doing;
 use log::Level;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -100,14 +100,22 @@ impl Admission {
 
 /// Who blocks which thread, at this moment.
 fn at_cap(host: &impl Host) -> AtCap {
-    let (dump, threads) = (Dump::of(host), host.threads());
+    let (dump, threads) = (running::dump(host), host.threads());
     let inside = threads.all().into_iter().filter(|worker| worker.info.taker.is_in_user_code());
     let blocked = inside.map(|worker| {
         let id = worker.info.task.load(Ordering::Relaxed);
         Blocked {
             thread: worker.info.name.clone(),
-            task: dump.tasks.iter().find(|task| task.id.as_u64() == id).cloned(),
-            call: kernel::call_of(worker.info.tid()),
+            // (They are in the order of their ids.)
+            task: dump
+                .tasks
+                .binary_search_by_key(&id, |task| task.id.as_u64())
+                .ok()
+                .map(|at| dump.tasks[at].clone()),
+            call: match kernel::doing(worker.info.tid()) {
+                Doing::Asleep { call, .. } => call,
+                _ => None,
+            },
         }
     });
     AtCap {

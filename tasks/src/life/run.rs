@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::end::ended;
 use crate::stack::StackCache;
 use crate::task::{Header, Outcome, READY, RUNNING, Runnable, Step};
+use crate::util::coarse;
 use crate::util::forked::forked;
 use crate::util::fp;
 use crate::worker::WorkerLocal;
@@ -63,6 +64,7 @@ impl Runnable {
                     take_note(task, due);
                     // It shows once a waker has unparked the task.
                     task.phase.store(READY, Ordering::Relaxed);
+                    task.parks();
                     if task.word.park(accept) {
                         break Outcome::Suspended;
                     }
@@ -85,6 +87,8 @@ impl Runnable {
 fn take_note(task: &Header, due: &AtomicBool) {
     #[cold]
     fn ask(task: &Header) {
+        // Without a core: there may be nobody else who ticks.
+        coarse::tick();
         task.noted.store(task.scheduler.note(), Ordering::Relaxed);
     }
     if due.load(Ordering::Relaxed) || task.noted.load(Ordering::Relaxed) {

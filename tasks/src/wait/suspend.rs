@@ -52,8 +52,10 @@ fn wait(accept: Tokens) -> Tokens {
 /// Blocks the thread of the dedicated task `header` until a token of `accept` is there.
 fn block(header: &Header, accept: Tokens) {
     let parker = header.parker.as_ref().expect("a dedicated task has a parker");
+    header.thread_changes();
     if header.word.park(accept.bits()) {
         parker.wait_while(|| header.word.parked().is_some());
+        header.thread_changes();
     }
 }
 
