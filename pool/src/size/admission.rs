@@ -6,6 +6,7 @@
 
 use crate::size::events::{AtCap, Blocked, PoolEvent};
 use crate::size::host::Host;
+use crate::size::notifier::Made;
 use crate::size::{kernel, running};
 use ec_tasks::Doing;
 use log::Level;
@@ -18,6 +19,8 @@ const RECOUNT: Duration = Duration::from_millis(5);
 /// that have to wait may be what the others wait for.
 const EXCEPTION: Duration = Duration::from_millis(100);
 const RARE: Duration = Duration::from_secs(30);
+/// Between two lines on standard error. (A pool that meets its cap, has room, and meets it again, would fill a disk.)
+const WRITE_EVERY: Duration = Duration::from_secs(10);
 
 /// See the module. The monitor's.
 #[derive(Default)]
@@ -28,6 +31,8 @@ pub(crate) struct Admission {
     recounted: Option<Instant>,
     /// The cap has been told of, and there has been no room since.
     told: bool,
+    /// When standard error was written to last.
+    written: Option<Instant>,
 }
 
 impl Admission {
@@ -82,8 +87,10 @@ impl Admission {
             return;
         }
         let is_first = host.threads().counts.cap_hits.fetch_add(1, Ordering::Relaxed) == 0;
-        let logs = is_first && Level::Error <= log::max_level();
-        if !logs && !host.limits().listener.is_there() {
+        let has_logger = Level::Error <= log::STATIC_MAX_LEVEL.min(log::max_level());
+        let has_listener = host.limits().listener.is_there();
+        let (logs, writes) = (has_logger && is_first, !has_logger && !has_listener && self.may_write());
+        if !logs && !writes && !has_listener {
             return;
         }
         let Some(theirs) = host.counted() else { return };
@@ -93,8 +100,19 @@ impl Admission {
             if logs {
                 log::log!(Level::Error, "a pool has {}", at_cap.summary());
             }
-            (theirs.limits().listener.clone(), PoolEvent::AtCap(at_cap))
+            let line = writes.then(|| at_cap.line());
+            Made { line, listener: theirs.limits().listener.clone(), event: PoolEvent::AtCap(at_cap) }
         });
+    }
+
+    /// Nobody else hears of the cap: may standard error be written to again?
+    fn may_write(&mut self) -> bool {
+        let now = Instant::now();
+        let may = self.written.is_none_or(|at| now.duration_since(at) >= WRITE_EVERY);
+        if may {
+            self.written = Some(now);
+        }
+        may
     }
 }
 

@@ -13,6 +13,9 @@
 //! A worker that has lost its core goes on with its task until that suspends. Then it becomes a spare. If the task slept, its next run
 //! begins on a spare thread (`worker/run.rs`).
 //!
+//! **Since when.** Each look is a tick of the coarse clock (`ec_tasks::coarse`). The monitor notes of each worker since when it has seen it in its
+//! run (`running.rs`). So a dump knows that, and no run reads a clock.
+//!
 //! **How often.** While cores are handed over it looks every [`LOOK_IN_TROUBLE`]; then less and less often, down to every [`LOOK_AT_REST`] ([`LOOK_HELD_UP`]
 //! while a core is). When all cores sleep it does not look at all: the first that wakes up calls it (`monitor_thread.rs`).
 //!
