@@ -118,7 +118,7 @@ fn a_panic_hook_of_the_programs_sees_the_task_that_the_line_names() {
         });
         let Some(text) = text else { return };
         let lines: Vec<&str> = text.lines().filter(|line| line.contains("hooked")).collect();
-        assert!(!lines.is_empty() && lines.len() % 2 == 0, "{text}");
+        assert!(!lines.is_empty() && lines.len().is_multiple_of(2), "{text}");
         for pair in lines.chunks(2) {
             let who = pair[0].strip_prefix("hook: ").unwrap().split(" in line").next().unwrap();
             assert_eq!(pair[1], format!("task {who} panicked: first line"), "{text}");
