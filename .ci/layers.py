@@ -48,8 +48,8 @@ LAYERS = {
         ["size"],
         ["core"],
         ["sleep"],
-        ["lifecycle", "dump"],
-        ["sync", "cpus", "joining", "foreign"],
+        ["lifecycle", "dump", "awaited", "shutdown_error"],
+        ["sync", "cpus", "joining", "grace", "foreign"],
     ],
 }
 # Imports that go against the order all the same, each with its reason. One that is not needed any more fails, too.

@@ -112,8 +112,14 @@
 //! [`max_threads`](runtime::Builder::max_threads) in all. The system call that the task blocks in cannot be cancelled.
 //!
 //! # Fork
-//! A forked child of a process with a runtime has no runtime. The calls of this crate block there as on a plain
-//! thread, and tasks cannot be spawned. Daemonise before the first `run`.
+//! A forked child of a process that had a runtime, or a channel, has none, and can make none: that is an error, as is to spawn a task,
+//! to post, and to get an event. The calls of this crate block there as on a plain thread, and to drop what the parent had does
+//! nothing. Daemonise before the first `run`: a child that was forked before may do everything, and so may one that execs.
+//!
+//! The code that has forked goes on in the child, on the only thread there. When it comes to its end, so does the child:
+//!
+//! * in [`run`], as at the end of `main`: with 0, and after a panic with 101. The caller of `run` is not there to go on;
+//! * in any other task, and in a handler, as at the end of a thread: with 0, also after a panic.
 
 #![deny(unsafe_code)]
 
@@ -125,8 +131,9 @@ compile_error!(
 #[allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait
 pub mod alloc;
 mod blocking;
+mod queue;
 
-#[allow(unsafe_code)] // `net::sys` and `net::handles`: system calls and descriptors
+#[allow(unsafe_code)] // `net::sys`, `net::handles` and `net::tcp_stream`: system calls and descriptors
 pub mod net;
 pub mod runtime;
 pub mod sync;

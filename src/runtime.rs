@@ -25,7 +25,7 @@ static DEFAULT: OnceLock<Pool> = OnceLock::new();
 /// Calls `f` with the pool for what is spawned here and now: the caller's, else the default one.
 pub(crate) fn with_pool<R>(f: impl FnOnce(Here<'_>) -> io::Result<R>) -> io::Result<R> {
     if ec_tasks::forked() {
-        return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
+        return Err(ec_tasks::forked_error("a task cannot be started"));
     }
     ec_pool::with_current(|pool| match pool {
         Some(pool) => f(pool),
@@ -100,12 +100,14 @@ impl Drop for Starter {
 /// neither returns nor unwinds before the task has ended. It may be called again and again. The default runtime
 /// is started with the first call (or the first [`task::spawn`]) and stays until a [`shutdown`]: tasks that were spawned and
 /// not joined go on when `run` returns, as goroutines do while other code still runs. When the *process* ends
-/// (`main` returns, or [`std::process::exit`] is called) they are gone without being unwound.
+/// (`main` returns, or [`std::process::exit`] is called) they are gone without being unwound: the default runtime is never shut down, and
+/// nothing waits for it. From the moment that the process begins to end, what waits on io_uring for a connection or a datagram waits
+/// for ever, so that the port is free afterwards.
 ///
 /// Inside a task, `f` runs as another task of the same runtime and the caller is suspended until it
 /// has ended; so `f` should not [shut down](Runtime::shutdown) the runtime without a limit of time, which waits
 /// for that caller. In a handler of an event, and in a forked child of a process with a
-/// runtime, `f` is just called.
+/// runtime, `f` is just called. (A child that is forked in `f` ends with `f`: see [Fork](crate#fork).)
 ///
 /// # Panics
 /// A panic of `f` goes on in the caller. Also if the system has no threads or no memory to give.
@@ -153,7 +155,9 @@ where
 /// A runtime: cores, workers, a channel. See [`run`] for the one that needs no making.
 ///
 /// Dropped, it shuts itself down with a grace of one second, and a warning (`log`) names the tasks that would
-/// not stop. Dropped inside one of its own tasks or handlers, in a listener to its events, or while unwinding, it
+/// not stop. The drop waits for nothing else: not for longer than [`shutdown`](Runtime::shutdown) would, nor for a logger that blocks. Then
+/// it drops what nobody else refers to, on the calling thread: the listener, and events that were not fetched, with what the program has put
+/// into them. Dropped inside one of its own tasks or handlers, in a listener to its events, or while unwinding, it
 /// begins to end and does not wait.
 ///
 /// ```
@@ -195,7 +199,8 @@ impl Runtime {
     /// `f` ignores the cancellation, its task is abandoned and this call never returns.
     ///
     /// # Panics
-    /// A panic of `f` goes on in the caller. Also after a shutdown, or if there is no memory for a stack.
+    /// A panic of `f` goes on in the caller. Also after a shutdown, if one ends the runtime before `f` has begun, or if there is no
+    /// memory for a stack.
     pub fn run<F, T>(&self, f: F) -> T
     where
         F: FnOnce() -> T + Send,
@@ -279,16 +284,36 @@ impl Runtime {
     /// `join`, is among those others, and cannot be cancelled there: with a `grace` without limit the two wait for
     /// ever, with a limit that task is named in the error. A shutdown from outside cancels and waits
     /// for all tasks, also those that have called it themselves. In one of its handlers, and in a listener to
-    /// [events](Builder::on_event), it begins to end and returns at once. In a forked child it does nothing.
+    /// [events](Builder::on_event), it begins to end and returns at once; if it does not go well the log says so. In a forked child it
+    /// does nothing.
     ///
-    /// Of two calls at a time the one with the shorter grace stops the workers, and the other one returns then, too. The steps after the
-    /// grace take up to half a second more where a thread is in code that does not return.
+    /// It returns with the end of the grace, whatever is stuck: a task, a handler, a listener, a logger, a destructor, a thread of the
+    /// runtime itself. (On an idle machine the last steps take less than 20 ms beyond it.) With a grace of zero only those have time who
+    /// need none. [`Duration::MAX`] is without a limit. What stays behind sleeps, and ends when that returns which holds it up. Code of the
+    /// program's that the *caller* runs has no limit: a global allocator, above all.
+    ///
+    /// Of two calls at a time the one with the shorter grace stops the workers, and the other one returns then, too. Two tasks that shut
+    /// each other's runtimes down both hear of it: a task that waits in here for another runtime returns when the grace of its own is over,
+    /// before it is abandoned, and the shutdown [goes on](ShutdownError::goes_on) without it. If nobody is left who can be told of an
+    /// error, the log is (a warning).
     ///
     /// # Errors
-    /// Names the tasks that would not stop. They are abandoned: never unwound; what they hold stays until the
-    /// process ends, and a `join` of theirs does not return ([`JoinHandle::join`] has the exceptions). And the threads of the runtime
+    /// Names the tasks that would not stop, and which thread they keep. They are abandoned: never unwound; what they hold stays until the
+    /// process ends, and a `join` of theirs does not return ([`JoinHandle::join`] has the exceptions). A task that had not begun never
+    /// does: what it holds is dropped, and its `join` is an error. And the threads of the runtime
     /// that are inside the program's code otherwise, in a listener, say: they are left behind. And how many handlers of events were
     /// not called for lack of time: what their events hold is dropped.
+    ///
+    /// ```
+    /// use event_channel::Runtime;
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Runtime::builder().cores(1).build()?;
+    /// drop(runtime.spawn(event_channel::task::park)); // nobody will unpark it
+    /// let error = runtime.shutdown(Duration::from_millis(10)).unwrap_err();
+    /// assert!(error.names()[0].contains("unnamed") && !error.goes_on());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
         self.pool.shutdown(grace)
     }
@@ -373,8 +398,9 @@ impl Builder {
     /// Opens the channel and starts the workers.
     ///
     /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for settings that cannot be; else what the operating system says
-    /// when it refuses a descriptor or a thread.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for settings that cannot be;
+    /// [`Unsupported`](io::ErrorKind::Unsupported) in a [forked child](crate#fork) of a process that had a runtime or a channel;
+    /// else what the operating system says when it refuses a descriptor or a thread.
     pub fn build(self) -> io::Result<Runtime> {
         self.0.build().map(|pool| Runtime { pool })
     }

@@ -1,22 +1,30 @@
 //! A name lookup that takes long must not hold up the other tasks of a one-core pool.
 //!
 //! This program has a getaddrinfo(3) of its own, which std's resolver calls: for one name it waits
-//! until the test lets it go, for all others it passes on to libc's.
+//! until the test lets it go, for another it forks; all others it passes on to libc's.
 
 mod net_common;
 
-use ec_test_support::limit;
+use ec_test_support::{limit, refuse, skipped, this_test_again};
 use ec_unkind as _;
+use event_channel::channel::Driver;
 use event_channel::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
-use event_channel::{Cancelled, time};
+use event_channel::sync::Notification;
+use event_channel::{Cancelled, Runtime, time};
 use net_common::{each_run, each_runtime, eventually, until_waiting};
 use parking_lot::{Condvar, Mutex};
 use std::ffi::{CStr, c_char, c_int};
+use std::fs::{DirEntry, read_dir, read_to_string};
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 /// How many are inside, and whether they may go on.
 static SLOW: (Mutex<(usize, bool)>, Condvar) = (Mutex::new((0, false)), Condvar::new());
+
+/// How the child has ended that a look-up forked.
+static CHILD: AtomicI32 = AtomicI32::new(-1);
 
 type GetAddrInfo = unsafe extern "C" fn(
     *const c_char,
@@ -41,6 +49,21 @@ unsafe extern "C" fn getaddrinfo(
         state.0 += 1;
         SLOW.1.wait_while(&mut state, |state| !state.1);
         state.0 -= 1;
+        node = c"localhost".as_ptr();
+    }
+    // SAFETY: as above.
+    if !node.is_null() && unsafe { CStr::from_ptr(node) } == c"fork.test" {
+        // SAFETY: the child goes on like its parent, and may allocate; `CHILD` is a live place.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::alarm(20);
+            } else {
+                let mut status = -1;
+                libc::waitpid(child, &mut status, 0);
+                CHILD.store(status, Ordering::SeqCst);
+            }
+        }
         node = c"localhost".as_ptr();
     }
     // SAFETY: libc has this symbol, of this type; the arguments are the caller's.
@@ -105,15 +128,121 @@ fn a_waiting_lookup_can_be_cancelled_and_has_deadlines() {
 }
 
 #[test]
-fn more_lookups_than_helper_threads_all_come_back() {
+fn lookups_that_were_given_up_keep_nobody_waiting() {
+    limit(120, || {
+        let _turn = TURN.lock();
+        each_runtime(|runtime| {
+            let_go(false);
+            let given_up: Vec<_> = (0..100)
+                .map(|_| {
+                    runtime.spawn(|| {
+                        time::timeout(Duration::from_millis(50), || lookup_host("slow.test").map(drop))
+                    })
+                })
+                .collect();
+            for lookup in given_up {
+                assert_eq!(lookup.join().unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
+            }
+            let next = || time::timeout(Duration::from_secs(10), || lookup_host("localhost").map(drop));
+            runtime.run(next).unwrap();
+            let_go(true);
+            eventually(|| SLOW.0.lock().0 == 0);
+        });
+    });
+}
+
+#[test]
+fn a_quick_lookup_does_not_wait_for_64_slow_ones() {
+    limit(120, || {
+        let _turn = TURN.lock();
+        each_runtime(|runtime| {
+            let_go(false);
+            let slow: Vec<_> =
+                (0..64).map(|_| runtime.spawn(|| lookup_host("slow.test").map(drop))).collect();
+            until_waiting(runtime, "lookup_host");
+            let quick = || time::timeout(Duration::from_secs(10), || lookup_host("localhost").map(drop));
+            runtime.run(quick).unwrap();
+            eventually(|| SLOW.0.lock().0 == 64);
+            let_go(true);
+            assert!(slow.into_iter().all(|lookup| lookup.join().unwrap().is_ok()));
+        });
+    });
+}
+
+/// In a process of its own: from a moment on there are no threads to be had.
+#[test]
+fn without_threads_the_helper_there_is_comes_in_its_turn_and_with_none_a_worker_does_it() {
+    let name = "without_threads_the_helper_there_is_comes_in_its_turn_and_with_none_a_worker_does_it";
+    if this_test_again(name).is_some() {
+        for driver in Driver::ALL {
+            let mut again = this_test_again(name).unwrap();
+            let status =
+                limit(60, || again.env("EVENT_CHANNEL_DRIVER", driver.to_string()).status().unwrap());
+            assert!(status.success(), "{driver}: {status}");
+        }
+        return;
+    }
+    let runtime = match Runtime::builder().cores(2).build() {
+        Ok(runtime) => runtime,
+        Err(error) => return skipped(&error.to_string()),
+    };
+    limit(50, || {
+        // Spawned before, since tasks may be threads.
+        let spawn = |f: fn() -> std::io::Result<()>| {
+            let go = Arc::new(Notification::new());
+            let theirs = go.clone();
+            let task = runtime.spawn(move || {
+                theirs.wait();
+                f()
+            });
+            eventually(|| format!("{go:?}").contains("waiters: 1"));
+            move || {
+                go.post();
+                task.join().unwrap()
+            }
+        };
+        let find = || lookup_host("localhost").map(drop);
+        let given_up =
+            spawn(|| time::timeout(Duration::from_millis(20), || lookup_host("localhost").map(drop)));
+        let (waits, alone) = (spawn(find), spawn(find));
+        let slow = runtime.spawn(|| lookup_host("slow.test").map(drop));
+        eventually(|| SLOW.0.lock().0 == 1);
+        if !refuse(&[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN) {
+            return skipped("no seccomp filter can be set here");
+        }
+        assert_eq!(given_up().unwrap_err().kind(), ErrorKind::TimedOut);
+        let_go(true);
+        waits().unwrap();
+        slow.join().unwrap().unwrap();
+        let is_helper = |thread: &DirEntry| {
+            read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with("ec-helper"))
+        };
+        eventually(|| !read_dir("/proc/self/task").unwrap().flatten().any(|thread| is_helper(&thread)));
+        alone().unwrap();
+    });
+}
+
+/// The child returns to the helper that ran the look-up.
+#[test]
+fn a_resolver_may_fork() {
+    limit(60, || {
+        let _turn = TURN.lock();
+        each_runtime(|runtime| {
+            runtime.run(|| lookup_host("fork.test").map(drop)).unwrap();
+            assert_eq!(CHILD.swap(-1, Ordering::SeqCst), 0, "14: it hung");
+        });
+    });
+}
+
+#[test]
+fn many_lookups_all_come_back() {
     limit(60, || {
         let _turn = TURN.lock();
         each_runtime(|runtime| {
             let_go(false);
             let lookups: Vec<_> =
                 (0..100).map(|_| runtime.spawn(|| lookup_host("slow.test:7").unwrap().count())).collect();
-            eventually(|| SLOW.0.lock().0 >= 4);
-            assert!(SLOW.0.lock().0 < 100, "the helpers are bounded");
+            eventually(|| SLOW.0.lock().0 == 100);
             let_go(true);
             assert!(lookups.into_iter().all(|lookup| lookup.join().unwrap() > 0));
         });

@@ -86,7 +86,12 @@ fn handlers_that_were_not_called_are_counted_and_let_go() {
         drop(runtime);
         assert!(error.contains("handlers of events, which were not called"), "{error}");
         assert!(called.load(Ordering::SeqCst) < ALL);
-        assert_eq!(dropped.load(Ordering::SeqCst), ALL);
+        // (One is being called, and goes with that.)
+        limit(20, || {
+            while dropped.load(Ordering::SeqCst) < ALL {
+                thread::yield_now();
+            }
+        });
     });
     limit(20, || {
         while threads_and_files().1 > before {

@@ -32,8 +32,13 @@ impl ChannelBuilder {
 
     /// # Errors
     /// The operating system refuses what the driver needs, or `EVENT_CHANNEL_DRIVER` names none that exists
-    /// or works. No ports, or more than 1023, are invalid.
+    /// or works. No ports, or more than 1023, are invalid. [`Unsupported`](io::ErrorKind::Unsupported): this is a forked child of a
+    /// process that had a channel.
     pub fn build(self) -> io::Result<EventChannel> {
+        if fork::is_child() {
+            let why = "an event channel cannot be made: this is a forked child of a process that had one, and a child has none (fork before the first, or exec)";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         let n = self.ports.unwrap_or(1);
         if n == 0 || n > MAX_PORTS {
             let what = format!("an event channel has 1 to {MAX_PORTS} ports, not {n}");

@@ -70,7 +70,8 @@ pub(crate) fn shut_down_error() -> io::Error {
 }
 
 pub(crate) fn forked_error() -> io::Error {
-    io::Error::other("this event channel belongs to the parent process: it does not survive fork()")
+    let why = "this is a forked child, and the event channel belongs to the parent process: it does not survive fork()";
+    io::Error::new(io::ErrorKind::Unsupported, why)
 }
 
 impl EventChannel {

@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::driver::{Backend, Done, socket_error};
+use crate::driver::{Backend, Done, descriptor_to_be_had, socket_error};
 use crate::event::Event;
 use crate::id::OpId;
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
@@ -246,7 +246,11 @@ impl Drive {
         let Some(f) = self.flights.get_mut(slot as usize).filter(|f| f.id == id) else { return };
         // SAFETY: a request in flight is in place.
         let action = unsafe { (*f.op).action };
-        let interrupted = matches!(-result, libc::ECANCELED | libc::EINTR | 512..=516);
+        let interrupted = match -result {
+            libc::ECANCELED | libc::EINTR | 512..=516 => true,
+            libc::EMFILE => is_outdated(&action),
+            _ => false,
+        };
         let blocked = result == -libc::EAGAIN
             && !matches!(action, Action::Poll { .. } | Action::Connect { .. } | Action::Timer);
         let again = if f.abort != Abort::No {
@@ -263,7 +267,7 @@ impl Drive {
             let fd = action.fd().expect("only timers have none, and they do not block");
             Some((Phase::Awaiting, Action::Poll { fd, events: action.interest() }))
         } else if interrupted && f.phase == Phase::Direct {
-            // Nobody asked for it: its submitter exited, or a signal came. Nothing was done.
+            // Nobody asked for it: its submitter exited, a signal came, a limit was another one. Nothing was done.
             Some((Phase::Direct, action))
         } else {
             None
@@ -313,6 +317,12 @@ impl Drive {
             s.slots.give_back(slot);
         }
     }
+}
+
+/// The kernel remembers how many descriptors the process might have when an accept began. Is its `EMFILE` of that time?
+#[cold]
+fn is_outdated(action: &Action) -> bool {
+    matches!(*action, Action::Accept { fd, .. } if descriptor_to_be_had(fd))
 }
 
 /// A point in time on the wheel's scale. What lies beyond it (500 years) never comes.

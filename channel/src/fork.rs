@@ -1,8 +1,7 @@
 //! After fork(2) the child must not touch the parent's rings: a child's submission would be the parent's.
 //!
 //! The child handler closes the channels' descriptors in the child (of the first 2,048; what there is beyond is merely inherited)
-//! and marks the process. A channel that exists
-//! there refuses every call. Dropping it does nothing.
+//! and marks the process. A channel that exists there refuses every call. Dropping it does nothing. None can be made.
 
 #![allow(unsafe_code)]
 

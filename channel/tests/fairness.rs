@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+/// A timer is late by as much, and more.
+const TICK: Duration = Duration::from_millis(1);
 const HOG: u64 = 1;
 const VICTIM: u64 = 2;
 /// As many as may come between two looks at the port, twice: the first look may have been a moment too early. And what was ready
@@ -115,7 +117,7 @@ fn try_pair(channel: &EventChannel, hog: Hog, victim: Victim, way: Way) {
             due.at = Some(Instant::now());
             match victim {
                 Victim::Timer => {
-                    due.at = Some(Instant::now() + span);
+                    due.at = Some(Instant::now() + span + TICK);
                     channel.post(Request::timer(span).token(VICTIM)).unwrap();
                 }
                 Victim::Socket => {
@@ -127,7 +129,7 @@ fn try_pair(channel: &EventChannel, hog: Hog, victim: Victim, way: Way) {
                 Victim::Handler => {
                     let called = called.clone();
                     let handler = move |_: &EventChannel, _: Event| called.store(true, Ordering::SeqCst);
-                    due.at = Some(Instant::now() + span);
+                    due.at = Some(Instant::now() + span + TICK);
                     channel.post(Request::timer(span).on_complete(handler)).unwrap();
                 }
             }

@@ -100,9 +100,13 @@ impl Builder {
     /// Opens the channel and starts the workers.
     ///
     /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for no cores at all or fewer threads than cores; else what
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for no cores at all or fewer threads than cores;
+    /// [`Unsupported`](io::ErrorKind::Unsupported) in a forked child of a process that had a pool or a channel; else what
     /// the channel or the operating system says when it refuses a descriptor or a thread. Nothing is left behind.
     pub fn build(self) -> io::Result<Pool> {
+        if ec_tasks::forked() {
+            return Err(ec_tasks::forked_error("a runtime cannot be made"));
+        }
         let cores = self.cores.unwrap_or_else(available_cpus);
         let invalid = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         if cores == 0 {

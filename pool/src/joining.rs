@@ -1,4 +1,4 @@
-//! Waiting for the end of a thread, not for ever: at its end the destructors of the program's thread-locals run, which may block.
+//! Joining a thread without waiting for it: at its end the destructors of the program's thread-locals run, which may block.
 //!
 //! This file has `unsafe` in it: std's join knows no limit of time.
 
@@ -6,30 +6,33 @@
 
 use std::os::unix::thread::JoinHandleExt;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-const SHORTEST: Duration = Duration::from_micros(20);
-const LONGEST: Duration = Duration::from_millis(1);
+/// A thread that is to end. Dropped, it is waited for no longer.
+pub(crate) struct Leaving(Option<JoinHandle<()>>);
 
-/// Waits until the thread is gone; false if it is not at `end`, after which nobody waits for it any more.
-pub(crate) fn join_until(thread: JoinHandle<()>, end: Option<Instant>) -> bool {
-    // (For musl std and libc have different types for the same number.)
-    #[allow(clippy::unnecessary_cast)]
-    let thread = thread.into_pthread_t() as libc::pthread_t;
-    let mut nap = SHORTEST;
-    loop {
-        // SAFETY: a thread that `std` has started joinable, whose handle was given up: it is joined or detached here and nowhere
-        // else, once.
-        if unsafe { libc::pthread_tryjoin_np(thread, std::ptr::null_mut()) } != libc::EBUSY {
-            return true;
+impl Leaving {
+    pub(crate) fn new(thread: JoinHandle<()>) -> Leaving {
+        Leaving(Some(thread))
+    }
+
+    /// Is the thread gone, with all that it had? Then it is joined. Does not wait.
+    pub(crate) fn is_gone(&mut self) -> bool {
+        let Some(thread) = &self.0 else { return true };
+        // (For musl std and libc have different types for the same number.)
+        #[allow(clippy::unnecessary_cast)]
+        let number = thread.as_pthread_t() as libc::pthread_t;
+        // SAFETY: a thread that `std` has started joinable, whose handle is here: nobody else joins or detaches it. Once it is joined the
+        // handle is taken apart, which does neither.
+        let gone = unsafe { libc::pthread_tryjoin_np(number, std::ptr::null_mut()) } != libc::EBUSY;
+        if gone {
+            self.0.take().map(JoinHandleExt::into_pthread_t);
         }
-        if end.is_some_and(|end| end <= Instant::now()) {
-            // SAFETY: as above.
-            unsafe { libc::pthread_detach(thread) };
-            return false;
-        }
-        std::thread::sleep(nap);
-        nap = (2 * nap).min(LONGEST);
+        gone
+    }
+
+    /// Has its function returned? What may still run are destructors of thread-locals.
+    pub(crate) fn has_returned(&self) -> bool {
+        self.0.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 
@@ -40,16 +43,26 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
+    fn until(condition: impl Fn() -> bool) {
+        while !condition() {
+            thread::yield_now();
+        }
+    }
+
     #[test]
-    fn a_thread_that_ends_is_waited_for_and_one_that_does_not_is_left() {
+    fn a_thread_that_ends_is_joined_and_one_that_does_not_is_left() {
         limit(20, || {
-            assert!(join_until(thread::spawn(|| thread::sleep(LONGEST)), None));
+            let mut ends = Leaving::new(thread::spawn(|| ()));
+            while !ends.is_gone() {
+                thread::yield_now();
+            }
+            assert!(ends.is_gone() && ends.has_returned());
             let (let_go, held) = mpsc::channel::<()>();
-            let stuck = thread::spawn(move || {
+            let mut stuck = Leaving::new(thread::spawn(move || {
                 let _ = held.recv();
-            });
-            assert!(!join_until(stuck, Some(Instant::now() + LONGEST)));
-            drop(let_go);
+            }));
+            assert!(!stuck.is_gone() && !stuck.has_returned());
+            drop((stuck, let_go));
         });
     }
 
@@ -65,12 +78,10 @@ mod tests {
         thread_local!(static LAST: std::cell::RefCell<Option<Blocks>> = const { std::cell::RefCell::new(None) });
         limit(20, || {
             let (let_go, held) = mpsc::channel::<()>();
-            let thread = thread::spawn(move || LAST.set(Some(Blocks(held))));
-            while !thread.is_finished() {
-                thread::yield_now();
-            }
-            assert!(!join_until(thread, Some(Instant::now() + LONGEST)));
-            drop(let_go);
+            let mut thread = Leaving::new(thread::spawn(move || LAST.set(Some(Blocks(held)))));
+            until(|| thread.has_returned());
+            assert!(!thread.is_gone());
+            drop((thread, let_go));
         });
     }
 }

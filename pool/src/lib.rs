@@ -46,21 +46,24 @@
 //! | `size/` | how many threads: the monitor, what the kernel says of a thread, spares, the cap, and who is told |
 //! | `core/` | the right to run tasks: run queues, and the lease by which a core changes hands |
 //! | `sleep/` | who sleeps and who searches, and what a worker does before it parks |
-//! | `lifecycle.rs`, `dump/` | which part of its life a pool is in; a snapshot of its tasks |
-//! | `sync/`, `cpus.rs`, `joining.rs`, `foreign.rs` | primitives |
+//! | `lifecycle.rs`, `dump/`, `awaited.rs`, `shutdown_error.rs` | which part of its life a pool is in; a snapshot of its tasks; a shutdown that a task waits for |
+//! | `sync/`, `cpus.rs`, `joining.rs`, `grace.rs`, `foreign.rs` | primitives |
 
 #![deny(unsafe_code)]
 
+mod awaited;
 mod builder;
 mod core;
 mod cpus;
 mod dump;
 mod foreign;
+mod grace;
 mod joining;
 mod lifecycle;
 mod metrics;
 mod pool;
 mod shutdown;
+mod shutdown_error;
 mod size;
 mod sleep;
 mod sync;
@@ -74,7 +77,7 @@ pub use dump::Dump;
 pub use foreign::quietly;
 pub use metrics::Metrics;
 pub use pool::{Here, Pool, PoolHandle, current, with_current};
-pub use shutdown::ShutdownError;
+pub use shutdown_error::ShutdownError;
 pub use size::events::{AtCap, Blocked, PoolEvent};
 pub use wait::blocking::blocking;
 pub use wait::cancel::Cancelled;

@@ -4,25 +4,31 @@
 //!  open ──► closing ─────────► stopped ───────────────────► done
 //!           nothing is spawned  workers leave their loops;   they have been joined,
 //!           any more; tasks     what is still queued stays   or were left behind
-//!           are cancelled       where it is
+//!           are cancelled       where it is, until the
+//!                               queues are cleared
 //! ```
 //! A spawn counts the task, and then reads the state. A close writes the state, and then reads the count. So one of the two sees the
 //! other. There are two more counts: of the tasks that have been queued, and of those that have ended. They are written so often that
 //! nobody waits until others can see them. So whoever waits for them looks again now and then.
 
+use crate::awaited::Awaited;
 use crossbeam::utils::CachePadded;
 use ec_tasks::TaskId;
 use ec_tasks::lock::{Condvar, Mutex};
 use ec_tasks::room::{list_of, lock_with_room};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const OPEN: u8 = 0;
 const CLOSING: u8 = 1;
 const STOPPED: u8 = 2;
+/// Nothing is to wait in a queue any more that has not begun.
+const CLEARED: u8 = 3;
 
-/// Only while somebody waits for the pool's end.
+/// Only while somebody waits for the tasks' end. What was missed was counted just when the pool was closed: so each look comes later.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const LOOK_SELDOM: Duration = Duration::from_millis(500);
 
 /// See the module.
 pub(crate) struct Lifecycle {
@@ -60,6 +66,10 @@ struct TaskCounts {
 struct Closing {
     /// Tasks of this pool that have called `shutdown` themselves: they do not wait for one another.
     insiders: Vec<TaskId>,
+    /// The shutdowns that tasks of this pool wait for, of this one and of others.
+    awaited: Vec<Arc<Awaited>>,
+    /// The grace is over: nobody waits in there any more.
+    hurried: bool,
     /// Somebody has taken it on to stop the workers.
     claimed: bool,
     /// The workers have gone, or were left behind.
@@ -136,7 +146,12 @@ impl Lifecycle {
 
     /// Do workers leave their loops?
     pub(crate) fn is_stopped(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == STOPPED
+        self.state.load(Ordering::SeqCst) >= STOPPED
+    }
+
+    /// Has what was queued and had not begun been taken out? Who queues more of it, or puts it back, takes it out himself.
+    pub(crate) fn is_cleared(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == CLEARED
     }
 
     /// Tasks spawned and finished so far. Read in the order that never shows more finished than spawned.
@@ -160,6 +175,45 @@ impl Lifecycle {
         self.state.store(STOPPED, Ordering::SeqCst);
     }
 
+    /// From now on [`is_cleared`](Self::is_cleared).
+    pub(crate) fn clear(&self) {
+        self.state.store(CLEARED, Ordering::SeqCst);
+    }
+
+    /// A task of this pool waits for a shutdown.
+    pub(crate) fn awaits(&self, awaited: &Arc<Awaited>) {
+        let mine = awaited.clone();
+        let mut closing = lock_with_room(&self.closing, |closing| &mut closing.awaited);
+        closing.awaited.push(mine);
+        let hurried = closing.hurried;
+        drop(closing);
+        if hurried {
+            awaited.hurry();
+        }
+    }
+
+    /// It does not any more.
+    pub(crate) fn has_awaited(&self, awaited: &Arc<Awaited>) {
+        let mut closing = self.closing.lock();
+        let place = closing.awaited.iter().position(|other| Arc::ptr_eq(other, awaited));
+        let mine = place.map(|place| closing.awaited.swap_remove(place));
+        drop(closing);
+        drop(mine);
+    }
+
+    /// Those for which tasks of this pool wait.
+    pub(crate) fn awaited(&self) -> Vec<Arc<Awaited>> {
+        list_of(&self.closing, |closing| &mut closing.awaited, |awaited| Some(awaited.clone()))
+    }
+
+    /// The tasks are about to be abandoned: they do not wait for a shutdown any more. False: none does.
+    pub(crate) fn hurry(&self) -> bool {
+        self.closing.lock().hurried = true;
+        let awaited = self.awaited();
+        awaited.iter().for_each(|awaited| awaited.hurry());
+        !awaited.is_empty()
+    }
+
     /// Task `id` waits for the end of the others.
     pub(crate) fn enter(&self, id: TaskId) {
         let mut closing = lock_with_room(&self.closing, |closing| &mut closing.insiders);
@@ -177,29 +231,36 @@ impl Lifecycle {
 
     /// Waits until all tasks have ended; false if `deadline` came first, or another shutdown whose grace was shorter: it stops the
     /// workers, so that what lives then does not end any more.
-    pub(crate) fn wait_for_tasks(&self, deadline: Option<Instant>) -> bool {
-        self.wait(deadline, |closing| closing.claimed || self.live() == 0) && self.live() == 0
+    /// With `but_insiders`, those inside `shutdown` are not waited for.
+    pub(crate) fn wait_for_tasks(&self, deadline: Option<Instant>, but_insiders: bool) -> bool {
+        self.wait(deadline, |closing| closing.claimed || self.have_ended(closing, but_insiders))
+            && self.all_ended(but_insiders)
     }
 
-    /// As [`wait_for_tasks`](Self::wait_for_tasks), for all but those inside `shutdown`.
-    pub(crate) fn wait_for_outsiders(&self, deadline: Option<Instant>) -> bool {
-        let ended = |closing: &Closing| self.live() <= closing.insiders.len() as u64;
-        self.wait(deadline, |closing| closing.claimed || ended(closing)) && ended(&self.closing.lock())
+    /// Have all tasks ended? With `but_insiders`, those inside `shutdown` do not count.
+    pub(crate) fn all_ended(&self, but_insiders: bool) -> bool {
+        self.have_ended(&self.closing.lock(), but_insiders)
+    }
+
+    fn have_ended(&self, closing: &Closing, but_insiders: bool) -> bool {
+        let spared = if but_insiders { closing.insiders.len() as u64 } else { 0 };
+        self.live() <= spared
     }
 
     /// Waits until the tasks inside `shutdown` have ended too, or never will.
     pub(crate) fn wait_for_insiders(&self) {
-        self.wait(None, |closing| closing.claimed || closing.insiders.is_empty());
+        let mut closing = self.closing.lock();
+        // (Both change under the lock, so there is no need to look now and then.)
+        while !closing.claimed && !closing.insiders.is_empty() {
+            self.changed.wait(&mut closing);
+        }
     }
 
-    /// Waits until no task is being spawned; false if `deadline` came first. Once the pool is closed that holds for good.
-    pub(crate) fn wait_for_spawns(&self, deadline: Option<Instant>) -> bool {
+    /// Is a task just being spawned? Once the pool is closed, a no holds for good.
+    pub(crate) fn is_spawning(&self) -> bool {
         // In this order: never more started than spawned.
-        let under_way = || {
-            let started = self.sum(|counts| &counts.started);
-            self.sum(|counts| &counts.spawned) > started
-        };
-        self.wait(deadline, |_| !under_way())
+        let started = self.sum(|counts| &counts.started);
+        self.sum(|counts| &counts.spawned) > started
     }
 
     /// Takes it on to stop the workers; false if another does that.
@@ -212,16 +273,10 @@ impl Lifecycle {
     /// The shutdown is complete.
     pub(crate) fn finish(&self) {
         self.closing.lock().done = true;
-        self.changed.notify_all();
     }
 
     pub(crate) fn is_done(&self) -> bool {
         self.closing.lock().done
-    }
-
-    /// Waits until another's shutdown is complete.
-    pub(crate) fn wait_until_done(&self, deadline: Option<Instant>) -> bool {
-        self.wait(deadline, |closing| closing.done)
     }
 
     pub(crate) fn worker_started(&self) {
@@ -230,27 +285,22 @@ impl Lifecycle {
 
     pub(crate) fn worker_gone(&self) {
         self.running_workers.fetch_sub(1, Ordering::SeqCst);
-        drop(self.closing.lock());
-        self.changed.notify_all();
     }
 
     pub(crate) fn running_workers(&self) -> usize {
         self.running_workers.load(Ordering::SeqCst)
     }
 
-    /// Waits until `settled` says so; woken whenever a task or a worker ends.
-    pub(crate) fn wait_for(&self, deadline: Option<Instant>, settled: impl Fn() -> bool) -> bool {
-        self.wait(deadline, |_| settled())
-    }
-
     fn wait(&self, deadline: Option<Instant>, settled: impl Fn(&Closing) -> bool) -> bool {
         let mut closing = self.closing.lock();
+        let mut pause = LOOK_AGAIN;
         while !settled(&closing) {
             let now = Instant::now();
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return false;
             }
-            let look_again = now + LOOK_AGAIN;
+            let look_again = now + pause;
+            pause = (2 * pause).min(LOOK_SELDOM);
             self.changed.wait_until(&mut closing, deadline.map_or(look_again, |at| at.min(look_again)));
         }
         true

@@ -5,9 +5,11 @@
 use crate::builder::Builder;
 use crate::dump::Dump;
 use crate::metrics::Metrics;
-use crate::shutdown::{self, ShutdownError};
+use crate::shutdown;
+use crate::shutdown_error::ShutdownError;
 use crate::size::running;
 use crate::worker::current::with_shared;
+use crate::worker::leftovers;
 use crate::worker::shared::Shared;
 use ec_channel::EventChannel;
 use ec_tasks::{JoinHandle, Scheduler, SpawnOptions};
@@ -120,7 +122,8 @@ impl PoolHandle {
     ///
     /// # Errors
     /// What the operating system says if there is no memory for a stack; and an error of kind
-    /// [`Other`](io::ErrorKind::Other) after the pool has begun to shut down, or in a forked child.
+    /// [`Other`](io::ErrorKind::Other) after the pool has begun to shut down, or
+    /// [`Unsupported`](io::ErrorKind::Unsupported) in a forked child.
     ///
     /// # Safety
     /// As for [`ec_tasks::spawn_unchecked`].
@@ -160,9 +163,14 @@ impl PoolHandle {
     /// for all, also those that have called it themselves. In a handler on one of
     /// this pool's workers, and in a listener to a pool's [events](crate::Builder::on_event), it begins the shutdown and returns at once. In a forked child it does nothing.
     ///
+    /// It returns with the end of the grace, whatever is stuck; on an idle machine within 20 ms of it. A task whose own pool ends while it
+    /// waits here for another one returns before it is abandoned, and the shutdown [goes on](ShutdownError::goes_on) without it. An error
+    /// that nobody can be told any more is logged.
+    ///
     /// # Errors
     /// Names the tasks that would not stop in time. They are abandoned: never unwound; their stacks, and
-    /// the channel if they have requests in it, stay until the process ends.
+    /// the channel if they have requests in it, stay until the process ends. (Those that had not begun are dropped, and to join them is
+    /// an error.) And the threads that are inside the program's code otherwise.
     pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
         shutdown::shutdown(&self.shared, grace)
     }
@@ -195,7 +203,7 @@ impl Here<'_> {
         F: FnOnce() -> T,
     {
         if ec_tasks::forked() {
-            return Err(io::Error::other("a forked child has no runtime: tasks cannot be started in it"));
+            return Err(ec_tasks::forked_error("a task cannot be started"));
         }
         let shared = self.0;
         if !shared.admit_task() {
@@ -210,6 +218,7 @@ impl Here<'_> {
         if !shared.life.is_open() {
             // The shutdown began meanwhile and may have missed it.
             task.task().cancel_sticky(shared);
+            leftovers::let_go_if_late(shared);
         }
         Ok(task)
     }

@@ -4,68 +4,51 @@
 //! 2. **Grace.** The shutdown waits until all tasks have ended, or until the grace is over. A task that lives after that is *abandoned*,
 //!    and named. If a task calls the shutdown, this step runs on a thread of its own. If it is a task of this very pool, it is an
 //!    *insider*: its shutdown neither cancels insiders nor waits for them nor names them. The next steps then begin when the
-//!    insiders have ended. To a shutdown from a plain thread an insider is a task like the others.
+//!    insiders have ended. To a shutdown from a plain thread an insider is a task like the others. A task of this pool that waits for
+//!    the end of a shutdown itself, of this pool or another one, is hurried when the grace is over: its call returns
+//!    (`awaited.rs`), and there is a last look whether it ends.
 //! 3. **Channel.** The channel is shut down. Getters that wait get their error. Requests in flight come back cancelled. The workers
 //!    still drive the ports and run the handlers. Handlers for which there is no time are counted, and dropped.
 //! 4. **Stop.** The workers leave their loops. The spare threads, the monitor and the notifier go. All are joined. A thread that does not
 //!    return from the program's code (a task, a handler, a listener, a logger, an allocator) is left behind, and named. It leaves
-//!    when that code returns.
+//!    when that code returns. Tasks that have not begun are refused, and the handlers that were not called are dropped
+//!    (`worker/leftovers.rs`). Both is code of the program's, and so it happens on a thread of its own.
 //! 5. **Free.** What no abandoned task refers to goes with the last pointer to the pool. An abandoned task is never unwound. It keeps
-//!    its stack, its place in a queue, and, through its pointer to the scheduler, the channel whose ports have its requests.
+//!    its stack, its place in a queue, and, through its pointer to the scheduler, the channel whose ports have its requests. A
+//!    dedicated one goes on, on its own thread (`wait/dedicated.rs`).
 //!
 //! If there are several shutdowns at a time, the one whose grace is over first goes on to the last steps. The others then wait for the
 //! tasks no longer, because those do not run any more.
 //!
-//! Nothing here waits without a limit unless the caller has set none: the code that is waited for may itself wait for the caller.
+//! **All waits end with the grace,** and a few looks after it (`grace.rs`), unless the caller has set no limit: the code that is
+//! waited for may itself wait for the caller. Nor does the caller run code of the program's: what there is to say the notifier says,
+//! or a thread of its own. An error that no caller can be told is logged.
 
-use crate::core::forced::Forced;
-use crate::core::ready::{Ready, What};
-use crate::joining::join_until;
+mod naming;
+mod stop;
+
+use crate::awaited::Awaited;
+use crate::grace;
+use crate::joining::Leaving;
 use crate::quietly;
+use crate::shutdown_error::ShutdownError;
 use crate::size::events;
 use crate::worker::context;
 use crate::worker::current::shared_of;
 use crate::worker::shared::Shared;
-use ec_tasks::lock::Mutex;
-use ec_tasks::{Task, TaskId, Tokens, WaitKind};
+use ec_tasks::{Task, TaskId, WaitKind};
 use log::Level;
-use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the last steps may take when the grace is used up: time for those to leave who can.
-const LAST_STEPS: Duration = Duration::from_millis(250);
-
-/// For a worker that is in no task and no handler, and yet does not leave: the machine may stand still, or an allocator.
-const STUCK: Duration = Duration::from_secs(2);
-
-/// Some tasks did not stop within the grace of a shutdown, threads of the pool are inside the program's code and did not return, or
-/// handlers of events were not called, for lack of time. The
-/// tasks are abandoned: never unwound, and what they hold stays until the process ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShutdownError {
-    names: Vec<String>,
-}
-
-impl ShutdownError {
-    /// The abandoned tasks by their names, with their ids; and the threads that were left behind, with what they are in.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-}
-
-impl fmt::Display for ShutdownError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} would not stop within the grace and are abandoned: ", self.names.len())?;
-        f.write_str(&self.names.join(", "))
-    }
-}
-
-impl Error for ShutdownError {}
-
 static IN_SHUTDOWN: WaitKind =
     WaitKind { name: "shutdown", cancel: None, describe: |_, _| String::from("the end of the other tasks") };
+
+const DROPPED: &str = "a runtime was dropped, and of its tasks";
+const UNHEARD: &str = "a runtime was shut down, and who called does not hear it:";
+
+/// What a pool that is dropped gives its tasks.
+const ON_DROP: Duration = Duration::from_secs(1);
 
 /// Who calls.
 enum Caller {
@@ -96,15 +79,14 @@ pub(crate) fn shutdown(shared: &Arc<Shared>, grace: Duration) -> Result<(), Shut
     if ec_tasks::forked() || shared.life.is_done() {
         return Ok(());
     }
-    let deadline = Instant::now().checked_add(grace);
     match caller(shared) {
-        Caller::Thread => conduct(shared, deadline, None, |result| result),
+        Caller::Thread => conduct(shared, grace, None, |_| ()),
         Caller::Handler => {
-            close(shared, None);
-            on_a_thread(shared, deadline, None, |_| ());
+            close(shared, &[]);
+            on_a_thread(shared, grace, None, Hears::Log(UNHEARD));
             Ok(())
         }
-        Caller::Task(task) => in_task(shared, deadline, task),
+        Caller::Task(task) => in_task(shared, grace, task),
     }
 }
 
@@ -113,25 +95,23 @@ pub(crate) fn on_drop(shared: &Arc<Shared>) {
     if shared.life.is_done() {
         return;
     }
-    let warn = |result: Result<(), ShutdownError>| {
-        if let Err(error) = result {
-            quietly!(warn, "a runtime was dropped, and of its tasks {error}");
-        }
-    };
-    let deadline = Some(Instant::now() + Duration::from_secs(1));
     // A thread that unwinds may not suspend; a task may not block its worker.
     if matches!(caller(shared), Caller::Thread) && !std::thread::panicking() {
-        warn(conduct(shared, deadline, None, |result| result));
+        let deadline = Instant::now() + ON_DROP;
+        let result = conduct(shared, ON_DROP, None, |_| ());
+        if let Some(mut said) = say_aside(shared, DROPPED, result) {
+            grace::wait_until(Some(deadline), || said.is_gone());
+        }
     } else {
-        close(shared, None);
-        on_a_thread(shared, deadline, None, warn);
+        close(shared, &[]);
+        on_a_thread(shared, ON_DROP, None, Hears::Log(DROPPED));
     }
 }
 
 /// As [`on_drop`], without waiting and without a word: nobody has used it.
 pub(crate) fn discard(shared: &Arc<Shared>) {
-    close(shared, None);
-    on_a_thread(shared, Some(Instant::now() + Duration::from_secs(1)), None, |_| ());
+    close(shared, &[]);
+    on_a_thread(shared, ON_DROP, None, Hears::Nobody);
 }
 
 /// Whom the shutdown that `own` called, a task of the pool itself, spares: all who have done the same. One
@@ -141,9 +121,8 @@ fn spared(shared: &Shared, own: Option<TaskId>) -> Vec<TaskId> {
 }
 
 /// Step 1. Everybody who is not spared is cancelled.
-fn close(shared: &Shared, own: Option<TaskId>) {
+fn close(shared: &Shared, spared: &[TaskId]) {
     shared.life.close();
-    let spared = spared(shared, own);
     for task in ec_tasks::live_tasks_of(shared) {
         if !spared.contains(&task.id()) {
             task.cancel_sticky(shared);
@@ -151,113 +130,142 @@ fn close(shared: &Shared, own: Option<TaskId>) {
     }
 }
 
-fn in_task(shared: &Arc<Shared>, deadline: Option<Instant>, task: Task) -> Result<(), ShutdownError> {
+fn in_task(shared: &Arc<Shared>, grace: Duration, task: Task) -> Result<(), ShutdownError> {
     let own = is_own(shared, &task).then(|| task.id());
     if let Some(id) = own {
         shared.life.enter(id);
     }
-    close(shared, own);
-    let answer = Arc::new(Mutex::new(None));
-    let tell = {
-        let answer = answer.clone();
-        move |result| {
-            // (Nothing was there, so that nothing is dropped under the lock.)
-            answer.lock().replace(result);
-            task.wake(Tokens::SYNC);
+    close(shared, &spared(shared, own));
+    let awaited = Arc::new(Awaited::new(task.clone()));
+    // (A task of somebody else's scheduler cannot be hurried.)
+    let home = shared_of(&task);
+    if let Some(home) = home {
+        home.life.awaits(&awaited);
+        if home.life.is_stopped() {
+            let _ = awaited.leave();
         }
-    };
-    on_a_thread(shared, deadline, own, tell);
+    }
+    on_a_thread(shared, grace, own, Hears::Task(awaited.clone()));
     ec_tasks::begin_wait(&IN_SHUTDOWN, 0, 0);
-    let result = loop {
-        let answered = answer.lock().take();
-        if let Some(result) = answered {
-            break result;
-        }
-        ec_tasks::suspend(Tokens::SYNC);
-    };
+    let answer = awaited.wait();
     ec_tasks::end_wait();
-    result
+    if let Some(home) = home {
+        home.life.has_awaited(&awaited);
+    }
+    answer.unwrap_or_else(|| {
+        let (_, names) = naming::tasks(shared, &spared(shared, Some(task.id())));
+        Err(ShutdownError::not_over(names))
+    })
+}
+
+/// Who hears how a shutdown went whose caller does not wait for it itself.
+#[derive(Clone)]
+enum Hears {
+    Task(Arc<Awaited>),
+    /// With these words in front.
+    Log(&'static str),
+    Nobody,
+}
+
+impl Hears {
+    /// On a thread that nobody waits for: a logger may block.
+    fn hear(self, result: Result<(), ShutdownError>) {
+        let unheard = match &self {
+            Hears::Task(awaited) => awaited.answer(result),
+            Hears::Log(_) => result,
+            Hears::Nobody => Ok(()),
+        };
+        let how = if let Hears::Log(how) = self { how } else { UNHEARD };
+        say(how, unheard);
+    }
 }
 
 /// All steps on a thread of their own. If the system has none to give, only step 1 happens.
-fn on_a_thread(
-    shared: &Arc<Shared>,
-    deadline: Option<Instant>,
-    own: Option<TaskId>,
-    tell: impl FnOnce(Result<(), ShutdownError>) + Send + 'static,
-) {
-    let tell = Arc::new(Mutex::new(Some(tell)));
+fn on_a_thread(shared: &Arc<Shared>, grace: Duration, own: Option<TaskId>, hears: Hears) {
     let body = {
-        let (shared, tell) = (shared.clone(), tell.clone());
+        let (shared, hears) = (shared.clone(), hears.clone());
         move || {
-            conduct(&shared, deadline, own, |result| {
-                let tell = tell.lock().take();
-                if let Some(tell) = tell {
-                    tell(result);
-                }
-            });
+            // A task of the pool itself hears before the last steps. What comes of those only the log hears.
+            let last = if own.is_some() { Hears::Log(UNHEARD) } else { hears.clone() };
+            let result = conduct(&shared, grace, own, |known| hears.hear(known));
+            last.hear(result);
         }
     };
     let builder = std::thread::Builder::new().name("ec-shutdown".into());
     if let Err(error) = ec_tasks::start_thread(builder, body) {
-        quietly!(error, "no thread to end a runtime with ({error}): its workers stay");
-        let tell = tell.lock().take();
-        if let Some(tell) = tell {
-            tell(left_behind(abandoned(shared, own)));
+        let why = format!("no thread to end a runtime with ({error}): its workers stay");
+        if let Hears::Task(awaited) = hears {
+            let (_, mut names) = naming::tasks(shared, &spared(shared, own));
+            names.push(why.clone());
+            // (It is the caller, and waits.)
+            let _ = awaited.answer(ShutdownError::unless_empty(names));
         }
+        shared.size.notifier.note(Level::Error, module_path!(), || why);
     }
 }
 
-/// Steps 1 to 4 on a plain thread. `tell` gets the result: at the end, or, if a task of the pool itself waits
-/// for it (`own`), as soon as it is known, because that task must end before the workers can.
-fn conduct<R>(
+/// Steps 1 to 4 on a plain thread. If a task of the pool itself waits for it (`own`), `tell` gets the result of the first two as soon as
+/// it is known, because that task must end before the workers can, and what is returned is that of the others.
+fn conduct(
     shared: &Arc<Shared>,
-    deadline: Option<Instant>,
+    grace: Duration,
     own: Option<TaskId>,
-    tell: impl FnOnce(Result<(), ShutdownError>) -> R,
-) -> R {
-    close(shared, own);
+    tell: impl FnOnce(Result<(), ShutdownError>),
+) -> Result<(), ShutdownError> {
+    let end_of_grace = || Instant::now().checked_add(grace);
+    let mut deadline = end_of_grace();
+    close(shared, &spared(shared, own));
     let name = if own.is_some() { "a task of its own" } else { "others than its tasks" };
     log(shared, || format!("a pool is shut down by {name}: new tasks are refused, the others are cancelled"));
-    let all_ended = match own {
-        Some(_) => shared.life.wait_for_outsiders(deadline),
-        None => shared.life.wait_for_tasks(deadline),
-    };
-    let mut result = Ok(());
-    if !all_ended {
-        // What was admitted just before the end is in a queue after this, and can be named; unless its spawn takes very long, in an
-        // allocator, say.
-        let all_spawned = shared.life.wait_for_spawns(last_of(deadline));
-        let mut names = abandoned(shared, own);
-        if !all_spawned {
-            names.push(String::from("a task that is just being spawned"));
-        }
-        result = left_behind(names);
-    }
-    let mut tell = Some(tell);
-    let mut told = None;
+    let (mut tasks, mut names) = wait_for_tasks(shared, deadline, own);
     if own.is_some() {
-        told = tell.take().map(|tell| tell(result.clone()));
+        tell(ShutdownError::unless_empty(std::mem::take(&mut names)));
         // (Without a limit: this is a thread of its own, and whoever waits for it from outside knows one.)
         shared.life.wait_for_insiders();
+        if shared.life.hurry() {
+            grace::wait_until(Some(Instant::now()), || shared.life.all_ended(false));
+        }
+        (tasks, deadline) = (naming::tasks(shared, &[]).0, end_of_grace());
     }
-    let last = last_of(deadline);
     if shared.life.claim() {
         // (Also if it unwinds: others wait for it.)
         let finish = Finish(shared);
-        let left = stop(shared, last);
-        if result.is_ok() {
-            result = left_behind(left);
-        }
+        names.extend(stop::stop(shared, deadline, &tasks));
         drop(finish);
-    } else if own.is_none() && !shared.life.wait_until_done(last) && result.is_ok() {
-        result = left_behind(vec![String::from("another shutdown, which is under way")]);
+    } else if own.is_none() && !grace::wait_until(deadline, || shared.life.is_done()) {
+        names.push(String::from("another shutdown, which is under way"));
+        let inside = shared.size.threads.all();
+        let inside = inside.iter().filter(|worker| worker.info.taker.is_in_user_code());
+        names.extend(inside.filter_map(|worker| naming::worker(&worker.info, &tasks)));
     }
-    match (told, tell) {
-        (Some(told), _) => told,
-        (None, Some(tell)) => tell(result),
-        (None, None) => unreachable!("it is told once"),
+    ShutdownError::unless_empty(names)
+}
+
+/// Step 2. Gives who is abandoned.
+fn wait_for_tasks(
+    shared: &Shared,
+    deadline: Option<Instant>,
+    own: Option<TaskId>,
+) -> (Vec<TaskId>, Vec<String>) {
+    let life = &shared.life;
+    if life.wait_for_tasks(deadline, own.is_some()) {
+        return Default::default();
     }
+    // (The others of an insider are not abandoned before that has ended.)
+    let hurried = own.is_none() && life.hurry();
+    // What was admitted just before the end is in a queue after this, and can be named; unless its spawn takes very long, in an
+    // allocator, say.
+    grace::wait_until(Some(Instant::now()), || {
+        life.all_ended(own.is_some()) || !hurried && !life.is_spawning()
+    });
+    if life.all_ended(own.is_some()) {
+        return Default::default();
+    }
+    let (tasks, mut names) = naming::tasks(shared, &spared(shared, own));
+    if life.is_spawning() {
+        names.push(String::from("a task that is just being spawned"));
+    }
+    (tasks, names)
 }
 
 /// Whoever has claimed the last steps has gone through them, when this is dropped.
@@ -269,128 +277,25 @@ impl Drop for Finish<'_> {
     }
 }
 
-/// Until when the last steps may take, the grace being over at `deadline`.
-fn last_of(deadline: Option<Instant>) -> Option<Instant> {
-    deadline.map(|deadline| deadline.max(Instant::now() + LAST_STEPS))
-}
-
-fn left_behind(names: Vec<String>) -> Result<(), ShutdownError> {
-    if names.is_empty() { Ok(()) } else { Err(ShutdownError { names }) }
-}
-
-/// The tasks that live, but for those that are spared.
-fn abandoned(shared: &Shared, own: Option<TaskId>) -> Vec<String> {
-    let spared = spared(shared, own);
-    let mut tasks = ec_tasks::live_tasks_of(shared);
-    tasks.retain(|task| !spared.contains(&task.id()));
-    tasks.sort_by_key(Task::id);
-    // (Not what they wait for: to describe that is the program's code.)
-    tasks.iter().map(|task| crate::dump::title(task.id(), task.name())).collect()
-}
-
-/// Steps 3 and 4. Returns who is inside the program's code and did not return.
-fn stop(shared: &Arc<Shared>, last: Option<Instant>) -> Vec<String> {
-    shared.channel.shutdown();
-    // Woken by nobody in particular: looked at every so often, while the process ends a pool anyway.
-    let nap = || Instant::now() + Duration::from_millis(1);
-    while last.is_none_or(|last| Instant::now() < last) && !is_drained(shared) {
-        shared.life.wait_for(Some(nap()), || false);
-    }
-    log(shared, || String::from("the channel of a pool has been shut down; its workers are to leave"));
-    shared.life.stop();
-    // What waits for tasks of this pool in any channel waits for others from now on.
-    ec_channel::tasks_were_left();
-    // The monitor first: it would start more threads.
-    let last = last_of(last);
-    let monitor_has_left = shared.size.monitor.join(last);
-    shared.size.threads.spares.close();
-    shared.wake_all();
-    // A worker among tasks that yield for ever is busy at every look and yet about to leave.
-    let last = last_of(last);
-    // (`None`: so far off that it never comes.)
-    let at_last = last.and_then(|last| last.checked_add(STUCK));
-    loop {
-        if shared.life.wait_for(Some(nap()), || shared.life.running_workers() == 0) {
-            break;
-        }
-        // Who is not inside user code leaves soon; who is may take for ever.
-        let is_over = |end: Option<Instant>| end.is_some_and(|end| Instant::now() >= end);
-        if is_over(at_last) || is_over(last) && shared.life.running_workers() <= shared.size.threads.inside()
-        {
-            break;
-        }
-    }
-    let mut behind = join_workers(shared, last);
-    behind.extend(drop_calls(shared, last));
-    if !monitor_has_left {
-        behind.push(String::from("the monitor"));
-    }
-    log(shared, || match &behind[..] {
-        [] => String::from("a pool has ended"),
-        behind => format!("a pool has ended, but for {}", behind.join(", ")),
-    });
-    // After all those who have something to say.
-    behind.extend(shared.size.notifier.close(last_of(last)).map(String::from));
-    behind
-}
-
 /// By way of the notifier: the caller may hold what the logger needs.
 fn log(shared: &Shared, line: impl FnOnce() -> String) {
-    shared.size.notifier.log(Level::Debug, module_path!(), line);
+    shared.size.notifier.note(Level::Debug, module_path!(), line);
 }
 
-/// Nothing in flight, no handler due, nothing queued that an event waits for.
-fn is_drained(shared: &Shared) -> bool {
-    let channel = shared.channel.metrics();
-    channel.in_flight == 0
-        && channel.handlers_due == 0
-        && !shared.queues.work_is_visible()
-        && shared.forced.as_ref().is_none_or(Forced::is_empty)
-        && shared.size.threads.inside() == 0
+/// Writes what nobody else hears into the log.
+fn say(how: &str, result: Result<(), ShutdownError>) {
+    if let Err(error) = result {
+        quietly!(warn, "{how} {error}");
+    }
 }
 
-/// The handlers for which the time was too short are not called any more: their events go, with what they hold. That is code of the
-/// program's, and so on a thread of its own.
-fn drop_calls(shared: &Shared, last: Option<Instant>) -> Vec<String> {
-    let mut calls = Vec::new();
-    for _ in 0..shared.queues.injector.len() {
-        match shared.queues.injector.pop_front().map(Ready::into_kind) {
-            Some(What::Call(call)) => calls.push(call),
-            // An abandoned task stays where it is.
-            Some(What::Task(task)) => shared.queues.injector.push_back(Ready::task(task)),
-            None => break,
-        }
-    }
-    if calls.is_empty() {
-        return Vec::new();
-    }
-    let mut behind = vec![format!("{} handlers of events, which were not called", calls.len())];
-    let body = move || calls.into_iter().for_each(ec_tasks::drop_quietly);
+/// As [`say`], on a thread of its own, which may be waited for: the caller may hold what the logger needs.
+fn say_aside(shared: &Shared, how: &'static str, result: Result<(), ShutdownError>) -> Option<Leaving> {
+    let line = format!("{how} {}", result.as_ref().err()?);
     let builder = std::thread::Builder::new().name(String::from("ec-last"));
-    // (Without a thread they are dropped here.)
-    if let Ok(thread) = ec_tasks::start_thread(builder, body)
-        && !join_until(thread, last_of(last))
-    {
-        behind.push(String::from("a destructor of what an event holds"));
+    let started = ec_tasks::start_thread(builder, move || say(how, result));
+    if started.is_err() {
+        shared.size.notifier.note(Level::Warn, module_path!(), || line);
     }
-    behind
-}
-
-/// Joins the workers that have left their loop, so that their threads are gone when this returns. Returns the others.
-fn join_workers(shared: &Shared, last: Option<Instant>) -> Vec<String> {
-    let threads = shared.size.threads.handles();
-    let all_left = shared.life.running_workers() == 0;
-    let last = last_of(last);
-    let mut behind = Vec::new();
-    for (worker, thread) in threads {
-        let name = &worker.info.name;
-        if !all_left && !thread.is_finished() {
-            let what =
-                if worker.info.taker.is_in_user_code() { "user code" } else { "code that does not return" };
-            behind.push(format!("{what} on {name}"));
-        } else if !join_until(thread, last) {
-            behind.push(format!("a destructor of a thread-local on {name}"));
-        }
-    }
-    behind
+    started.ok().map(Leaving::new)
 }

@@ -164,7 +164,9 @@ fn such_a_pool_ends_with_tasks_that_would_not_stop() {
             }
         });
         let error = pool.shutdown(Duration::from_millis(20)).unwrap_err();
-        assert_eq!(error.names().len(), 1, "{error}");
+        // (On a machine with no CPU to give, a worker that is about to leave may be named, too.)
+        let tasks = error.names().iter().filter(|name| name.contains("(id "));
+        assert_eq!(tasks.count(), 1, "{error}");
         assert!(!endless.is_finished());
     });
 }

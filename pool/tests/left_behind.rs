@@ -14,8 +14,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const SHORT: Duration = Duration::from_millis(50);
-/// Beyond all limits of a shutdown with a short grace, on a machine that stands still now and then.
-const LONG: Duration = Duration::from_secs(20);
+/// Beyond all limits of a shutdown with a short grace, on a machine that stands still now and then. (It took two seconds more once.)
+const LONG: Duration = Duration::from_millis(1_500);
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -105,7 +105,10 @@ fn a_worker_in_the_destructor_of_a_thread_local() {
         pool.channel().post(request).unwrap();
         told.recv().unwrap();
         let error = within_limits(|| pool.shutdown(SHORT)).unwrap_err();
-        assert_eq!(error.names(), ["a destructor of a thread-local on ec-worker-0"]);
+        assert!(
+            error.names().iter().any(|name| name == "a destructor of a thread-local on ec-worker-0"),
+            "{error}"
+        );
         drop(let_go);
     });
 }
@@ -122,7 +125,7 @@ fn the_monitor_in_an_allocator() {
         task.join().unwrap();
         let error = within_limits(|| pool.shutdown(SHORT)).unwrap_err();
         KEPT.store(0, Ordering::SeqCst);
-        assert_eq!(error.names(), ["the monitor"]);
+        assert!(error.names().iter().any(|name| name == "the monitor"), "{error}");
     });
 }
 
@@ -141,6 +144,29 @@ fn a_worker_in_an_allocator() {
     });
 }
 
+/// The one does not hide the other.
+#[test]
+fn the_monitor_in_an_allocator_and_a_worker_in_a_handler() {
+    alone(|| {
+        let pool = pool(1);
+        until("the monitor has begun and sleeps", || pool.metrics().monitor_looks > 3);
+        KEPT.store(thread_named("ec-monitor"), Ordering::SeqCst);
+        let (let_go, held) = mpsc::channel::<()>();
+        let held = Mutex::new(held);
+        let request = Request::timer(Duration::ZERO).on_complete(move |_, _| {
+            let _ = held.lock().unwrap().recv();
+        });
+        pool.channel().post(request).unwrap();
+        until("the monitor has looked at this worker", || INSIDE.load(Ordering::SeqCst) == 1);
+        let error = within_limits(|| pool.shutdown(SHORT)).unwrap_err();
+        KEPT.store(0, Ordering::SeqCst);
+        for part in ["the monitor", "a handler of an event on ec-worker-0"] {
+            assert!(error.names().iter().any(|name| name.contains(part)), "{error}");
+        }
+        drop(let_go);
+    });
+}
+
 /// Its task is admitted, and cannot be found.
 #[test]
 fn a_thread_in_an_allocator_that_spawns() {
@@ -155,12 +181,12 @@ fn a_thread_in_an_allocator_that_spawns() {
                 // SAFETY: it does not suspend.
                 let task = unsafe { pool.spawn(common::migrating(), || ()) };
                 assert!(over.load(Ordering::SeqCst));
-                // Abandoned: the pool has ended.
-                drop(task.unwrap());
+                // Abandoned before it began: the pool has ended.
+                assert!(task.unwrap().join().is_err());
             });
             until("it is there", || INSIDE.load(Ordering::SeqCst) == 1);
             let error = within_limits(|| pool.shutdown(SHORT)).unwrap_err();
-            assert_eq!(error.names(), ["a task that is just being spawned"]);
+            assert!(error.names().iter().any(|name| name == "a task that is just being spawned"), "{error}");
             over.store(true, Ordering::SeqCst);
             KEPT.store(0, Ordering::SeqCst);
             spawner.join().unwrap();

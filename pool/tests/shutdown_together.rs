@@ -93,8 +93,10 @@ fn a_task_spawned_just_before_it_runs_or_is_named() {
                 let named = result.as_ref().map_or_else(ShutdownError::names, |()| &[]);
                 for task in feeders.into_iter().flat_map(|feeder| feeder.join().unwrap()) {
                     let title = format!("(id {})", task.task().id());
-                    let known = task.is_finished() || named.iter().any(|name| name.contains(&title));
-                    assert!(known, "{title} has neither ended nor is it among {} named", named.len());
+                    // (Or it came so late that it is refused.)
+                    if !task.is_finished() && !named.iter().any(|name| name.contains(&title)) {
+                        until(&format!("{title}, which is not named, has ended"), || task.is_finished());
+                    }
                 }
             });
         }

@@ -1,7 +1,7 @@
 //! Names to addresses, without blocking a worker.
 //!
 //! std's `ToSocketAddrs` calls getaddrinfo(3) in place. The trait here has the same name, shape and
-//! implementations. It hands names to a helper thread; the task is suspended meanwhile.
+//! implementations. It hands names to a helper thread (`blocking/`); the task is suspended meanwhile.
 
 use crate::blocking;
 use ec_tasks::WaitKind;
@@ -128,6 +128,10 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
 ///
 /// `host` is a name or an address, with a port after a colon or without one (the port is 0 then). A task
 /// suspends meanwhile and the lookup is a cancellation point; a plain thread blocks.
+///
+/// A task's look-up runs on a helper thread, up to 512 at a time in the process; what is beyond waits for its turn. A look-up that is
+/// given up, by a cancel or a deadline, is dropped if it has not begun. One that has begun cannot be stopped: the task goes on at
+/// once, but the thread is busy until the resolver answers (some seconds, as `resolv.conf` says).
 ///
 /// # Errors
 /// The resolver's error, if there is no such host; that of a cancel or deadline.

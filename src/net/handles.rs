@@ -1,14 +1,8 @@
 //! The conversions and descriptor traits that the socket types share, as std's types have them.
 
-/// For a type `$ours { std: $std, mode: Mode }`.
+/// For a type `$ours { std: $std, mode: Mode }` that has `new` and `into_std`.
 macro_rules! handles {
     ($ours:ident, $std:ty) => {
-        impl $ours {
-            fn new(std: $std, mode: crate::net::mode::Mode) -> Self {
-                Self { std, mode }
-            }
-        }
-
         /// Takes over std's socket, with its timeouts and its blocking mode.
         impl From<$std> for $ours {
             fn from(std: $std) -> Self {
@@ -19,7 +13,7 @@ macro_rules! handles {
 
         impl From<$ours> for $std {
             fn from(ours: $ours) -> Self {
-                ours.std
+                ours.into_std()
             }
         }
 
@@ -31,25 +25,27 @@ macro_rules! handles {
 
         impl From<$ours> for std::os::fd::OwnedFd {
             fn from(ours: $ours) -> Self {
-                ours.std.into()
+                ours.into_std().into()
             }
         }
 
         impl std::os::fd::AsFd for $ours {
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                self.mode.given_out();
                 self.std.as_fd()
             }
         }
 
         impl std::os::fd::AsRawFd for $ours {
             fn as_raw_fd(&self) -> std::os::fd::RawFd {
+                self.mode.given_out();
                 self.std.as_raw_fd()
             }
         }
 
         impl std::os::fd::IntoRawFd for $ours {
             fn into_raw_fd(self) -> std::os::fd::RawFd {
-                self.std.into_raw_fd()
+                self.into_std().into_raw_fd()
             }
         }
 
@@ -63,7 +59,8 @@ macro_rules! handles {
         /// As std shows it.
         impl std::fmt::Debug for $ours {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.std.fmt(f)
+                let std: &$std = &self.std;
+                std.fmt(f)
             }
         }
     };

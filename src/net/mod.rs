@@ -27,8 +27,11 @@
 //! * **Host names** are looked up on a helper thread; the task suspends.
 
 mod addrs;
+mod bind;
+mod close;
 mod connect;
 mod handles;
+mod holders;
 mod mode;
 mod sys;
 mod tcp_listener;

@@ -71,6 +71,8 @@ struct Remembered {
     read: AtomicU64,
     write: AtomicU64,
     nonblocking: AtomicBool,
+    /// Somebody else has had the descriptor: the socket may have options that were not set here.
+    given_out: AtomicBool,
 }
 
 impl Mode {
@@ -83,17 +85,19 @@ impl Mode {
     pub(super) fn of(fd: BorrowedFd<'_>) -> Self {
         let socket = socket2::SockRef::from(&fd);
         let mode = Self::new();
+        mode.given_out();
         mode.set_timeout(Way::In, socket.read_timeout().ok().flatten());
         mode.set_timeout(Way::Out, socket.write_timeout().ok().flatten());
         mode.remember_nonblocking(ec_channel::nonblocking(fd).unwrap_or(false));
         mode
     }
 
-    /// For a socket accepted from this one: it has inherited the timeouts, not the mode.
+    /// For a socket accepted from this one: it has inherited the options, not the mode.
     pub(super) fn accepted(&self) -> Self {
         let copy = |timeout: &AtomicU64| AtomicU64::new(timeout.load(Ordering::Relaxed));
         let (read, write) = (copy(&self.shared.read), copy(&self.shared.write));
-        Self::with(Remembered { read, write, nonblocking: AtomicBool::new(false) })
+        let given_out = AtomicBool::new(self.was_given_out());
+        Self::with(Remembered { read, write, nonblocking: AtomicBool::new(false), given_out })
     }
 
     /// For another handle of the same socket.
@@ -103,6 +107,18 @@ impl Mode {
 
     fn with(shared: Remembered) -> Self {
         Self { shared: Arc::new(shared), more: AtomicBool::new(false), spent: AtomicUsize::new(0) }
+    }
+
+    /// Somebody else is about to have the descriptor.
+    pub(super) fn given_out(&self) {
+        if !self.was_given_out() {
+            self.shared.given_out.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the socket may have options that its handles do not know of.
+    pub(super) fn was_given_out(&self) -> bool {
+        self.shared.given_out.load(Ordering::Relaxed)
     }
 
     /// Puts the socket into that mode. While a driver has changed it for an attempt, this waits.

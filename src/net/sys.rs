@@ -45,6 +45,12 @@ fn check(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
+/// Whose sockets are those that the caller makes.
+pub(super) fn user() -> u32 {
+    // SAFETY: it cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Ready (`true`) or `deadline` over (`false`). For plain threads.
 pub(super) fn poll(fd: BorrowedFd<'_>, events: i16, deadline: Option<Instant>) -> io::Result<bool> {
     let mut ask = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };

@@ -3,7 +3,7 @@
 use super::addrs::{self, ToSocketAddrs};
 use super::handles::handles;
 use super::mode::{Mode, Way};
-use super::{TcpStream, sys};
+use super::{TcpStream, bind, sys};
 use ec_pool::Cancelled;
 use ec_pool::wait::Stop;
 use std::io;
@@ -35,14 +35,25 @@ pub struct TcpListener {
 handles!(TcpListener, std::net::TcpListener);
 
 impl TcpListener {
+    fn new(std: std::net::TcpListener, mode: Mode) -> Self {
+        Self { std, mode }
+    }
+
+    fn into_std(self) -> std::net::TcpListener {
+        self.std
+    }
+
     /// Binds to the first of the addresses that can be had, with `SO_REUSEADDR`, and listens, with a
     /// backlog as long as the system allows (up to 4096).
-    /// Port 0 asks for one of the system's choice. Suspends only to look up a name.
+    /// Port 0 asks for one of the system's choice. Suspends to look up a name.
+    ///
+    /// If only a process that has just ended is in the way, and the kernel still puts its requests away, this waits up to
+    /// 100 ms for that: it suspends the task, or the thread sleeps. A living holder is an error at once.
     ///
     /// # Errors
     /// That of the last address tried, as bind(2) and listen(2).
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
-        let std = std::net::TcpListener::bind(&addrs::all(addr)?[..])?;
+        let std = bind::listener(&addrs::all(addr)?)?;
         // std's backlog of 128 overflows when many clients come at once, and costs each of them a second.
         socket2::SockRef::from(&std).listen(BACKLOG)?;
         Ok(Self::new(std, Mode::new()))

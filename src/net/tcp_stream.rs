@@ -3,10 +3,11 @@
 use super::addrs::{self, ToSocketAddrs};
 use super::handles::handles;
 use super::mode::{MOST_AT_ONCE, Mode, Way};
-use super::{connect, sys};
+use super::{close, connect, sys};
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::ManuallyDrop;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use std::time::Duration;
 /// a time through `&TcpStream` or [`try_clone`](Self::try_clone), one reading and one writing for example.
 ///
 /// `write` takes all bytes given, as a blocking send(2) does; fewer only if a timeout, a cancel
-/// or an error stops it midway. Dropping the last handle closes the connection.
+/// or an error stops it midway. Dropping the last handle closes the connection. If it is to linger then (`SO_LINGER`,
+/// which std does not set), the drop waits as close(2) does: it suspends the task, or blocks the thread.
 ///
 /// ```
 /// use event_channel::net::{TcpListener, TcpStream};
@@ -36,7 +38,8 @@ use std::time::Duration;
 /// # }
 /// ```
 pub struct TcpStream {
-    std: std::net::TcpStream,
+    /// There until the drop.
+    std: ManuallyDrop<std::net::TcpStream>,
     mode: Mode,
 }
 
@@ -187,6 +190,19 @@ impl TcpStream {
         self.mode.set_nonblocking(self.std.as_fd(), nonblocking)
     }
 
+    fn new(std: std::net::TcpStream, mode: Mode) -> Self {
+        Self { std: ManuallyDrop::new(std), mode }
+    }
+
+    fn into_std(self) -> std::net::TcpStream {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: neither is used or dropped again, since `this` is not.
+        unsafe {
+            std::ptr::drop_in_place(&mut this.mode);
+            ManuallyDrop::take(&mut this.std)
+        }
+    }
+
     fn fresh(std: std::net::TcpStream) -> Self {
         Self::new(std, Mode::new())
     }
@@ -196,23 +212,33 @@ impl TcpStream {
     }
 }
 
+impl Drop for TcpStream {
+    fn drop(&mut self) {
+        // SAFETY: it is not used again.
+        let std = unsafe { ManuallyDrop::take(&mut self.std) };
+        if self.mode.was_given_out() {
+            close::perhaps_lingering(std);
+        }
+    }
+}
+
 impl Read for &TcpStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.mode.receive(self.std.as_fd(), buf, 0, |buf| (&self.std).read(buf))
+        self.mode.receive(self.std.as_fd(), buf, 0, |buf| (&*self.std).read(buf))
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let fd = self.std.as_fd();
         let room: usize = bufs.iter().map(|buf| buf.len()).sum();
         if room == 0 {
-            return (&self.std).read_vectored(bufs);
+            return (&*self.std).read_vectored(bufs);
         }
         let cell = RefCell::new(bufs);
         let n = self.mode.call(
             fd,
             Way::In,
             self.mode.data_likely(),
-            || (&self.std).read_vectored(&mut cell.borrow_mut()),
+            || (&*self.std).read_vectored(&mut cell.borrow_mut()),
             || sys::recv_vectored_now(fd, &mut cell.borrow_mut()),
             |limit| sys::recv_vectored(fd, &mut cell.borrow_mut(), limit),
         )?;
@@ -228,7 +254,7 @@ impl Write for &TcpStream {
         self.mode.send_all(
             fd,
             buf.len(),
-            || (&self.std).write(buf),
+            || (&*self.std).write(buf),
             |sent| {
                 let most = buf.len().min(sent + MOST_AT_ONCE);
                 SockRef::from(&fd).send_with_flags(&buf[sent..most], flags)
@@ -243,7 +269,7 @@ impl Write for &TcpStream {
         self.mode.send_all(
             fd,
             total,
-            || (&self.std).write_vectored(bufs),
+            || (&*self.std).write_vectored(bufs),
             |sent| sys::send_vectored_now(fd, bufs, sent),
             |sent, limit| sys::send_vectored(fd, bufs, sent, limit),
         )

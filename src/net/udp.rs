@@ -3,7 +3,7 @@
 use super::addrs::{self, ToSocketAddrs};
 use super::handles::handles;
 use super::mode::{Mode, Way};
-use super::sys;
+use super::{bind, sys};
 use socket2::{SockAddr, SockRef};
 use std::cell::RefCell;
 use std::io;
@@ -50,12 +50,23 @@ macro_rules! options {
 }
 
 impl UdpSocket {
-    /// Binds to the first of the addresses that can be had. Suspends only to look up a name.
+    fn new(std: std::net::UdpSocket, mode: Mode) -> Self {
+        Self { std, mode }
+    }
+
+    fn into_std(self) -> std::net::UdpSocket {
+        self.std
+    }
+
+    /// Binds to the first of the addresses that can be had. Suspends to look up a name.
+    ///
+    /// If only a process that has just ended is in the way, and the kernel still puts its requests away, this waits up to
+    /// 100 ms for that: it suspends the task, or the thread sleeps. A living holder is an error at once.
     ///
     /// # Errors
     /// That of the last address tried, as bind(2).
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
-        let std = std::net::UdpSocket::bind(&addrs::all(addr)?[..])?;
+        let std = bind::datagram(&addrs::all(addr)?)?;
         Ok(Self::new(std, Mode::new()))
     }
 

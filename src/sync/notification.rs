@@ -10,12 +10,12 @@
 //!
 //! Nothing is allocated or freed under the lock, since an allocator may post here, too.
 
-use ec_channel::line::{Line, Place};
+use crate::queue::Queue;
+use ec_channel::line::Place;
 use ec_pool::wait;
 use ec_tasks::lock::{Condvar, Mutex};
-use ec_tasks::room::{Room, lock_with_room};
+use ec_tasks::room::lock_with_room;
 use ec_tasks::{Task, Tokens, WaitKind};
-use std::collections::TryReserveError;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,11 +51,9 @@ pub struct Notification {
 struct Inner {
     /// Posts that nobody has taken yet. Not zero only while nobody waits.
     tokens: usize,
-    waiters: Queue,
+    /// Each can leave from where it stands.
+    waiters: Queue<Arc<Waiter>>,
 }
-
-/// Those who wait. Each can leave from where it stands.
-struct Queue(Line<Arc<Waiter>>);
 
 struct Waiter {
     posted: AtomicBool,
@@ -70,7 +68,7 @@ enum Who {
 impl Notification {
     /// One that nothing has been posted to.
     pub const fn new() -> Self {
-        Self { inner: Mutex::new(Inner { tokens: 0, waiters: Queue(Line::new()) }) }
+        Self { inner: Mutex::new(Inner { tokens: 0, waiters: Queue::new() }) }
     }
 
     /// Returns with the next post: suspends the task or blocks the thread until there is one.
@@ -132,10 +130,10 @@ impl Notification {
     pub fn post_all(&self) {
         let waiters = {
             let mut inner = self.inner.lock();
-            inner.waiters.iter().for_each(Waiter::mark);
-            std::mem::replace(&mut inner.waiters, Queue(Line::new()))
+            inner.waiters.iter().for_each(|waiter| waiter.mark());
+            std::mem::replace(&mut inner.waiters, Queue::new())
         };
-        waiters.iter().for_each(Waiter::wake);
+        waiters.iter().for_each(|waiter| waiter.wake());
     }
 
     fn wait_deadline(&self, deadline: Option<Instant>) -> bool {
@@ -153,7 +151,7 @@ impl Notification {
                 drop(inner);
                 return true;
             }
-            inner.waiters.0.join(mine)
+            inner.waiters.join(mine)
         };
         waiter.wait(self.address(), deadline) || self.give_up(&waiter, place)
     }
@@ -165,8 +163,7 @@ impl Notification {
         if waiter.is_marked() {
             return true;
         }
-        let stands = inner.waiters.0.get(place).is_some_and(|other| Arc::ptr_eq(other, waiter));
-        let mine = if stands { inner.waiters.0.leave(place) } else { None };
+        let mine = inner.waiters.leave(place, |other| Arc::ptr_eq(other, waiter));
         drop(inner);
         drop(mine);
         false
@@ -174,31 +171,6 @@ impl Notification {
 
     fn address(&self) -> u64 {
         std::ptr::from_ref(self).addr() as u64
-    }
-}
-
-impl Queue {
-    fn pop(&mut self) -> Option<Arc<Waiter>> {
-        let (first, _) = self.0.first()?;
-        self.0.leave(first)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Waiter> {
-        self.0.iter().map(|waiter| &**waiter)
-    }
-}
-
-impl Room for Queue {
-    fn try_with_room_for(count: usize) -> Result<Self, TryReserveError> {
-        Line::try_with_room_for(count).map(Queue)
-    }
-
-    fn filled(&self) -> (usize, usize) {
-        self.0.filled()
-    }
-
-    fn take_over(&mut self, other: &mut Self) {
-        self.0.take_over(&mut other.0);
     }
 }
 
@@ -268,7 +240,7 @@ impl fmt::Debug for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (posts, waiters) = {
             let inner = self.inner.lock();
-            (inner.tokens, inner.waiters.0.queued())
+            (inner.tokens, inner.waiters.len())
         };
         f.debug_struct("Notification").field("posts", &posts).field("waiters", &waiters).finish()
     }

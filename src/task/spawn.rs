@@ -95,7 +95,8 @@ impl Builder {
     ///
     /// # Errors
     /// The operating system's, if it refuses memory or (dedicated) a thread; one of kind
-    /// [`Other`](io::ErrorKind::Other) after the runtime's shutdown or in a forked child.
+    /// [`Other`](io::ErrorKind::Other) after the runtime's shutdown; one of kind
+    /// [`Unsupported`](io::ErrorKind::Unsupported) in a [forked child](crate#fork).
     ///
     /// # Panics
     /// If the name contains a NUL byte.
@@ -178,11 +179,28 @@ where
     // SAFETY: what `f` and its result borrow outlives this call, and this call ends only after the task has:
     // `join` waits for it, without being a cancellation point, and whatever would unwind past it aborts. If the
     // caller is a task that is abandoned in here, its stack is never reused.
-    let task = unsafe { Builder::new().name(String::from("main")).start(pool, f) }?;
+    let task = unsafe { Builder::new().name(String::from("main")).start(pool, in_place_of_its_caller(f)) }?;
     let guard = NeverUnwind;
     let result = task.join();
     std::mem::forget(guard);
     Ok(result)
+}
+
+/// In a child that is forked in `f` the caller of `run` is not there: nobody to return to, or to go on panicking in. As `main` would end
+/// that had called `f`, the child ends with 0 or with 101. What std has buffered for standard output is written.
+fn in_place_of_its_caller<T>(f: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            if ec_tasks::forked() {
+                std::process::exit(if std::thread::panicking() { 101 } else { 0 });
+            }
+        }
+    }
+    move || {
+        let _end = End;
+        f()
+    }
 }
 
 /// The handle of a spawned task. Dropping it detaches the task.
@@ -198,12 +216,26 @@ impl<T> JoinHandle<T> {
     ///
     /// A task that a [shutdown](crate::Runtime::shutdown) has abandoned while it was suspended never ends, and this never
     /// returns for it. One that was on a thread then, in a call that blocks, ends if it gets to its end from there without
-    /// suspending. A [dedicated](Builder::dedicated) one has its thread and ends if what it waits for still comes: a post or an
-    /// `unpark` does, but no timer and no I/O of the runtime's. Whoever does not want to wait asks
-    /// [`is_finished`](Self::is_finished) first, which says no as long as the task has not ended.
+    /// suspending. A [dedicated](Builder::dedicated) one has its thread and goes on: it sleeps, and waits with a limit, as ever, its
+    /// calls of the network fail ([`Cancelled`](crate::Cancelled)), and only what nobody posts or unparks does not return. Whoever does not
+    /// want to wait asks [`is_finished`](Self::is_finished) first, which says no as long as the task has not ended.
     ///
     /// # Errors
-    /// The task panicked. In a forked child: it belongs to the parent and has not ended.
+    /// The task panicked. Or a shutdown has abandoned it before it began: the payload is a `&str` that says so, also for those who waited
+    /// already. In a forked child: it belongs to the parent and has not ended.
+    ///
+    /// ```
+    /// use event_channel::Runtime;
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Runtime::builder().cores(1).max_threads(1).build()?;
+    /// drop(runtime.spawn(|| std::thread::sleep(Duration::from_millis(50))));
+    /// let waits = runtime.spawn(|| 7);
+    /// let _ = runtime.shutdown(Duration::ZERO);
+    /// // (Where tasks are threads it has begun, and ends.)
+    /// assert!(waits.join().map_or(true, |seven| seven == 7));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn join(self) -> std::thread::Result<T> {
         self.inner.join()
     }

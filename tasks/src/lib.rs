@@ -106,7 +106,7 @@ mod worker;
 pub use log;
 
 pub use info::{Doing, TaskInfo, TaskState, ThreadInfo, tasks_of};
-pub use life::{JoinHandle, SpawnOptions, spawn, spawn_in, spawn_unchecked, watch_forks};
+pub use life::{JoinHandle, SpawnOptions, end_child, spawn, spawn_in, spawn_unchecked, watch_forks};
 pub use local::LocalKey;
 pub use slab::guard::GuardKind;
 #[doc(hidden)]
@@ -121,13 +121,13 @@ pub use thread::{on_thread, on_thread_for_allocator, own_thread_locals};
 #[doc(hidden)]
 pub use util::crossing::{Crossing, assert_no_crossing, crossing, watch_crossings_of};
 pub use util::foreign::{catch_quietly, drop_quietly};
-pub use util::forked::forked;
+pub use util::forked::{forked, forked_error};
 pub use util::thread_start::start_thread;
 #[doc(hidden)]
 pub use util::{coarse, lock, room};
 pub use wait::{
     begin_wait, cancel_pending, current, current_context, end_wait, own_stack, park, suspend, suspend_for_op,
-    take_cancel, wake_raw, with_current, with_scope_cell, yield_now,
+    suspend_for_op_until, take_cancel, wake_raw, with_current, with_scope_cell, yield_now,
 };
 pub use worker::{WorkerGuard, keeping_float_control, prepare_worker_thread, worker_sleeps};
 

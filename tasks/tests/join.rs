@@ -6,8 +6,8 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Workers, in_child, stderr, until};
-use ec_tasks::{SpawnOptions, TaskState, park, yield_now};
+use common::{Queue, Workers, in_child, start, stderr, until};
+use ec_tasks::{Outcome, SpawnOptions, TaskState, park, yield_now};
 use ec_test_support::limit;
 use ec_unkind as _;
 
@@ -36,6 +36,75 @@ fn a_joiner_that_has_to_wait_is_woken() {
         let from_thread = std::thread::spawn(move || joiner.join().unwrap());
         wakes.unpark();
         from_thread.join().unwrap();
+    });
+}
+
+/// Adds one when it is dropped.
+struct Counts(Arc<AtomicUsize>);
+
+impl Drop for Counts {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// And what it would have run is dropped before anybody learns of it; or left for good.
+#[test]
+fn a_task_that_is_refused_before_it_begins_gives_an_error_to_its_joiners() {
+    limit(20, || {
+        for (leaks, dropped) in [(false, 1), (true, 0)] {
+            let (queue, holds) = (Arc::<Queue>::default(), Arc::<AtomicUsize>::default());
+            let counts = Counts(holds.clone());
+            let task = start(queue.clone(), SpawnOptions::new(), move || drop(counts)).unwrap();
+            drop(start(queue.clone(), SpawnOptions::new(), || ()).unwrap());
+            let late = start(queue.clone(), SpawnOptions::new(), || ()).unwrap();
+            let theirs = holds.clone();
+            let joiner = std::thread::spawn(move || (task.join(), theirs.load(Ordering::SeqCst)));
+            while let Some(task) = queue.take() {
+                assert!(task.refuse("not this one", leaks).is_ok());
+            }
+            let (result, then) = joiner.join().unwrap();
+            for error in [result.unwrap_err(), late.join().unwrap_err()] {
+                assert_eq!(*error.downcast::<&str>().unwrap(), "not this one");
+            }
+            assert_eq!((then, holds.load(Ordering::SeqCst)), (dropped, dropped));
+            assert_eq!(queue.finished.load(Ordering::SeqCst), 3);
+        }
+    });
+}
+
+/// Its stack goes back, time and again; and nothing is said of a panic that there was not.
+#[test]
+fn tasks_that_are_refused_leave_nothing_behind() {
+    let output = in_child("tasks_that_are_refused_leave_nothing_behind", || {
+        let queue = Arc::<Queue>::default();
+        let promised = |round| {
+            for _ in 0..1_000 {
+                let task = start(queue.clone(), SpawnOptions::new(), || ()).unwrap();
+                assert!(queue.take().unwrap().refuse("not this one", round % 2 == 0).is_ok());
+                drop(task);
+            }
+            ec_tasks::stack_stats().in_use
+        };
+        let first = promised(0);
+        assert_eq!((first, promised(1)), (0, 0));
+    });
+    assert!(output.status.success(), "{output:?}");
+    assert!(!stderr(&output).contains("nobody joined"), "{output:?}");
+}
+
+#[test]
+fn a_task_that_has_begun_is_not_refused() {
+    limit(20, || {
+        let queue = Arc::<Queue>::default();
+        let task = start(queue.clone(), SpawnOptions::new(), || {
+            yield_now();
+            7
+        });
+        let Outcome::Yielded(begun) = queue.take().unwrap().run() else { panic!("it yields") };
+        let Err(begun) = begun.refuse("not any more", false) else { panic!("it has begun") };
+        assert!(matches!(begun.run(), Outcome::Finished));
+        assert_eq!(task.unwrap().join().unwrap(), 7);
     });
 }
 

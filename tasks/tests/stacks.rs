@@ -111,6 +111,30 @@ fn a_stack_too_large_is_an_error() {
     }
 }
 
+/// A worker does it between two looks at its port.
+#[test]
+fn memory_is_returned_a_little_at_a_time() {
+    must_succeed(in_child("memory_is_returned_a_little_at_a_time", || {
+        let workers = Workers::new(1);
+        let tasks: Vec<_> = (0..200).map(|_| workers.spawn(park)).collect();
+        common::until(|| tasks.iter().all(|task| task.task().info().waits_for.is_some()));
+        for task in tasks {
+            task.task().unpark();
+            task.join().unwrap();
+        }
+        workers.until_asleep();
+        let start = Instant::now();
+        assert_eq!(trim_stacks(start), Some(Duration::from_secs(1)), "all were needed a moment ago");
+        let later = start + Duration::from_secs(2);
+        let mut returned = vec![0];
+        while trim_stacks(later) == Some(Duration::ZERO) {
+            returned.push(stack_stats().free_and_returned);
+        }
+        assert!(returned.len() > 3 && returned.windows(2).all(|two| two[1] - two[0] <= 64), "{returned:?}");
+        assert_eq!(stack_stats().free_and_returned, 200);
+    }));
+}
+
 #[test]
 fn memory_that_nobody_needed_lately_is_returned() {
     must_succeed(in_child("memory_that_nobody_needed_lately_is_returned", || {

@@ -14,6 +14,22 @@ pub fn each_runtime(test: impl Fn(&Runtime)) {
     each_runtime_of(&[1, 4], test);
 }
 
+/// As [`each_runtime`], all at the same time: for tests that take long by themselves.
+pub fn each_runtime_at_once(test: impl Fn(&Runtime) + Sync) {
+    std::thread::scope(|scope| {
+        for driver in [Driver::IoUring, Driver::Epoll] {
+            for cores in [1, 4] {
+                let test = &test;
+                scope.spawn(move || {
+                    if let Some(runtime) = build(driver, Runtime::builder().cores(cores)) {
+                        test(&runtime);
+                    }
+                });
+            }
+        }
+    });
+}
+
 /// The runtime that `builder` makes with `driver`. `None`: this machine does not allow that driver, which is said.
 pub fn build(driver: Driver, builder: Builder) -> Option<Runtime> {
     match builder.driver(driver).build() {

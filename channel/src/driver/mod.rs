@@ -4,6 +4,7 @@
 //! time. It knows requests by their ids and hands back `(id, result)` pairs. The rest is the port's business: whose the
 //! requests are, deadlines, retries and cancellation races.
 
+mod at_exit;
 mod backend;
 mod epoll;
 mod readiness;
@@ -17,7 +18,7 @@ use std::io;
 use std::sync::Arc;
 
 pub(crate) use backend::{Backend, Done};
-pub(crate) use syscall::{errno, socket_error};
+pub(crate) use syscall::{descriptor_to_be_had, errno, socket_error};
 pub use syscall::{nonblocking, set_nonblocking};
 
 /// The techniques a channel can use.

@@ -66,6 +66,15 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
     }
 }
 
+/// May the process have one descriptor more, here and now?
+pub(crate) fn descriptor_to_be_had(fd: RawFd) -> bool {
+    // SAFETY: a duplicate, which nobody else knows.
+    unsafe {
+        let another = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0);
+        another >= 0 && libc::close(another) == 0
+    }
+}
+
 /// accept4(2) has no flag for "do not block", and a readiness may be stale: others accept from the same socket. (Whoever else
 /// begins a blocking accept on it in just these microseconds, with no connection there, gets EAGAIN; the io_uring
 /// driver does without.)

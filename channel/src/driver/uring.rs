@@ -8,6 +8,7 @@
 
 #![allow(unsafe_code)]
 
+use super::at_exit;
 use super::backend::{Backend, Done};
 use crate::fork;
 use crate::raw::Action;
@@ -42,6 +43,12 @@ pub(crate) struct Uring {
     /// The waker has rung, and nobody has gone without sleep for it yet.
     rung: bool,
     place: Option<usize>,
+    /// (Goes before the ring does.)
+    exit: ManuallyDrop<at_exit::Place>,
+    /// Requests that are kept here, since the process ends. They are never done.
+    kept: Vec<u64>,
+    /// Those of them that were given up.
+    given_up: Vec<u64>,
 }
 
 impl Uring {
@@ -49,6 +56,7 @@ impl Uring {
         let ring = build()?;
         check(&ring)?;
         let place = fork::register(ring.as_raw_fd());
+        let exit = ManuallyDrop::new(at_exit::Place::new(ring.as_raw_fd()));
         Ok(Self {
             ring: ManuallyDrop::new(ring),
             waker,
@@ -57,6 +65,9 @@ impl Uring {
             listened: 0,
             rung: false,
             place,
+            exit,
+            kept: Vec::new(),
+            given_up: Vec::new(),
         })
     }
 
@@ -102,6 +113,11 @@ impl Uring {
         self.push(opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build().user_data(id));
     }
 
+    #[cold]
+    fn give_up(&mut self, done: &mut Vec<Done>) {
+        done.extend(self.given_up.drain(..).map(|id| (id, -libc::ECANCELED)));
+    }
+
     fn reap(&mut self, done: &mut Vec<Done>) {
         for entry in self.ring.completion() {
             let id = entry.user_data();
@@ -113,11 +129,26 @@ impl Uring {
                 self.listening = self.listening.filter(|&(now, _)| now != id || cqueue::more(entry.flags()));
             }
         }
+        if !self.given_up.is_empty() {
+            self.give_up(done);
+        }
     }
 }
 
 impl Backend for Uring {
     unsafe fn submit(&mut self, id: u64, action: &Action) {
+        let _publishing = match *action {
+            Action::Accept { .. } => match self.exit.begin_accept() {
+                Some(publishing) => Some(publishing),
+                None => return self.kept.push(id),
+            },
+            Action::Recv { fd, .. } | Action::RecvMsg { fd, .. } | Action::Poll { fd, .. }
+                if at_exit::keeps(fd) =>
+            {
+                return self.kept.push(id);
+            }
+            _ => None,
+        };
         let entry = match *action {
             Action::Accept { fd, addr, len } => {
                 opcode::Accept::new(types::Fd(fd), addr.cast(), len).flags(libc::SOCK_CLOEXEC).build()
@@ -146,6 +177,10 @@ impl Backend for Uring {
     }
 
     fn cancel(&mut self, id: u64, _action: &Action) {
+        if let Some(at) = self.kept.iter().position(|kept| *kept == id) {
+            self.given_up.push(self.kept.swap_remove(at));
+            return;
+        }
         self.push(opcode::AsyncCancel::new(id).build().user_data(CANCEL));
     }
 
@@ -200,7 +235,8 @@ impl Backend for Uring {
             // What is not taken now stays in the queue, and shows below.
             let _ = self.ring.submit();
         }
-        self.backlog.is_empty() && self.ring.submission().is_empty() && self.ring.completion().is_empty()
+        let nothing_left = self.backlog.is_empty() && self.ring.submission().is_empty();
+        nothing_left && self.given_up.is_empty() && self.ring.completion().is_empty()
     }
 
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -214,8 +250,11 @@ impl Drop for Uring {
         // In a forked child the ring's memory is not mapped, and its descriptor has been closed.
         if !fork::is_child() {
             fork::forget(self.place);
-            // SAFETY: not used after.
-            unsafe { ManuallyDrop::drop(&mut self.ring) };
+            // SAFETY: neither is used after.
+            unsafe {
+                ManuallyDrop::drop(&mut self.exit);
+                ManuallyDrop::drop(&mut self.ring);
+            }
         }
     }
 }

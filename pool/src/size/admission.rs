@@ -8,7 +8,6 @@ use crate::size::events::{AtCap, Blocked, PoolEvent};
 use crate::size::host::Host;
 use crate::size::notifier::Made;
 use crate::size::{kernel, running};
-use ec_tasks::Doing;
 use log::Level;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -130,10 +129,7 @@ fn at_cap(host: &impl Host) -> AtCap {
                 .binary_search_by_key(&id, |task| task.id.as_u64())
                 .ok()
                 .map(|at| dump.tasks[at].clone()),
-            call: match kernel::doing(worker.info.tid()) {
-                Doing::Asleep { call, .. } => call,
-                _ => None,
-            },
+            call: kernel::call_of(worker.info.tid()),
         }
     });
     AtCap {

@@ -91,6 +91,14 @@ pub(crate) fn doing(tid: Tid) -> Doing {
     }
 }
 
+/// The system call in which thread `tid` of this process sleeps. `None`: in none, or there is no telling.
+pub(crate) fn call_of(tid: Tid) -> Option<String> {
+    match doing(tid) {
+        Doing::Asleep { call, .. } => call,
+        _ => None,
+    }
+}
+
 /// What a thread does that slept a moment ago, from its files `syscall` and `wchan`.
 fn asleep(syscall: Option<&str>, wchan: Option<&str>) -> Doing {
     let mut words = syscall.unwrap_or_default().split_whitespace();

@@ -3,13 +3,12 @@
 //! While all cores sleep it sleeps, too. It does so by the protocol of a port's alarm: no call is lost, and a call makes it look once
 //! more before it sleeps.
 
-use crate::joining::join_until;
+use crate::joining::Leaving;
 use ec_channel::Alarm;
 use ec_tasks::lock::Mutex;
 use std::sync::OnceLock;
 use std::sync::atomic::{Ordering, fence};
 use std::thread::{JoinHandle, Thread};
-use std::time::Instant;
 
 /// See the module.
 pub(crate) struct MonitorThread {
@@ -57,11 +56,11 @@ impl MonitorThread {
         }
     }
 
-    /// The pool has been stopped: waits until the monitor has ended, for the last time at `last`. False: it has not.
-    pub(crate) fn join(&self, last: Option<Instant>) -> bool {
+    /// The pool has been stopped: the monitor is to end. Gives its thread, if it has one, once.
+    pub(crate) fn leaves(&self) -> Option<Leaving> {
         let thread = self.thread.lock().take();
         self.call();
-        thread.is_none_or(|thread| join_until(thread, last))
+        thread.map(Leaving::new)
     }
 
     /// Sleeps until it is called, if it may (no core is awake) and nobody has called since the last sleep.

@@ -9,7 +9,7 @@
 //! write, and leaves when there have been none for a while. If the system has no thread to give, whoever has something to say says it
 //! itself. What comes of a call of the program's own (`build`, `shutdown`, a hint) is said there, and not here.
 
-use crate::joining::join_until;
+use crate::joining::Leaving;
 use crate::size::events::{self, Listener, PoolEvent};
 use ec_tasks::lock::{Condvar, Mutex};
 use ec_tasks::room::lock_with_room;
@@ -128,9 +128,26 @@ impl Notifier {
         }
     }
 
+    /// As [`log`](Self::log). But if there is no thread to be had the line waits for one: the caller is not to be held up in any case.
+    pub(crate) fn note(&self, level: Level, target: &'static str, line: impl FnOnce() -> String) {
+        if level <= log::STATIC_MAX_LEVEL
+            && level <= log::max_level()
+            && self.put(Said::Line(level, target, line()))
+        {
+            let _ = self.start();
+        }
+    }
+
     fn say(&self, said: Said) {
+        if self.put(said) && self.start().is_err() {
+            self.0.say_all();
+        }
+    }
+
+    /// Whether there was room.
+    fn put(&self, said: Said) -> bool {
         if ec_tasks::forked() {
-            return;
+            return false;
         }
         let mut state = lock_with_room(&self.0.state, |state| &mut state.waiting);
         let is_event = !matches!(said, Said::Line(..));
@@ -139,34 +156,33 @@ impl Notifier {
             state.missed += u64::from(is_event);
             // (`said` is dropped after the lock: the listener may go with it.)
             drop(state);
-            return;
+            return false;
         }
         state.waiting.push_back(said);
         drop(state);
         self.0.changed.notify_one();
-        if self.start().is_err() {
-            self.0.say_all();
-        }
+        true
     }
 
-    /// The pool has ended: what waits is said, and the thread leaves, in time or without being waited for. `None`: it has gone; else
-    /// what keeps it.
-    pub(crate) fn close(&self, last: Option<Instant>) -> Option<&'static str> {
+    /// The pool has ended: what waits is said, and the thread leaves. Gives it, if there is one, once.
+    pub(crate) fn close(&self) -> Option<Leaving> {
         let thread = {
             let mut state = self.0.state.lock();
             state.closed = true;
             state.thread.take()
         };
         self.0.changed.notify_all();
-        if thread.is_none_or(|thread| join_until(thread, last)) {
-            return None;
-        }
-        Some(match self.0.within.load(Ordering::Relaxed) {
+        thread.map(Leaving::new)
+    }
+
+    /// What keeps the thread, at this moment.
+    pub(crate) fn kept_by(&self) -> &'static str {
+        match self.0.within.load(Ordering::Relaxed) {
             LISTENER => "the listener to events",
             LOGGER => "the logger, on the thread ec-notifier",
             STDERR => "a write to standard error, on the thread ec-notifier",
             _ => "the thread ec-notifier",
-        })
+        }
     }
 }
 
@@ -176,6 +192,10 @@ impl Inner {
         let _telling = events::Telling::begin();
         loop {
             self.say_all();
+            if ec_tasks::forked() {
+                // A listener or a logger has forked, and returned here in the child.
+                ec_tasks::end_child();
+            }
             let mut state = self.state.lock();
             if !state.waiting.is_empty() {
                 continue;
@@ -239,6 +259,9 @@ impl Inner {
 
     /// What is next, and how many events were missed before, if it is one.
     fn next(&self) -> Option<(Said, u64)> {
+        if ec_tasks::forked() {
+            return None;
+        }
         let mut state = self.state.lock();
         let said = state.waiting.pop_front()?;
         let missed = match &said {

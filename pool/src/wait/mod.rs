@@ -11,6 +11,8 @@
 //! **Deadlines.** A waiter's deadline is the earliest of its own and of those of the surrounding `time::timeout`s that have not been
 //! delivered yet (`deadline.rs`).
 //!
+//! **Dedicated tasks** wait for a time by themselves, and for an operation as all others, as long as the pool runs (`dedicated.rs`).
+//!
 //! A [`Stop`] says why nothing came of a call. [`Stop::deliver`] makes an error of it, and uses it up. A caller that already has a part
 //! of its result returns that, and lets the stop be.
 
@@ -19,6 +21,7 @@ pub(crate) mod blocking;
 mod callers;
 pub(crate) mod cancel;
 pub(crate) mod deadline;
+mod dedicated;
 pub(crate) mod get_event;
 
 use crate::wait::cancel::Cancelled;
@@ -26,7 +29,7 @@ use crate::worker::context;
 use crate::worker::current::{current_port, with_channel};
 use ec_channel::Driver;
 use ec_channel::raw::{Action, OpId, RawOp};
-use ec_tasks::{Tokens, WaitKind};
+use ec_tasks::{Kind, Tokens, WaitKind};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -194,11 +197,17 @@ pub(crate) fn until_token(
     token: Tokens,
     mut ready: impl FnMut(Tokens) -> bool,
 ) -> Result<bool, Stop> {
-    assert!(in_task(), "only a task can be suspended");
+    let (task, alone) = this_task().expect("only a task can be suspended");
     let worker = context::worker_if_forced();
     let scope = if point { scope_deadline() } else { None };
     let at = earliest(deadline, scope);
-    let mut op = at.map(|_| RawOp::new(Action::Timer, wake_task, task_word()));
+    if let (true, Some(at)) = (alone, at) {
+        return match dedicated::until(kind, detail, at, point, token, ready) {
+            Ok(false) if Some(at) != deadline => Err(Stop::Scope(at)),
+            verdict => verdict,
+        };
+    }
+    let mut op = at.map(|_| RawOp::new(Action::Timer, wake_task, task));
     let armed = AbortOnUnwind;
     let timer = op.as_mut().map(|op| {
         op.set_deadline(at);
@@ -235,7 +244,7 @@ pub(crate) fn until_token(
     if let (true, Some(id)) = (in_flight, timer) {
         cancel(id);
         // SAFETY: as above.
-        unsafe { wait_for_op() };
+        unsafe { wait_for_op(false) };
     }
     ec_tasks::end_wait();
     std::mem::forget(armed);
@@ -254,7 +263,8 @@ unsafe fn run_op(
     unless: impl Fn() -> bool,
 ) -> i32 {
     let worker = context::worker_if_forced();
-    let mut op = RawOp::new(action, wake_task, task_word());
+    let (task, alone) = this_task().expect("only a task can be suspended");
+    let mut op = RawOp::new(action, wake_task, task);
     op.set_deadline(deadline);
     let op = &raw mut op;
     let armed = AbortOnUnwind;
@@ -270,11 +280,11 @@ unsafe fn run_op(
         }
         if !open {
             // SAFETY: as below.
-            unsafe { wait_for_op() };
+            unsafe { wait_for_op(alone) };
             break;
         }
         // SAFETY: the operation is in flight, and the task's only one: no code of others runs before its end.
-        if unsafe { ec_tasks::suspend_for_op(Tokens::OP | Tokens::SYNC) }.contains(Tokens::OP) {
+        if unsafe { suspend_for_op(alone, Tokens::OP | Tokens::SYNC) }.contains(Tokens::OP) {
             break;
         }
     }
@@ -287,9 +297,22 @@ unsafe fn run_op(
 
 /// # Safety
 /// As for `suspend_for_op`.
-unsafe fn wait_for_op() {
+unsafe fn wait_for_op(alone: bool) {
     // SAFETY: the caller's promise.
-    while !unsafe { ec_tasks::suspend_for_op(Tokens::OP) }.contains(Tokens::OP) {}
+    while !unsafe { suspend_for_op(alone, Tokens::OP) }.contains(Tokens::OP) {}
+}
+
+/// # Safety
+/// As for [`ec_tasks::suspend_for_op`].
+#[inline(always)]
+unsafe fn suspend_for_op(alone: bool, accept: Tokens) -> Tokens {
+    if alone {
+        // SAFETY: the caller's promise.
+        unsafe { dedicated::suspend_for_op(accept) }
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { ec_tasks::suspend_for_op(accept) }
+    }
 }
 
 /// # Safety
@@ -310,8 +333,9 @@ fn cancel(id: OpId) {
     });
 }
 
-fn task_word() -> usize {
-    ec_tasks::with_current(|task| task.map_or(0, |task| task.as_ptr() as usize))
+/// The word of the calling task, and whether it is a dedicated one.
+fn this_task() -> Option<(usize, bool)> {
+    ec_tasks::with_current(|task| task.map(|task| (task.as_ptr() as usize, task.kind() == Kind::Dedicated)))
 }
 
 /// The wake function of every operation that a task waits for.

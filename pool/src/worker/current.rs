@@ -21,7 +21,7 @@ pub(crate) fn shared_of(task: &Task) -> Option<&Shared> {
 }
 
 /// Whether `task`, which has not ended, never runs again: its pool has stopped and left it suspended, or it is a
-/// task of the process that this one was forked from. (A dedicated task goes on without its pool.)
+/// task of the process that this one was forked from. (A dedicated task goes on without its pool: `wait/dedicated.rs`.)
 pub fn is_abandoned(task: &Task) -> bool {
     ec_tasks::forked()
         || (task.kind() != Kind::Dedicated && shared_of(task).is_some_and(|shared| shared.life.is_stopped()))

@@ -22,6 +22,7 @@ mod balance;
 pub(crate) mod context;
 pub(crate) mod current;
 mod host;
+pub(crate) mod leftovers;
 mod park;
 mod poll;
 pub(crate) mod run;

@@ -41,9 +41,8 @@ pub(crate) fn run(context: &Context, ready: Ready) -> Option<Ready> {
         }
     };
     if ec_tasks::forked() {
-        // The user's code has forked and returned here in the child, where this is the only thread. As
-        // with a thread whose function returns: when the last one ends, so does the process.
-        std::process::exit(0);
+        // The user's code has forked, and returned here in the child.
+        ec_tasks::end_child();
     }
     again
 }

@@ -9,6 +9,7 @@ use crate::size::events::PoolEvent;
 use crate::size::threads::{Assignment, WorkerThread};
 use crate::worker::Worker;
 use crate::worker::context::Context;
+use crate::worker::leftovers;
 use crate::worker::run;
 use crate::worker::shared::Shared;
 use log::Level;
@@ -62,6 +63,8 @@ pub(crate) fn work(
             }
         }
     }
+    // It may have put back what was in its queue.
+    leftovers::let_go_if_late(shared);
     log(shared, Level::Debug, || format!("{} leaves", worker.info.name));
     drop(context);
     drop(prepared);

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
+use std::any::Any;
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,6 +33,7 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
     pub(crate) const VTABLE: Vtable = Vtable {
         run: Self::run,
         drop_closure: Self::drop_closure,
+        refuse: Self::refuse,
         result: Self::result,
         drop_result: Self::drop_result,
         free: Self::free,
@@ -86,6 +88,11 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
     unsafe fn drop_closure(cell: NonNull<Header>) {
         // SAFETY: it has not run, and never will.
         unsafe { ManuallyDrop::drop(&mut (*Self::content(cell)).closure) };
+    }
+
+    unsafe fn refuse(cell: NonNull<Header>, why: Box<dyn Any + Send>) {
+        // SAFETY: nothing lies in the place any more, which is ours until the task is settled.
+        unsafe { (&raw mut (*Self::content(cell)).result).write(ManuallyDrop::new(Some(Err(why)))) };
     }
 
     unsafe fn result(cell: NonNull<Header>) -> NonNull<()> {

@@ -18,12 +18,14 @@ thread_local! {
 
 /// The end of any task: nothing of it is left but the result. Gives up the run reference.
 pub(crate) fn ended(header: NonNull<Header>) {
+    if forked() {
+        // Who waits for it, and who schedules it, are the parent's: their locks may be held by threads that are not here.
+        return;
+    }
     // SAFETY: the caller has the run reference, until `drop_ref`.
     unsafe {
         let task = header.as_ref();
-        if !forked() {
-            registry::remove(header);
-        }
+        registry::remove(header);
         // Before the scheduler knows: whoever learns of the end from that finds that the handle says the same.
         task.phase.store(FINISHED, Ordering::Release);
         task.scheduler.task_finished(task.id);

@@ -20,6 +20,14 @@ pub fn watch_forks() -> io::Result<()> {
     if WATCHED.load(Ordering::Acquire) { Ok(()) } else { begin_to_watch() }
 }
 
+/// Ends this process with 0. It is a forked child, and the code that forked has returned to the worker that ran it: the child's only
+/// thread is at its end. libc does the same when a thread's function returns in a child: `atexit` handlers run, and what std has
+/// buffered for standard output, which may be the parent's, is not written.
+pub fn end_child() -> ! {
+    // SAFETY: exit(3) may be called from any thread, once; the thread that calls does not go on.
+    unsafe { libc::exit(0) }
+}
+
 #[cold]
 fn begin_to_watch() -> io::Result<()> {
     extern "C" fn in_child() {

@@ -39,7 +39,7 @@ impl<T> JoinHandle<T> {
     /// a cancellation point.
     ///
     /// A task that is abandoned (dropped as a [`Runnable`](crate::Runnable), or never run again by its scheduler) never ends, and this
-    /// never returns for it.
+    /// never returns for it. One that its scheduler has [refused](crate::Runnable::refuse), before it has begun, gives an error.
     ///
     /// When it returns the task's stack is free again, and its task-locals have been dropped.
     ///
@@ -52,7 +52,7 @@ impl<T> JoinHandle<T> {
         let word = &self.task.header().join;
         if !word.is_complete() {
             if forked() {
-                return Err(Box::new("the task to join belongs to the process that forked"));
+                return Err(Box::new("this is a forked child, and the task to join belongs to its parent"));
             }
             with_current(|current| match current {
                 Some(me) => {

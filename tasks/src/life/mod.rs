@@ -14,6 +14,6 @@ mod report;
 mod run;
 mod spawn;
 
-pub use fork::watch_forks;
+pub use fork::{end_child, watch_forks};
 pub use join::JoinHandle;
 pub use spawn::{SpawnOptions, spawn, spawn_in, spawn_unchecked};

@@ -6,15 +6,46 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::end::ended;
+use super::fork::end_child;
 use crate::stack::StackCache;
 use crate::task::{Header, Outcome, READY, RUNNING, Runnable, Step};
 use crate::util::coarse;
+use crate::util::foreign::catch_quietly;
 use crate::util::forked::forked;
 use crate::util::fp;
 use crate::worker::WorkerLocal;
 use crate::{here, own};
 
 impl Runnable {
+    /// The task never begins. Its closure is dropped here, and it ends: who joins it, or does so already, gets an error that holds `why`.
+    /// With `leaks`, the closure is not dropped, but left where it is for good. A task that has begun is given back.
+    ///
+    /// What is dropped is the program's: this is called where foreign code may run, unless it leaks.
+    ///
+    /// # Errors
+    /// The task has begun.
+    pub fn refuse(self, why: &'static str, leaks: bool) -> Result<(), Runnable> {
+        let cell = self.raw();
+        if !self.is_new() {
+            return Err(self);
+        }
+        // SAFETY: we hold the run reference, and the task has never run: closure and promise are there, and nobody but us uses them. The
+        // closure is dropped, or never touched again, before anybody learns of the end: it may borrow what a joiner owns.
+        unsafe {
+            let task = cell.as_ref();
+            if !leaks {
+                catch_quietly(|| (task.vtable.drop_closure)(cell));
+            }
+            (task.vtable.refuse)(cell, Box::new(why));
+            if task.join.settle() {
+                (task.vtable.drop_result)(cell);
+            }
+            task.continuation.give_up();
+        }
+        ended(cell);
+        Ok(())
+    }
+
     /// Runs the task on this thread until it suspends, yields or ends. A panic in the task does
     /// not come out here.
     ///
@@ -127,10 +158,8 @@ unsafe fn live(cell: NonNull<Header>) {
     if on_block {
         own::run_destructors();
         if forked() {
-            // libc believes that this task's block is the thread, and may have reused the
-            // worker's. As with a thread whose function returns: when the last one ends, so
-            // does the process.
-            std::process::exit(0);
+            // libc believes that this task's block is the thread, and may have reused the worker's.
+            end_child();
         }
         // Task-locals go with the thread-locals, but for those that the destructors of these have made anew.
         if header.continuation.locals.clear() {

@@ -13,7 +13,7 @@ use crate::slab::guard;
 use crate::stack;
 use crate::task::{Header, Kind, Runnable, Scheduler, Task, TaskId, registry};
 use crate::util::crossing::assert_no_crossing;
-use crate::util::forked::forked;
+use crate::util::forked::{forked, forked_error};
 use crate::worker::{WorkerLocal, schedule};
 
 /// How a task is to be made.
@@ -60,7 +60,7 @@ impl SpawnOptions {
 ///
 /// # Errors
 /// No memory or address space for the stack, no guard for it (`vm.max_map_count`), no thread for
-/// a dedicated task, a stack larger than there are, or a forked child. Then `f` is dropped and
+/// a dedicated task, a stack larger than there are, or a forked child ([`Unsupported`](io::ErrorKind::Unsupported)). Then `f` is dropped and
 /// nothing has happened. [`Kind::Lean`] is refused ([`InvalidInput`](io::ErrorKind::InvalidInput)): see
 /// [`spawn_unchecked`].
 ///
@@ -130,10 +130,7 @@ where
     let name = name.map(String::into_boxed_str);
     watch_forks()?;
     if forked() {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "a forked child has no workers: tasks cannot be spawned in it",
-        ));
+        return Err(forked_error("a task cannot be spawned"));
     }
     let kind = if kind == Kind::Own && stack::own_thread_locals().is_err() { Kind::Dedicated } else { kind };
     if size_of::<F>() > LARGE {

@@ -28,6 +28,8 @@ const FIRST_SLAB: usize = 16 << 20;
 const LARGEST_SLAB: usize = 16 << 30;
 /// So many stacks are returned under one hold of the lock.
 const TRIM_BATCH: usize = 16;
+/// So many batches in one call. (A stack takes some microseconds.)
+const TRIM_BATCHES: usize = 4;
 
 /// A slot is for tasks with a block of their own, or for bare ones, for good.
 static BARE: [Class; SIZES] = [const { Class::new() }; SIZES];
@@ -175,10 +177,13 @@ impl Class {
         self.lists.lock().have_surplus()
     }
 
-    /// Returns the memory of slots that nobody has needed since the call before, a few at a time. True if it
-    /// would like to be called again later.
+    /// Returns the memory of some slots that nobody has needed since the round before. True if there are more of them.
     pub(super) fn trim(&self, key: Key) -> bool {
-        while self.trim_some(key) {}
+        (0..TRIM_BATCHES).all(|_| self.trim_some(key))
+    }
+
+    /// The end of a round. True if there is something for the next one.
+    pub(super) fn end_trim(&self) -> bool {
         let mut lists = self.lists.lock();
         lists.idle = lists.free.len();
         lists.have_surplus()

@@ -46,7 +46,14 @@ const ABOVE: usize = SLOT_HEAD + COLOURS * LINE;
 
 /// What nobody needed for this long is surplus.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
-static LAST_TRIM: Mutex<Option<Instant>> = Mutex::new(None);
+static TRIM: Mutex<Trim> = Mutex::new(Trim { begun: None, under_way: false });
+
+/// The rounds of [`trim_stacks`].
+struct Trim {
+    /// When the last one began.
+    begun: Option<Instant>,
+    under_way: bool,
+}
 
 /// A stack slot, owned. Not returned when dropped: a suspended task's stack must stay; see
 /// [`SlabStack::release`].
@@ -93,6 +100,11 @@ pub(crate) fn reserve(
 }
 
 impl Reserved {
+    /// It is not taken, and goes back. To be called in place of [`take`](Self::take).
+    pub(crate) fn give_up(self) {
+        self.0.class().take_back(1);
+    }
+
     /// The stack, for `owner`. To be called once; `cache` is the calling worker's.
     ///
     /// # Safety
@@ -242,24 +254,27 @@ pub fn surplus_stacks() -> bool {
     Key::all().any(|key| key.class().has_surplus())
 }
 
-/// Returns to the system the memory of stacks that no task has needed since the call before,
-/// coldest first. Does nothing if that was less than a second ago; `now` is the caller's clock.
+/// Returns to the system the memory of stacks that no task has needed since the round before, coldest first. There is a round
+/// every second; `now` is the caller's clock. A call takes a fraction of a millisecond, and a round as many calls as it needs.
 ///
-/// Gives when it would like to be called again, or `None` if there is nothing to return before
+/// Gives when it would like to be called again (zero: the round is not at its end), or `None` if there is nothing to return before
 /// other tasks have come and gone.
 pub fn trim_stacks(now: Instant) -> Option<Duration> {
     {
-        let mut last = LAST_TRIM.lock();
+        let mut trim = TRIM.lock();
         // (A clock that was ahead of this caller's counts for nothing.)
-        let since = last.and_then(|then| now.checked_duration_since(then));
-        if let Some(since) = since.filter(|since| *since < TRIM_EVERY) {
+        let since = trim.begun.and_then(|then| now.checked_duration_since(then));
+        if let Some(since) = since.filter(|since| *since < TRIM_EVERY && !trim.under_way) {
             return Some(TRIM_EVERY - since);
         }
-        *last = Some(now);
+        if !trim.under_way {
+            *trim = Trim { begun: Some(now), under_way: true };
+        }
     }
-    let mut more = false;
-    for key in Key::all() {
-        more |= key.class().trim(key);
+    if Key::all().any(|key| key.class().trim(key)) {
+        return Some(Duration::ZERO);
     }
+    TRIM.lock().under_way = false;
+    let more = Key::all().filter(|key| key.class().end_trim()).count() > 0;
     more.then_some(TRIM_EVERY)
 }

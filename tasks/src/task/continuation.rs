@@ -163,6 +163,15 @@ impl Continuation {
         unsafe { (*self.yielder.get()).suspend(accept) };
     }
 
+    /// The task never runs: what was promised to it goes back.
+    ///
+    /// # Safety
+    /// The caller has the right to run the task, gives that up, and calls this once.
+    pub(crate) unsafe fn give_up(&self) {
+        debug_assert!(self.is_new(), "a task that has begun has its stack");
+        self.stack.into_iter().for_each(Reserved::give_up);
+    }
+
     /// Gives the stack of a task that has ended back; `cache` is the calling worker's.
     ///
     /// # Safety

@@ -13,6 +13,7 @@
 
 #![allow(unsafe_code)]
 
+use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -149,6 +150,8 @@ pub(crate) struct Vtable {
     pub(crate) run: unsafe fn(NonNull<Header>),
     /// Drops the closure of a task that will never run.
     pub(crate) drop_closure: unsafe fn(NonNull<Header>),
+    /// Leaves an error in the place of a result. For a task that will never run, once its closure is gone.
+    pub(crate) refuse: unsafe fn(NonNull<Header>, Box<dyn Any + Send>),
     /// Where the result lies: an `Option<thread::Result<T>>`.
     pub(crate) result: unsafe fn(NonNull<Header>) -> NonNull<()>,
     /// Drops the result where it lies. It must be there, and nobody else use it.

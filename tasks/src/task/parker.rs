@@ -2,6 +2,7 @@
 
 use crate::util::lock::{Condvar, Mutex};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Instant;
 
 /// Where a thread waits for a condition that others change.
 #[derive(Default)]
@@ -31,6 +32,14 @@ impl Parker {
         while waits() {
             self.changed.wait(&mut guard);
         }
+        *guard = false;
+    }
+
+    /// As [`wait_while`](Self::wait_while), until `end` at the latest.
+    pub(crate) fn wait_while_until(&self, waits: impl Fn() -> bool, end: Instant) {
+        let mut guard = self.waits.lock();
+        *guard = true;
+        while waits() && !self.changed.wait_until(&mut guard, end) {}
         *guard = false;
     }
 

@@ -85,7 +85,8 @@ pub unsafe trait Scheduler: Send + Sync + 'static {
 /// The right to run a ready task once.
 ///
 /// Nothing happens to a task by itself: a `Runnable` that is dropped, or forgotten in a queue,
-/// abandons its task (it is leaked with its stack; who joins it waits for ever).
+/// abandons its task (it is leaked with its stack; who joins it waits for ever). One that has not begun can be
+/// [refused](Runnable::refuse) instead.
 #[must_use = "a ready task whose Runnable is dropped never runs again"]
 pub struct Runnable(NonNull<Header>);
 

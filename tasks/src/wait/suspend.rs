@@ -5,6 +5,7 @@
 use super::current::here;
 use crate::task::{Header, Kind, Tokens};
 use crate::util::crossing::assert_no_crossing;
+use std::time::Instant;
 
 /// Suspends the current task until a token of `accept` is there, takes those that are, and
 /// returns them. A dedicated task blocks its thread instead. A token that is there already makes
@@ -58,6 +59,35 @@ fn block(header: &Header, accept: Tokens) {
         header.thread_changes();
     }
 }
+
+/// As [`suspend_for_op`], in a dedicated task and until `end` at the latest: then there are no tokens. Its thread is its own, so it needs
+/// nobody else's timer.
+///
+/// # Panics
+/// As [`suspend`], and in a task that is not [dedicated](Kind::Dedicated).
+///
+/// # Safety
+/// As [`suspend_for_op`].
+#[cold]
+pub unsafe fn suspend_for_op_until(accept: Tokens, end: Instant) -> Tokens {
+    assert_no_crossing("a suspension");
+    let header = here().expect("only a task can be suspended");
+    // SAFETY: as in `wait`.
+    let header = unsafe { header.as_ref() };
+    let parker = header.parker.as_ref().expect("only a dedicated task has its thread to itself");
+    let accept = accept.bits();
+    header.thread_changes();
+    if header.word.park(accept | OVER) {
+        parker.wait_while_until(|| header.word.parked().is_some(), end);
+        header.thread_changes();
+        // It takes itself back as a waker would, unless one was quicker.
+        header.word.wake(OVER);
+    }
+    Tokens::from_bits(header.word.take(accept | OVER) & !OVER)
+}
+
+/// The token that a task with a limit leaves at itself.
+const OVER: u32 = 1 << 7;
 
 /// Lets other tasks run. In a plain thread and a dedicated task: the system's yield.
 #[inline]

@@ -5,10 +5,13 @@
 use std::ptr::NonNull;
 
 use crate::task::{Header, Kind, Runnable, Task, Tokens};
+use crate::util::forked::forked;
+use crate::wait::running;
 use crate::worker::schedule;
 
 impl Task {
-    /// Lets the task's next (or present) [`park`](crate::park) return. Tokens do not add up.
+    /// Lets the task's next (or present) [`park`](crate::park) return. Tokens do not add up. In a forked child the parent's tasks do
+    /// not run, and only the one that has forked is there: it may unpark itself.
     pub fn unpark(&self) {
         self.wake(Tokens::PARK);
     }
@@ -19,10 +22,22 @@ impl Task {
     /// [`wake_raw`], or a task might leave a stack on which the kernel still writes.
     pub fn wake(&self, tokens: Tokens) {
         let tokens = tokens.without(Tokens::OP);
+        if forked() {
+            return wake_in_child(self, tokens);
+        }
         if !tokens.is_empty() {
             // SAFETY: this reference keeps the task, so that nothing is asked of the token.
             unsafe { wake_header(self.raw(), tokens) };
         }
+    }
+}
+
+/// A task that wakes up would be queued, under locks that threads of the parent's may hold here for ever. The one that has forked is
+/// a plain thread now, and parks as such.
+#[cold]
+fn wake_in_child(task: &Task, tokens: Tokens) {
+    if tokens.contains(Tokens::PARK) && running() == Some(task.raw()) {
+        std::thread::current().unpark();
     }
 }
 

@@ -1,0 +1,46 @@
+//! Who would not stop, in words.
+
+use crate::size::kernel;
+use crate::size::threads::WorkerInfo;
+use crate::worker::shared::Shared;
+use ec_tasks::{Task, TaskId};
+use std::sync::atomic::Ordering;
+
+/// The tasks that live, but for those in `spared`; each with the thread that it keeps, if it does.
+pub(super) fn tasks(shared: &Shared, spared: &[TaskId]) -> (Vec<TaskId>, Vec<String>) {
+    let mut tasks = ec_tasks::live_tasks_of(shared);
+    tasks.retain(|task| !spared.contains(&task.id()));
+    tasks.sort_by_key(Task::id);
+    let mut inside = shared.size.threads.all();
+    inside.retain(|worker| worker.info.taker.is_in_user_code());
+    let in_words = |task: &Task| {
+        // (Not what it waits for: to describe that is the program's code.)
+        let title = crate::dump::title(task.id(), task.name());
+        let runs = |worker: &WorkerInfo| worker.task.load(Ordering::Relaxed) == task.id().as_u64();
+        match inside.iter().find(|worker| runs(&worker.info)) {
+            Some(worker) => format!("{title}, which keeps {}", thread(&worker.info)),
+            None => title,
+        }
+    };
+    (tasks.iter().map(Task::id).collect(), tasks.iter().map(in_words).collect())
+}
+
+/// A worker that has not left; nothing if that is because of a task in `named`.
+pub(super) fn worker(info: &WorkerInfo, named: &[TaskId]) -> Option<String> {
+    if !info.taker.is_in_user_code() {
+        return Some(format!("code that does not return, or not yet, on {}", thread(info)));
+    }
+    match info.task.load(Ordering::Relaxed) {
+        0 => Some(format!("a handler of an event on {}", thread(info))),
+        id if named.iter().any(|named| named.as_u64() == id) => None,
+        _ => Some(format!("user code on {}", thread(info))),
+    }
+}
+
+/// Its name, and the system call that it waits in.
+fn thread(info: &WorkerInfo) -> String {
+    match kernel::call_of(info.tid()) {
+        Some(call) => format!("{} (in {call})", info.name),
+        None => info.name.clone(),
+    }
+}
