@@ -97,7 +97,7 @@
 //! # server.join().unwrap();
 //! # Ok::<(), io::Error>(())
 //! ```
-//! A program on the default runtime ([`run`]) does the first two steps and returns from `main`. `examples/port7.rs` is a whole
+//! A program on the default runtime ([`run`]) does the first two steps and returns from `main`, or calls [`shutdown`](shutdown()). `examples/port7.rs` is a whole
 //! server with such an end.
 //!
 //! # The parts
@@ -151,7 +151,7 @@ pub use channel::EventChannel;
 #[doc(inline)]
 pub use ec_pool::Cancelled;
 pub use ec_tasks::task_local;
-pub use runtime::{Runtime, run};
+pub use runtime::{Runtime, dump, metrics, run, shutdown};
 
 /// The README's programs, compiled with the documentation tests.
 #[cfg(doctest)]

@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 
 pub use crate::time::sleep;
 #[doc(inline)]
-pub use ec_tasks::{AccessError, Kind, LocalKey, TaskId, TaskInfo, TaskState};
+pub use ec_tasks::{AccessError, Doing, Kind, LocalKey, TaskId, TaskInfo, TaskState, ThreadInfo};
 pub(crate) use spawn::run_scoped;
 pub use spawn::{Builder, JoinHandle, spawn};
 

@@ -46,7 +46,7 @@
 //! | `size/` | how many threads: the monitor, what the kernel says of a thread, spares, the cap, and who is told |
 //! | `core/` | the right to run tasks: run queues, and the lease by which a core changes hands |
 //! | `sleep/` | who sleeps and who searches, and what a worker does before it parks |
-//! | `lifecycle.rs`, `dump.rs`, `awaited.rs`, `shutdown_error.rs` | which part of its life a pool is in; a snapshot of its tasks; a shutdown that a task waits for |
+//! | `lifecycle.rs`, `dump/`, `awaited.rs`, `shutdown_error.rs` | which part of its life a pool is in; a snapshot of its tasks; a shutdown that a task waits for |
 //! | `sync/`, `cpus.rs`, `joining.rs`, `grace.rs`, `foreign.rs` | primitives |
 
 #![deny(unsafe_code)]

@@ -7,6 +7,7 @@ use crate::dump::Dump;
 use crate::metrics::Metrics;
 use crate::shutdown;
 use crate::shutdown_error::ShutdownError;
+use crate::size::running;
 use crate::worker::current::with_shared;
 use crate::worker::leftovers;
 use crate::worker::shared::Shared;
@@ -19,7 +20,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A pool of workers. It ends when this is dropped, as by [`shutdown`](Pool::shutdown) with a grace of one
+/// A pool of workers. It ends when this is dropped, as by [`shutdown`](PoolHandle::shutdown) with a grace of one
 /// second; tasks that would not stop are named in a warning (`log`). Dropped inside one of its own tasks or
 /// handlers, or while the thread unwinds, it begins to end and does not wait. In a forked child nothing happens.
 ///
@@ -39,7 +40,7 @@ pub struct Pool {
     handle: ManuallyDrop<PoolHandle>,
 }
 
-/// A pool as it is seen from inside: everything but its end. See [`current`].
+/// A pool as it is seen from inside, which does not keep it running. See [`current`].
 #[derive(Clone)]
 pub struct PoolHandle {
     shared: Arc<Shared>,
@@ -58,31 +59,6 @@ impl Pool {
     /// A handle that does not keep the pool running.
     pub fn handle(&self) -> PoolHandle {
         PoolHandle::clone(&self.handle)
-    }
-
-    /// Ends the pool: takes no new tasks, cancels all that live (each cancellation point fails from now on), waits for
-    /// them for at most `grace`, shuts the channel down, and stops and joins the workers. A worker that is
-    /// stuck in user code is left behind and leaves when that returns.
-    ///
-    /// A second call is `Ok`; while another one is under way it waits too.
-    ///
-    /// In a task it suspends. In a task *of this pool* it cancels all others, waits for them, and returns while
-    /// the workers still run; they stop when the calling task has ended. Tasks of this pool that have called it
-    /// do not wait for one another; but one that waits for the *end* of the calling task (joins it) is among those
-    /// others: with no limit of time the two wait for ever. A shutdown from outside cancels and waits
-    /// for all, also those that have called it themselves. In a handler on one of
-    /// this pool's workers, and in a listener to a pool's [events](crate::Builder::on_event), it begins the shutdown and returns at once. In a forked child it does nothing.
-    ///
-    /// It returns with the end of the grace, whatever is stuck; on an idle machine within 20 ms of it. A task whose own pool ends while it
-    /// waits here for another one returns before it is abandoned, and the shutdown [goes on](ShutdownError::goes_on) without it. An error
-    /// that nobody can be told any more is logged.
-    ///
-    /// # Errors
-    /// Names the tasks that would not stop in time. They are abandoned: never unwound; their stacks, and
-    /// the channel if they have requests in it, stay until the process ends. (Those that had not begun are dropped, and to join them is
-    /// an error.) And the threads that are inside the program's code otherwise.
-    pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
-        shutdown::shutdown(&self.handle.shared, grace)
     }
 
     /// Ends a pool that nobody has used: as by dropping it, but it is not waited for.
@@ -171,7 +147,32 @@ impl PoolHandle {
 
     /// A snapshot of all live tasks. Empty in a forked child.
     pub fn dump(&self) -> Dump {
-        Dump::of(&*self.shared)
+        running::dump(&*self.shared)
+    }
+
+    /// Ends the pool: takes no new tasks, cancels all that live (each cancellation point fails from now on), waits for
+    /// them for at most `grace`, shuts the channel down, and stops and joins the workers. A worker that is
+    /// stuck in user code is left behind and leaves when that returns.
+    ///
+    /// A second call is `Ok`; while another one is under way it waits too.
+    ///
+    /// In a task it suspends. In a task *of this pool* it cancels all others, waits for them, and returns while
+    /// the workers still run; they stop when the calling task has ended. Tasks of this pool that have called it
+    /// do not wait for one another; but one that waits for the *end* of the calling task (joins it) is among those
+    /// others: with no limit of time the two wait for ever. A shutdown from outside cancels and waits
+    /// for all, also those that have called it themselves. In a handler on one of
+    /// this pool's workers, and in a listener to a pool's [events](crate::Builder::on_event), it begins the shutdown and returns at once. In a forked child it does nothing.
+    ///
+    /// It returns with the end of the grace, whatever is stuck; on an idle machine within 20 ms of it. A task whose own pool ends while it
+    /// waits here for another one returns before it is abandoned, and the shutdown [goes on](ShutdownError::goes_on) without it. An error
+    /// that nobody can be told any more is logged.
+    ///
+    /// # Errors
+    /// Names the tasks that would not stop in time. They are abandoned: never unwound; their stacks, and
+    /// the channel if they have requests in it, stay until the process ends. (Those that had not begun are dropped, and to join them is
+    /// an error.) And the threads that are inside the program's code otherwise.
+    pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
+        shutdown::shutdown(&self.shared, grace)
     }
 
     /// Do both stand for the same pool?

@@ -74,7 +74,7 @@ fn is_own(shared: &Shared, task: &Task) -> bool {
     shared_of(task).is_some_and(|own| std::ptr::eq(own, shared))
 }
 
-/// See [`Pool::shutdown`](crate::Pool::shutdown).
+/// See [`PoolHandle::shutdown`](crate::PoolHandle::shutdown).
 pub(crate) fn shutdown(shared: &Arc<Shared>, grace: Duration) -> Result<(), ShutdownError> {
     if ec_tasks::forked() || shared.life.is_done() {
         return Ok(());

@@ -13,10 +13,17 @@ use std::sync::OnceLock;
 /// Starts a task in the current runtime; outside of any, in the default one, which is started if
 /// need be. Dropping the handle detaches the task.
 ///
-/// A panic of the task ends the task alone. The panic hook is called, as in a thread; then a line on stderr names the task and its
-/// id; and [`join`](JoinHandle::join) returns the payload. If nobody joins, because the handle was dropped, before the panic or after
-/// it, a line says that too. All of this is written to stderr and none of it goes to the `log` crate: a program that wants
-/// it in its log sets a [panic hook](std::panic::set_hook), in which [`current`](super::current) is the task. (A panic in a
+/// A panic of the task ends the task alone:
+///
+/// 1. The panic hook is called, as in a thread. std's says where it was, and calls the thread `<unnamed>`. With `RUST_BACKTRACE=1` its
+///    backtrace ends at the task's function: what called that is left out, as for threads.
+/// 2. One line on stderr names the task and its id, with the first line of the message. It says, too, if the handle was
+///    dropped before. (`task 'reader' (id 7) panicked: no such file`)
+/// 3. [`join`](JoinHandle::join) returns the payload.
+///
+/// All of this is written to stderr and none of it goes to the `log` crate: a program that wants
+/// it in its log sets a [panic hook](std::panic::set_hook), in which [`current`](super::current) is the task, with the same name and id
+/// as in that line. (A panic in a
 /// [handler](crate::channel::Request::on_complete) or in a [listener](crate::runtime::Builder::on_event) is logged by `log`, as an
 /// error.)
 ///

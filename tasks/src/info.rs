@@ -1,11 +1,13 @@
 //! What all the tasks are doing, for the dump.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::task::registry::live_tasks_of;
-use crate::task::{FINISHED, Kind, RUNNING, Scheduler, Task, TaskId, Tokens};
+use crate::task::{FINISHED, Header, Kind, RUNNING, Scheduler, Task, TaskId, Tokens};
+use crate::util::coarse;
 use crate::util::foreign::catch_quietly;
 
 /// Where a task is.
@@ -34,14 +36,85 @@ pub struct TaskInfo {
     pub state: TaskState,
     /// What it waits for, if it is suspended: "recv: descriptor 7", or "sleep".
     pub waits_for: Option<String>,
-    /// For how long it has been waiting, to some milliseconds.
+    /// For how long it has been suspended, or running without suspending, to some milliseconds. (A pool sees that a task runs when its
+    /// monitor looks, every 4 ms. A run that no look has met yet counts as just begun.) `None`: it is neither, or nobody knows.
     pub since: Option<Duration>,
+    /// The thread that runs it. `None`: it does not run, or it has just gone on to another thread; or whoever asks does not know the
+    /// workers, as [`Task::info`] does not.
+    pub thread: Option<ThreadInfo>,
     /// What runs it.
     pub kind: Kind,
     /// The addresses its frames may use. `None`: its thread's stack, or it has not run yet.
     pub stack: Option<Range<usize>>,
     /// Whether it was cancelled.
     pub cancelled: bool,
+}
+
+/// The thread that runs a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThreadInfo {
+    /// Its number in the kernel, for `top -H`, `gdb` and the like.
+    pub id: i32,
+    /// The worker's name. `None`: it is a thread of the task's own.
+    pub worker: Option<String>,
+    /// What it does at this moment, as the kernel says.
+    pub doing: Doing,
+}
+
+/// What a thread does, as the kernel says. Printed with `{}` it is a few words.
+///
+/// ```
+/// assert_eq!(ec_tasks::Doing::Computing.to_string(), "computes");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Doing {
+    /// It computes, or waits for a CPU.
+    Computing,
+    /// It sleeps in the kernel.
+    Asleep {
+        /// The system call, by its name, or by its number on this architecture: "futex", "system call 23". `None`: it is in none (it
+        /// may wait for a page of memory), or /proc does not tell.
+        call: Option<String>,
+        /// The descriptor, for a call on one: "read".
+        descriptor: Option<i32>,
+        /// The function of the kernel's in which it sleeps, if /proc tells that: "pipe_read".
+        within: Option<String>,
+    },
+    /// /proc does not tell.
+    Hidden,
+}
+
+impl ThreadInfo {
+    /// As it is known without a look.
+    pub fn new(id: i32, worker: Option<String>) -> ThreadInfo {
+        ThreadInfo { id, worker, doing: Doing::Hidden }
+    }
+}
+
+impl fmt::Display for ThreadInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.worker {
+            Some(worker) => write!(f, "{}, on {worker} (thread {})", self.doing, self.id),
+            None => write!(f, "{}, on a thread of its own ({})", self.doing, self.id),
+        }
+    }
+}
+
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Doing::Computing => f.write_str("computes"),
+            Doing::Asleep { call: Some(call), descriptor: Some(descriptor), .. } => {
+                write!(f, "asleep in {call}: descriptor {descriptor}")
+            }
+            Doing::Asleep { call: Some(call), .. } => write!(f, "asleep in {call}"),
+            Doing::Asleep { within: Some(within), .. } => write!(f, "asleep in the kernel's {within}"),
+            Doing::Asleep { .. } => f.write_str("asleep, /proc does not tell where"),
+            Doing::Hidden => f.write_str("/proc does not tell what it does"),
+        }
+    }
 }
 
 impl Task {
@@ -76,12 +149,30 @@ impl TaskInfo {
             name: header.name.as_deref().map(str::to_owned),
             state,
             waits_for,
-            since: wait.map(|wait| wait.lasted()),
+            since: wait.map(|wait| wait.since).or_else(|| since(header, state)).map(coarse::since),
+            thread: (state == TaskState::Running).then(|| thread_of(header)).flatten(),
             kind: header.kind,
             stack: header.stack().map(|(low, high)| low..high),
             cancelled: task.is_cancelled(),
         }
     }
+}
+
+/// When the task went into `state`, on the coarse clock, as far as its header says so.
+fn since(header: &Header, state: TaskState) -> Option<u64> {
+    let is_noted = match state {
+        TaskState::Suspended => true,
+        TaskState::Running => header.kind == Kind::Dedicated,
+        TaskState::Ready | TaskState::Finished => false,
+    };
+    // (0: nobody ticks.)
+    is_noted.then(|| header.since.load(Ordering::Relaxed)).filter(|&since| since != 0)
+}
+
+/// The thread of a dedicated task.
+fn thread_of(header: &Header) -> Option<ThreadInfo> {
+    let thread = header.parker.as_ref()?.thread()?;
+    Some(ThreadInfo::new(thread, None))
 }
 
 /// What every task of `scheduler` is doing that has not ended, by number (roughly by age). For people: it takes time in

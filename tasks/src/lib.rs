@@ -105,7 +105,7 @@ mod worker;
 #[doc(hidden)]
 pub use log;
 
-pub use info::{TaskInfo, TaskState, tasks_of};
+pub use info::{Doing, TaskInfo, TaskState, ThreadInfo, tasks_of};
 pub use life::{JoinHandle, SpawnOptions, end_child, spawn, spawn_in, spawn_unchecked, watch_forks};
 pub use local::LocalKey;
 pub use slab::guard::GuardKind;
@@ -124,7 +124,7 @@ pub use util::foreign::{catch_quietly, drop_quietly};
 pub use util::forked::{forked, forked_error};
 pub use util::thread_start::start_thread;
 #[doc(hidden)]
-pub use util::{lock, room};
+pub use util::{coarse, lock, room};
 pub use wait::{
     begin_wait, cancel_pending, current, current_context, end_wait, own_stack, park, suspend, suspend_for_op,
     suspend_for_op_until, take_cancel, wake_raw, with_current, with_scope_cell, yield_now,

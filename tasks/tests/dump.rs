@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{Workers, migrating, until};
 use ec_tasks::{
-    Kind, SpawnOptions, TaskState, Tokens, WaitKind, begin_wait, end_wait, park, suspend, tasks_of,
+    Kind, SpawnOptions, TaskState, Tokens, WaitKind, begin_wait, coarse, end_wait, park, suspend, tasks_of,
     with_scope_cell, yield_now,
 };
 use ec_test_support::limit;
@@ -67,6 +67,32 @@ fn every_task_is_listed_with_what_it_does() {
             task.join().unwrap();
         }
         assert!(tasks_of(&*workers.queue).is_empty());
+    });
+}
+
+/// A park reads no clock: its time is that of the last tick before it.
+#[test]
+fn a_parked_task_has_the_time_of_the_last_tick() {
+    limit(20, || {
+        let workers = Workers::new(1);
+        let tick = coarse::tick();
+        while coarse::now() < tick + 50 {
+            std::thread::yield_now();
+        }
+        let parks = workers.spawn(park);
+        let dedicated = workers.spawn_with(SpawnOptions::new().kind(Kind::Dedicated), park);
+        let info = |task: &ec_tasks::Task| task.info();
+        until(|| info(parks.task()).since.is_some() && info(dedicated.task()).state == TaskState::Suspended);
+        if info(parks.task()).kind == Kind::Own {
+            assert!(info(parks.task()).since.unwrap() >= Duration::from_millis(50));
+        }
+        let since = info(dedicated.task()).since.unwrap();
+        let ticked = coarse::since(tick);
+        assert!(since + Duration::from_millis(50) <= ticked, "its thread has read the clock itself");
+        for task in [parks, dedicated] {
+            task.task().unpark();
+            task.join().unwrap();
+        }
     });
 }
 

@@ -309,8 +309,8 @@ fn a_panic_is_reported_with_the_tasks_name() {
 }
 
 #[test]
-fn a_panic_that_nobody_joins_is_reported_as_such() {
-    let output = in_child("a_panic_that_nobody_joins_is_reported_as_such", || {
+fn a_panic_is_reported_once_and_whether_it_is_to_be_joined() {
+    let output = in_child("a_panic_is_reported_once_and_whether_it_is_to_be_joined", || {
         let workers = Workers::new(1);
         // The handle goes before the panic; then after it.
         let task = workers.spawn_with(SpawnOptions::new().name("early"), || {
@@ -327,8 +327,9 @@ fn a_panic_that_nobody_joins_is_reported_as_such() {
     });
     let text = stderr(&output);
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("task 'early' (id 1) panicked: one, and nobody joined it\n"), "{text}");
-    assert!(text.contains("task 'late' (id 2) panicked: two, and nobody joined it\n"), "{text}");
+    assert!(text.contains("task 'early' (id 1) panicked: one, and nobody joins it\n"), "{text}");
+    assert!(text.contains("task 'late' (id 2) panicked: two\n"), "{text}");
+    assert_eq!(text.matches("task 'late'").count(), 1, "{text}");
 }
 
 #[test]

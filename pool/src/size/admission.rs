@@ -4,10 +4,10 @@
 //! release it. While no more are left, no new task begins. Nor does one begin while as many strays compute as there are cores. (One more is
 //! allowed after [`EXCEPTION`], another one after twice as long, and so on.)
 
-use crate::dump::Dump;
 use crate::size::events::{AtCap, Blocked, PoolEvent};
 use crate::size::host::Host;
-use crate::size::kernel;
+use crate::size::notifier::Made;
+use crate::size::{kernel, running};
 use log::Level;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ const RECOUNT: Duration = Duration::from_millis(5);
 /// that have to wait may be what the others wait for.
 const EXCEPTION: Duration = Duration::from_millis(100);
 const RARE: Duration = Duration::from_secs(30);
+/// Between two lines on standard error. (A pool that meets its cap, has room, and meets it again, would fill a disk.)
+const WRITE_EVERY: Duration = Duration::from_secs(10);
 
 /// See the module. The monitor's.
 #[derive(Default)]
@@ -28,6 +30,8 @@ pub(crate) struct Admission {
     recounted: Option<Instant>,
     /// The cap has been told of, and there has been no room since.
     told: bool,
+    /// When standard error was written to last.
+    written: Option<Instant>,
 }
 
 impl Admission {
@@ -82,8 +86,10 @@ impl Admission {
             return;
         }
         let is_first = host.threads().counts.cap_hits.fetch_add(1, Ordering::Relaxed) == 0;
-        let logs = is_first && Level::Error <= log::max_level();
-        if !logs && !host.limits().listener.is_there() {
+        let has_logger = Level::Error <= log::STATIC_MAX_LEVEL.min(log::max_level());
+        let has_listener = host.limits().listener.is_there();
+        let (logs, writes) = (has_logger && is_first, !has_logger && !has_listener && self.may_write());
+        if !logs && !writes && !has_listener {
             return;
         }
         let Some(theirs) = host.counted() else { return };
@@ -93,20 +99,36 @@ impl Admission {
             if logs {
                 log::log!(Level::Error, "a pool has {}", at_cap.summary());
             }
-            (theirs.limits().listener.clone(), PoolEvent::AtCap(at_cap))
+            let line = writes.then(|| at_cap.line());
+            Made { line, listener: theirs.limits().listener.clone(), event: PoolEvent::AtCap(at_cap) }
         });
+    }
+
+    /// Nobody else hears of the cap: may standard error be written to again?
+    fn may_write(&mut self) -> bool {
+        let now = Instant::now();
+        let may = self.written.is_none_or(|at| now.duration_since(at) >= WRITE_EVERY);
+        if may {
+            self.written = Some(now);
+        }
+        may
     }
 }
 
 /// Who blocks which thread, at this moment.
 fn at_cap(host: &impl Host) -> AtCap {
-    let (dump, threads) = (Dump::of(host), host.threads());
+    let (dump, threads) = (running::dump(host), host.threads());
     let inside = threads.all().into_iter().filter(|worker| worker.info.taker.is_in_user_code());
     let blocked = inside.map(|worker| {
         let id = worker.info.task.load(Ordering::Relaxed);
         Blocked {
             thread: worker.info.name.clone(),
-            task: dump.tasks.iter().find(|task| task.id.as_u64() == id).cloned(),
+            // (They are in the order of their ids.)
+            task: dump
+                .tasks
+                .binary_search_by_key(&id, |task| task.id.as_u64())
+                .ok()
+                .map(|at| dump.tasks[at].clone()),
             call: kernel::call_of(worker.info.tid()),
         }
     });

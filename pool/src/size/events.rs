@@ -3,6 +3,8 @@
 use crate::dump::Dump;
 use crate::quietly;
 use ec_tasks::TaskInfo;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +34,8 @@ pub enum PoolEvent {
         computing: bool,
     },
     /// So many tasks block their threads that new ones have to wait ([`max_threads`](crate::Builder::max_threads)), or a core is held
-    /// up and there may be no more threads. Told once, until there is room again.
+    /// up and there may be no more threads. Told once, until there is room again. The log has it, too, the first time, as
+    /// an error. Where nobody listens and nobody logs errors, a line on stderr says it, at most every 10 s.
     AtCap(AtCap),
     /// The kernel refuses the barrier (`membarrier`) by which a core is taken from a worker that is inside user code; a sandbox may
     /// do that, at any time. The pool goes on with fences, which cost each switch of tasks some nanoseconds. A worker that was
@@ -94,6 +97,28 @@ impl AtCap {
             self.max_threads,
             blocked.join("; "),
             if self.blocked.len() > SHOWN { "; and so on" } else { "" },
+        )
+    }
+}
+
+impl AtCap {
+    /// For somebody who has heard nothing of the runtime so far: what is the matter, and what to do.
+    pub(crate) fn line(&self) -> String {
+        let mut calls: BTreeMap<&str, usize> = BTreeMap::new();
+        for blocked in &self.blocked {
+            *calls.entry(blocked.call.as_deref().unwrap_or("no system call")).or_default() += 1;
+        }
+        let mut calls: Vec<_> = calls.into_iter().collect();
+        calls.sort_by_key(|&(_, count)| Reverse(count));
+        let calls: Vec<_> =
+            calls.iter().take(SHOWN).map(|(call, count)| format!("{count} in {call}")).collect();
+        let (inside, calls) = (self.blocked.len(), calls.join(", "));
+        let inside =
+            if inside == 0 { String::new() } else { format!(", {inside} of which tasks keep ({calls})") };
+        format!(
+            "event-channel: a runtime has {} of at most {} threads{inside}; new tasks have to wait. `dump()` says who \
+             keeps them. What waits in calls that suspend (`net`, `time`, `sync`) keeps none; `max_threads` sets the most.\n",
+            self.threads, self.max_threads,
         )
     }
 }

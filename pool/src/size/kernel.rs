@@ -1,5 +1,6 @@
 //! What the kernel says about a thread of this process: does it sleep, and how much has it computed.
 
+use ec_tasks::Doing;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 use std::fs::File;
@@ -78,34 +79,92 @@ fn state_of(line: &[u8]) -> Look {
     }
 }
 
-/// The system call in which thread `tid` of this process waits. `None`: in none, or there is no telling.
-pub(crate) fn call_of(tid: Tid) -> Option<String> {
-    let line = std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall")).ok()?;
-    let number: i64 = line.split_whitespace().next()?.parse().ok()?;
-    let known = CALLS.iter().find(|(known, _)| *known == number);
-    (number >= 0)
-        .then(|| known.map_or_else(|| format!("system call {number}"), |(_, name)| String::from(*name)))
+/// What thread `tid` of this process does at this moment.
+pub(crate) fn doing(tid: Tid) -> Doing {
+    match Watch::of(tid).look() {
+        Look::Hidden => Doing::Hidden,
+        Look::Running => Doing::Computing,
+        Look::Asleep => {
+            let read = |what: &str| std::fs::read_to_string(format!("/proc/self/task/{tid}/{what}")).ok();
+            asleep(read("syscall").as_deref(), read("wchan").as_deref())
+        }
+    }
 }
 
-/// Those that a thread usually waits in.
-const CALLS: [(i64, &str); 16] = [
-    (libc::SYS_futex, "futex"),
-    (libc::SYS_read, "read"),
-    (libc::SYS_write, "write"),
-    (libc::SYS_nanosleep, "nanosleep"),
-    (libc::SYS_clock_nanosleep, "clock_nanosleep"),
-    (libc::SYS_ppoll, "ppoll"),
-    (libc::SYS_pselect6, "pselect6"),
-    (libc::SYS_epoll_pwait, "epoll_pwait"),
-    (libc::SYS_recvfrom, "recvfrom"),
-    (libc::SYS_recvmsg, "recvmsg"),
-    (libc::SYS_sendto, "sendto"),
-    (libc::SYS_accept4, "accept4"),
-    (libc::SYS_connect, "connect"),
-    (libc::SYS_wait4, "wait4"),
-    (libc::SYS_waitid, "waitid"),
-    (libc::SYS_openat, "openat"),
+/// The system call in which thread `tid` of this process sleeps. `None`: in none, or there is no telling.
+pub(crate) fn call_of(tid: Tid) -> Option<String> {
+    match doing(tid) {
+        Doing::Asleep { call, .. } => call,
+        _ => None,
+    }
+}
+
+/// What a thread does that slept a moment ago, from its files `syscall` and `wchan`.
+fn asleep(syscall: Option<&str>, wchan: Option<&str>) -> Doing {
+    let mut words = syscall.unwrap_or_default().split_whitespace();
+    let first = words.next();
+    if first == Some("running") {
+        // It woke up in between.
+        return Doing::Computing;
+    }
+    // (It is negative for who is in none.)
+    let number = first.and_then(|first| first.parse::<i64>().ok()).filter(|&number| number >= 0);
+    let known = number.and_then(|number| CALLS.iter().chain(OLD_CALLS).find(|call| call.0 == number));
+    let argument =
+        words.next().and_then(|first| u64::from_str_radix(first.trim_start_matches("0x"), 16).ok());
+    Doing::Asleep {
+        call: number
+            .map(|number| known.map_or_else(|| format!("system call {number}"), |call| String::from(call.1))),
+        descriptor: argument.filter(|_| known.is_some_and(|call| call.2)).map(|argument| argument as i32),
+        // ("0": the kernel keeps that to itself.)
+        within: wchan.map(str::trim).filter(|within| !matches!(*within, "" | "0")).map(String::from),
+    }
+}
+
+/// Those that a thread usually waits in, and whether their first argument is a descriptor.
+const CALLS: &[(i64, &str, bool)] = &[
+    (libc::SYS_futex, "futex", false),
+    (libc::SYS_read, "read", true),
+    (libc::SYS_write, "write", true),
+    (libc::SYS_readv, "readv", true),
+    (libc::SYS_writev, "writev", true),
+    (libc::SYS_pread64, "pread64", true),
+    (libc::SYS_pwrite64, "pwrite64", true),
+    (libc::SYS_fsync, "fsync", true),
+    (libc::SYS_fdatasync, "fdatasync", true),
+    (libc::SYS_flock, "flock", true),
+    (libc::SYS_fcntl, "fcntl", true),
+    (libc::SYS_ioctl, "ioctl", true),
+    (libc::SYS_close, "close", true),
+    (libc::SYS_nanosleep, "nanosleep", false),
+    (libc::SYS_clock_nanosleep, "clock_nanosleep", false),
+    (libc::SYS_ppoll, "ppoll", false),
+    (libc::SYS_pselect6, "pselect6", false),
+    (libc::SYS_epoll_pwait, "epoll_pwait", true),
+    (libc::SYS_io_uring_enter, "io_uring_enter", true),
+    (libc::SYS_recvfrom, "recvfrom", true),
+    (libc::SYS_recvmsg, "recvmsg", true),
+    (libc::SYS_sendto, "sendto", true),
+    (libc::SYS_sendmsg, "sendmsg", true),
+    (libc::SYS_accept, "accept", true),
+    (libc::SYS_accept4, "accept4", true),
+    (libc::SYS_connect, "connect", true),
+    (libc::SYS_wait4, "wait4", false),
+    (libc::SYS_waitid, "waitid", false),
+    (libc::SYS_openat, "openat", false),
 ];
+
+/// Those that only older architectures have.
+#[cfg(target_arch = "x86_64")]
+const OLD_CALLS: &[(i64, &str, bool)] = &[
+    (libc::SYS_poll, "poll", false),
+    (libc::SYS_select, "select", false),
+    (libc::SYS_epoll_wait, "epoll_wait", true),
+    (libc::SYS_open, "open", false),
+    (libc::SYS_pause, "pause", false),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD_CALLS: &[(i64, &str, bool)] = &[];
 
 #[cfg(test)]
 mod tests {
@@ -133,7 +192,7 @@ mod tests {
             });
             let watch = Watch::of(told.recv().unwrap());
             // (On its way there it may sleep for a moment elsewhere, in a page fault say.)
-            while (watch.look(), call_of(watch.tid()).as_deref()) != (Look::Asleep, Some("futex")) {
+            while watch.look() != Look::Asleep || !doing(watch.tid()).to_string().contains("futex") {
                 thread::yield_now();
             }
             assert_eq!(Watch::of(tid()).look(), Look::Running);
@@ -145,6 +204,21 @@ mod tests {
             }
             assert_eq!(watch.look(), Look::Hidden);
         });
+    }
+
+    #[test]
+    fn a_call_is_named_and_what_proc_does_not_tell_is_said_to_be_so() {
+        let said = |syscall: Option<&str>, wchan: Option<&str>| asleep(syscall, wchan).to_string();
+        let read = format!("{} 0x5 0x7f00 0x1000 0x0 0x0 0x0 0x7ffd 0x7f12\n", libc::SYS_read);
+        assert_eq!(said(Some(&read), Some("pipe_read")), "asleep in read: descriptor 5");
+        assert_eq!(said(Some("100000 0x1 0x2"), None), "asleep in system call 100000");
+        assert_eq!(
+            said(Some("-1 0x7ffd 0x7f12"), Some("folio_wait_bit")),
+            "asleep in the kernel's folio_wait_bit"
+        );
+        assert_eq!(said(Some("running\n"), Some("0")), "computes");
+        assert_eq!(said(None, Some("0")), "asleep, /proc does not tell where");
+        assert_eq!(doing(0), Doing::Hidden, "there is no such thread");
     }
 
     #[test]

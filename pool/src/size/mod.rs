@@ -10,6 +10,7 @@ pub(crate) mod kernel;
 pub(crate) mod monitor;
 pub(crate) mod monitor_thread;
 pub(crate) mod notifier;
+pub(crate) mod running;
 pub(crate) mod spares;
 pub(crate) mod threads;
 mod view;

@@ -13,6 +13,9 @@
 //! A worker that has lost its core goes on with its task until that suspends. Then it becomes a spare. If the task slept, its next run
 //! begins on a spare thread (`worker/run.rs`).
 //!
+//! **Since when.** Each look is a tick of the coarse clock (`ec_tasks::coarse`). The monitor notes of each worker since when it has seen it in its
+//! run (`running.rs`). So a dump knows that, and no run reads a clock.
+//!
 //! **How often.** While cores are handed over it looks every [`LOOK_IN_TROUBLE`]; then less and less often, down to every [`LOOK_AT_REST`] ([`LOOK_HELD_UP`]
 //! while a core is). When all cores sleep it does not look at all: the first that wakes up calls it (`monitor_thread.rs`).
 //!
@@ -27,6 +30,7 @@ use crate::size::kernel::{Look, Watch};
 use crate::size::threads::Threads;
 use crate::size::view::View;
 use ec_channel::Completions;
+use ec_tasks::coarse;
 use log::Level;
 use std::io;
 use std::sync::Arc;
@@ -84,6 +88,8 @@ enum Done {
 pub(crate) struct Monitor<H> {
     host: Arc<H>,
     views: Vec<View>,
+    /// At this look, on the coarse clock.
+    ticked: u64,
     out: Completions,
     every: Duration,
     first: usize,
@@ -104,6 +110,7 @@ impl<H: Host> Monitor<H> {
         Monitor {
             views: (0..host.queues().cores()).map(|_| View::default()).collect(),
             host,
+            ticked: coarse::tick(),
             out: Completions::new(),
             every: LOOK_AT_REST,
             first: 0,
@@ -145,6 +152,7 @@ impl<H: Host> Monitor<H> {
     fn run(&mut self) {
         while !self.host.life().is_stopped() {
             let now = Instant::now();
+            self.ticked = coarse::tick();
             self.threads().counts.looks.fetch_add(1, Ordering::Relaxed);
             let suspicion = self.look_round(now);
             barrier_refused::tell(&*self.host);
@@ -243,6 +251,7 @@ impl<H: Host> Monitor<H> {
         let holder = self.host.threads().worker_of(core)?;
         if view.run.is_none_or(|(before, _)| before != run) {
             *view = View { watch: view.watch.take(), run: Some((run, now)), ..View::default() };
+            holder.info.in_run.note(run, self.ticked);
         } else {
             view.held_up = true;
         }

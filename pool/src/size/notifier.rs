@@ -1,4 +1,4 @@
-//! The threads of a pool have things to say, to its listener or to the log. A thread that nobody waits for says them.
+//! The threads of a pool have things to say, to its listener or to the log (or, where there is neither, to stderr). A thread that nobody waits for says them.
 //!
 //! Listener and logger are code of the program's. They may block for as long as they like, for instance on a lock. A task may hold that
 //! lock and wait for a core, or the thread that shuts the pool down may hold it. A worker in there would hold up its core; the monitor
@@ -40,6 +40,7 @@ struct Inner {
 
 const LISTENER: u8 = 1;
 const LOGGER: u8 = 2;
+const STDERR: u8 = 3;
 
 #[derive(Default)]
 struct State {
@@ -56,8 +57,16 @@ struct State {
 enum Said {
     Event(Listener, PoolEvent),
     /// To make an event takes code of the program's.
-    Made(Box<dyn FnOnce() -> (Listener, PoolEvent) + Send>),
+    Made(Box<dyn FnOnce() -> Made + Send>),
     Line(Level, &'static str, String),
+}
+
+/// An event that took its time to be made.
+pub(crate) struct Made {
+    /// For standard error, where there is neither a listener nor a logger.
+    pub(crate) line: Option<String>,
+    pub(crate) listener: Listener,
+    pub(crate) event: PoolEvent,
 }
 
 impl Notifier {
@@ -108,7 +117,7 @@ impl Notifier {
     }
 
     /// Tells of what `make` makes, which may take its time.
-    pub(crate) fn tell_made(&self, make: impl FnOnce() -> (Listener, PoolEvent) + Send + 'static) {
+    pub(crate) fn tell_made(&self, make: impl FnOnce() -> Made + Send + 'static) {
         self.say(Said::Made(Box::new(make)));
     }
 
@@ -171,6 +180,7 @@ impl Notifier {
         match self.0.within.load(Ordering::Relaxed) {
             LISTENER => "the listener to events",
             LOGGER => "the logger, on the thread ec-notifier",
+            STDERR => "a write to standard error, on the thread ec-notifier",
             _ => "the thread ec-notifier",
         }
     }
@@ -218,7 +228,8 @@ impl Inner {
                     let telling = events::Telling::begin();
                     let made = ec_tasks::catch_quietly(make);
                     drop(telling);
-                    if let Some((listener, event)) = made {
+                    if let Some(Made { line, listener, event }) = made {
+                        line.into_iter().for_each(|line| self.write(&line));
                         self.tell_after_missed(&listener, missed, event);
                     }
                 }
@@ -230,6 +241,12 @@ impl Inner {
             }
             self.within.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// In one write. (Not by std's lock of stderr: whoever holds that may wait for a core.)
+    fn write(&self, line: &str) {
+        self.within.store(STDERR, Ordering::Relaxed);
+        let _ = nix::unistd::write(io::stderr(), line.as_bytes());
     }
 
     fn tell_after_missed(&self, listener: &Listener, missed: u64, event: PoolEvent) {

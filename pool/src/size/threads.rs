@@ -9,6 +9,7 @@ use crate::core::lease::{Holder, Taker};
 use crate::core::ready::Ready;
 use crate::lifecycle::Lifecycle;
 use crate::size::kernel::{self, Look, Tid, Watch};
+use crate::size::running::InRun;
 use crate::size::spares::{Called, Spare, Spares};
 use ec_tasks::lock::Mutex;
 use ec_tasks::room::{list_of, lock_with_room};
@@ -31,6 +32,7 @@ pub(crate) struct WorkerInfo {
     pub(crate) computes: AtomicBool,
     /// The run of its core in which it has said that it is about to block, and found no spare thread; or [`NO_RUN`].
     pub(crate) blocks_in: AtomicU64,
+    pub(crate) in_run: InRun,
 }
 
 pub(crate) const NO_RUN: u64 = u64::MAX;
@@ -168,6 +170,7 @@ impl Threads {
             task: AtomicU64::new(0),
             computes: AtomicBool::new(false),
             blocks_in: AtomicU64::new(NO_RUN),
+            in_run: InRun::new(),
         };
         let worker = Spare::new(facts);
         if let Some(core) = &core {

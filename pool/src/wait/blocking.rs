@@ -3,6 +3,7 @@
 use crate::size::events::{Listener, PoolEvent};
 use crate::size::threads::{HandedOver, NO_RUN};
 use crate::worker::context::{self, Context};
+use ec_tasks::coarse;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -57,6 +58,11 @@ fn hand_over(context: &Context) -> Answer {
         shared.size.monitor.call();
         return Answer::Asked;
     };
+    let in_run = &context.worker.info.in_run;
+    if !in_run.is(run) {
+        // The monitor has not met this run, and will not.
+        in_run.note(run, coarse::now());
+    }
     let done = shared.size.threads.hand_over(|| context.give_away(), called, Duration::ZERO);
     done.map_or(Answer::Nothing, |done| Answer::HandedOver(done, shared.size.limits.listener.clone()))
 }

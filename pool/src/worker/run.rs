@@ -9,7 +9,7 @@
 use crate::core::ready::{Ready, What};
 use crate::size::kernel;
 use crate::worker::context::{Beginning, Context};
-use ec_tasks::Outcome;
+use ec_tasks::{Outcome, coarse};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,8 @@ pub(crate) fn without_core(context: &Context, ready: Ready) {
             cpu: kernel::cpu_time(),
             sleeps: kernel::sleeps(),
         }));
+        // (There is no run of a core's that this could be taken for.)
+        context.worker.info.in_run.note(0, coarse::now());
         let Some(again) = run(context, next) else { return };
         // (While threads are scarce, those that have waited have their turn.)
         if !again.has_blocked() || !shared.queues.admits() || shared.life.is_stopped() {

@@ -48,6 +48,7 @@ pub(crate) fn work(
         match assignment {
             Assignment::Core(core) => {
                 let index = core.index;
+                worker.info.in_run.forget();
                 context.take(core);
                 hold(&context, index);
                 match context.leave() {

@@ -12,7 +12,7 @@ use std::ptr::{self, NonNull};
 use std::thread;
 
 use super::end::let_go;
-use super::report::{message_of, report};
+use super::report::{__rust_begin_short_backtrace, report};
 use crate::task::{Header, Memory, Size, Vtable};
 use crate::util::foreign::drop_quietly;
 use crate::worker::WorkerLocal;
@@ -37,7 +37,6 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
         result: Self::result,
         drop_result: Self::drop_result,
         free: Self::free,
-        panic_message: Self::panic_message,
     };
 
     pub(crate) const SIZE: Size = Size::of(Layout::new::<Self>());
@@ -72,10 +71,9 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
             let header = cell.as_ref();
             let content = Self::content(cell);
             let f = ManuallyDrop::take(&mut (*content).closure);
-            let result = catch_unwind(AssertUnwindSafe(f));
+            let result = catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(f)));
             if let Err(payload) = &result {
-                let message = message_of(payload.as_ref());
-                report(header, &message, header.join.is_detached());
+                report(header, payload.as_ref());
             }
             (&raw mut (*content).result).write(ManuallyDrop::new(Some(result)));
             if header.join.settle() {
@@ -121,14 +119,6 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
             });
             drop(memory);
             reference.into_iter().for_each(let_go);
-        }
-    }
-
-    unsafe fn panic_message(cell: NonNull<Header>) -> Option<String> {
-        // SAFETY: the result is there and nobody changes it, by the caller's word.
-        match unsafe { &*(&raw const (*Self::content(cell)).result).cast::<Option<thread::Result<T>>>() } {
-            Some(Err(payload)) => Some(message_of(payload.as_ref())),
-            _ => None,
         }
     }
 }

@@ -92,6 +92,10 @@ pub(crate) unsafe fn start(header: NonNull<Header>, stack_size: usize) -> io::Re
         // SAFETY: the run reference is this thread's now.
         unsafe {
             here::enter(header.as_ptr().cast(), ptr::null(), 0);
+            if let Some(parker) = &header.as_ref().parker {
+                parker.is_of(libc::syscall(libc::SYS_gettid) as i32);
+            }
+            header.as_ref().thread_changes();
             header.as_ref().phase.store(RUNNING, std::sync::atomic::Ordering::Relaxed);
             (header.as_ref().vtable.run)(header);
         }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::cell::take_result;
-use super::report::report;
 use crate::task::{FINISHED, Joiner, Parker, Task, Tokens, WaitKind};
 use crate::util::forked::forked;
 use crate::wait::{begin_wait, end_wait, suspend, with_current};
@@ -107,15 +106,7 @@ impl<T> Drop for JoinHandle<T> {
         let header = self.task.header();
         if header.join.detach() {
             // SAFETY: settled before we detached, so the result is there and ours.
-            unsafe {
-                // (An error of one that never began is no panic.)
-                if header.has_begun()
-                    && let Some(message) = (header.vtable.panic_message)(self.task.raw())
-                {
-                    report(header, &message, true);
-                }
-                (header.vtable.drop_result)(self.task.raw());
-            }
+            unsafe { (header.vtable.drop_result)(self.task.raw()) };
         }
     }
 }

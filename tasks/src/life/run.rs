@@ -9,6 +9,7 @@ use super::end::ended;
 use super::fork::end_child;
 use crate::stack::StackCache;
 use crate::task::{Header, Outcome, READY, RUNNING, Runnable, Step};
+use crate::util::coarse;
 use crate::util::foreign::catch_quietly;
 use crate::util::forked::forked;
 use crate::util::fp;
@@ -94,6 +95,7 @@ impl Runnable {
                     take_note(task, due);
                     // It shows once a waker has unparked the task.
                     task.phase.store(READY, Ordering::Relaxed);
+                    task.parks();
                     if task.word.park(accept) {
                         break Outcome::Suspended;
                     }
@@ -116,6 +118,8 @@ impl Runnable {
 fn take_note(task: &Header, due: &AtomicBool) {
     #[cold]
     fn ask(task: &Header) {
+        // Without a core: there may be nobody else who ticks.
+        coarse::tick();
         task.noted.store(task.scheduler.note(), Ordering::Relaxed);
     }
     if due.load(Ordering::Relaxed) || task.noted.load(Ordering::Relaxed) {

@@ -19,7 +19,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 
 use super::cancel_flags::CancelFlags;
 use super::continuation::Continuation;
@@ -31,6 +31,7 @@ use super::parker::Parker;
 use super::scheduler::Scheduler;
 use super::wait_slot::WaitSlot;
 use crate::stack::Reserved;
+use crate::util::coarse;
 use crate::util::fields::write_fields;
 
 /// Where a task is when it is not parked; see `ParkWord` for the rest.
@@ -53,6 +54,8 @@ pub(crate) struct Header {
     pub(crate) wait: WaitSlot,
     /// Taken out when the task is freed.
     pub(crate) scheduler: ManuallyDrop<Arc<dyn Scheduler>>,
+    /// When it was parked last, on the coarse clock: see [`Header::parks`]. Of a dedicated task, when it last was parked or went on.
+    pub(crate) since: AtomicU64,
     /// Of the task and its runner alone.
     pub(crate) continuation: Continuation,
     /// Set for a dedicated task: its thread waits there.
@@ -98,6 +101,7 @@ impl Header {
                 queue_link: [const { AtomicUsize::new(0) }; 2],
                 wait: WaitSlot::new(),
                 scheduler: ManuallyDrop::new(scheduler),
+                since: AtomicU64::new(0),
                 parker: (kind == Kind::Dedicated).then(Arc::default),
                 vtable: vtable,
                 join: JoinWord::new(),
@@ -117,14 +121,20 @@ impl Header {
         (high != 0).then(|| (low.load(Ordering::Relaxed), high))
     }
 
-    /// Of a task that has ended: did it run at all?
-    pub(crate) fn has_begun(&self) -> bool {
-        self.kind == Kind::Dedicated || self.stack().is_some()
-    }
-
     pub(crate) fn set_stack(&self, (low, high): (usize, usize)) {
         self.stack[0].store(low, Ordering::Relaxed);
         self.stack[1].store(high, Ordering::Release);
+    }
+
+    /// It is about to be parked: notes the last tick, which costs a load and a store where to read a clock would be too much.
+    #[inline]
+    pub(crate) fn parks(&self) {
+        self.since.store(coarse::last_tick(), Ordering::Relaxed);
+    }
+
+    /// The thread of a dedicated task is about to sleep, or goes on. It reads the clock: a sleep costs more than that.
+    pub(crate) fn thread_changes(&self) {
+        self.since.store(coarse::now(), Ordering::Relaxed);
     }
 
     /// "task 'name' (id 7)", as messages call it.
@@ -148,8 +158,6 @@ pub(crate) struct Vtable {
     pub(crate) drop_result: unsafe fn(NonNull<Header>),
     /// Frees the allocation.
     pub(crate) free: unsafe fn(NonNull<Header>),
-    /// Whether the result is a panic, and which message it has.
-    pub(crate) panic_message: unsafe fn(NonNull<Header>) -> Option<String>,
 }
 
 /// Who waits for the task's end.

@@ -1,6 +1,7 @@
 //! How a thread waits: the thread of a dedicated task, and one that is no task and joins one.
 
 use crate::util::lock::{Condvar, Mutex};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Instant;
 
 /// Where a thread waits for a condition that others change.
@@ -9,9 +10,21 @@ pub(crate) struct Parker {
     /// Whether it waits.
     waits: Mutex<bool>,
     changed: Condvar,
+    /// The number of the thread that waits here, if it has said so; else 0.
+    thread: AtomicI32,
 }
 
 impl Parker {
+    /// The thread is `id`.
+    pub(crate) fn is_of(&self, id: i32) {
+        self.thread.store(id, Ordering::Relaxed);
+    }
+
+    /// The number of its thread, if that has said so.
+    pub(crate) fn thread(&self) -> Option<i32> {
+        Some(self.thread.load(Ordering::Relaxed)).filter(|&id| id != 0)
+    }
+
     /// Blocks as long as `waits` says so, which only looks at something. Who changes that calls `notify` afterwards.
     pub(crate) fn wait_while(&self, waits: impl Fn() -> bool) {
         let mut guard = self.waits.lock();

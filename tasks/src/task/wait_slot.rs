@@ -7,9 +7,9 @@
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
-use std::time::Duration;
 
 use super::header::Task;
+use crate::util::coarse;
 
 /// A kind of wait: how to end it early and how to describe it. One static for each.
 pub struct WaitKind {
@@ -53,13 +53,8 @@ pub(crate) struct Wait {
     pub(crate) kind: &'static WaitKind,
     pub(crate) token: u64,
     pub(crate) detail: u64,
-    since: u64,
-}
-
-impl Wait {
-    pub(crate) fn lasted(&self) -> Duration {
-        Duration::from_millis(coarse_now().saturating_sub(self.since))
-    }
+    /// On the coarse clock.
+    pub(crate) since: u64,
 }
 
 impl WaitSlot {
@@ -82,7 +77,7 @@ impl WaitSlot {
         self.kind.store(ptr::from_ref(kind).cast_mut(), Ordering::Relaxed);
         self.token.store(token, Ordering::Relaxed);
         self.detail.store(detail, Ordering::Relaxed);
-        self.since.store(coarse_now(), Ordering::Relaxed);
+        self.since.store(coarse::now(), Ordering::Relaxed);
         // SeqCst: the task looks for a cancel next (see `cancel`).
         self.sequence.store(sequence.wrapping_add(1), Ordering::SeqCst);
     }
@@ -114,12 +109,4 @@ impl WaitSlot {
             }
         }
     }
-}
-
-/// Milliseconds on the kernel's coarse clock: a few nanoseconds to read, and exact to a tick.
-fn coarse_now() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a valid place for the result.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
-    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
 }

@@ -1,5 +1,6 @@
 //! What everything here stands on, and what knows nothing of tasks.
 
+pub mod coarse;
 pub(crate) mod crossing;
 pub(crate) mod fields;
 pub(crate) mod foreign;

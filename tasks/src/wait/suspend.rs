@@ -53,8 +53,10 @@ fn wait(accept: Tokens) -> Tokens {
 /// Blocks the thread of the dedicated task `header` until a token of `accept` is there.
 fn block(header: &Header, accept: Tokens) {
     let parker = header.parker.as_ref().expect("a dedicated task has a parker");
+    header.thread_changes();
     if header.word.park(accept.bits()) {
         parker.wait_while(|| header.word.parked().is_some());
+        header.thread_changes();
     }
 }
 
@@ -74,8 +76,10 @@ pub unsafe fn suspend_for_op_until(accept: Tokens, end: Instant) -> Tokens {
     let header = unsafe { header.as_ref() };
     let parker = header.parker.as_ref().expect("only a dedicated task has its thread to itself");
     let accept = accept.bits();
+    header.thread_changes();
     if header.word.park(accept | OVER) {
         parker.wait_while_until(|| header.word.parked().is_some(), end);
+        header.thread_changes();
         // It takes itself back as a waker would, unless one was quicker.
         header.word.wake(OVER);
     }
