@@ -11,7 +11,7 @@ use net_common::{each_runtime, each_runtime_of, eventually};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// By so much a time in a dump may be longer than it was: the kernel's coarse clock has long ticks.
@@ -171,15 +171,17 @@ fn a_park_has_its_time_also_after_a_long_rest() {
     limit(60, || {
         each_runtime(|runtime| {
             for builder in [named("parks"), named("parks").dedicated()] {
-                let (parks, stop) = parks(runtime, builder, || {});
-                for _ in 0..3 {
+                let rounds = Arc::new(AtomicUsize::new(0));
+                let counts = rounds.clone();
+                let count = move || _ = counts.fetch_add(1, Ordering::SeqCst);
+                let (parks, stop) = parks(runtime, builder, count);
+                for round in 1..4 {
                     let task = info_when(runtime, "parks", |task| is_parked_for(task, 3 * COARSE));
                     assert_eq!(task.waits_for.as_deref(), Some("unpark"));
                     let unparked = Instant::now();
                     parks.task().unpark();
-                    let again = info_when(runtime, "parks", |task| {
-                        is_parked_for(task, Duration::ZERO) && !is_parked_for(task, 3 * COARSE)
-                    });
+                    eventually(|| rounds.load(Ordering::SeqCst) == round);
+                    let again = info_when(runtime, "parks", |task| is_parked_for(task, Duration::ZERO));
                     assert!(again.since.unwrap() < unparked.elapsed() + COARSE, "{again:?}");
                 }
                 stop.store(true, Ordering::Relaxed);

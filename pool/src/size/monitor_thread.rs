@@ -33,12 +33,8 @@ impl MonitorThread {
     pub(crate) fn wake(&self) {
         // Pairs with the one in `sleep`: either this sees it asleep, or it sees that a core is awake.
         fence(Ordering::SeqCst);
-        if self.alarm.is_asleep() {
-            // Before: whoever finds it called, and not asleep, relies on this tick.
-            ec_tasks::coarse::tick();
-            if self.alarm.call() {
-                self.ring();
-            }
+        if self.alarm.call_if_asleep() {
+            self.ring();
         }
     }
 

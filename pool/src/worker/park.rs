@@ -9,7 +9,11 @@ use crate::worker::Worker;
 use crate::worker::context::Context;
 use crate::worker::trim::Trimming;
 use ec_channel::Wait;
-use std::time::Instant;
+use ec_tasks::coarse;
+use std::time::{Duration, Instant};
+
+/// After so long a sleep the last tick of the coarse clock may be an old one. (It is the resolution of that clock.)
+const LONG: Duration = Duration::from_millis(1);
 
 impl Worker<'_> {
     /// Lets others have the CPU and looks again: once, or for a while, as the policy says.
@@ -69,6 +73,10 @@ impl Worker<'_> {
             self.policy.looked_idle();
         }
         let slept = began.elapsed();
+        if slept >= LONG {
+            // The monitor may have slept, too, or has not come to look yet.
+            coarse::tick();
+        }
         let woken = asleep.end();
         self.searching.set(woken == Woken::ByNotify);
         self.policy.woken(woken == Woken::AsPartner);

@@ -2,7 +2,7 @@
 //!
 //! The kernel's coarse clock takes some nanoseconds to read. Where even that is too much, a tick is read: the time at which somebody has
 //! last looked at the clock. A pool sees to it that there is one every few milliseconds while a task may run. It keeps its promise in
-//! three places: its monitor ticks at each look; whoever wakes the monitor ticks before; and so does a task that suspends on a thread
+//! three places: its monitor ticks at each look; a worker ticks that wakes up after a millisecond or more; and so does a task that suspends on a thread
 //! that has lost its core, for then the monitor may be asleep.
 
 #![allow(unsafe_code)]
