@@ -131,7 +131,7 @@ fn a_run_that_has_just_begun_is_not_taken_for_an_older_one() {
                     let task = runtime.dump().tasks.into_iter().find(|task| task.id == me).unwrap();
                     task.since.unwrap_or_default()
                 };
-                for _ in 0..5 {
+                for _ in 0..2 {
                     // So long that it is looked at, and not so long that it loses its core.
                     let began = Instant::now();
                     while since().is_zero() && began.elapsed() < Duration::from_secs(10) {}
@@ -169,13 +169,13 @@ fn is_parked_for(task: &TaskInfo, long: Duration) -> bool {
 #[test]
 fn a_park_has_its_time_also_after_a_long_rest() {
     limit(60, || {
-        each_runtime(|runtime| {
+        each_runtime_of(&[2], |runtime| {
             for builder in [named("parks"), named("parks").dedicated()] {
                 let rounds = Arc::new(AtomicUsize::new(0));
                 let counts = rounds.clone();
                 let count = move || _ = counts.fetch_add(1, Ordering::SeqCst);
                 let (parks, stop) = parks(runtime, builder, count);
-                for round in 1..4 {
+                for round in 1..3 {
                     let task = info_when(runtime, "parks", |task| is_parked_for(task, 3 * COARSE));
                     assert_eq!(task.waits_for.as_deref(), Some("unpark"));
                     let unparked = Instant::now();

@@ -174,10 +174,12 @@ fn a_quick_lookup_does_not_wait_for_64_slow_ones() {
 fn without_threads_the_helper_there_is_comes_in_its_turn_and_with_none_a_worker_does_it() {
     let name = "without_threads_the_helper_there_is_comes_in_its_turn_and_with_none_a_worker_does_it";
     if this_test_again(name).is_some() {
-        for driver in Driver::ALL {
+        let again = Driver::ALL.map(|driver| {
             let mut again = this_test_again(name).unwrap();
-            let status =
-                limit(60, || again.env("EVENT_CHANNEL_DRIVER", driver.to_string()).status().unwrap());
+            (driver, again.env("EVENT_CHANNEL_DRIVER", driver.to_string()).spawn().unwrap())
+        });
+        for (driver, mut again) in again {
+            let status = limit(60, || again.wait().unwrap());
             assert!(status.success(), "{driver}: {status}");
         }
         return;

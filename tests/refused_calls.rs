@@ -227,8 +227,17 @@ fn who_is_blocked_is_found_though_proc_is_not_to_be_read_any_more() {
     }));
 }
 
+/// What waits because nothing is ready.
+#[derive(Clone, Copy, PartialEq)]
+enum Waits {
+    /// Goes on when something is.
+    GoesOn,
+    /// Fails with the kernel's reason, although nothing ever is.
+    Fails,
+}
+
 /// What a request or a wait comes to if the kernel refuses these calls while nothing is ready: an end.
-fn ends_where_refused(calls: &[libc::c_long], errno: i32, waits: impl Fn(io::Result<usize>)) {
+fn ends_where_refused(calls: &[libc::c_long], errno: i32, waits: Waits) {
     let runtime = Runtime::builder().cores(1).driver(Driver::Epoll).build().unwrap();
     let own = EventChannel::builder().driver(Driver::Epoll).build().unwrap();
     let (mut near, mut far) = net_common::pair();
@@ -251,14 +260,21 @@ fn ends_where_refused(calls: &[libc::c_long], errno: i32, waits: impl Fn(io::Res
     let _ = result_of(Request::readiness(file, Interest::READABLE));
     // Ready some time.
     let writes = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(20));
-        // (Who was refused has gone.)
-        let _ = later.write_all(b"x");
-        let _ = far.write_all(b"x");
+        if waits == Waits::GoesOn {
+            std::thread::sleep(Duration::from_millis(20));
+            later.write_all(b"x").unwrap();
+            far.write_all(b"x").unwrap();
+        }
         (later, far)
     });
-    waits(result_of(Request::recv(empty, Vec::with_capacity(1))));
-    waits(runtime.run(|| near.read(&mut [0])));
+    let ends = |result: io::Result<usize>| match waits {
+        Waits::GoesOn => assert_eq!(result.unwrap(), 1),
+        Waits::Fails => {
+            assert_eq!(result.unwrap_err().kind(), io::Error::from_raw_os_error(errno).kind());
+        }
+    };
+    ends(result_of(Request::recv(empty, Vec::with_capacity(1))));
+    ends(runtime.run(|| near.read(&mut [0])));
     let getter = {
         let own = own.clone();
         runtime.spawn(move || own.get_event().map(|_| 0))
@@ -270,15 +286,10 @@ fn ends_where_refused(calls: &[libc::c_long], errno: i32, waits: impl Fn(io::Res
     drop((writes.join().unwrap(), connection));
 }
 
-/// It has failed with the kernel's reason.
-fn refused_with(errno: i32) -> impl Fn(io::Result<usize>) {
-    move |result| assert_eq!(result.unwrap_err().kind(), io::Error::from_raw_os_error(errno).kind())
-}
-
 #[test]
 fn what_epoll_refuses_to_watch_fails_and_what_is_ready_is_done() {
     went_well(in_child("what_epoll_refuses_to_watch_fails_and_what_is_ready_is_done", || {
-        ends_where_refused(&[libc::SYS_epoll_ctl], libc::ENOSPC, refused_with(libc::ENOSPC));
+        ends_where_refused(&[libc::SYS_epoll_ctl], libc::ENOSPC, Waits::Fails);
     }));
 }
 
@@ -286,20 +297,20 @@ fn what_epoll_refuses_to_watch_fails_and_what_is_ready_is_done() {
 #[test]
 fn what_epoll_may_not_watch_fails_and_what_is_ready_is_done() {
     went_well(in_child("what_epoll_may_not_watch_fails_and_what_is_ready_is_done", || {
-        ends_where_refused(&[libc::SYS_epoll_ctl], libc::EPERM, refused_with(libc::EPERM));
+        ends_where_refused(&[libc::SYS_epoll_ctl], libc::EPERM, Waits::Fails);
     }));
 }
 
 #[test]
 fn without_poll_nothing_waits_for_ever() {
     went_well(in_child("without_poll_nothing_waits_for_ever", || {
-        ends_where_refused(&[libc::SYS_poll], libc::EACCES, |result| assert_eq!(result.unwrap(), 1));
+        ends_where_refused(&[libc::SYS_poll], libc::EACCES, Waits::GoesOn);
     }));
 }
 
 #[test]
 fn without_epoll_pwait2_the_older_call_is_made_whatever_the_reason() {
     went_well(in_child("without_epoll_pwait2_the_older_call_is_made_whatever_the_reason", || {
-        ends_where_refused(&[libc::SYS_epoll_pwait2], libc::EACCES, |result| assert_eq!(result.unwrap(), 1));
+        ends_where_refused(&[libc::SYS_epoll_pwait2], libc::EACCES, Waits::GoesOn);
     }));
 }

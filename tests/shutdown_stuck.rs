@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const GRACE: Duration = Duration::from_millis(300);
+const GRACE: Duration = Duration::from_millis(100);
 /// For a machine with other things to do.
 const SLACK: Duration = Duration::from_millis(250);
 

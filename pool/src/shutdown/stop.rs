@@ -10,6 +10,7 @@ use crate::worker::shared::Shared;
 use ec_tasks::lock::Mutex;
 use ec_tasks::{Kind, TaskId, Tokens};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Steps 3 and 4. Returns who did not return from the program's code, but for the tasks in `named`.
@@ -37,8 +38,9 @@ pub(super) fn stop(shared: &Arc<Shared>, deadline: Option<Instant>, named: &[Tas
         behind.push(String::from("the monitor"));
     }
     let leftovers = Leftovers::take(shared);
-    if !leftovers.calls.is_empty() {
-        behind.push(format!("{} handlers of events, which were not called", leftovers.calls.len()));
+    let uncalled = uncalled(shared).max(leftovers.calls.len());
+    if uncalled > 0 {
+        behind.push(format!("{uncalled} handlers of events, which were not called"));
     }
     log(shared, || match &behind[..] {
         [] => String::from("a pool has ended"),
@@ -56,6 +58,15 @@ pub(super) fn stop(shared: &Arc<Shared>, deadline: Option<Instant>, named: &[Tas
         behind.push(String::from(shared.size.notifier.kept_by()));
     }
     behind
+}
+
+/// How many handlers are due and are not being called: their events are in a queue, or still in a port that nobody has driven since.
+fn uncalled(shared: &Shared) -> usize {
+    let inside = shared.size.threads.all();
+    let calling = inside.iter().filter(|worker| {
+        worker.info.taker.is_in_user_code() && worker.info.task.load(Ordering::Relaxed) == 0
+    });
+    (shared.channel.metrics().handlers_due as usize).saturating_sub(calling.count())
 }
 
 /// Nothing in flight, no handler due, nothing queued that an event waits for.
