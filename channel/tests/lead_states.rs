@@ -414,6 +414,9 @@ const SCENARIOS: &[Scenario] = &[
 
 #[test]
 fn nobody_sleeps_on_while_an_event_is_there() {
+    if ec_test_support::without_models() {
+        return;
+    }
     for (number, scenario) in SCENARIOS.iter().enumerate() {
         let (lost, states) = Model { scenario: *scenario, guards: ALL }.search();
         println!("scenario {number}: {states} states");
@@ -423,6 +426,9 @@ fn nobody_sleeps_on_while_an_event_is_there() {
 
 #[test]
 fn each_guard_is_needed() {
+    if ec_test_support::without_models() {
+        return;
+    }
     type TakeAway = fn(&mut Guards);
     let without: &[(&str, TakeAway)] = &[
         ("awake_is_ones_own", |g| g.awake_is_ones_own = false),

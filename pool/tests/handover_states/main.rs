@@ -32,7 +32,7 @@ mod threads;
 mod workers;
 mod world;
 
-use ec_test_support::limit;
+use ec_test_support::{limit, without_models};
 use guards::{Guards, guards_and_scenarios};
 use pool::Pool;
 use scenarios::SCENARIOS;
@@ -41,6 +41,9 @@ use stateright::Checker;
 
 #[test]
 fn whatever_comes_in_which_order_all_ends() {
+    if without_models() {
+        return;
+    }
     limit(300, || {
         let mut worlds = 0;
         for scenario in SCENARIOS {
@@ -63,6 +66,9 @@ fn whatever_comes_in_which_order_all_ends() {
 
 #[test]
 fn without_any_of_its_guards_something_goes_wrong() {
+    if without_models() {
+        return;
+    }
     limit(300, || {
         for (guard, take_away, scenario) in guards_and_scenarios() {
             let mut guards = Guards::ALL;

@@ -13,6 +13,16 @@ pub fn skipped(why: &str) {
     unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
 }
 
+/// For models of protocols, which say the same on every machine and take long: is this a run of the tests in which they are left out
+/// (`EC_WITHOUT_MODELS`), because another one has them?
+pub fn without_models() -> bool {
+    let without = std::env::var_os("EC_WITHOUT_MODELS").is_some();
+    if without {
+        skipped("a model says the same on every machine, and another run has it (EC_WITHOUT_MODELS)");
+    }
+    without
+}
+
 /// Runs `f` and ends the whole test program with a message that names the test if it has
 /// not finished within `seconds`. The limit is there to catch a hang, never to measure.
 ///
