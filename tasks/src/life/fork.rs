@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::own;
-use crate::util::{forked, thread_start};
+use crate::util::{forked, lock, thread_start};
 
 static WATCHED: AtomicBool = AtomicBool::new(false);
 
@@ -42,6 +42,8 @@ fn begin_to_watch() -> io::Result<()> {
     if failed != 0 {
         return Err(io::Error::from_raw_os_error(failed));
     }
+    // (Here, since this comes before the first task.)
+    lock::prepare();
     WATCHED.store(true, Ordering::Release);
     Ok(())
 }

@@ -129,3 +129,10 @@ impl Condvar {
         self.0.notify_all();
     }
 }
+
+/// Before the first task of a process. The first wait with a limit looks for a symbol (`dlsym`, in rustix). That clears what dlerror
+/// has to tell the thread or the task that waits.
+pub(crate) fn prepare() {
+    let mutex = Mutex::new(());
+    Condvar::new().wait_until(&mut mutex.lock(), Instant::now());
+}
