@@ -23,13 +23,12 @@ impl<T> Queue<T> {
 
     /// Takes out the first.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let (first, _) = self.0.first()?;
-        self.0.leave(first)
+        self.0.pop()
     }
 
     /// Takes out whoever stands at `place`, if that `is_it`. (It may have left, and the place may be another's.)
     pub(crate) fn leave(&mut self, place: Place, is_it: impl FnOnce(&T) -> bool) -> Option<T> {
-        if self.0.get(place).is_some_and(is_it) { self.0.leave(place) } else { None }
+        self.0.leave_if(place, is_it)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {

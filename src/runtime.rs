@@ -3,9 +3,10 @@
 //! There is a default runtime. It starts when it is first needed, and ends with the process, or by [`shutdown`]. [`Runtime::builder`]
 //! makes others. A task belongs to the runtime it was spawned in, and what it spawns belongs there too: [`Runtime::current`].
 
+mod builder;
 mod handle;
 
-use crate::channel::{Driver, EventChannel};
+use crate::channel::EventChannel;
 use crate::task::{self, JoinHandle};
 use ec_pool::quietly;
 use ec_pool::{Here, Pool};
@@ -16,6 +17,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+pub use self::builder::Builder;
 pub use self::handle::{Handle, dump, metrics, shutdown};
 #[doc(inline)]
 pub use ec_pool::{AtCap, Blocked, Dump, Metrics, PoolEvent, ShutdownError};
@@ -176,11 +178,6 @@ pub struct Runtime {
     pool: Pool,
 }
 
-/// The settings of a [`Runtime`] to be.
-#[derive(Clone, Debug)]
-#[must_use = "nothing runs before `build`"]
-pub struct Builder(ec_pool::Builder);
-
 impl Runtime {
     /// A runtime with the default settings. Errors as [`Builder::build`].
     pub fn new() -> io::Result<Runtime> {
@@ -322,86 +319,5 @@ impl Runtime {
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Runtime").field(&self.pool).finish()
-    }
-}
-
-impl Builder {
-    /// How many tasks run at once. By default as many as this process may use CPUs: its affinity and its control
-    /// group's quota count.
-    pub fn cores(self, cores: usize) -> Builder {
-        Builder(self.0.cores(cores))
-    }
-
-    /// The most worker threads there may ever be; 1000 by default. A protection, not a knob: there are as many as
-    /// cores, and one more for each task that blocks its thread at the moment. The last of these (as many as cores, at most
-    /// half) are kept for tasks that have begun, which may hold what the others wait for: with `max_threads - 2 * cores` tasks that block
-    /// new ones have to wait, as long as it is so, and [`PoolEvent::AtCap`] says who blocks whom.
-    pub fn max_threads(self, threads: usize) -> Builder {
-        Builder(self.0.max_threads(threads))
-    }
-
-    /// How long a worker thread that is not needed stays; 10 s by default. With zero it leaves as soon as it is not
-    /// needed, and each task that blocks its thread costs the start of another.
-    pub fn keep_alive(self, time: Duration) -> Builder {
-        Builder(self.0.keep_alive(time))
-    }
-
-    /// Is told what happens to the worker threads: one more, one less, a core handed over, the cap met. Called on a thread that
-    /// the runtime has for it, one event after the other (only in a task that gives a [hint](task::blocking) there and then). So it may
-    /// block: nobody waits for it but later events, some of which are left out when they are too many
-    /// ([`PoolEvent::Missed`]). A panic in it is logged.
-    ///
-    /// ```
-    /// use event_channel::Runtime;
-    /// use event_channel::runtime::PoolEvent;
-    ///
-    /// let runtime = Runtime::builder()
-    ///     .max_threads(100)
-    ///     .on_event(|event| {
-    ///         if let PoolEvent::AtCap(at_cap) = event {
-    ///             eprintln!("{at_cap}"); // who blocks where
-    ///         }
-    ///     })
-    ///     .build()?;
-    /// # drop(runtime);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn on_event(self, listener: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Builder {
-        Builder(self.0.on_event(listener))
-    }
-
-    /// For measuring what the pool's monitor costs: without it a task that blocks keeps its core, and times in dumps are wrong.
-    #[doc(hidden)]
-    pub fn without_monitor(self) -> Builder {
-        Builder(self.0.without_monitor())
-    }
-
-    /// The stack of tasks that do not ask for another size, in bytes; by default nearly 192 KiB, which with the
-    /// guard makes 256 KiB. It is address space: only what is touched takes memory. Not for
-    /// [dedicated](task::Builder::dedicated) tasks: their default is that of [`std::thread`].
-    pub fn stack_size(self, bytes: usize) -> Builder {
-        Builder(self.0.stack_size(bytes))
-    }
-
-    /// The driver of the channel. By default the channel chooses, and `channel().driver()` says why.
-    pub fn driver(self, driver: Driver) -> Builder {
-        Builder(self.0.driver(driver))
-    }
-
-    /// For tests: with two cores or more, a task that becomes ready again is run next by a worker other than
-    /// the one that ran it last.
-    #[doc(hidden)]
-    pub fn force_migration(self) -> Builder {
-        Builder(self.0.force_migration())
-    }
-
-    /// Opens the channel and starts the workers.
-    ///
-    /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for settings that cannot be;
-    /// [`Unsupported`](io::ErrorKind::Unsupported) in a [forked child](crate#fork) of a process that had a runtime or a channel;
-    /// else what the operating system says when it refuses a descriptor or a thread.
-    pub fn build(self) -> io::Result<Runtime> {
-        self.0.build().map(|pool| Runtime { pool })
     }
 }

@@ -138,6 +138,17 @@ impl<T> Line<T> {
         Some(item)
     }
 
+    /// As [`leave`](Self::leave), if it `is_it` who has this place. (He may have left, and the place may be another's.)
+    pub fn leave_if(&mut self, place: Place, is_it: impl FnOnce(&T) -> bool) -> Option<T> {
+        if self.get(place).is_some_and(is_it) { self.leave(place) } else { None }
+    }
+
+    /// The first in the queue leaves.
+    pub fn pop(&mut self) -> Option<T> {
+        let (first, _) = self.first()?;
+        self.leave(first)
+    }
+
     #[inline]
     fn unlink(&mut self, before: u32, behind: u32) {
         match self.nodes.get_mut(before as usize) {

@@ -122,8 +122,7 @@ impl State {
     #[must_use = "to be dropped without the lock"]
     pub(crate) fn come_back(&mut self, place: Place, follower: &Arc<Waiter>) -> Option<Arc<Waiter>> {
         // (Of one that was taken for gone, and is not quite, the place may be another's by now.)
-        let is_there = self.followers.get(place).is_some_and(|there| Arc::ptr_eq(there, follower));
-        if is_there { self.followers.leave(place) } else { None }
+        self.followers.leave_if(place, |there| Arc::ptr_eq(there, follower))
     }
 
     /// How many wait, the leader among them. One that is gone does not.

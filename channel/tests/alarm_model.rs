@@ -50,6 +50,42 @@ impl Port {
     fn take(&self) -> usize {
         std::mem::take(&mut *self.work.lock().unwrap())
     }
+
+    /// Posts to the inbox, and rings if somebody sleeps.
+    fn post(&self) {
+        *self.work.lock().unwrap() += 1;
+        if self.alarm.call_if_asleep() {
+            self.ring();
+        }
+    }
+
+    /// Sleeps, unless somebody has called, or has posted since the look before.
+    fn sleep_if_nothing_came(&self) {
+        if let Some(asleep) = self.alarm.sleep() {
+            if *self.work.lock().unwrap() == 0 {
+                self.sleep_until_rung();
+            }
+            self.alarm.awake(asleep);
+        }
+    }
+}
+
+/// Somebody queues work and calls in any case; the driver looks before it announces its sleep only.
+fn finds_what_it_is_called_for(port: &Arc<Port>) {
+    let caller = port.clone();
+    let caller = thread::spawn(move || {
+        *caller.work.lock().unwrap() += 1;
+        if caller.alarm.call() {
+            caller.ring();
+        }
+    });
+    while port.take() == 0 {
+        if let Some(asleep) = port.alarm.sleep() {
+            port.sleep_until_rung();
+            port.alarm.awake(asleep);
+        }
+    }
+    caller.join().unwrap();
 }
 
 /// The inbox: posted under its lock, the sleeper rung for only if it sleeps; the driver looks again after it has announced its sleep.
@@ -60,24 +96,14 @@ fn what_is_posted_to_the_inbox_is_found() {
         let posters: Vec<_> = (0..2)
             .map(|_| {
                 let port = port.clone();
-                thread::spawn(move || {
-                    *port.work.lock().unwrap() += 1;
-                    if port.alarm.call_if_asleep() {
-                        port.ring();
-                    }
-                })
+                thread::spawn(move || port.post())
             })
             .collect();
         let mut found = 0;
         while found < 2 {
             found += port.take();
-            if found < 2
-                && let Some(asleep) = port.alarm.sleep()
-            {
-                if *port.work.lock().unwrap() == 0 {
-                    port.sleep_until_rung();
-                }
-                port.alarm.awake(asleep);
+            if found < 2 {
+                port.sleep_if_nothing_came();
             }
         }
         posters.into_iter().for_each(|p| p.join().unwrap());
@@ -89,20 +115,7 @@ fn what_is_posted_to_the_inbox_is_found() {
 fn a_call_before_the_sleep_makes_it_fail() {
     model(|| {
         let port = Port::new();
-        let caller = port.clone();
-        let caller = thread::spawn(move || {
-            *caller.work.lock().unwrap() += 1;
-            if caller.alarm.call() {
-                caller.ring();
-            }
-        });
-        while port.take() == 0 {
-            if let Some(asleep) = port.alarm.sleep() {
-                port.sleep_until_rung();
-                port.alarm.awake(asleep);
-            }
-        }
-        caller.join().unwrap();
+        finds_what_it_is_called_for(&port);
     });
 }
 
@@ -116,21 +129,11 @@ fn who_leaves_takes_back_no_sleep_but_its_own() {
         let serves = port.clone();
         let serves = thread::spawn(move || {
             while serves.take() == 0 {
-                if let Some(asleep) = serves.alarm.sleep() {
-                    if *serves.work.lock().unwrap() == 0 {
-                        serves.sleep_until_rung();
-                    }
-                    serves.alarm.awake(asleep);
-                }
+                serves.sleep_if_nothing_came();
             }
         });
         let posts = port.clone();
-        let posts = thread::spawn(move || {
-            *posts.work.lock().unwrap() += 1;
-            if posts.alarm.call_if_asleep() {
-                posts.ring();
-            }
-        });
+        let posts = thread::spawn(move || posts.post());
         port.alarm.awake(outside);
         serves.join().unwrap();
         posts.join().unwrap();
@@ -143,20 +146,7 @@ fn the_place_of_one_that_is_gone_is_taken() {
     model(|| {
         let port = Port::new();
         let gone = port.alarm.sleep().expect("nobody has called");
-        let caller = port.clone();
-        let caller = thread::spawn(move || {
-            *caller.work.lock().unwrap() += 1;
-            if caller.alarm.call() {
-                caller.ring();
-            }
-        });
-        while port.take() == 0 {
-            if let Some(asleep) = port.alarm.sleep() {
-                port.sleep_until_rung();
-                port.alarm.awake(asleep);
-            }
-        }
-        caller.join().unwrap();
+        finds_what_it_is_called_for(&port);
         let _ = gone;
     });
 }

@@ -2,22 +2,14 @@
 
 mod common;
 
-use common::{each_driver, serve};
+use common::{alone, each_driver, serve};
 use ec_channel::{Completions, EventChannel, Interest, Request, Wait};
-use ec_test_support::limit;
 use ec_unkind as _;
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-
-/// They fork: one at a time.
-fn alone(seconds: u64, test: impl FnOnce()) {
-    static ALONE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-    let _turn = ALONE.lock();
-    limit(seconds, test);
-}
 
 #[test]
 fn a_forked_child_is_refused_and_touches_nothing() {

@@ -2,9 +2,8 @@
 
 mod common;
 
-use common::{drivers, each_driver, serve};
+use common::{alone, drivers, each_driver, serve};
 use ec_channel::{Event, EventChannel, EventKind, Interest, Request, Source};
-use ec_test_support::limit;
 use ec_unkind as _;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -36,13 +35,6 @@ fn at_number(it: OwnedFd, held: OwnedFd) -> OwnedFd {
     // SAFETY: both are ours; the number stays `held`'s.
     assert_eq!(unsafe { libc::dup2(it.as_raw_fd(), held.as_raw_fd()) }, held.as_raw_fd());
     held
-}
-
-/// These tests count on descriptor numbers: one at a time.
-fn alone(seconds: u64, test: impl FnOnce()) {
-    static ALONE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-    let _turn = ALONE.lock();
-    limit(seconds, test);
 }
 
 #[test]

@@ -43,7 +43,7 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
-    fn until(condition: impl Fn() -> bool) {
+    fn until(mut condition: impl FnMut() -> bool) {
         while !condition() {
             thread::yield_now();
         }
@@ -53,9 +53,7 @@ mod tests {
     fn a_thread_that_ends_is_joined_and_one_that_does_not_is_left() {
         limit(20, || {
             let mut ends = Leaving::new(thread::spawn(|| ()));
-            while !ends.is_gone() {
-                thread::yield_now();
-            }
+            until(|| ends.is_gone());
             assert!(ends.is_gone() && ends.has_returned());
             let (let_go, held) = mpsc::channel::<()>();
             let mut stuck = Leaving::new(thread::spawn(move || {

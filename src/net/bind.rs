@@ -37,18 +37,14 @@ fn first<T>(
 ) -> io::Result<T> {
     let Some((last, others)) = addrs.split_last() else { return bind(addrs) };
     for addr in others {
-        if let Ok(socket) = patiently(addr, list, &bind) {
+        if let Ok(socket) = bind_to(addr, list, &bind) {
             return Ok(socket);
         }
     }
-    patiently(last, list, &bind)
+    bind_to(last, list, &bind)
 }
 
-fn patiently<T>(
-    addr: &SocketAddr,
-    list: List,
-    bind: impl Fn(&[SocketAddr]) -> io::Result<T>,
-) -> io::Result<T> {
+fn bind_to<T>(addr: &SocketAddr, list: List, bind: impl Fn(&[SocketAddr]) -> io::Result<T>) -> io::Result<T> {
     let bind = || bind(std::slice::from_ref(addr));
     let mut result = bind();
     let in_use = |result: &io::Result<T>| {

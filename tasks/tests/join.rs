@@ -39,22 +39,13 @@ fn a_joiner_that_has_to_wait_is_woken() {
     });
 }
 
-/// Adds one when it is dropped.
-struct Counts(Arc<AtomicUsize>);
-
-impl Drop for Counts {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
 /// And what it would have run is dropped before anybody learns of it; or left for good.
 #[test]
 fn a_task_that_is_refused_before_it_begins_gives_an_error_to_its_joiners() {
     limit(20, || {
         for (leaks, dropped) in [(false, 1), (true, 0)] {
             let (queue, holds) = (Arc::<Queue>::default(), Arc::<AtomicUsize>::default());
-            let counts = Counts(holds.clone());
+            let counts = Counted(holds.clone());
             let task = start(queue.clone(), SpawnOptions::new(), move || drop(counts)).unwrap();
             drop(start(queue.clone(), SpawnOptions::new(), || ()).unwrap());
             let late = start(queue.clone(), SpawnOptions::new(), || ()).unwrap();

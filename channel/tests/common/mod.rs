@@ -30,6 +30,13 @@ pub fn drivers() -> Vec<Driver> {
         .collect()
 }
 
+/// For tests that fork, or count on descriptor numbers: one at a time.
+pub fn alone(seconds: u64, test: impl FnOnce()) {
+    static ALONE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+    let _turn = ALONE.lock();
+    ec_test_support::limit(seconds, test);
+}
+
 /// As a pool does.
 pub fn serve(channel: &EventChannel) -> Serving {
     // SAFETY: the tests drive the ports as long as somebody waits, and see to what comes of it.
