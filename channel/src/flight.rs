@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::driver::{Backend, Done, descriptor_to_be_had, socket_error};
+use crate::driver::{Backend, Done, Rests, descriptor_to_be_had, end_of_input, socket_error};
 use crate::event::Event;
 use crate::id::OpId;
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
@@ -16,6 +16,7 @@ use crate::port::Wait;
 use crate::raw::{Action, RawCompletion, RawOp};
 use crate::slots::Slots;
 use crate::wheel::Wheel;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// What a pass of the port completed.
@@ -68,6 +69,8 @@ enum Phase {
     Direct,
     /// With the driver, as a poll request: the descriptor is in non-blocking mode, or a connect is under way.
     Awaiting,
+    /// With nobody: its descriptor was ready in vain.
+    Resting,
     /// In the wheel only.
     Timer,
 }
@@ -92,6 +95,9 @@ pub(crate) struct Drive {
     base: Instant,
     wheel: Wheel,
     flights: Vec<Flight>,
+    /// What poll(2) said of the descriptors of requests that are tried again. They are few: the driver itself waits for most.
+    awaited: BTreeMap<u64, i16>,
+    rests: Rests,
     messages: Vec<Message>,
     pub(crate) done: Vec<Done>,
     freed: Vec<u32>,
@@ -107,6 +113,8 @@ impl Drive {
             backend,
             wheel: Wheel::new(),
             flights: Vec::new(),
+            awaited: BTreeMap::new(),
+            rests: Rests::default(),
             messages: Vec::new(),
             done: Vec::new(),
             freed: Vec::new(),
@@ -186,6 +194,7 @@ impl Drive {
                     self.done.push((id, -libc::ECANCELED));
                 }
             }
+            Phase::Resting => self.done.push((id, -libc::ECANCELED)),
             // SAFETY: a request in flight is in place.
             _ => self.backend.cancel(id, unsafe { &(*f.op).action }),
         }
@@ -211,7 +220,32 @@ impl Drive {
             }
             self.due = due;
         }
+        self.end_rests();
         self.settle(out);
+    }
+
+    /// The descriptor of this request was ready in vain: it is asked again after a rest.
+    fn rest(&mut self, id: u64) {
+        self.flights[OpId::from_u64(id).slot() as usize].phase = Phase::Resting;
+        self.rests.begin(id, self.backend.now());
+    }
+
+    fn end_rests(&mut self) {
+        if self.rests.next().is_none() {
+            return;
+        }
+        let now = self.backend.now();
+        while let Some(id) = self.rests.take_due(now) {
+            let f = &mut self.flights[OpId::from_u64(id).slot() as usize];
+            if f.abort != Abort::No {
+                continue;
+            }
+            // SAFETY: a request in flight is in place.
+            let (phase, action) = awaiting(unsafe { &(*f.op).action });
+            f.phase = phase;
+            // SAFETY: as at its first submission.
+            unsafe { self.backend.submit(id, &action) };
+        }
     }
 
     pub(crate) fn timeout(&self, wait: Wait) -> Option<Duration> {
@@ -220,11 +254,14 @@ impl Drive {
             Wait::For(d) => Some(d),
             Wait::Forever => None,
         };
-        let timer = self.wheel.next().map(|t| {
-            let now = self.backend.now().saturating_duration_since(self.base);
-            Duration::from_nanos(t).saturating_sub(now)
-        });
-        match (asked, timer) {
+        let timer = self.wheel.next();
+        let due = |at: Option<Instant>| at.map(|at| nanos(self.base, at));
+        let next =
+            [timer, due(self.backend.due()), due(self.rests.next())].into_iter().flatten().min().map(|t| {
+                let now = self.backend.now().saturating_duration_since(self.base);
+                Duration::from_nanos(t).saturating_sub(now)
+            });
+        match (asked, next) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
@@ -241,7 +278,7 @@ impl Drive {
     }
 
     /// Decides what a result from the driver means: done, or once more.
-    fn settle_one(&mut self, id: u64, result: i32, out: &mut Vec<Finished>) {
+    fn settle_one(&mut self, id: u64, mut result: i32, out: &mut Vec<Finished>) {
         let slot = OpId::from_u64(id).slot();
         let Some(f) = self.flights.get_mut(slot as usize).filter(|f| f.id == id) else { return };
         // SAFETY: a request in flight is in place.
@@ -253,19 +290,34 @@ impl Drive {
         };
         let blocked = result == -libc::EAGAIN
             && !matches!(action, Action::Poll { .. } | Action::Connect { .. } | Action::Timer);
+        // io_uring reports that the peer has shut down to whoever polls for anything.
+        let polled = f.phase == Phase::Awaiting || matches!(action, Action::Poll { .. });
+        let asked = action.interest() | libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
         let again = if f.abort != Abort::No {
             None
+        } else if polled && result >= 0 && result as i16 & asked == 0 {
+            return self.rest(id);
         } else if f.phase == Phase::Awaiting && result >= 0 {
             match action {
                 Action::Connect { .. } => None,
-                _ => Some((Phase::Direct, action)),
+                _ => {
+                    self.awaited.insert(id, result as i16);
+                    Some((Phase::Direct, action))
+                }
             }
+        } else if let (true, Some(revents)) = (blocked, self.awaited.get(&id)) {
+            // SAFETY: a request in flight is in place, and so is what its action points to.
+            match unsafe { end_of_input(&action, *revents) } {
+                Some(end) => result = end,
+                None => return self.rest(id),
+            }
+            None
         } else if blocked
+            || (result == -libc::EINPROGRESS && matches!(action, Action::Connect { .. }))
             || (interrupted && (f.phase == Phase::Awaiting || matches!(action, Action::Connect { .. })))
         {
             // Wait until it can go on. A connect goes on by itself; calling connect again would fail.
-            let fd = action.fd().expect("only timers have none, and they do not block");
-            Some((Phase::Awaiting, Action::Poll { fd, events: action.interest() }))
+            Some(awaiting(&action))
         } else if interrupted && f.phase == Phase::Direct {
             // Nobody asked for it: its submitter exited, a signal came, a limit was another one. Nothing was done.
             Some((Phase::Direct, action))
@@ -293,6 +345,10 @@ impl Drive {
         }
         let op = f.op;
         f.id = 0;
+        if !self.awaited.is_empty() {
+            self.awaited.remove(&id);
+        }
+        self.rests.forget(id);
         self.wheel.remove(slot);
         self.freed.push(slot);
         // SAFETY: the request is complete and in place; from here on it is its owner's.
@@ -323,6 +379,17 @@ impl Drive {
 #[cold]
 fn is_outdated(action: &Action) -> bool {
     matches!(*action, Action::Accept { fd, .. } if descriptor_to_be_had(fd))
+}
+
+/// How to wait until an action can go on.
+fn awaiting(action: &Action) -> (Phase, Action) {
+    match *action {
+        Action::Poll { .. } => (Phase::Direct, *action),
+        _ => {
+            let fd = action.fd().expect("only timers have none, and they do not block");
+            (Phase::Awaiting, Action::Poll { fd, events: action.interest() })
+        }
+    }
 }
 
 /// A point in time on the wheel's scale. What lies beyond it (500 years) never comes.

@@ -105,7 +105,10 @@ impl Action {
     /// What to poll for until the action can go on.
     pub(crate) fn interest(&self) -> i16 {
         match *self {
-            Action::Accept { .. } | Action::Recv { .. } | Action::RecvMsg { .. } => libc::POLLIN,
+            // (With its own bit, that the receiving side is shut down.)
+            Action::Accept { .. } | Action::Recv { .. } | Action::RecvMsg { .. } => {
+                libc::POLLIN | libc::POLLRDHUP
+            }
             Action::Connect { .. } | Action::Send { .. } | Action::SendMsg { .. } => libc::POLLOUT,
             Action::Poll { events, .. } => events,
             Action::Timer => 0,

@@ -37,6 +37,11 @@ pub(crate) trait Backend: Send {
     /// for the descriptor instead of calling `poll`.
     fn flush(&mut self) -> bool;
 
+    /// When `poll` is to be called, although nothing may have happened by then. `None`: it need not.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
     /// The driver's clock. Nothing in a port reads any other.
     fn now(&self) -> Instant {
         Instant::now()

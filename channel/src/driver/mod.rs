@@ -8,8 +8,10 @@ mod at_exit;
 mod backend;
 mod epoll;
 mod readiness;
+mod rest;
 mod syscall;
 mod uring;
+mod waiters;
 
 use crate::foreign::quietly;
 use crate::waker::Waker;
@@ -18,7 +20,8 @@ use std::io;
 use std::sync::Arc;
 
 pub(crate) use backend::{Backend, Done};
-pub(crate) use syscall::{descriptor_to_be_had, errno, socket_error};
+pub(crate) use rest::Rests;
+pub(crate) use syscall::{descriptor_to_be_had, end_of_input, errno, socket_error};
 pub use syscall::{nonblocking, set_nonblocking};
 
 /// The techniques a channel can use.

@@ -25,12 +25,13 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
                 Action::Accept { fd, addr, len } => match accept(fd, addr, len) {
                     Ok(n) => n as isize,
                     Err(libc::EINTR) => continue,
-                    Err(libc::EAGAIN) => return None,
+                    Err(libc::EAGAIN) => return end_of_input(action, revents),
                     Err(errno) => return Some(-errno),
                 },
                 Action::Connect { fd, .. } => match socket_error(fd) {
                     0 => match ready_now(fd, libc::POLLOUT) {
-                        Ok(0) => return None,
+                        // (What lies in its error queue is no end of a connect.)
+                        Ok(now) if now & (libc::POLLOUT | libc::POLLHUP) == 0 => return None,
                         Ok(_) => 0,
                         Err(errno) => return Some(-errno),
                     },
@@ -60,7 +61,8 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
         }
         match errno() {
             libc::EINTR => {}
-            libc::EAGAIN => return None,
+            // SAFETY: by contract.
+            libc::EAGAIN => return unsafe { end_of_input(action, revents) },
             errno => return Some(-errno),
         }
     }
@@ -75,6 +77,52 @@ pub(crate) fn descriptor_to_be_had(fd: RawFd) -> bool {
     }
 }
 
+/// What a call that blocks would end with, where one that does not says EAGAIN although nothing more will come: the
+/// receiving side of a datagram socket, or a listener of AF_UNIX, has been shut down. `None`: it would wait.
+///
+/// # Safety
+/// The action's pointers are valid.
+pub(crate) unsafe fn end_of_input(action: &Action, revents: i16) -> Option<i32> {
+    if revents & libc::POLLRDHUP == 0 {
+        return None;
+    }
+    match *action {
+        Action::Accept { .. } => Some(-libc::EINVAL),
+        Action::Recv { .. } => Some(0),
+        Action::RecvMsg { msg, .. } => {
+            // SAFETY: by contract.
+            let msg = unsafe { &mut *msg };
+            (msg.msg_namelen, msg.msg_controllen, msg.msg_flags) = (0, 0, 0);
+            Some(0)
+        }
+        _ => None,
+    }
+}
+
+/// The first attempt, before anybody waits: what is done at once, and what can never work. `None`: wait for readiness.
+///
+/// # Safety
+/// As for [`attempt`].
+pub(super) unsafe fn first_attempt(action: &Action, revents: i16) -> Option<i32> {
+    // SAFETY: by contract.
+    unsafe {
+        match *action {
+            Action::Connect { fd, addr, len } => start_connect(fd, addr, len),
+            // What listens has its connections from readiness on.
+            Action::Accept { fd, .. } if listens(fd) => None,
+            _ => attempt(action, revents),
+        }
+    }
+}
+
+fn listens(fd: RawFd) -> bool {
+    let (mut listens, mut len) = (0i32, size_of::<i32>() as libc::socklen_t);
+    let at = (&raw mut listens).cast();
+    // SAFETY: an int and its length, both live.
+    let r = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, at, &mut len) };
+    r == 0 && listens != 0
+}
+
 /// accept4(2) has no flag for "do not block", and a readiness may be stale: others accept from the same socket. (Whoever else
 /// begins a blocking accept on it in just these microseconds, with no connection there, gets EAGAIN; the io_uring
 /// driver does without.)
@@ -86,7 +134,7 @@ unsafe fn accept(
     addr: *mut libc::sockaddr_storage,
     len: *mut libc::socklen_t,
 ) -> Result<i32, i32> {
-    if ready_now(fd, libc::POLLIN)? == 0 {
+    if ready_now(fd, libc::POLLIN)? == 0 && listens(fd) {
         return Err(libc::EAGAIN);
     }
     // SAFETY: by contract.
@@ -205,11 +253,7 @@ pub(crate) fn socket_error(fd: RawFd) -> i32 {
 ///
 /// # Safety
 /// As connect(2).
-pub(crate) unsafe fn start_connect(
-    fd: RawFd,
-    addr: *const libc::sockaddr_storage,
-    len: libc::socklen_t,
-) -> Option<i32> {
+unsafe fn start_connect(fd: RawFd, addr: *const libc::sockaddr_storage, len: libc::socklen_t) -> Option<i32> {
     // SAFETY: by contract.
     match without_blocking(fd, || unsafe { libc::connect(fd, addr.cast(), len) }) {
         Ok(_) => Some(0),
