@@ -62,6 +62,37 @@ fn a_connect_that_waited_leaves_the_socket_blocking_too() {
     });
 }
 
+/// No driver has to change its mode then, which a forked child, say, would see.
+#[test]
+fn a_socket_of_a_task_does_not_block_as_long_as_it_connects() {
+    limit(60, || {
+        each_runtime(|runtime| {
+            // Nobody accepts, and its queue is full: a connect to it stays under way.
+            let socket = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            let listener = socket();
+            listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+            listener.listen(0).unwrap();
+            let to = listener.local_addr().unwrap();
+            let _full: Vec<_> = (0..3)
+                .map(|_| {
+                    let full = socket();
+                    full.set_nonblocking(true).unwrap();
+                    let _ = full.connect(&to);
+                    full
+                })
+                .collect();
+            let connecting = runtime.spawn(move || TcpStream::connect(to.as_socket().unwrap()));
+            until_waiting(runtime, "connect");
+            let dump = runtime.dump().to_string();
+            let fd = dump.split("descriptor ").nth(1).unwrap();
+            let fd = fd.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+            assert!(flags(fd).0, "{dump}");
+            connecting.cancel();
+            assert!(Cancelled::is(&connecting.join().unwrap().unwrap_err()));
+        });
+    });
+}
+
 #[test]
 fn after_set_nonblocking_nothing_waits_and_after_its_end_everything_does() {
     limit(30, || {

@@ -36,8 +36,12 @@ fn one(addr: &SocketAddr, limit: Option<Limit>) -> Result<TcpStream, Stop> {
     if !wait::in_task() {
         return one_plain(addr, limit);
     }
-    let socket = Socket::new(Domain::for_address(*addr), Type::STREAM, None).map_err(stop)?;
+    // It does not block from the beginning, until it is connected. So no driver has to change its mode for a connect, when
+    // others (a forked child) may have it, too.
+    let kind = Type::from(libc::SOCK_STREAM | libc::SOCK_NONBLOCK);
+    let socket = Socket::new(Domain::for_address(*addr), kind, None).map_err(stop)?;
     sys::connect(socket.as_fd(), &SockAddr::from(*addr), limit)?;
+    socket.set_nonblocking(false).map_err(stop)?;
     Ok(socket.into())
 }
 
