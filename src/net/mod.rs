@@ -12,8 +12,8 @@
 //!
 //! In detail:
 //!
-//! * **Blocking mode.** A descriptor keeps the mode it has. (On epoll an accept or a connect changes it for the microseconds of
-//!   one system call. A plain blocking accept of another process that begins just then may get `WouldBlock`.)
+//! * **Blocking mode.** A descriptor keeps the mode it has. (On epoll an accept changes it for the microseconds of one system
+//!   call. A plain blocking accept of another process that begins just then may get `WouldBlock`.)
 //!   After `set_nonblocking(true)` calls return [`WouldBlock`](std::io::ErrorKind::WouldBlock)
 //!   instead of waiting, in tasks as in threads. Change the mode with that method, not on the raw descriptor:
 //!   the handles remember the mode, as they remember the timeouts.
@@ -33,6 +33,7 @@ mod connect;
 mod handles;
 mod holders;
 mod mode;
+mod ready;
 mod sys;
 mod tcp_listener;
 mod tcp_stream;

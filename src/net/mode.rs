@@ -9,6 +9,7 @@
 //! * plain threads inside a `timeout`: by poll(2) and a call that does not wait;
 //! * tasks: by a call that does not wait, where it is likely to succeed, and else by an operation of the channel.
 
+use super::ready::Ready;
 use super::sys;
 use ec_pool::wait::{self, Limit, Stop};
 use std::cell::RefCell;
@@ -185,7 +186,7 @@ impl Mode {
             return if task { self.at_once(now) } else { std() };
         }
         if !task {
-            return if wait::scope_deadline().is_none() { std() } else { self.poll_first(fd, way, now) };
+            return if wait::scope_deadline().is_none() { std() } else { self.poll_first(fd, way, std, now) };
         }
         wait::checkpoint()?;
         if likely {
@@ -203,31 +204,20 @@ impl Mode {
         &self,
         fd: BorrowedFd<'_>,
         way: Way,
+        std: impl FnOnce() -> io::Result<T>,
         mut now: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
-        let limit = self.limit(way);
+        let (limit, mut ready) = (self.limit(way), Ready::default());
         loop {
             wait::checkpoint()?;
             match now() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
                 result => return result,
             }
-            self.await_ready(fd, way, limit).map_err(Stop::deliver)?;
-        }
-    }
-
-    /// On a plain thread: poll(2) until ready, or until a limit or a surrounding `timeout` is over.
-    pub(super) fn await_ready(&self, fd: BorrowedFd<'_>, way: Way, limit: Option<Limit>) -> Result<(), Stop> {
-        let scope = wait::scope_deadline();
-        let deadline = wait::earliest(limit.map(|limit| limit.at), scope);
-        let events = if way == Way::In { libc::POLLIN } else { libc::POLLOUT };
-        match sys::poll(fd, events, deadline) {
-            Ok(true) => Ok(()),
-            Ok(false) => match limit {
-                Some(limit) if deadline == Some(limit.at) => Err(Stop::Os(limit.errno)),
-                _ => Err(Stop::Scope(deadline.unwrap_or_else(Instant::now))),
-            },
-            Err(error) => Err(Stop::Os(error.raw_os_error().unwrap_or(libc::EIO))),
+            if ready.has_input_ended() {
+                return std();
+            }
+            ready.wait(fd, way, limit).map_err(Stop::deliver)?;
         }
     }
 
@@ -271,22 +261,21 @@ impl Mode {
             return std();
         }
         wait::checkpoint()?;
-        let mut sent = 0;
-        let mut limit = None;
+        let (mut sent, mut limit, mut ready) = (0, None, Ready::default());
         loop {
             let step = match self.at_once(|| now(sent)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.spent.store(0, Ordering::Relaxed);
                     limit = limit.or_else(|| self.limit(Way::Out));
-                    let waited = if task {
-                        later(sent, limit)
-                    } else {
-                        self.await_ready(fd, Way::Out, limit).map(|()| 0)
-                    };
+                    let waited =
+                        if task { later(sent, limit) } else { ready.wait(fd, Way::Out, limit).map(|()| 0) };
                     waited.map_err(Fail::Stop)
                 }
                 Ok(0) => return Ok(sent),
-                result => result.map_err(Fail::Error),
+                result => {
+                    ready.progress();
+                    result.map_err(Fail::Error)
+                }
             };
             match step {
                 Ok(n) if sent + n >= total => return Ok(sent + n),

@@ -51,8 +51,8 @@ pub(super) fn user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// Ready (`true`) or `deadline` over (`false`). For plain threads.
-pub(super) fn poll(fd: BorrowedFd<'_>, events: i16, deadline: Option<Instant>) -> io::Result<bool> {
+/// Which of `events`, or errors, are there; 0: `deadline` is over. For plain threads.
+pub(super) fn poll(fd: BorrowedFd<'_>, events: i16, deadline: Option<Instant>) -> io::Result<i16> {
     let mut ask = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
     loop {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -61,7 +61,7 @@ pub(super) fn poll(fd: BorrowedFd<'_>, events: i16, deadline: Option<Instant>) -
         // SAFETY: one live pollfd.
         match unsafe { libc::poll(&mut ask, 1, ms) } {
             0 if left.is_some_and(|left| !left.is_zero()) => (),
-            n if n >= 0 => return Ok(n > 0),
+            n if n >= 0 => return Ok(ask.revents),
             _ => return Err(io::Error::last_os_error()),
         }
     }

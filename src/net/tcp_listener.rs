@@ -100,7 +100,7 @@ impl TcpListener {
 
     /// On a plain thread inside a `timeout`: only once poll(2) has seen a connection.
     fn accept_ready(&self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
-        if sys::poll(self.std.as_fd(), libc::POLLIN, Some(std::time::Instant::now()))? {
+        if sys::poll(self.std.as_fd(), libc::POLLIN, Some(std::time::Instant::now()))? != 0 {
             self.std.accept()
         } else {
             Err(io::ErrorKind::WouldBlock.into())
