@@ -165,7 +165,7 @@ impl Drive {
     fn start(&mut self, slot: u32) {
         let f = &mut self.flights[slot as usize];
         // SAFETY: a request in flight is in place.
-        let (action, deadline) = unsafe { ((*f.op).action, (*f.op).deadline) };
+        let (action, deadline, tried) = unsafe { ((*f.op).action, (*f.op).deadline, (*f.op).tried) };
         if let Action::Timer = action {
             f.phase = Phase::Timer;
             match deadline {
@@ -178,7 +178,7 @@ impl Drive {
             self.wheel.insert(slot, nanos(self.base, t));
         }
         // SAFETY: `submit_raw`'s contract covers the driver's.
-        unsafe { self.backend.submit(f.id, &action) };
+        unsafe { self.backend.submit(f.id, &action, tried) };
     }
 
     fn abort(&mut self, id: u64, why: Abort) {
@@ -244,7 +244,7 @@ impl Drive {
             let (phase, action) = awaiting(unsafe { &(*f.op).action });
             f.phase = phase;
             // SAFETY: as at its first submission.
-            unsafe { self.backend.submit(id, &action) };
+            unsafe { self.backend.submit(id, &action, false) };
         }
     }
 
@@ -254,13 +254,15 @@ impl Drive {
             Wait::For(d) => Some(d),
             Wait::Forever => None,
         };
-        let timer = self.wheel.next();
-        let due = |at: Option<Instant>| at.map(|at| nanos(self.base, at));
-        let next =
-            [timer, due(self.backend.due()), due(self.rests.next())].into_iter().flatten().min().map(|t| {
-                let now = self.backend.now().saturating_duration_since(self.base);
-                Duration::from_nanos(t).saturating_sub(now)
-            });
+        let mut next = self.wheel.next();
+        for due in [self.backend.due(), self.rests.next()].into_iter().flatten() {
+            let due = nanos(self.base, due);
+            next = Some(next.map_or(due, |next| next.min(due)));
+        }
+        let next = next.map(|t| {
+            let now = self.backend.now().saturating_duration_since(self.base);
+            Duration::from_nanos(t).saturating_sub(now)
+        });
         match (asked, next) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -293,7 +295,7 @@ impl Drive {
         // io_uring reports that the peer has shut down to whoever polls for anything.
         let polled = f.phase == Phase::Awaiting || matches!(action, Action::Poll { .. });
         let asked = action.interest() | libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
-        let again = if f.abort != Abort::No {
+        let again = if f.abort != Abort::No || (result >= 0 && !polled) {
             None
         } else if polled && result >= 0 && result as i16 & asked == 0 {
             return self.rest(id);
@@ -327,7 +329,7 @@ impl Drive {
         if let Some((phase, action)) = again {
             f.phase = phase;
             // SAFETY: as at its first submission.
-            unsafe { self.backend.submit(id, &action) };
+            unsafe { self.backend.submit(id, &action, false) };
             return;
         }
         let result = match (f.abort, result) {

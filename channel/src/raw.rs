@@ -126,6 +126,7 @@ pub struct RawOp {
     pub(crate) result: i32,
     /// The op is the first field of a boxed event.
     pub(crate) is_event: bool,
+    pub(crate) tried: bool,
 }
 
 // SAFETY: an operation is a description; its raw pointers are only used by the port under the
@@ -135,12 +136,18 @@ unsafe impl Send for RawOp {}
 impl RawOp {
     /// An operation that calls `wake(word)` once when it is complete, on the thread that drives the port.
     pub fn new(action: Action, wake: unsafe fn(usize), word: usize) -> Self {
-        Self { action, deadline: None, wake, word, result: 0, is_event: false }
+        Self { action, deadline: None, wake, word, result: 0, is_event: false, tried: false }
     }
 
     /// The operation is given up with `-ETIME` at `deadline` (for [`Action::Timer`]: completed).
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
+    }
+
+    /// Its owner has just tried it by a system call that does not wait, in vain. A driver that waits for readiness does not
+    /// try it once more before it waits.
+    pub fn set_tried(&mut self, tried: bool) {
+        self.tried = tried;
     }
 
     /// What came of it: 0 or more as the system call of its name gives, or minus an errno.

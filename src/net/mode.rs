@@ -10,7 +10,7 @@
 //! * tasks: by a call that does not wait, where it is likely to succeed, and else by an operation of the channel.
 
 use super::ready::Ready;
-use super::sys;
+use super::sys::{self, Later};
 use ec_pool::wait::{self, Limit, Stop};
 use std::cell::RefCell;
 use std::io;
@@ -178,7 +178,7 @@ impl Mode {
         likely: bool,
         std: impl FnOnce() -> io::Result<T>,
         mut now: impl FnMut() -> io::Result<T>,
-        later: impl FnOnce(Option<Limit>) -> Result<T, Stop>,
+        later: impl FnOnce(Later) -> Result<T, Stop>,
     ) -> io::Result<T> {
         let task = wait::in_task();
         if self.shared.nonblocking.load(Ordering::Relaxed) {
@@ -196,7 +196,7 @@ impl Mode {
             }
         }
         self.spent.store(0, Ordering::Relaxed);
-        later(self.limit(way)).map_err(Stop::deliver)
+        later(Later { limit: self.limit(way), tried: likely }).map_err(Stop::deliver)
     }
 
     /// A plain thread inside a `timeout`.
@@ -237,7 +237,7 @@ impl Mode {
             self.data_likely(),
             || std(&mut buf.borrow_mut()),
             || sys::recv_now(fd, &mut buf.borrow_mut(), flags),
-            |limit| sys::recv(fd, &mut buf.borrow_mut(), flags, limit),
+            |later| sys::recv(fd, &mut buf.borrow_mut(), flags, later),
         )?;
         self.read_filled(n == room && n > 0);
         Ok(n)
@@ -251,7 +251,7 @@ impl Mode {
         total: usize,
         std: impl FnOnce() -> io::Result<usize>,
         mut now: impl FnMut(usize) -> io::Result<usize>,
-        mut later: impl FnMut(usize, Option<Limit>) -> Result<usize, Stop>,
+        mut later: impl FnMut(usize, Later) -> Result<usize, Stop>,
     ) -> io::Result<usize> {
         let task = wait::in_task();
         if self.shared.nonblocking.load(Ordering::Relaxed) {
@@ -267,8 +267,11 @@ impl Mode {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.spent.store(0, Ordering::Relaxed);
                     limit = limit.or_else(|| self.limit(Way::Out));
-                    let waited =
-                        if task { later(sent, limit) } else { ready.wait(fd, Way::Out, limit).map(|()| 0) };
+                    let waited = if task {
+                        later(sent, Later { limit, tried: true })
+                    } else {
+                        ready.wait(fd, Way::Out, limit).map(|()| 0)
+                    };
                     waited.map_err(Fail::Stop)
                 }
                 Ok(0) => return Ok(sent),

@@ -9,7 +9,7 @@
 //!   operation is complete, and the call does not return before that.
 
 use ec_channel::raw::Action;
-use ec_pool::wait::{Limit, Stop, attempt};
+use ec_pool::wait::{Limit, Stop, attempt, attempt_later};
 use ec_tasks::WaitKind;
 use socket2::{SockAddr, SockAddrStorage};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -35,6 +35,14 @@ kinds! {
     RECV_FROM = "recv_from";
     SEND = "send";
     SEND_TO = "send_to";
+}
+
+/// How an operation waits.
+#[derive(Clone, Copy)]
+pub(super) struct Later {
+    pub(super) limit: Option<Limit>,
+    /// A call that does not wait has just been made in vain.
+    pub(super) tried: bool,
 }
 
 fn detail(fd: BorrowedFd<'_>) -> u64 {
@@ -76,32 +84,22 @@ pub(super) fn recv_now(fd: BorrowedFd<'_>, buf: &mut [u8], flags: i32) -> io::Re
 }
 
 /// recv(2) as an operation.
-pub(super) fn recv(
-    fd: BorrowedFd<'_>,
-    buf: &mut [u8],
-    flags: i32,
-    limit: Option<Limit>,
-) -> Result<usize, Stop> {
+pub(super) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8], flags: i32, later: Later) -> Result<usize, Stop> {
     let action = Action::Recv { fd: fd.as_raw_fd(), buf: buf.as_mut_ptr(), len: buf.len(), flags };
     // SAFETY: the buffer is borrowed mutably and the descriptor borrowed until the call returns.
-    unsafe { attempt(action, &RECV, detail(fd), limit, true) }.map(|n| n as usize)
+    unsafe { attempt_later(action, &RECV, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
 }
 
 /// send(2) as an operation.
-pub(super) fn send(fd: BorrowedFd<'_>, buf: &[u8], limit: Option<Limit>) -> Result<usize, Stop> {
+pub(super) fn send(fd: BorrowedFd<'_>, buf: &[u8], later: Later) -> Result<usize, Stop> {
     let action =
         Action::Send { fd: fd.as_raw_fd(), buf: buf.as_ptr(), len: buf.len(), flags: libc::MSG_NOSIGNAL };
     // SAFETY: buffer and descriptor are borrowed until the call returns.
-    unsafe { attempt(action, &SEND, detail(fd), limit, true) }.map(|n| n as usize)
+    unsafe { attempt_later(action, &SEND, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
 }
 
 /// sendto(2) as an operation.
-pub(super) fn send_to(
-    fd: BorrowedFd<'_>,
-    buf: &[u8],
-    to: &SockAddr,
-    limit: Option<Limit>,
-) -> Result<usize, Stop> {
+pub(super) fn send_to(fd: BorrowedFd<'_>, buf: &[u8], to: &SockAddr, later: Later) -> Result<usize, Stop> {
     let mut part = libc::iovec { iov_base: buf.as_ptr().cast_mut().cast(), iov_len: buf.len() };
     let mut msg = message(std::slice::from_mut(&mut part));
     msg.msg_name = to.as_ptr().cast_mut().cast();
@@ -109,7 +107,7 @@ pub(super) fn send_to(
     let action = Action::SendMsg { fd: fd.as_raw_fd(), msg: &raw const msg, flags: libc::MSG_NOSIGNAL };
     // SAFETY: the message lies on this stack and what it refers to is borrowed, until the call
     // returns; sendmsg(2) writes through none of its pointers.
-    unsafe { attempt(action, &SEND_TO, detail(fd), limit, true) }.map(|n| n as usize)
+    unsafe { attempt_later(action, &SEND_TO, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
 }
 
 /// sendmsg(2) of `bufs` without their first `skip` bytes, as an operation.
@@ -117,13 +115,13 @@ pub(super) fn send_vectored(
     fd: BorrowedFd<'_>,
     bufs: &[IoSlice<'_>],
     skip: usize,
-    limit: Option<Limit>,
+    later: Later,
 ) -> Result<usize, Stop> {
     let mut parts = Parts::of(bufs, skip);
     let msg = message(parts.filled());
     let action = Action::SendMsg { fd: fd.as_raw_fd(), msg: &raw const msg, flags: libc::MSG_NOSIGNAL };
     // SAFETY: as in `send_to`.
-    unsafe { attempt(action, &SEND, detail(fd), limit, true) }.map(|n| n as usize)
+    unsafe { attempt_later(action, &SEND, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
 }
 
 /// sendmsg(2) of `bufs` without their first `skip` bytes, which does not wait.
@@ -146,13 +144,13 @@ pub(super) fn recv_vectored_now(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>])
 pub(super) fn recv_vectored(
     fd: BorrowedFd<'_>,
     bufs: &mut [IoSliceMut<'_>],
-    limit: Option<Limit>,
+    later: Later,
 ) -> Result<usize, Stop> {
     let mut parts = Parts::of_mut(bufs);
     let mut msg = message(parts.filled());
     let action = Action::RecvMsg { fd: fd.as_raw_fd(), msg: &raw mut msg, flags: 0 };
     // SAFETY: the message lies on this stack, and the slices are borrowed mutably, until the call returns.
-    unsafe { attempt(action, &RECV, detail(fd), limit, true) }.map(|n| n as usize)
+    unsafe { attempt_later(action, &RECV, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
 }
 
 /// recvfrom(2) that does not wait.
@@ -176,7 +174,7 @@ pub(super) fn recv_from(
     fd: BorrowedFd<'_>,
     buf: &mut [u8],
     flags: i32,
-    limit: Option<Limit>,
+    later: Later,
 ) -> Result<(usize, SocketAddr), Stop> {
     let mut name = Name::new();
     let mut part = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
@@ -186,22 +184,19 @@ pub(super) fn recv_from(
     let action = Action::RecvMsg { fd: fd.as_raw_fd(), msg: &raw mut msg, flags };
     // SAFETY: the message and the name lie on this stack, and the buffer is borrowed mutably, until
     // the call returns.
-    let n = unsafe { attempt(action, &RECV_FROM, detail(fd), limit, true) }?;
+    let n = unsafe { attempt_later(action, &RECV_FROM, detail(fd), later.limit, later.tried) }?;
     name.len = msg.msg_namelen;
     let from = name.socket_addr().map_err(|_| Stop::Os(libc::EINVAL))?;
     Ok((n as usize, from))
 }
 
 /// accept4(2) with `SOCK_CLOEXEC`, as an operation.
-pub(super) fn accept(
-    fd: BorrowedFd<'_>,
-    limit: Option<Limit>,
-) -> Result<(OwnedFd, io::Result<SocketAddr>), Stop> {
+pub(super) fn accept(fd: BorrowedFd<'_>, later: Later) -> Result<(OwnedFd, io::Result<SocketAddr>), Stop> {
     let mut name = Name::new();
     let action =
         Action::Accept { fd: fd.as_raw_fd(), addr: name.storage.as_mut_ptr().cast(), len: &raw mut name.len };
     // SAFETY: the room for the name lies on this stack until the call returns.
-    let new = unsafe { attempt(action, &ACCEPT, detail(fd), limit, true) }?;
+    let new = unsafe { attempt_later(action, &ACCEPT, detail(fd), later.limit, later.tried) }?;
     // SAFETY: the result of an accept is a descriptor that nobody else knows.
     Ok((unsafe { OwnedFd::from_raw_fd(new) }, name.socket_addr()))
 }

@@ -89,8 +89,8 @@ impl TcpListener {
             false,
             || self.std.accept(),
             || self.accept_ready(),
-            |limit| {
-                let (new, addr) = sys::accept(fd, limit)?;
+            |later| {
+                let (new, addr) = sys::accept(fd, later)?;
                 let addr = addr.map_err(|_| Stop::Os(libc::EINVAL))?;
                 Ok((std::net::TcpStream::from(new), addr))
             },

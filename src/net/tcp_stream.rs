@@ -240,7 +240,7 @@ impl Read for &TcpStream {
             self.mode.data_likely(),
             || (&*self.std).read_vectored(&mut cell.borrow_mut()),
             || sys::recv_vectored_now(fd, &mut cell.borrow_mut()),
-            |limit| sys::recv_vectored(fd, &mut cell.borrow_mut(), limit),
+            |later| sys::recv_vectored(fd, &mut cell.borrow_mut(), later),
         )?;
         self.mode.read_filled(n == room);
         Ok(n)
@@ -259,7 +259,7 @@ impl Write for &TcpStream {
                 let most = buf.len().min(sent + MOST_AT_ONCE);
                 SockRef::from(&fd).send_with_flags(&buf[sent..most], flags)
             },
-            |sent, limit| sys::send(fd, &buf[sent..], limit),
+            |sent, later| sys::send(fd, &buf[sent..], later),
         )
     }
 
@@ -271,7 +271,7 @@ impl Write for &TcpStream {
             total,
             || (&*self.std).write_vectored(bufs),
             |sent| sys::send_vectored_now(fd, bufs, sent),
-            |sent, limit| sys::send_vectored(fd, bufs, sent, limit),
+            |sent, later| sys::send_vectored(fd, bufs, sent, later),
         )
     }
 

@@ -102,7 +102,7 @@ impl UdpSocket {
             self.mode.data_likely(),
             || std(&mut cell.borrow_mut()),
             || sys::recv_from_now(fd, &mut cell.borrow_mut(), flags),
-            |limit| sys::recv_from(fd, &mut cell.borrow_mut(), flags, limit),
+            |later| sys::recv_from(fd, &mut cell.borrow_mut(), flags, later),
         )?;
         self.mode.read_filled(n == room && n > 0);
         Ok((n, from))
@@ -125,7 +125,7 @@ impl UdpSocket {
             true,
             || self.std.send_to(buf, to),
             || SockRef::from(&fd).send_to_with_flags(buf, &address, NOW),
-            |limit| sys::send_to(fd, buf, &address, limit),
+            |later| sys::send_to(fd, buf, &address, later),
         )
     }
 
@@ -150,7 +150,7 @@ impl UdpSocket {
             true,
             || self.std.send(buf),
             || SockRef::from(&fd).send_with_flags(buf, NOW),
-            |limit| sys::send(fd, buf, limit),
+            |later| sys::send(fd, buf, later),
         )
     }
 

@@ -12,12 +12,13 @@ pub(crate) type Done = (u64, i32);
 
 /// A driver; see the folder.
 pub(crate) trait Backend: Send {
-    /// Takes a request over. What it comes to is reported by a later `poll`.
+    /// Takes a request over. What it comes to is reported by a later `poll`. `tried`: it would block, as its owner has just
+    /// seen.
     ///
     /// # Safety
     /// What the action points to stays valid until the request's completion was reported,
     /// and so does its descriptor.
-    unsafe fn submit(&mut self, id: u64, action: &Action);
+    unsafe fn submit(&mut self, id: u64, action: &Action, tried: bool);
 
     /// Asks to give up request `id`, which was submitted with `action`. It is still reported, as done or as
     /// `-ECANCELED`; a request that has been reported already is left in peace.

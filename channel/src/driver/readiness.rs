@@ -2,8 +2,8 @@
 //!
 //! A request goes this way:
 //!
-//! 1. `submit` tries it: what is done at once is done, and what can never work fails with the kernel's errno. (Behind
-//!    another of its kind that waits, it would wait, too.)
+//! 1. `submit` tries it: what is done at once is done, and what can never work fails with the kernel's errno. (Unless its
+//!    owner has just done so. And behind another of its kind that waits, it would wait, too.)
 //! 2. It waits in a line of its descriptor, and the selector is armed. The interest is one-shot, and it is the union of
 //!    what the lines wait for.
 //! 3. The selector reports the descriptor. In each line whose interest is met the requests are tried in order, without
@@ -128,7 +128,7 @@ impl<S: Selector> Readiness<S> {
 }
 
 impl<S: Selector> Backend for Readiness<S> {
-    unsafe fn submit(&mut self, id: u64, action: &Action) {
+    unsafe fn submit(&mut self, id: u64, action: &Action, tried: bool) {
         // SAFETY: by contract.
         let kind = unsafe { Kind::of(action) };
         let (Some(fd), Some(kind)) = (action.fd(), kind) else {
@@ -143,7 +143,7 @@ impl<S: Selector> Backend for Readiness<S> {
             self.watched.resize_with(fd as usize + 1, Watched::default);
         }
         let watched = &mut self.watched[fd as usize];
-        if !watched.lines.wait_for(kind) || kind == Kind::Connect {
+        if kind == Kind::Connect || !tried && !watched.lines.wait_for(kind) {
             // While it rests the selector does not tell.
             let revents = match kind {
                 Kind::Poll { events } if self.rests.is_resting(fd as u64) => {

@@ -39,11 +39,13 @@ impl Rests {
         self.ends.push(Reverse((pace.until, which)));
     }
 
+    #[inline]
     pub(crate) fn is_resting(&self, which: u64) -> bool {
         !self.paces.is_empty() && self.paces.get(&which).is_some_and(|pace| pace.resting)
     }
 
     /// There was progress, or nobody waits any more.
+    #[inline]
     pub(crate) fn forget(&mut self, which: u64) {
         if !self.paces.is_empty() {
             self.paces.remove(&which);
@@ -51,6 +53,7 @@ impl Rests {
     }
 
     /// When the next rest ends.
+    #[inline]
     pub(crate) fn next(&self) -> Option<Instant> {
         self.ends.peek().map(|Reverse((end, _))| *end)
     }

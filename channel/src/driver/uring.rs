@@ -136,7 +136,7 @@ impl Uring {
 }
 
 impl Backend for Uring {
-    unsafe fn submit(&mut self, id: u64, action: &Action) {
+    unsafe fn submit(&mut self, id: u64, action: &Action, _tried: bool) {
         let _publishing = match *action {
             Action::Accept { .. } => match self.exit.begin_accept() {
                 Some(publishing) => Some(publishing),

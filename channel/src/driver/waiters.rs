@@ -157,7 +157,10 @@ impl Waiters {
             None => lines.0[line].last = previous,
         }
         if lines.0[line].first == NONE {
-            lines.0.remove(line);
+            match lines.0.len() {
+                1 => lines.0.clear(),
+                _ => drop(lines.0.remove(line)),
+            }
             // An idle descriptor keeps no memory but its place and a few lines'.
             if lines.is_empty() && lines.0.capacity() > 4 {
                 lines.0 = Vec::new();

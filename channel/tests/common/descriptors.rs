@@ -209,10 +209,19 @@ pub fn feed(kind: Kind, thing: &Thing) -> bool {
     true
 }
 
+/// Until nothing more goes in for some time: a kernel moves on what TCP has taken, and may let its window grow.
 fn fill(fd: RawFd) {
     let block = [0u8; 4096];
-    // SAFETY: a live block, without waiting.
-    while unsafe { libc::send(fd, block.as_ptr().cast(), 4096, libc::MSG_DONTWAIT) } >= 0 {}
+    let mut refused = 0;
+    while refused < 5 {
+        // SAFETY: a live block, without waiting.
+        if unsafe { libc::send(fd, block.as_ptr().cast(), 4096, libc::MSG_DONTWAIT) } >= 0 {
+            refused = 0;
+        } else {
+            refused += 1;
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
 }
 
 /// Lets it happen. False: it does not to this kind.
@@ -231,6 +240,11 @@ pub fn let_happen(condition: Condition, kind: Kind, thing: &mut Thing) -> bool {
         C::Nothing => true,
         C::Data => feed(kind, thing),
         C::Full if stream || kind == K::UnixDatagram => {
+            if kind == K::Tcp {
+                // They do not grow then.
+                set_option(&thing.fd, libc::SOL_SOCKET, libc::SO_SNDBUF, 16 * 1024);
+                set_option(thing.peer.as_ref().unwrap(), libc::SOL_SOCKET, libc::SO_RCVBUF, 16 * 1024);
+            }
             fill(fd);
             true
         }

@@ -98,8 +98,9 @@ impl Blocker for TaskBlocker {
         let action = Action::Poll { fd: fd.as_raw_fd(), events: libc::POLLIN };
         let limit = deadline.map(|at| Limit { at, errno: libc::ETIMEDOUT });
         // SAFETY: the action points to nothing, and the descriptor is borrowed until the call returns.
-        let end =
-            unsafe { wait::attempt_unless(action, &GET_EVENT, fd.as_raw_fd() as u64, limit, true, called) };
+        let end = unsafe {
+            wait::attempt_unless(action, &GET_EVENT, fd.as_raw_fd() as u64, limit, true, false, called)
+        };
         match end {
             Err(Stop::Os(libc::ECANCELED)) if called() => Waited::Called,
             end => waited(end, |_| Waited::Called),

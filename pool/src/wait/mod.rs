@@ -92,7 +92,7 @@ fn pending() -> Option<Stop> {
 }
 
 /// Whether the current task's channel is driven by readiness: a system call that may succeed at once
-/// is then cheaper than an operation that has to be armed first.
+/// is then cheaper than an operation, which suspends the task in any case.
 pub fn try_first() -> bool {
     with_channel(|channel| channel.is_some_and(|channel| channel.driver().kind() == Driver::Epoll))
 }
@@ -111,7 +111,22 @@ pub unsafe fn attempt(
     point: bool,
 ) -> Result<i32, Stop> {
     // SAFETY: the caller's promise.
-    unsafe { attempt_unless(action, kind, detail, limit, point, || false) }
+    unsafe { attempt_unless(action, kind, detail, limit, point, false, || false) }
+}
+
+/// As [`attempt`], a cancellation point. `tried`: the caller has just tried it by a system call that does not wait, in vain.
+///
+/// # Safety
+/// As for [`attempt`].
+pub unsafe fn attempt_later(
+    action: Action,
+    kind: &'static WaitKind,
+    detail: u64,
+    limit: Option<Limit>,
+    tried: bool,
+) -> Result<i32, Stop> {
+    // SAFETY: the caller's promise.
+    unsafe { attempt_unless(action, kind, detail, limit, true, tried, || false) }
 }
 
 /// As [`attempt`], but given up (ECANCELED) when `unless` says so. Whoever makes it true wakes the task with [`Tokens::SYNC`]
@@ -126,6 +141,7 @@ pub(crate) unsafe fn attempt_unless(
     detail: u64,
     limit: Option<Limit>,
     point: bool,
+    tried: bool,
     unless: impl Fn() -> bool,
 ) -> Result<i32, Stop> {
     loop {
@@ -133,7 +149,7 @@ pub(crate) unsafe fn attempt_unless(
         let deadline = earliest(limit.map(|limit| limit.at), scope);
         // SAFETY: the caller keeps the action's pointers valid until this function returns, and
         // `run_op` returns only after the operation's completion.
-        let result = unsafe { run_op(action, kind, detail, deadline, point, &unless) };
+        let result = unsafe { run_op(action, kind, detail, deadline, point, tried, &unless) };
         return match (-result, deadline) {
             (..=0, _) => Ok(result),
             // Nothing was transferred. A connect goes on in the background: its caller knows how.
@@ -260,12 +276,14 @@ unsafe fn run_op(
     detail: u64,
     deadline: Option<Instant>,
     point: bool,
+    tried: bool,
     unless: impl Fn() -> bool,
 ) -> i32 {
     let worker = context::worker_if_forced();
     let (task, alone) = this_task().expect("only a task can be suspended");
     let mut op = RawOp::new(action, wake_task, task);
     op.set_deadline(deadline);
+    op.set_tried(tried);
     let op = &raw mut op;
     let armed = AbortOnUnwind;
     // SAFETY: the operation lies on this stack and what it points to is the caller's promise; both
