@@ -244,7 +244,7 @@ const WATCHED: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 fn table(mode: Mode) {
-    let (_listener, to) = listening();
+    let (_held, to) = listening();
     let channels: Vec<_> =
         drivers().into_iter().map(|d| EventChannel::builder().driver(d).build().unwrap()).collect();
     let mut differ = Vec::new();

@@ -321,9 +321,13 @@ fn errors(kind: Kind, thing: &mut Thing) -> bool {
     true
 }
 
-/// Where somebody listens who never accepts.
-pub fn listening() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = listener.local_addr().unwrap();
-    (listener, at)
+/// Where somebody listens who never accepts, and whom datagrams reach who never receives: so nobody else gets them.
+pub fn listening() -> ((TcpListener, UdpSocket), SocketAddr) {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        if let Ok(sink) = UdpSocket::bind(at) {
+            return ((listener, sink), at);
+        }
+    }
 }
