@@ -83,7 +83,7 @@ pub use alarm::{Alarm, Asleep};
 pub use blocker::{Blocker, Sleeper, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostError};
 pub use channel::EventChannel;
-pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo, nonblocking, set_nonblocking};
+pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo, accept_now, nonblocking, set_nonblocking};
 pub use event::{Event, EventKind, Interest};
 pub use handler::HandlerCall;
 pub use id::EventId;

@@ -238,10 +238,10 @@ enum Mode {
 }
 
 /// How long those that wait are watched.
-const WATCHED: Duration = Duration::from_millis(100);
+const WATCHED: Duration = Duration::from_millis(50);
 
 /// How long all may take to come to the same.
-const PATIENCE: Duration = Duration::from_secs(1);
+const AT_MOST: Duration = Duration::from_secs(1);
 
 fn table(mode: Mode) {
     let (_held, to) = listening();
@@ -253,14 +253,14 @@ fn table(mode: Mode) {
             s.spawn(|| while channel.get_event().is_ok() {});
         }
         for condition in CONDITIONS {
-            for kinds in KINDS.chunks(4) {
+            for kinds in KINDS.chunks(8) {
                 let whats = kinds.iter().flat_map(|k| CALLS.map(|call| (condition, *k, call)));
                 let cells: Vec<_> = whats.filter_map(|what| Cell::new(what, &channels, to, mode)).collect();
                 if cells.is_empty() {
                     continue;
                 }
                 let begun = Instant::now();
-                while !cells.iter().all(Cell::agrees) && begun.elapsed() < PATIENCE {
+                while !cells.iter().all(Cell::agrees) && begun.elapsed() < AT_MOST {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 let (spent, begun) = (cpu(), Instant::now());
@@ -362,7 +362,7 @@ fn a_rival_takes_what_was_ready_and_the_next_is_received() {
                         };
                     }
                 });
-                for _ in 0..50 {
+                for _ in 0..3 {
                     channel.post(Request::recv(source.clone(), Vec::with_capacity(8))).unwrap();
                     // As often as it takes.
                     loop {

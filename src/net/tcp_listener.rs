@@ -85,10 +85,10 @@ impl TcpListener {
         let (std, addr) = self.mode.call(
             fd,
             Way::In,
-            // There is no accept that does not wait without touching the descriptor's mode.
+            // An attempt costs more than one system call.
             false,
             || self.std.accept(),
-            || self.accept_ready(),
+            || self.accept_now(),
             |later| {
                 let (new, addr) = sys::accept(fd, later)?;
                 let addr = addr.map_err(|_| Stop::Os(libc::EINVAL))?;
@@ -98,13 +98,10 @@ impl TcpListener {
         Ok((TcpStream::accepted(std, self.mode.accepted()), addr))
     }
 
-    /// On a plain thread inside a `timeout`: only once poll(2) has seen a connection.
-    fn accept_ready(&self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
-        if sys::poll(self.std.as_fd(), libc::POLLIN, Some(std::time::Instant::now()))? != 0 {
-            self.std.accept()
-        } else {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
+    fn accept_now(&self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+        let (new, addr) = ec_channel::accept_now(self.std.as_fd())?;
+        let addr = addr.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+        Ok((new.into(), addr))
     }
 
     /// The connections, one by one, each as from [`accept`](Self::accept). As std's it never ends by itself;

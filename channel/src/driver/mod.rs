@@ -7,6 +7,7 @@
 mod at_exit;
 mod backend;
 mod epoll;
+mod interrupt;
 mod readiness;
 mod rest;
 mod syscall;
@@ -21,8 +22,8 @@ use std::sync::Arc;
 
 pub(crate) use backend::{Backend, Done};
 pub(crate) use rest::Rests;
+pub use syscall::{accept_now, nonblocking, set_nonblocking};
 pub(crate) use syscall::{descriptor_to_be_had, end_of_input, errno, socket_error};
-pub use syscall::{nonblocking, set_nonblocking};
 
 /// The techniques a channel can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

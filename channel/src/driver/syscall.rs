@@ -2,11 +2,13 @@
 
 #![allow(unsafe_code)]
 
+use super::interrupt::briefly;
 use crate::fork;
 use crate::lock::{Mutex, MutexGuard};
 use crate::raw::Action;
+use socket2::SockAddr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Why the system call that has just been made failed.
 pub(crate) fn errno() -> i32 {
@@ -24,7 +26,6 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
             match *action {
                 Action::Accept { fd, addr, len } => match accept(fd, addr, len) {
                     Ok(n) => n as isize,
-                    Err(libc::EINTR) => continue,
                     Err(libc::EAGAIN) => return end_of_input(action, revents),
                     Err(errno) => return Some(-errno),
                 },
@@ -123,9 +124,8 @@ fn listens(fd: RawFd) -> bool {
     r == 0 && listens != 0
 }
 
-/// accept4(2) has no flag for "do not block", and a readiness may be stale: others accept from the same socket. (Whoever else
-/// begins a blocking accept on it in just these microseconds, with no connection there, gets EAGAIN; the io_uring
-/// driver does without.)
+/// What poll(2) said may be over: others accept from the same socket. So the call may wait, for a moment. (Without a signal for
+/// that it does not, and the descriptor's mode is another one meanwhile.)
 ///
 /// # Safety
 /// As accept4(2).
@@ -137,8 +137,44 @@ unsafe fn accept(
     if ready_now(fd, libc::POLLIN)? == 0 && listens(fd) {
         return Err(libc::EAGAIN);
     }
-    // SAFETY: by contract.
-    without_blocking(fd, || unsafe { libc::accept4(fd, addr.cast(), len, libc::SOCK_CLOEXEC) })
+    let call = || {
+        // SAFETY: by contract.
+        match unsafe { libc::accept4(fd, addr.cast(), len, libc::SOCK_CLOEXEC) } {
+            new if new >= 0 => Ok(new),
+            _ => Err(errno()),
+        }
+    };
+    match briefly(call).unwrap_or_else(|| without_blocking(fd, call)) {
+        Err(libc::EINTR) => Err(libc::EAGAIN),
+        result => result,
+    }
+}
+
+/// Accepts a connection that has come, and gives the peer's address. Where none has, or somebody else has taken it, this fails
+/// with [`WouldBlock`](io::ErrorKind::WouldBlock), whatever the mode of the descriptor. It leaves that as it is. (While another
+/// thread or process takes just this connection it may wait for a tenth of a millisecond.)
+///
+/// # Errors
+/// As accept4(2).
+///
+/// ```
+/// use std::os::fd::AsFd;
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let none = ec_channel::accept_now(listener.as_fd()).unwrap_err();
+/// assert_eq!(none.kind(), std::io::ErrorKind::WouldBlock);
+/// let near = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// let (_far, from) = ec_channel::accept_now(listener.as_fd())?;
+/// assert_eq!(from.as_socket(), Some(near.local_addr()?));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn accept_now(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
+    // SAFETY: the room for the address is as long as said, and what is returned is a descriptor that nobody else knows.
+    unsafe {
+        SockAddr::try_init(|addr, len| {
+            let new = accept(listener.as_raw_fd(), addr.cast(), len).map_err(io::Error::from_raw_os_error)?;
+            Ok(OwnedFd::from_raw_fd(new))
+        })
+    }
 }
 
 /// Held by who changes the mode of a descriptor, or asks for it: for some microseconds it may be another one than the program has set.
@@ -191,7 +227,7 @@ pub fn nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
 }
 
 /// Puts a descriptor into non-blocking mode, or back: at a moment when no driver has done so for an attempt of its own, after which it
-/// would put the mode back that was before. (The epoll driver does so for an accept or a connect, for some microseconds. std's
+/// would put the mode back that was before. (The epoll driver does so for a connect, for some microseconds. std's
 /// `set_nonblocking` is as good as long as no request is on its way for the descriptor.)
 ///
 /// # Errors
@@ -211,14 +247,13 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> 
 
 /// Runs a system call with the descriptor in non-blocking mode, and puts the mode back. One at a time: each finds the mode that the
 /// program has set.
-fn without_blocking(fd: RawFd, call: impl FnOnce() -> i32) -> Result<i32, i32> {
+fn without_blocking(fd: RawFd, call: impl FnOnce() -> Result<i32, i32>) -> Result<i32, i32> {
     let _nobody_else = lock_mode(fd);
     let change = !is_nonblocking(fd)?;
     if change {
         make_nonblocking(fd, true)?;
     }
-    let n = call();
-    let result = if n < 0 { Err(errno()) } else { Ok(n) };
+    let result = call();
     if change {
         let _ = make_nonblocking(fd, false);
     }
@@ -255,7 +290,11 @@ pub(crate) fn socket_error(fd: RawFd) -> i32 {
 /// As connect(2).
 unsafe fn start_connect(fd: RawFd, addr: *const libc::sockaddr_storage, len: libc::socklen_t) -> Option<i32> {
     // SAFETY: by contract.
-    match without_blocking(fd, || unsafe { libc::connect(fd, addr.cast(), len) }) {
+    let call = || match unsafe { libc::connect(fd, addr.cast(), len) } {
+        0 => Ok(0),
+        _ => Err(errno()),
+    };
+    match without_blocking(fd, call) {
         Ok(_) => Some(0),
         Err(libc::EINPROGRESS | libc::EINTR | libc::EALREADY) => None,
         Err(errno) => Some(-errno),

@@ -1,0 +1,237 @@
+//! A system call that may block, ended after a moment: by a signal to the very thread that makes it.
+//!
+//! accept4(2) has no flag for "do not block". To change the mode of the descriptor for its length would change it for all who
+//! share the socket, other processes among them: one may lose what it sets meanwhile, another gets `EAGAIN` from a call
+//! that should wait. So the call is made as it is. A timer of the kernel sends this thread a signal if the call has not
+//! returned after a while, and then every [`AGAIN`]: the first one may come before the call has begun to wait.
+//!
+//! A short while is dear, since the processor's own timer has to be set: 12 µs on a virtual machine, against 1 µs for one that is
+//! longer than the kernel's tick. So it is short where a call has had to be ended lately: there somebody else takes
+//! what was to be had here.
+//!
+//! The signal is a real-time one for which the program has no handler. Its own does nothing, but that without `SA_RESTART`
+//! the call returns with EINTR. It is sent by this timer alone, and only while the call lasts. (The JVM ends blocking calls in
+//! the same way.)
+
+#![allow(unsafe_code)]
+
+use crate::lock::Mutex;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longer than the tick of most kernels.
+const LONG: Duration = Duration::from_millis(5);
+/// Many times what a call takes that does not wait.
+const SHORT: Duration = Duration::from_micros(100);
+const AGAIN: Duration = Duration::from_millis(1);
+/// So long after a call was ended the while is a short one.
+const LATELY: Duration = Duration::from_secs(1);
+
+/// Makes `call`, which ends with EINTR if it waits for longer than a while. `None`: there is no such signal, or no such timer,
+/// to be had; nothing was called.
+pub(super) fn briefly(call: impl FnOnce() -> Result<i32, i32>) -> Option<Result<i32, i32>> {
+    /// When a call was ended last.
+    static ENDED: Mutex<Option<Instant>> = Mutex::new(None);
+    let signal = signal()?;
+    let _deliverable = Unblocked::new(signal)?;
+    let lately = ENDED.lock().is_some_and(|at| at.elapsed() < LATELY);
+    let timer = Timer::start(signal, if lately { SHORT } else { LONG })?;
+    let result = call();
+    drop(timer);
+    if result == Err(libc::EINTR) {
+        ENDED.lock().replace(Instant::now());
+    }
+    Some(result)
+}
+
+/// A signal that this module handles, now.
+fn signal() -> Option<i32> {
+    /// The one that was found last; 0: none so far.
+    static FOUND: AtomicI32 = AtomicI32::new(0);
+    let found = FOUND.load(Ordering::Relaxed);
+    if found != 0 && handler_of(found) == Some(nothing as *const () as usize) {
+        return Some(found);
+    }
+    // (Several threads may do so at a time. They find the same one, or each has one of its own.)
+    let found = (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev().find(|signal| take(*signal))?;
+    FOUND.store(found, Ordering::Relaxed);
+    Some(found)
+}
+
+extern "C" fn nothing(_signal: libc::c_int) {}
+
+/// `None`: whoever runs the program (valgrind) keeps this signal to himself.
+fn handler_of(signal: i32) -> Option<usize> {
+    let mut now = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: room for the answer, which is there if the call has succeeded.
+    unsafe {
+        match libc::sigaction(signal, ptr::null(), now.as_mut_ptr()) {
+            0 => Some(now.assume_init().sa_sigaction),
+            _ => None,
+        }
+    }
+}
+
+/// Handles `signal`, if nobody does. (On the stack for signals, if the thread has one: a task's own is small.)
+fn take(signal: i32) -> bool {
+    let mine = nothing as *const () as usize;
+    match handler_of(signal) {
+        Some(handler) if handler == mine => return true,
+        Some(libc::SIG_DFL) => {}
+        _ => return false,
+    }
+    // SAFETY: all zero is a valid value: no flag, no signal in the mask.
+    let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
+    action.sa_sigaction = mine;
+    action.sa_flags = libc::SA_ONSTACK;
+    let mut before = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: a handler that does nothing may run at any time; room for what was before.
+    unsafe {
+        if libc::sigaction(signal, &action, before.as_mut_ptr()) != 0 {
+            return false;
+        }
+        let before = before.assume_init();
+        let free = before.sa_sigaction == libc::SIG_DFL || before.sa_sigaction == mine;
+        if !free {
+            // The program was faster.
+            libc::sigaction(signal, &before, ptr::null_mut());
+        }
+        free
+    }
+}
+
+/// The signal reaches this thread, whatever the program lets through.
+struct Unblocked {
+    signal: i32,
+    was_blocked: bool,
+}
+
+impl Unblocked {
+    fn new(signal: i32) -> Option<Self> {
+        let before = change(libc::SIG_UNBLOCK, signal)?;
+        // SAFETY: a set that the kernel has filled.
+        let was_blocked = unsafe { libc::sigismember(&before, signal) } == 1;
+        Some(Self { signal, was_blocked })
+    }
+}
+
+impl Drop for Unblocked {
+    fn drop(&mut self) {
+        if self.was_blocked {
+            change(libc::SIG_BLOCK, self.signal);
+        }
+    }
+}
+
+/// The mask before.
+fn change(how: i32, signal: i32) -> Option<libc::sigset_t> {
+    let (mut set, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: room for two sets. The second is there if the call has succeeded.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        match libc::pthread_sigmask(how, set.as_ptr(), before.as_mut_ptr()) {
+            0 => Some(before.assume_init()),
+            _ => None,
+        }
+    }
+}
+
+/// Signals this thread, until it is dropped.
+struct Timer(libc::timer_t);
+
+impl Timer {
+    fn start(signal: i32, first: Duration) -> Option<Self> {
+        // SAFETY: all zero is a valid value of these plain structures. The thread is the one that calls.
+        unsafe {
+            let mut event = MaybeUninit::<libc::sigevent>::zeroed().assume_init();
+            event.sigev_notify = libc::SIGEV_THREAD_ID;
+            event.sigev_signo = signal;
+            event.sigev_notify_thread_id = libc::syscall(libc::SYS_gettid) as i32;
+            let mut timer = MaybeUninit::uninit();
+            if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, timer.as_mut_ptr()) != 0 {
+                return None;
+            }
+            let timer = Timer(timer.assume_init());
+            let times = libc::itimerspec { it_interval: timespec(AGAIN), it_value: timespec(first) };
+            (libc::timer_settime(timer.0, 0, &times, ptr::null_mut()) == 0).then_some(timer)
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // SAFETY: a timer that was made, and deleted only here. What it has sent by then reaches this thread as the call
+        // returns.
+        unsafe { libc::timer_delete(self.0) };
+    }
+}
+
+fn timespec(time: Duration) -> libc::timespec {
+    // SAFETY: all zero is a valid value. (On some targets there are more fields than these two.)
+    let mut spec = unsafe { MaybeUninit::<libc::timespec>::zeroed().assume_init() };
+    spec.tv_sec = time.as_secs() as libc::time_t;
+    spec.tv_nsec = time.subsec_nanos() as _;
+    spec
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::errno;
+    use ec_test_support::limit;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    fn accept(listener: &TcpListener) -> Result<i32, i32> {
+        let call = || {
+            let fd = listener.as_raw_fd();
+            // SAFETY: nobody wants the peer's name.
+            match unsafe { libc::accept4(fd, ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC) } {
+                new if new >= 0 => Ok(new),
+                _ => Err(errno()),
+            }
+        };
+        briefly(call).expect("a signal and a timer are there")
+    }
+
+    fn nobody_comes(listener: &TcpListener) {
+        assert_eq!(accept(listener), Err(libc::EINTR));
+    }
+
+    /// One test, since the signals are the process's.
+    #[test]
+    fn a_call_that_waits_is_ended() {
+        limit(30, || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            for _ in 0..20 {
+                nobody_comes(&listener);
+            }
+            let _near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            // SAFETY: the descriptor is this call's result.
+            assert_eq!(unsafe { libc::close(accept(&listener).unwrap()) }, 0);
+
+            // A thread that lets no signal through has them all blocked afterwards, too.
+            let first = signal().unwrap();
+            // SAFETY: plain sets.
+            unsafe {
+                let mut all = MaybeUninit::uninit();
+                libc::sigfillset(all.as_mut_ptr());
+                libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), ptr::null_mut());
+            }
+            nobody_comes(&listener);
+            let before = change(libc::SIG_UNBLOCK, libc::SIGURG).unwrap();
+            // SAFETY: a set that is filled.
+            assert_eq!(unsafe { libc::sigismember(&before, first) }, 1);
+
+            // The program takes the signal away: another one serves.
+            // SAFETY: to ignore it is no handler that could do anything.
+            unsafe { libc::signal(first, libc::SIG_IGN) };
+            nobody_comes(&listener);
+            assert_ne!(signal().unwrap(), first);
+            assert_eq!(handler_of(first), Some(libc::SIG_IGN));
+        });
+    }
+}
