@@ -2,7 +2,7 @@
 
 mod net_common;
 
-use ec_test_support::limit;
+use ec_test_support::{limit, skipped};
 use ec_unkind as _;
 use event_channel::channel::{EventChannel, Request};
 use event_channel::net::{TcpListener, TcpStream, UdpSocket};
@@ -37,6 +37,37 @@ fn closing(stream: TcpStream) -> Duration {
     let begin = Instant::now();
     drop(stream);
     begin.elapsed()
+}
+
+/// std's own socket, in a task of which the runtime has nothing in the kernel: that another thread takes the core meanwhile, and
+/// sleeps in its port, cuts nothing short.
+#[test]
+fn std_s_close_in_a_task_lingers_while_its_core_is_handed_over() {
+    limit(60, || {
+        each_runtime_at_once(|runtime| {
+            let spent = runtime.run(|| {
+                let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+                let mut near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let _far = listener.accept().unwrap();
+                near.set_nonblocking(true).unwrap();
+                while near.write(&[0; 100_000]).is_ok() {}
+                SockRef::from(&near).set_linger(Some(LINGER)).unwrap();
+                let begin = Instant::now();
+                drop(near);
+                begin.elapsed()
+            });
+            if linux_before(6, 13) {
+                return skipped("before Linux 6.13 the port's bell cuts it short");
+            }
+            assert!(spent > NEARLY, "{spent:?}");
+        });
+    });
+}
+
+fn linux_before(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < (major, minor)
 }
 
 /// Requests of the runtime's complete all the time, as long as this lives.

@@ -159,11 +159,14 @@ fn a_forked_child_does_not_go_on_where_the_kernel_would_write_to_its_memory() {
     }));
 }
 
-/// The descriptors of this process that are eventfds.
-fn eventfds() -> Vec<i32> {
+/// The descriptors of this process by which a sleeper in a port is woken.
+fn bells() -> Vec<i32> {
     let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
     let bells = entries.filter(|entry| {
-        std::fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().contains("[eventfd]"))
+        std::fs::read_link(entry.path()).is_ok_and(|target| {
+            let target = target.to_string_lossy();
+            target.contains("[eventfd]") || target.contains("[io_uring]")
+        })
     });
     bells.map(|entry| entry.file_name().to_string_lossy().parse().unwrap()).collect()
 }
@@ -179,7 +182,7 @@ fn with_closed_bell(driver: Driver) {
     }
     eventually(|| runtime.metrics().workers_asleep == 1);
     // SAFETY: not safe at all: that is what the case is about.
-    eventfds().into_iter().for_each(|fd| assert_eq!(unsafe { libc::close(fd) }, 0));
+    bells().into_iter().for_each(|fd| assert_eq!(unsafe { libc::close(fd) }, 0));
     // (Counted as asleep a moment before it is.)
     loop {
         let _ = runtime.spawn(|| ());

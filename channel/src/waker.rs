@@ -1,20 +1,31 @@
-//! Wakes the thread that sleeps in a port: an eventfd, written only when somebody sleeps.
+//! Wakes the thread that sleeps in a port: by an eventfd, or by a message to its ring. Only when somebody sleeps.
 
 #![allow(unsafe_code)]
 
 use crate::alarm::{Alarm, Asleep};
 use crate::fork;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// An [`Alarm`] with a bell that the operating system hears.
 pub(crate) struct Waker {
     alarm: Alarm,
-    bell: fork::Owned,
+    /// An eventfd, which a driver listens to.
+    bell: OnceLock<fork::Owned>,
+    /// The ring that is sent a message instead. -1: none.
+    ring: AtomicI32,
 }
 
 impl Waker {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// With neither bell nor ring yet.
+    pub(crate) fn new() -> Self {
+        Self { alarm: Alarm::new(), bell: OnceLock::new(), ring: AtomicI32::new(-1) }
+    }
+
+    /// From now on there is a bell.
+    pub(crate) fn hang_bell(&self) -> io::Result<()> {
         // SAFETY: eventfd takes no pointer.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if fd < 0 {
@@ -22,7 +33,9 @@ impl Waker {
         }
         // SAFETY: the descriptor is new and ours.
         let bell = fork::Owned::new(unsafe { OwnedFd::from_raw_fd(fd) });
-        Ok(Self { alarm: Alarm::new(), bell })
+        // (If there is one it does.)
+        let _ = self.bell.set(bell);
+        Ok(())
     }
 
     /// See [`Alarm::sleep`].
@@ -57,10 +70,25 @@ impl Waker {
         if fork::is_child() {
             return; // the number is somebody else's by now
         }
+        match self.ring.load(Ordering::Relaxed) {
+            -1 => self.ring_the_bell(),
+            ring => match send_message(ring, Self::MESSAGE).map_err(|error| error.raw_os_error()) {
+                // It has completions that nobody has taken: nobody sleeps in it for long.
+                Ok(()) | Err(Some(libc::EOVERFLOW)) => {}
+                Err(_) => abort_deaf(),
+            },
+        }
+    }
+
+    fn ring_the_bell(&self) {
+        let Some(bell) = self.bell.get() else {
+            // The ring has gone, and with it whoever might sleep in it.
+            return;
+        };
         let one = 1u64;
         loop {
             // SAFETY: eight bytes of a live variable.
-            if unsafe { libc::write(self.bell.as_fd().as_raw_fd(), (&raw const one).cast(), 8) } == 8 {
+            if unsafe { libc::write(bell.as_fd().as_raw_fd(), (&raw const one).cast(), 8) } == 8 {
                 return;
             }
             match io::Error::last_os_error().raw_os_error() {
@@ -73,15 +101,51 @@ impl Waker {
         }
     }
 
+    /// What a completion in the ring is called that stands for a call.
+    pub(crate) const MESSAGE: u64 = 1;
+
+    /// From now on calls are messages to this ring, until it says `None`, before it goes. True: that works here. (Then there
+    /// is a completion in it.) Nobody calls who does not have the port, whose the ring is.
+    pub(crate) fn send_to(&self, ring: Option<RawFd>) -> bool {
+        let works = ring.is_some_and(|ring| send_message(ring, Self::MESSAGE).is_ok());
+        self.ring.store(ring.filter(|_| works).unwrap_or(-1), Ordering::Relaxed);
+        works
+    }
+
+    /// Only once [`hang_bell`](Self::hang_bell) has succeeded.
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+        self.bell.get().expect("the driver that listens has asked for a bell").as_fd()
+    }
+}
+
+/// Puts a completion into a ring, by a system call that needs no ring (Linux 6.13). Not by a request in the ring that waits for
+/// the bell: the completion of that is the work of the thread that has submitted it, which may be in a call of the program's own
+/// by then, and that would be cut short.
+fn send_message(ring: RawFd, data: u64) -> io::Result<()> {
+    /// As linux/io_uring.h has it, where `io_uring_sqe` is of such words.
+    const SEND_MSG_RING: libc::c_uint = 31;
+    const OP_MSG_RING: u8 = 40;
+    let mut entry = [0u64; 8];
+    // In the order of its bytes: opcode, no flags, no priority, the ring.
+    entry[0] = u64::from_ne_bytes({
+        let mut bytes = [0; 8];
+        bytes[0] = OP_MSG_RING;
+        bytes[4..].copy_from_slice(&ring.to_ne_bytes());
+        bytes
+    });
+    entry[1] = data;
+    // SAFETY: the entry is live, and refers to nothing.
+    match unsafe { libc::syscall(libc::SYS_io_uring_register, -1, SEND_MSG_RING, entry.as_ptr(), 1) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
 /// No logger: whoever rings may hold a lock.
 #[cold]
 fn abort_deaf() -> ! {
-    let words = "fatal runtime error: somebody has closed a descriptor of an event channel\n";
+    let words =
+        "fatal runtime error: somebody has closed a descriptor of an event channel, or forbidden its calls\n";
     // SAFETY: the pointer and length are those of a live string.
     unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
     std::process::abort()

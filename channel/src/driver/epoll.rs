@@ -30,6 +30,7 @@ impl Epoll {
         }
         // SAFETY: the descriptor is new and ours.
         let fd = fork::Owned::new(unsafe { OwnedFd::from_raw_fd(fd) });
+        waker.hang_bell()?;
         let epoll = Self { fd, waker, events: Vec::with_capacity(BATCH), precise: true };
         // Edge-triggered: each write to the eventfd reports once, and nobody need read it.
         let interest = (libc::EPOLLIN | libc::EPOLLET) as u32;

@@ -131,7 +131,7 @@ pub(crate) fn open(asked: Option<Driver>, ports: usize) -> io::Result<(DriverInf
 fn open_all(kind: Driver, ports: usize) -> io::Result<Vec<Opened>> {
     (0..ports)
         .map(|_| -> io::Result<Opened> {
-            let waker = Arc::new(Waker::new()?);
+            let waker = Arc::new(Waker::new());
             let backend: Box<dyn Backend> = match kind {
                 Driver::IoUring => Box::new(uring::Uring::new(waker.clone())?),
                 Driver::Epoll => Box::new(readiness::Readiness::new(epoll::Epoll::new(waker.clone())?)),

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Ids with generation 0 are the driver's own: two bits say what it is, the others which.
-const WAKE: u64 = 1;
+const WAKE: u64 = Waker::MESSAGE;
 const CANCEL: u64 = 2;
 const KIND_BITS: u32 = 2;
 const OWN: std::ops::Range<u64> = 0..1 << 32;
@@ -36,7 +36,9 @@ pub(crate) struct Uring {
     waker: Arc<Waker>,
     /// Entries for which the submission queue had no room; none is ever dropped.
     backlog: VecDeque<squeue::Entry>,
-    /// The poll request on the waker's descriptor, if it is out, and the thread whose it is.
+    /// The waker sends messages to the ring.
+    told: bool,
+    /// Else: the poll request on the waker's descriptor, if it is out, and the thread whose it is.
     listening: Option<(u64, usize)>,
     /// How many of them there were.
     listened: u64,
@@ -53,14 +55,21 @@ pub(crate) struct Uring {
 
 impl Uring {
     pub(crate) fn new(waker: Arc<Waker>) -> io::Result<Self> {
-        let ring = build()?;
+        let mut ring = build()?;
         check(&ring)?;
+        let told = waker.send_to(Some(ring.as_raw_fd()));
+        if !told {
+            waker.hang_bell()?;
+        }
+        // (The message that was sent to try it.)
+        ring.completion().for_each(drop);
         let place = fork::register(ring.as_raw_fd());
         let exit = ManuallyDrop::new(at_exit::Place::new(ring.as_raw_fd()));
         Ok(Self {
             ring: ManuallyDrop::new(ring),
             waker,
             backlog: VecDeque::new(),
+            told,
             listening: None,
             listened: 0,
             rung: false,
@@ -97,9 +106,12 @@ impl Uring {
         }
     }
 
-    /// The bell's completion is the work of the thread that asked for it: that should be the one that sleeps, not one that
+    /// Before Linux 6.13. The bell's completion is the work of the thread that asked for it: that should be the one that sleeps, not one that
     /// computes, or is stuck in the kernel, by now.
     fn listen(&mut self) {
+        if self.told {
+            return;
+        }
         let me = this_thread();
         match self.listening {
             Some((_, listener)) if listener == me => return,
@@ -250,6 +262,7 @@ impl Drop for Uring {
         // In a forked child the ring's memory is not mapped, and its descriptor has been closed.
         if !fork::is_child() {
             fork::forget(self.place);
+            self.waker.send_to(None);
             // SAFETY: neither is used after.
             unsafe {
                 ManuallyDrop::drop(&mut self.exit);

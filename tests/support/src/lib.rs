@@ -74,14 +74,44 @@ pub fn threads_and_files() -> (usize, usize) {
 /// From now on these system calls fail with `errno` in all threads of this process, for good. False: this machine does not
 /// allow that.
 pub fn refuse(calls: &[libc::c_long], errno: i32) -> bool {
-    let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
     // The number of the call; is it one of those?
-    let mut steps = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
+    let mut steps = vec![load(0)];
     for call in calls {
-        steps.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, *call as u32));
-        steps.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32));
+        steps.extend([go_on_if(*call as u32), fail(errno)]);
     }
-    steps.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
+    install(steps)
+}
+
+/// As [`refuse`], for one call, and only if its second argument is this.
+pub fn refuse_with_second(call: libc::c_long, argument: u32, errno: i32) -> bool {
+    let second =
+        std::mem::offset_of!(libc::seccomp_data, args) + 8 + if cfg!(target_endian = "big") { 4 } else { 0 };
+    // (Whatever the call: past the end of the list there is what allows it.)
+    let mut steps = vec![load(0), go_on_if(call as u32)];
+    steps[1].jf = 3;
+    steps.extend([load(second as u32), go_on_if(argument), fail(errno)]);
+    install(steps)
+}
+
+fn load(at: u32) -> libc::sock_filter {
+    step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, at)
+}
+
+/// Else one step is left out.
+fn go_on_if(value: u32) -> libc::sock_filter {
+    step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, value)
+}
+
+fn fail(errno: i32) -> libc::sock_filter {
+    step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | errno as u32)
+}
+
+fn step(code: u32, jf: u8, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code: code as u16, jt: 0, jf, k }
+}
+
+fn install(mut steps: Vec<libc::sock_filter>) -> bool {
+    steps.push(step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW));
     let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
     // SAFETY: the filter lives as long as the call.
     unsafe {
