@@ -17,7 +17,7 @@
 //! run (`running.rs`). So a dump knows that, and no run reads a clock.
 //!
 //! **How often.** While cores are handed over it looks every [`LOOK_IN_TROUBLE`]; then less and less often, down to every [`LOOK_AT_REST`] ([`LOOK_HELD_UP`]
-//! while a core is). When all cores sleep it does not look at all: the first that wakes up calls it (`monitor_thread.rs`).
+//! while a core is). When all cores sleep it does not look at all: the first that has something to run calls it (`monitor_thread.rs`).
 //!
 //! **How many.** The first [`AT_ONCE`]th part of the threads comes as fast as it is needed. After that one comes every [`GROW_EVERY`]. When
 //! threads become scarce, or many strays compute, no new task begins (`admission.rs`).

@@ -28,7 +28,7 @@ impl MonitorThread {
         *self.thread.lock() = Some(thread);
     }
 
-    /// A worker that slept is awake again.
+    /// A worker that slept is awake again, and is about to run something.
     #[inline]
     pub(crate) fn wake(&self) {
         // Pairs with the one in `sleep`: either this sees it asleep, or it sees that a core is awake.

@@ -53,6 +53,8 @@ pub(crate) struct Worker<'a> {
     searching: &'a Cell<bool>,
     out: Completions,
     policy: IdlePolicy,
+    /// It has slept, and the monitor may sleep still.
+    unwatched: bool,
     turn: Turn,
     /// Of each core: which run its worker was in at the last look, and whether it still was at this one.
     seen: Vec<(u64, bool)>,
@@ -71,6 +73,7 @@ impl<'a> Worker<'a> {
             searching,
             out,
             policy: IdlePolicy::new(now),
+            unwatched: false,
             turn: Turn::default(),
             seen: vec![(0, false); context.shared.queues.stats.len()],
             balance: Balance::new(&context.shared.queues, now),
@@ -83,6 +86,10 @@ impl<'a> Worker<'a> {
         while !self.shared.life.is_stopped() {
             match self.next() {
                 Some(ready) => {
+                    // Not for a wake-up that has nothing to run: a port's clock, say.
+                    if std::mem::take(&mut self.unwatched) {
+                        self.shared.size.monitor.wake();
+                    }
                     if !self.run_one(ready) {
                         return;
                     }

@@ -80,7 +80,7 @@ impl Worker<'_> {
         let woken = asleep.end();
         self.searching.set(woken == Woken::ByNotify);
         self.policy.woken(woken == Woken::AsPartner);
-        shared.size.monitor.wake();
+        self.unwatched = true;
         if self.publish() == 1
             && woken == Woken::ByPort
             && IdlePolicy::parked_briefly(slept)
