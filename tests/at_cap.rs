@@ -162,3 +162,61 @@ fn where_somebody_logs_nothing_is_written_to_stderr() {
         }
     });
 }
+
+/// A listener that comes too late to hear of the cap is not told of what is over, and nobody is accused who only has the core that is
+/// his.
+#[test]
+fn what_is_told_is_so() {
+    limit(60, || {
+        if !task::migrates() {
+            return skipped("here each task is a thread of its own, and there is no cap to be met");
+        }
+        for driver in [Driver::IoUring, Driver::Epoll] {
+            let (told, free) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(())));
+            let (tell, may) = (told.clone(), free.clone());
+            let settings = Runtime::builder().cores(1).max_threads(4).on_event(move |event| {
+                drop(may.lock().unwrap());
+                if let PoolEvent::AtCap(at_cap) = event {
+                    tell.lock().unwrap().push(at_cap.clone());
+                }
+            });
+            let Some(runtime) = build(driver, settings) else { continue };
+            let held = free.lock().unwrap();
+            let blocks = |_| runtime.spawn(|| std::thread::sleep(Duration::from_millis(40)));
+            let all: Vec<_> = (0..6).map(blocks).collect();
+            all.into_iter().for_each(|task| task.join().unwrap());
+            eventually(|| runtime.metrics().cap_hits > 0);
+            // All threads but one, or none, are to spare.
+            eventually(|| runtime.metrics().workers_stray == 0);
+            drop(held);
+
+            let (release, released) = mpsc::channel::<()>();
+            let (done, released) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(released)));
+            let turns = done.clone();
+            let innocent = task::Builder::new().name("innocent".into());
+            let yields = move || {
+                while turns.load(Ordering::Relaxed) == 0 {
+                    task::yield_now();
+                }
+            };
+            let innocent = runtime.spawn_with(innocent, yields).unwrap();
+            let blocked: Vec<_> = (0..4)
+                .map(|_| {
+                    let released = released.clone();
+                    runtime.spawn(move || drop(released.lock().unwrap().recv()))
+                })
+                .collect();
+            eventually(|| !told.lock().unwrap().is_empty());
+            let heard = told.lock().unwrap().clone();
+            done.store(1, Ordering::Relaxed);
+            drop(release);
+            innocent.join().unwrap();
+            blocked.into_iter().for_each(|task| task.join().unwrap());
+            for at_cap in heard {
+                let names = at_cap.blocked.iter().map(ToString::to_string).collect::<Vec<_>>();
+                assert!(!names.is_empty(), "nobody blocks");
+                assert!(!names.iter().any(|name| name.contains("innocent")), "{names:?}");
+            }
+        }
+    });
+}

@@ -122,6 +122,11 @@ impl Task {
     pub fn info(&self) -> TaskInfo {
         TaskInfo::of(self)
     }
+
+    /// The kernel's number of the thread of a dedicated task, once that has begun. `None` for all others.
+    pub fn own_thread(&self) -> Option<i32> {
+        thread_of(self.header()).map(|thread| thread.id)
+    }
 }
 
 impl TaskInfo {

@@ -3,15 +3,16 @@
 mod table;
 
 use ec_tasks::{TaskId, TaskInfo};
+use std::borrow::Cow;
 use std::fmt;
 
-/// Every live task of a pool, as [`Pool::dump`](crate::PoolHandle::dump) found it.
+/// Every live task of a pool, as a call of `dump` found it.
 ///
 /// Printed with `{}` it is a table for people, in the order in which one looks when something hangs: first the tasks that are on a
 /// thread, with what the kernel says of it; then those that wait for a worker; then those that are suspended. Of each kind the one
 /// that has been at it the longest comes first. Tasks whose lines are equal share one, with their number, the id of the one that has
 /// waited the longest, and the span of the times. If many lines differ in numbers only, they share one, too, with a `#` in the place of
-/// the numbers.
+/// the numbers. What would break a line in a task's name is escaped.
 ///
 /// ```text
 ///     id            name    state      since           what
@@ -30,9 +31,18 @@ pub struct Dump {
 /// A task by its name, or as nameless, and its id.
 pub(crate) fn title(id: TaskId, name: Option<&str>) -> String {
     match name {
-        Some(name) => format!("'{name}' (id {id})"),
+        Some(name) => format!("'{}' (id {id})", in_one_line(name)),
         None => format!("unnamed (id {id})"),
     }
+}
+
+/// Names are the program's, perhaps a peer's: what would break the line, or steer a terminal, is written as in a string of Rust's.
+pub(crate) fn in_one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = |letter: char| letter.is_control().then(|| letter.escape_default().to_string());
+    Cow::Owned(text.chars().map(|letter| escaped(letter).unwrap_or_else(|| letter.to_string())).collect())
 }
 
 impl fmt::Display for Dump {

@@ -1,5 +1,6 @@
 //! A dump as a table for people. See [`Dump`](super::Dump) for what it looks like, and why.
 
+use super::in_one_line;
 use ec_tasks::{Kind, TaskInfo, TaskState};
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -128,17 +129,28 @@ fn what(task: &TaskInfo) -> Cow<'_, str> {
     if task.cancelled { Cow::Owned(format!("{what} (cancelled)")) } else { what }
 }
 
-/// The text with a `#` for each number in it.
+/// The text with a `#` for each number in it, decimal or hexadecimal.
 fn pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '0'..='9' if pattern.ends_with('#') => {}
-            '0'..='9' => pattern.push('#'),
-            other => pattern.push(other),
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let hexadecimal = rest.strip_prefix("0x").filter(|digits| digits.starts_with(is_hexadecimal));
+        if let Some(digits) = hexadecimal {
+            pattern.push('#');
+            rest = digits.trim_start_matches(is_hexadecimal);
+        } else if letter.is_ascii_digit() {
+            pattern.push('#');
+            rest = rest.trim_start_matches(|letter: char| letter.is_ascii_digit());
+        } else {
+            pattern.push(letter);
+            rest = &rest[letter.len_utf8()..];
         }
     }
     pattern
+}
+
+fn is_hexadecimal(letter: char) -> bool {
+    letter.is_ascii_hexdigit()
 }
 
 fn row(group: &Group<'_>) -> [String; 6] {
@@ -153,10 +165,10 @@ fn row(group: &Group<'_>) -> [String; 6] {
     [
         group.first.id.to_string(),
         if group.count == 1 { String::new() } else { format!("× {}", thousands(group.count)) },
-        group.words.name.to_string(),
+        in_one_line(&group.words.name).into_owned(),
         format!("{:?}", group.words.state).to_lowercase(),
         since,
-        group.words.what.to_string(),
+        in_one_line(&group.words.what).into_owned(),
     ]
 }
 
@@ -197,4 +209,21 @@ fn write_total(tasks: &[TaskInfo], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     let s = if tasks.len() == 1 { "" } else { "s" };
     write!(f, "{} task{s}{parts}", thousands(tasks.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_left_out_whatever_their_base() {
+        assert_eq!(pattern("conn 17 at 0x7f02ab, 0xyz, 3 of 40"), "conn # at #, #xyz, # of #");
+        assert_eq!(pattern("ü 0x"), "ü #x");
+    }
+
+    #[test]
+    fn a_name_stays_in_its_line() {
+        assert_eq!(in_one_line("a\nb\u{1b}[2J ü"), "a\\nb\\u{1b}[2J ü");
+        assert!(matches!(in_one_line("plain ü"), Cow::Borrowed(_)));
+    }
 }

@@ -19,7 +19,10 @@ pub(super) fn tasks(shared: &Shared, spared: &[TaskId]) -> (Vec<TaskId>, Vec<Str
         let runs = |worker: &WorkerInfo| worker.task.load(Ordering::Relaxed) == task.id().as_u64();
         match inside.iter().find(|worker| runs(&worker.info)) {
             Some(worker) => format!("{title}, which keeps {}", thread(&worker.info)),
-            None => title,
+            None => match task.own_thread() {
+                Some(own) => format!("{title}, which keeps its own thread{}", in_call(own)),
+                None => title,
+            },
         }
     };
     (tasks.iter().map(Task::id).collect(), tasks.iter().map(in_words).collect())
@@ -39,8 +42,9 @@ pub(super) fn worker(info: &WorkerInfo, named: &[TaskId]) -> Option<String> {
 
 /// Its name, and the system call that it waits in.
 fn thread(info: &WorkerInfo) -> String {
-    match kernel::call_of(info.tid()) {
-        Some(call) => format!("{} (in {call})", info.name),
-        None => info.name.clone(),
-    }
+    format!("{}{}", info.name, in_call(info.tid()))
+}
+
+fn in_call(thread: kernel::Tid) -> String {
+    kernel::call_of(thread).map_or_else(String::new, |call| format!(" (in {call})"))
 }

@@ -8,6 +8,7 @@ use crate::size::events::{AtCap, Blocked, PoolEvent};
 use crate::size::host::Host;
 use crate::size::notifier::Made;
 use crate::size::{kernel, running};
+use ec_tasks::Doing;
 use log::Level;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -49,8 +50,7 @@ impl Admission {
     /// has been room again.
     pub(crate) fn decide(&mut self, host: &impl Host, now: Instant) -> bool {
         let (cores, threads) = (host.queues().cores(), host.threads());
-        let reserve = cores.min((host.limits().max_threads - cores) / 2);
-        let room = threads.room();
+        let (reserve, room) = (reserve(host), threads.room());
         let scarce = reserve > 0 && room <= reserve;
         if self.exception.is_some_and(|_| self.recounted.is_none_or(|at| now.duration_since(at) >= RECOUNT)) {
             self.recounted = Some(now);
@@ -98,9 +98,12 @@ impl Admission {
             let at_cap = at_cap(&*theirs);
             if logs {
                 log::log!(Level::Error, "a pool has {}", at_cap.summary());
+            } else if at_cap.blocked.is_empty() || theirs.threads().room() > reserve(&*theirs) {
+                // It is over, before anybody could be told.
+                return None;
             }
             let line = writes.then(|| at_cap.line());
-            Made { line, listener: theirs.limits().listener.clone(), event: PoolEvent::AtCap(at_cap) }
+            Some(Made { line, listener: theirs.limits().listener.clone(), event: PoolEvent::AtCap(at_cap) })
         });
     }
 
@@ -115,13 +118,24 @@ impl Admission {
     }
 }
 
-/// Who blocks which thread, at this moment.
+/// So many threads are left to tasks that have begun.
+fn reserve(host: &impl Host) -> usize {
+    let cores = host.queues().cores();
+    cores.min((host.limits().max_threads - cores) / 2)
+}
+
+/// Who blocks which thread, at this moment. (Who computes on a core has only what is his.)
 fn at_cap(host: &impl Host) -> AtCap {
     let (dump, threads) = (running::dump(host), host.threads());
+    let cores = running::cores_of(host);
     let inside = threads.all().into_iter().filter(|worker| worker.info.taker.is_in_user_code());
-    let blocked = inside.map(|worker| {
+    let blocked = inside.filter_map(|worker| {
+        let doing = kernel::doing(worker.info.tid());
+        if doing == Doing::Computing && cores.contains_key(&worker.info.number) {
+            return None;
+        }
         let id = worker.info.task.load(Ordering::Relaxed);
-        Blocked {
+        Some(Blocked {
             thread: worker.info.name.clone(),
             // (They are in the order of their ids.)
             task: dump
@@ -129,8 +143,8 @@ fn at_cap(host: &impl Host) -> AtCap {
                 .binary_search_by_key(&id, |task| task.id.as_u64())
                 .ok()
                 .map(|at| dump.tasks[at].clone()),
-            call: kernel::call_of(worker.info.tid()),
-        }
+            call: kernel::call(doing),
+        })
     });
     AtCap {
         threads: threads.count(),

@@ -34,7 +34,8 @@ pub enum PoolEvent {
         computing: bool,
     },
     /// So many tasks block their threads that new ones have to wait ([`max_threads`](crate::Builder::max_threads)), or a core is held
-    /// up and there may be no more threads. Told once, until there is room again. The log has it, too, the first time, as
+    /// up and there may be no more threads. Told once, until there is room again; not any more if there is
+    /// room by the time that the listener can be called. The log has it, too, the first time, as
     /// an error. Where nobody listens and nobody logs errors, a line on stderr says it, at most every 10 s.
     AtCap(AtCap),
     /// The kernel refuses the barrier (`membarrier`) by which a core is taken from a worker that is inside user code; a sandbox may

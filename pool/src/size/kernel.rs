@@ -93,7 +93,11 @@ pub(crate) fn doing(tid: Tid) -> Doing {
 
 /// The system call in which thread `tid` of this process sleeps. `None`: in none, or there is no telling.
 pub(crate) fn call_of(tid: Tid) -> Option<String> {
-    match doing(tid) {
+    call(doing(tid))
+}
+
+pub(crate) fn call(doing: Doing) -> Option<String> {
+    match doing {
         Doing::Asleep { call, .. } => call,
         _ => None,
     }
@@ -112,12 +116,30 @@ fn asleep(syscall: Option<&str>, wchan: Option<&str>) -> Doing {
     let known = number.and_then(|number| CALLS.iter().chain(OLD_CALLS).find(|call| call.0 == number));
     let argument =
         words.next().and_then(|first| u64::from_str_radix(first.trim_start_matches("0x"), 16).ok());
+    // ("0": the kernel keeps that to itself.)
+    let within = wchan.map(str::trim).filter(|within| !matches!(*within, "" | "0"));
+    let name = |number| match known {
+        _ if number == libc::SYS_restart_syscall => String::from(restarted(within.unwrap_or_default())),
+        Some(call) => String::from(call.1),
+        None => format!("system call {number}"),
+    };
     Doing::Asleep {
-        call: number
-            .map(|number| known.map_or_else(|| format!("system call {number}"), |call| String::from(call.1))),
+        call: number.map(name),
         descriptor: argument.filter(|_| known.is_some_and(|call| call.2)).map(|argument| argument as i32),
-        // ("0": the kernel keeps that to itself.)
-        within: wchan.map(str::trim).filter(|within| !matches!(*within, "" | "0")).map(String::from),
+        within: within.map(String::from),
+    }
+}
+
+/// A signal, or a completion of the thread's own requests, has cut a wait with a time short, and the kernel goes on with it under a
+/// number that does not tell which call it was. (These are all that it does so with.)
+fn restarted(within: &str) -> &'static str {
+    match within {
+        _ if within.starts_with("hrtimer_nanosleep") || within.starts_with("do_nanosleep") => {
+            "clock_nanosleep"
+        }
+        _ if within.contains("poll") => "poll",
+        _ if within.starts_with("futex") => "futex",
+        _ => "restart_syscall",
     }
 }
 
@@ -217,6 +239,10 @@ mod tests {
             "asleep in the kernel's folio_wait_bit"
         );
         assert_eq!(said(Some("running\n"), Some("0")), "computes");
+        let again = format!("{} 0x0", libc::SYS_restart_syscall);
+        assert_eq!(said(Some(&again), Some("hrtimer_nanosleep\n")), "asleep in clock_nanosleep");
+        assert_eq!(said(Some(&again), Some("poll_schedule_timeout.constprop.0")), "asleep in poll");
+        assert_eq!(said(Some(&again), None), "asleep in restart_syscall");
         assert_eq!(said(None, Some("0")), "asleep, /proc does not tell where");
         assert_eq!(doing(0), Doing::Hidden, "there is no such thread");
     }

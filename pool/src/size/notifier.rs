@@ -57,7 +57,7 @@ struct State {
 enum Said {
     Event(Listener, PoolEvent),
     /// To make an event takes code of the program's.
-    Made(Box<dyn FnOnce() -> Made + Send>),
+    Made(Box<dyn FnOnce() -> Option<Made> + Send>),
     Line(Level, &'static str, String),
 }
 
@@ -116,8 +116,8 @@ impl Notifier {
         }
     }
 
-    /// Tells of what `make` makes, which may take its time.
-    pub(crate) fn tell_made(&self, make: impl FnOnce() -> Made + Send + 'static) {
+    /// Tells of what `make` makes, which may take its time, or has nothing to be told any more.
+    pub(crate) fn tell_made(&self, make: impl FnOnce() -> Option<Made> + Send + 'static) {
         self.say(Said::Made(Box::new(make)));
     }
 
@@ -226,7 +226,7 @@ impl Inner {
                 Said::Made(make) => {
                     self.within.store(LISTENER, Ordering::Relaxed);
                     let telling = events::Telling::begin();
-                    let made = ec_tasks::catch_quietly(make);
+                    let made = ec_tasks::catch_quietly(make).flatten();
                     drop(telling);
                     if let Some(Made { line, listener, event }) = made {
                         line.into_iter().for_each(|line| self.write(&line));

@@ -87,7 +87,7 @@ pub(crate) fn dump(host: &impl Host) -> Dump {
 }
 
 /// Which core each worker holds, by the worker's number.
-fn cores_of(host: &impl Host) -> HashMap<usize, usize> {
+pub(crate) fn cores_of(host: &impl Host) -> HashMap<usize, usize> {
     let holder = |core| host.threads().worker_of(core).map(|worker| (worker.info.number, core));
     (0..host.queues().cores()).filter_map(holder).collect()
 }

@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum Kind {
     /// A stack with thread-locals of its own: any worker's thread runs it, and to the language it is a
-    /// thread. Where that does not work (see [`own_thread_locals`](crate::own_thread_locals)) the task
+    /// thread. Where that does not work (`own_thread_locals` says whether) the task
     /// becomes a dedicated one.
     #[default]
     Own,
