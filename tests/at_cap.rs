@@ -203,7 +203,7 @@ fn what_is_told_is_so() {
             let blocked: Vec<_> = (0..4)
                 .map(|_| {
                     let released = released.clone();
-                    runtime.spawn(move || drop(released.lock().unwrap().recv()))
+                    runtime.spawn(move || released.lock().unwrap().recv().is_err())
                 })
                 .collect();
             eventually(|| !told.lock().unwrap().is_empty());
@@ -211,7 +211,7 @@ fn what_is_told_is_so() {
             done.store(1, Ordering::Relaxed);
             drop(release);
             innocent.join().unwrap();
-            blocked.into_iter().for_each(|task| task.join().unwrap());
+            assert!(blocked.into_iter().all(|task| task.join().unwrap()));
             for at_cap in heard {
                 let names = at_cap.blocked.iter().map(ToString::to_string).collect::<Vec<_>>();
                 assert!(!names.is_empty(), "nobody blocks");

@@ -138,3 +138,35 @@ fn a_receive_of_a_plain_thread_inside_a_timeout_ends_too() {
         assert_eq!(received.unwrap(), 0);
     });
 }
+
+/// Beside an error queue the limits hold as elsewhere, and what has come in time is had.
+#[test]
+fn a_plain_thread_inside_a_timeout_keeps_to_its_read_timeout_and_loses_nothing() {
+    alone(60, || {
+        let socket = UdpSocket::from(with_an_error_queued());
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let begun = Instant::now();
+        let late = time::timeout(Duration::from_secs(50), || socket.recv(&mut [0; 8]));
+        assert_eq!(late.unwrap_err().raw_os_error(), Some(libc::EAGAIN));
+        assert!(begun.elapsed() < Duration::from_secs(10));
+
+        // It rests when the datagram comes, and until the deadline.
+        socket.set_read_timeout(None).unwrap();
+        let to = socket.local_addr().unwrap();
+        let mut in_time = 0;
+        for _ in 0..5 {
+            let sender = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(90));
+                end(to);
+            });
+            let received = time::timeout(Duration::from_millis(100), || socket.recv(&mut [0; 8]));
+            sender.join().unwrap();
+            // (On a busy machine it may have come too late. In one of five it has not.)
+            in_time += usize::from(received.is_ok());
+            if received.is_err() {
+                assert_eq!(socket.recv(&mut [0; 8]).unwrap(), 4);
+            }
+        }
+        assert!(in_time > 0);
+    });
+}

@@ -292,3 +292,32 @@ fn a_dedicated_task_waits_as_the_others_do() {
         });
     });
 }
+
+/// A write that has sent something returns that. The error that stopped it is the next call's, whichever that is.
+#[test]
+fn the_error_that_cut_a_write_short_is_the_next_calls() {
+    limit(60, || {
+        each_run(|| {
+            for next in ["read", "write", "take_error"] {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let addr = listener.local_addr().unwrap();
+                let peer = std::thread::spawn(move || {
+                    let peer = std::net::TcpStream::connect(addr).unwrap();
+                    // Until there is something that it has not read: then the kernel resets the connection.
+                    peer.peek(&mut [0]).unwrap();
+                });
+                let (mut stream, _) = listener.accept().unwrap();
+                let sent = stream.write(&vec![0; 64 << 20]).unwrap();
+                peer.join().unwrap();
+                assert!(sent < 64 << 20);
+                let kind = match next {
+                    "read" => stream.read(&mut [0]).unwrap_err().kind(),
+                    "write" => stream.write(&[0]).unwrap_err().kind(),
+                    _ => stream.take_error().unwrap().unwrap().kind(),
+                };
+                assert_eq!(kind, ErrorKind::ConnectionReset, "{next}");
+                assert!(stream.take_error().unwrap().is_none(), "once");
+            }
+        });
+    });
+}

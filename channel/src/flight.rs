@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::driver::{Backend, Done, Rests, descriptor_to_be_had, end_of_input, socket_error};
+use crate::driver::{Backend, Done, Rests, descriptor_to_be_had, end_connect, end_of_input};
 use crate::event::Event;
 use crate::id::OpId;
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
@@ -295,13 +295,21 @@ impl Drive {
         // io_uring reports that the peer has shut down to whoever polls for anything.
         let polled = f.phase == Phase::Awaiting || matches!(action, Action::Poll { .. });
         let asked = action.interest() | libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
+        let for_nothing = polled && result >= 0 && result as i16 & asked == 0;
         let again = if f.abort != Abort::No || (result >= 0 && !polled) {
             None
-        } else if polled && result >= 0 && result as i16 & asked == 0 {
+        } else if for_nothing {
             return self.rest(id);
         } else if f.phase == Phase::Awaiting && result >= 0 {
             match action {
-                Action::Connect { .. } => None,
+                // SAFETY: as below.
+                Action::Connect { fd, addr, len } => match unsafe { end_connect(fd, addr, len) } {
+                    Some(end) => {
+                        result = end;
+                        None
+                    }
+                    None => return self.rest(id),
+                },
                 _ => {
                     self.awaited.insert(id, result as i16);
                     Some((Phase::Direct, action))
@@ -333,13 +341,12 @@ impl Drive {
             return;
         }
         let result = match (f.abort, result) {
-            (Abort::No, _) => match (f.phase, action, result) {
-                (Phase::Awaiting, Action::Connect { fd, .. }, 0..) => -socket_error(fd),
-                _ => result,
-            },
+            (Abort::No, result) => result,
             // Ready, but given up before the call was made: nothing was taken.
-            (Abort::Cancelled, _) if f.phase == Phase::Awaiting || interrupted || blocked => -libc::ECANCELED,
-            (Abort::Deadline, _) if f.phase == Phase::Awaiting || interrupted || blocked => -libc::ETIME,
+            (why, _) if f.phase == Phase::Awaiting || interrupted || blocked || for_nothing => match why {
+                Abort::Deadline => -libc::ETIME,
+                _ => -libc::ECANCELED,
+            },
             (_, result) => result,
         };
         if result == -libc::ECANCELED {

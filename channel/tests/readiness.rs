@@ -378,3 +378,93 @@ fn a_rival_takes_what_was_ready_and_the_next_is_received() {
         })
     });
 }
+
+/// Ready in vain, again and again, a request is in the kernel's hands now and then, where it finds none to cancel.
+#[test]
+fn each_request_that_waits_in_vain_can_be_cancelled() {
+    alone(60, || {
+        each_driver(|channel| {
+            for round in 0..5 {
+                let mut thing = make(Kind::UdpUnconnected);
+                assert!(let_happen(Condition::ErrorQueue, Kind::UdpUnconnected, &mut thing));
+                let source = Source::from(thing.fd.try_clone().unwrap());
+                let post = |token| {
+                    let request = Request::recv(source.clone(), Vec::with_capacity(8)).token(token);
+                    let limit = (token % 3 == 0).then(|| Duration::from_millis(token / 3 + round));
+                    channel.post(limit.into_iter().fold(request, Request::within)).unwrap()
+                };
+                let ids: Vec<_> = (0..60).map(post).collect();
+                for id in ids {
+                    let _ = channel.get_event_timeout(Duration::from_micros(200)).unwrap();
+                    channel.cancel(id);
+                }
+                while channel.metrics().in_flight > 0 {
+                    let event = channel.get_event().unwrap();
+                    assert!(event.is_cancelled() || event.is_timed_out(), "{event:?}");
+                }
+            }
+        })
+    });
+}
+
+/// What was there before the cancel is delivered, also if nobody has looked until then.
+#[test]
+fn a_cancel_loses_nothing_that_has_come() {
+    limit(30, || {
+        each_driver(|channel| {
+            let listener = Arc::new(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+            let accept = channel.post(Request::accept(listener.clone()).token(1)).unwrap();
+            let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+            let ready = channel.post(Request::readiness(near, Interest::READABLE).token(2)).unwrap();
+            assert!(channel.get_event_timeout(Duration::from_millis(5)).unwrap().is_none());
+            let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            std::io::Write::write_all(&mut &far, b"x").unwrap();
+            channel.cancel(accept);
+            channel.cancel(ready);
+            for _ in 0..2 {
+                let event = channel.get_event().unwrap();
+                assert!(event.result().is_ok(), "{event:?}");
+            }
+        })
+    });
+}
+
+/// Other calls on the socket take its error; the connect has failed all the same.
+#[test]
+fn a_refused_connect_fails_whoever_has_had_the_error() {
+    alone(60, || {
+        each_driver(|channel| {
+            for _ in 0..30 {
+                let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+                let socket =
+                    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+                let source = Source::from(std::os::fd::OwnedFd::from(socket));
+                channel.post(Request::connect(source.clone(), nobody).token(1)).unwrap();
+                channel.post(Request::recv(source.clone(), Vec::with_capacity(8)).token(2)).unwrap();
+                for _ in 0..2 {
+                    let event = channel.get_event().unwrap();
+                    assert!(event.result().is_err(), "{event:?}");
+                }
+            }
+        })
+    });
+}
+
+/// What connects is connected for the kernel, too.
+#[test]
+fn to_connect_again_is_an_error() {
+    alone(60, || {
+        each_driver(|channel| {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = listener.local_addr().unwrap();
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            let source = Source::from(std::os::fd::OwnedFd::from(socket));
+            let mut connect = || {
+                channel.post(Request::connect(source.clone(), addr)).unwrap();
+                channel.get_event().unwrap().result().map_err(|error| error.raw_os_error())
+            };
+            assert_eq!(connect(), Ok(0));
+            assert_eq!(connect(), Err(Some(libc::EISCONN)));
+        })
+    });
+}

@@ -12,9 +12,7 @@
 //!
 //! In detail:
 //!
-//! * **Blocking mode.** A descriptor keeps the mode it has. (On epoll an accept changes it for the microseconds of one system
-//!   call. A plain blocking accept of another process that begins just then may get `WouldBlock`.)
-//!   After `set_nonblocking(true)` calls return [`WouldBlock`](std::io::ErrorKind::WouldBlock)
+//! * **Blocking mode.** A descriptor keeps the mode it has. After `set_nonblocking(true)` calls return [`WouldBlock`](std::io::ErrorKind::WouldBlock)
 //!   instead of waiting, in tasks as in threads. Change the mode with that method, not on the raw descriptor:
 //!   the handles remember the mode, as they remember the timeouts.
 //! * **Timeouts** are set in the kernel as std does. Tasks observe them as well, with std's error
@@ -22,6 +20,7 @@
 //! * **Cancel and [`timeout`](crate::time::timeout)**: each call that may suspend and returns a `Result` is a
 //!   cancellation point, on entry and while it waits. Bytes that had arrived are returned, and
 //!   bytes that were sent are counted; the error then comes with the next call.
+//! * **`SO_RCVLOWAT`**: a call that finds some bytes there takes them, also if they are fewer.
 //! * **Interrupted**: a plain thread's call may return it, as with std. A task's call never does.
 //! * **Fairness.** A task whose calls never have to wait steps aside now and then, so that others get the core.
 //! * **Host names** are looked up on a helper thread; the task suspends.

@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Which way a call goes: what it polls for, and whose timeout holds.
@@ -72,6 +72,9 @@ struct Remembered {
     read: AtomicU64,
     write: AtomicU64,
     nonblocking: AtomicBool,
+    /// The errno that a write has met after it had sent something; 0: none. The kernel has given it away by that, and the next call is
+    /// to have it.
+    error: AtomicI32,
     /// Somebody else has had the descriptor: the socket may have options that were not set here.
     given_out: AtomicBool,
 }
@@ -98,7 +101,7 @@ impl Mode {
         let copy = |timeout: &AtomicU64| AtomicU64::new(timeout.load(Ordering::Relaxed));
         let (read, write) = (copy(&self.shared.read), copy(&self.shared.write));
         let given_out = AtomicBool::new(self.was_given_out());
-        Self::with(Remembered { read, write, nonblocking: AtomicBool::new(false), given_out })
+        Self::with(Remembered { read, write, given_out, ..Remembered::default() })
     }
 
     /// For another handle of the same socket.
@@ -169,9 +172,37 @@ impl Mode {
         }
     }
 
+    /// The error that a write has met midway, once.
+    pub(super) fn take_error(&self) -> Option<io::Error> {
+        if self.shared.error.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let errno = self.shared.error.swap(0, Ordering::Relaxed);
+        (errno != 0).then(|| io::Error::from_raw_os_error(errno))
+    }
+
     /// One call that may have to wait. `std`: as std does it, blocking. `now`: without waiting
     /// ([`WouldBlock`](io::ErrorKind::WouldBlock) if it would have to). `later`: as an operation of the channel.
     pub(super) fn call<T: Moved>(
+        &self,
+        fd: BorrowedFd<'_>,
+        way: Way,
+        likely: bool,
+        std: impl FnOnce() -> io::Result<T>,
+        now: impl FnMut() -> io::Result<T>,
+        later: impl FnOnce(Later) -> Result<T, Stop>,
+    ) -> io::Result<T> {
+        let result = self.do_call(fd, way, likely, std, now, later);
+        if way == Way::In && result.as_ref().is_ok_and(|value| value.moved() == 0) {
+            // What is read before an error comes before it.
+            if let Some(error) = self.take_error() {
+                return Err(error);
+            }
+        }
+        result
+    }
+
+    fn do_call<T: Moved>(
         &self,
         fd: BorrowedFd<'_>,
         way: Way,
@@ -207,9 +238,9 @@ impl Mode {
         std: impl FnOnce() -> io::Result<T>,
         mut now: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
+        wait::checkpoint()?;
         let (limit, mut ready) = (self.limit(way), Ready::default());
         loop {
-            wait::checkpoint()?;
             match now() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
                 result => return result,
@@ -253,6 +284,9 @@ impl Mode {
         mut now: impl FnMut(usize) -> io::Result<usize>,
         mut later: impl FnMut(usize, Later) -> Result<usize, Stop>,
     ) -> io::Result<usize> {
+        if let Some(error) = self.take_error() {
+            return Err(error);
+        }
         let task = wait::in_task();
         if self.shared.nonblocking.load(Ordering::Relaxed) {
             return if task { self.at_once(|| now(0)) } else { std() };
@@ -284,7 +318,18 @@ impl Mode {
                 Ok(n) if sent + n >= total => return Ok(sent + n),
                 Ok(n) => sent += n,
                 // What has gone is reported; the reason to stop keeps for the next call.
-                Err(_) if sent > 0 => return Ok(sent),
+                Err(fail) if sent > 0 => {
+                    let errno = match fail {
+                        Fail::Stop(Stop::Os(errno)) => errno,
+                        Fail::Error(error) => error.raw_os_error().unwrap_or(0),
+                        Fail::Stop(_) => 0,
+                    };
+                    // (A limit comes again, and so does the end of the channel, or of the sending side.)
+                    if !matches!(errno, 0 | libc::EAGAIN | libc::ECANCELED | libc::EPIPE) {
+                        self.shared.error.store(errno, Ordering::Relaxed);
+                    }
+                    return Ok(sent);
+                }
                 Err(Fail::Stop(stop)) => return Err(stop.deliver()),
                 Err(Fail::Error(error)) => return Err(error),
             }

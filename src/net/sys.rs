@@ -70,7 +70,11 @@ pub(super) fn poll(fd: BorrowedFd<'_>, events: i16, deadline: Option<Instant>) -
         match unsafe { libc::poll(&mut ask, 1, ms) } {
             0 if left.is_some_and(|left| !left.is_zero()) => (),
             n if n >= 0 => return Ok(ask.revents),
-            _ => return Err(io::Error::last_os_error()),
+            // (poll(2) is never begun again by itself, as the call that blocks is whose place it takes.)
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => (),
+                error => return Err(error),
+            },
         }
     }
 }

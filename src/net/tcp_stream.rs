@@ -178,7 +178,7 @@ impl TcpStream {
     /// # Errors
     /// As getsockopt(2).
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.std.take_error()
+        Ok(self.std.take_error()?.or_else(|| self.mode.take_error()))
     }
 
     /// With `true`, calls that would wait fail with [`WouldBlock`](io::ErrorKind::WouldBlock) instead, in tasks

@@ -15,11 +15,10 @@
 
 #![allow(unsafe_code)]
 
-use crate::lock::Mutex;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Longer than the tick of most kernels.
 const LONG: Duration = Duration::from_millis(5);
@@ -32,18 +31,30 @@ const LATELY: Duration = Duration::from_secs(1);
 /// Makes `call`, which ends with EINTR if it waits for longer than a while. `None`: there is no such signal, or no such timer,
 /// to be had; nothing was called.
 pub(super) fn briefly(call: impl FnOnce() -> Result<i32, i32>) -> Option<Result<i32, i32>> {
-    /// When a call was ended last.
-    static ENDED: Mutex<Option<Instant>> = Mutex::new(None);
+    /// When a call was ended last. (No lock: one that is held at a fork is held for ever in the child.)
+    static ENDED: AtomicU64 = AtomicU64::new(0);
     let signal = signal()?;
     let _deliverable = Unblocked::new(signal)?;
-    let lately = ENDED.lock().is_some_and(|at| at.elapsed() < LATELY);
+    let ended = ENDED.load(Ordering::Relaxed);
+    let lately = ended != 0 && now().saturating_sub(ended) < LATELY.as_nanos() as u64;
     let timer = Timer::start(signal, if lately { SHORT } else { LONG })?;
     let result = call();
     drop(timer);
     if result == Err(libc::EINTR) {
-        ENDED.lock().replace(Instant::now());
+        ENDED.store(now(), Ordering::Relaxed);
     }
     Some(result)
+}
+
+/// In nanoseconds since the machine began.
+fn now() -> u64 {
+    // SAFETY: all zero is a valid value; room for a time.
+    let time = unsafe {
+        let mut time = MaybeUninit::<libc::timespec>::zeroed().assume_init();
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time);
+        time
+    };
+    (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
 }
 
 /// A signal that this module handles, now.
@@ -55,7 +66,13 @@ fn signal() -> Option<i32> {
         return Some(found);
     }
     // (Several threads may do so at a time. They find the same one, or each has one of its own.)
-    let found = (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev().find(|signal| take(*signal))?;
+    // Rather one that this thread lets through: a program that takes signals by signalfd(2) or sigwait(3) has blocked them.
+    let blocked = change(libc::SIG_BLOCK, None)?;
+    // SAFETY: a set that the kernel has filled.
+    let is_blocked = |signal: &i32| unsafe { libc::sigismember(&blocked, *signal) } == 1;
+    let all = || (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev();
+    let (open, closed) = (all().filter(|signal| !is_blocked(signal)), all().filter(is_blocked));
+    let found = open.chain(closed).find(|signal| take(*signal))?;
     FOUND.store(found, Ordering::Relaxed);
     Some(found)
 }
@@ -110,7 +127,7 @@ struct Unblocked {
 
 impl Unblocked {
     fn new(signal: i32) -> Option<Self> {
-        let before = change(libc::SIG_UNBLOCK, signal)?;
+        let before = change(libc::SIG_UNBLOCK, Some(signal))?;
         // SAFETY: a set that the kernel has filled.
         let was_blocked = unsafe { libc::sigismember(&before, signal) } == 1;
         Some(Self { signal, was_blocked })
@@ -120,18 +137,20 @@ impl Unblocked {
 impl Drop for Unblocked {
     fn drop(&mut self) {
         if self.was_blocked {
-            change(libc::SIG_BLOCK, self.signal);
+            change(libc::SIG_BLOCK, Some(self.signal));
         }
     }
 }
 
-/// The mask before.
-fn change(how: i32, signal: i32) -> Option<libc::sigset_t> {
+/// The mask before. (With no signal: the mask.)
+fn change(how: i32, signal: Option<i32>) -> Option<libc::sigset_t> {
     let (mut set, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
     // SAFETY: room for two sets. The second is there if the call has succeeded.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), signal);
+        if let Some(signal) = signal {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
         match libc::pthread_sigmask(how, set.as_ptr(), before.as_mut_ptr()) {
             0 => Some(before.assume_init()),
             _ => None,
@@ -206,6 +225,13 @@ mod tests {
     fn a_call_that_waits_is_ended() {
         limit(30, || {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            // One that the program has blocked, to wait for it, is left alone.
+            let highest = libc::SIGRTMAX();
+            change(libc::SIG_BLOCK, Some(highest)).unwrap();
+            assert_eq!(signal().map(|found| found == highest), Some(false));
+            nobody_comes(&listener);
+            assert_eq!(handler_of(highest), Some(libc::SIG_DFL));
+
             for _ in 0..20 {
                 nobody_comes(&listener);
             }
@@ -222,7 +248,7 @@ mod tests {
                 libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), ptr::null_mut());
             }
             nobody_comes(&listener);
-            let before = change(libc::SIG_UNBLOCK, libc::SIGURG).unwrap();
+            let before = change(libc::SIG_UNBLOCK, None).unwrap();
             // SAFETY: a set that is filled.
             assert_eq!(unsafe { libc::sigismember(&before, first) }, 1);
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub(crate) use backend::{Backend, Done};
 pub(crate) use rest::Rests;
 pub use syscall::{accept_now, nonblocking, set_nonblocking};
-pub(crate) use syscall::{descriptor_to_be_had, end_of_input, errno, socket_error};
+pub(crate) use syscall::{descriptor_to_be_had, end_connect, end_of_input, errno};
 
 /// The techniques a channel can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

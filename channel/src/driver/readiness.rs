@@ -174,7 +174,13 @@ impl<S: Selector> Backend for Readiness<S> {
         // What has arrived by now is delivered, as the kernel itself would have done.
         let arrived = match gone {
             // SAFETY: the request has not been reported, so by `submit`'s contract all is still valid.
-            Action::Recv { .. } | Action::RecvMsg { .. } => unsafe { attempt(&gone, 0) },
+            Action::Recv { .. } | Action::RecvMsg { .. } | Action::Accept { .. } => unsafe {
+                attempt(&gone, 0)
+            },
+            Action::Poll { events, .. } => {
+                let ready = ready_now(fd, events).unwrap_or(0);
+                (ready != 0).then_some(i32::from(ready as u16))
+            }
             _ => None,
         };
         self.settled.push((id, arrived.unwrap_or(-libc::ECANCELED)));

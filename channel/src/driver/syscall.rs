@@ -29,15 +29,7 @@ pub(crate) unsafe fn attempt(action: &Action, revents: i16) -> Option<i32> {
                     Err(libc::EAGAIN) => return end_of_input(action, revents),
                     Err(errno) => return Some(-errno),
                 },
-                Action::Connect { fd, .. } => match socket_error(fd) {
-                    0 => match ready_now(fd, libc::POLLOUT) {
-                        // (What lies in its error queue is no end of a connect.)
-                        Ok(now) if now & (libc::POLLOUT | libc::POLLHUP) == 0 => return None,
-                        Ok(_) => 0,
-                        Err(errno) => return Some(-errno),
-                    },
-                    errno => return Some(-errno),
-                },
+                Action::Connect { fd, addr, len } => return end_connect(fd, addr, len),
                 Action::Recv { fd, buf, len, flags } => {
                     libc::recv(fd, buf.cast(), len, flags | libc::MSG_DONTWAIT)
                 }
@@ -274,13 +266,27 @@ pub(super) fn ready_now(fd: RawFd, events: i16) -> Result<i16, i32> {
     }
 }
 
-/// The socket's pending error (SO_ERROR), 0 if none; an errno of its own if it cannot be asked.
-pub(crate) fn socket_error(fd: RawFd) -> i32 {
-    let (mut error, mut len) = (0i32, size_of::<i32>() as libc::socklen_t);
-    // SAFETY: an int and its length, both live.
-    let r =
-        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &mut len) };
-    if r < 0 { errno() } else { error }
+/// What a connect has come to that was begun before; `None`: it goes on. The kernel is asked by a second connect(2), as a call that
+/// blocks asks itself: the socket's pending error may be gone, since any other call on the socket takes it.
+///
+/// # Safety
+/// As connect(2).
+pub(crate) unsafe fn end_connect(
+    fd: RawFd,
+    addr: *const libc::sockaddr_storage,
+    len: libc::socklen_t,
+) -> Option<i32> {
+    match ready_now(fd, libc::POLLOUT) {
+        // (What lies in its error queue is no end of a connect.)
+        Ok(now) if now & (libc::POLLOUT | libc::POLLHUP) == 0 => return None,
+        Ok(_) => {}
+        Err(errno) => return Some(-errno),
+    }
+    // SAFETY: by contract.
+    match unsafe { start_connect(fd, addr, len) } {
+        Some(errno) if errno == -libc::EISCONN => Some(0),
+        result => result,
+    }
 }
 
 /// Starts a connect without blocking; `Some` if it is settled at once. The descriptor's mode is as before

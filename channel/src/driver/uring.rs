@@ -11,21 +11,23 @@
 use super::at_exit;
 use super::backend::{Backend, Done};
 use crate::fork;
-use crate::raw::Action;
+use crate::raw::{Action, OpId};
 use crate::waker::Waker;
 use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Ids with generation 0 are the driver's own: two bits say what it is, the others which.
 const WAKE: u64 = Waker::MESSAGE;
 const CANCEL: u64 = 2;
 const KIND_BITS: u32 = 2;
 const OWN: std::ops::Range<u64> = 0..1 << 32;
+/// Between two attempts to cancel what the kernel does not find.
+const PAUSE: Duration = Duration::from_millis(1);
 const GET_EVENTS: u32 = 1;
 const SUBMISSIONS: u32 = 128;
 /// The kernel keeps what does not fit (NODROP) and hands it over later.
@@ -47,6 +49,12 @@ pub(crate) struct Uring {
     place: Option<usize>,
     /// (Goes before the ring does.)
     exit: ManuallyDrop<at_exit::Place>,
+    /// Requests that are to be given up and have not ended yet, by slot: each is asked for again until it has. (The kernel does not
+    /// find one that it has in its hands at that moment: between an event and the next attempt, or with a thread of its own.)
+    cancelled: HashMap<u32, u64>,
+    /// Those of them that were not found, and when they are asked for again.
+    not_found: Vec<u64>,
+    ask_again: Option<Instant>,
     /// Requests that are kept here, since the process ends. They are never done.
     kept: Vec<u64>,
     /// Those of them that were given up.
@@ -75,6 +83,9 @@ impl Uring {
             rung: false,
             place,
             exit,
+            cancelled: HashMap::new(),
+            not_found: Vec::new(),
+            ask_again: None,
             kept: Vec::new(),
             given_up: Vec::new(),
         })
@@ -125,6 +136,29 @@ impl Uring {
         self.push(opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build().user_data(id));
     }
 
+    fn ask_to_cancel(&mut self, id: u64) {
+        let which = u64::from(OpId::from_u64(id).slot()) << KIND_BITS;
+        self.push(opcode::AsyncCancel::new(id).build().user_data(which | CANCEL));
+    }
+
+    /// Once more for those that were not found a moment ago, if they have not ended by themselves.
+    #[cold]
+    fn cancel_again(&mut self) {
+        let now = Instant::now();
+        match self.ask_again {
+            None => self.ask_again = Some(now + PAUSE),
+            Some(at) if at <= now => {
+                self.ask_again = None;
+                for id in std::mem::take(&mut self.not_found) {
+                    if self.cancelled.get(&OpId::from_u64(id).slot()) == Some(&id) {
+                        self.ask_to_cancel(id);
+                    }
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
     #[cold]
     fn give_up(&mut self, done: &mut Vec<Done>) {
         done.extend(self.given_up.drain(..).map(|id| (id, -libc::ECANCELED)));
@@ -134,7 +168,18 @@ impl Uring {
         for entry in self.ring.completion() {
             let id = entry.user_data();
             if !OWN.contains(&id) {
+                if !self.cancelled.is_empty() {
+                    let slot = OpId::from_u64(id).slot();
+                    if self.cancelled.get(&slot) == Some(&id) {
+                        self.cancelled.remove(&slot);
+                    }
+                }
                 done.push((id, entry.result()));
+            } else if id & ((1 << KIND_BITS) - 1) == CANCEL {
+                if matches!(-entry.result(), libc::ENOENT | libc::EALREADY) {
+                    let slot = (id >> KIND_BITS) as u32;
+                    self.not_found.extend(self.cancelled.get(&slot));
+                }
             } else if id & ((1 << KIND_BITS) - 1) == WAKE {
                 self.rung = true;
                 // The kernel may end a multishot poll, for one when its submitter exits.
@@ -193,11 +238,15 @@ impl Backend for Uring {
             self.given_up.push(self.kept.swap_remove(at));
             return;
         }
-        self.push(opcode::AsyncCancel::new(id).build().user_data(CANCEL));
+        self.cancelled.insert(OpId::from_u64(id).slot(), id);
+        self.ask_to_cancel(id);
     }
 
     fn poll(&mut self, timeout: Option<Duration>, done: &mut Vec<Done>) -> io::Result<()> {
         self.drain_backlog();
+        if !self.not_found.is_empty() {
+            self.cancel_again();
+        }
         let before = done.len();
         // It rings once for a sleep: whoever takes that completion must not go to sleep on it.
         self.reap(done);
@@ -223,6 +272,9 @@ impl Backend for Uring {
             self.ring.submit()
         };
         self.reap(done);
+        if !self.not_found.is_empty() && self.ask_again.is_none() {
+            self.cancel_again();
+        }
         self.rung &= !wait;
         match result {
             Ok(_) => Ok(()),
@@ -249,6 +301,10 @@ impl Backend for Uring {
         }
         let nothing_left = self.backlog.is_empty() && self.ring.submission().is_empty();
         nothing_left && self.given_up.is_empty() && self.ring.completion().is_empty()
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.ask_again
     }
 
     fn as_fd(&self) -> BorrowedFd<'_> {

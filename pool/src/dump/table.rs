@@ -8,6 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+/// A column is no wider. (What is longer, a name say, sticks out of its own.)
+const WIDEST: usize = 64;
+
 /// So many lines that differ in numbers only stand each by itself.
 const MOST_ALIKE: usize = 8;
 
@@ -33,7 +36,8 @@ pub(super) fn write(tasks: &[TaskInfo], f: &mut fmt::Formatter<'_>) -> fmt::Resu
     groups.sort_by_key(|group| (rank(group.words.state), Reverse(group.first.since), group.first.id));
     let head = ["id", "", "name", "state", "since", "what"].map(String::from);
     let rows: Vec<[String; 6]> = std::iter::once(head).chain(groups.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).min(WIDEST);
     let widths = [width(0).max(6), width(1), width(2), width(3), width(4)];
     for [id, count, name, state, since, what] in &rows {
         let [w0, w1, w2, w3, w4] = widths;

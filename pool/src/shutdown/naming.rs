@@ -4,6 +4,7 @@ use crate::size::kernel;
 use crate::size::threads::WorkerInfo;
 use crate::worker::shared::Shared;
 use ec_tasks::{Task, TaskId};
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 /// The tasks that live, but for those in `spared`; each with the thread that it keeps, if it does.
@@ -11,13 +12,13 @@ pub(super) fn tasks(shared: &Shared, spared: &[TaskId]) -> (Vec<TaskId>, Vec<Str
     let mut tasks = ec_tasks::live_tasks_of(shared);
     tasks.retain(|task| !spared.contains(&task.id()));
     tasks.sort_by_key(Task::id);
-    let mut inside = shared.size.threads.all();
-    inside.retain(|worker| worker.info.taker.is_in_user_code());
+    let inside = shared.size.threads.all().into_iter().filter(|worker| worker.info.taker.is_in_user_code());
+    let inside: HashMap<u64, _> =
+        inside.map(|worker| (worker.info.task.load(Ordering::Relaxed), worker)).collect();
     let in_words = |task: &Task| {
         // (Not what it waits for: to describe that is the program's code.)
         let title = crate::dump::title(task.id(), task.name());
-        let runs = |worker: &WorkerInfo| worker.task.load(Ordering::Relaxed) == task.id().as_u64();
-        match inside.iter().find(|worker| runs(&worker.info)) {
+        match inside.get(&task.id().as_u64()) {
             Some(worker) => format!("{title}, which keeps {}", thread(&worker.info)),
             None => match task.own_thread() {
                 Some(own) => format!("{title}, which keeps its own thread{}", in_call(own)),
