@@ -71,8 +71,7 @@ pub fn sleep_until(deadline: Instant) {
 ///   unwind tables, a timeout that was entered in a coroutine counts for none that this one resumes. One that was entered outside of
 ///   coroutines always counts.)
 /// * On a plain thread it works for the wrappers too (they poll(2) before they read); for a call
-///   that std or a C library makes, not. `TcpListener::accept` on a plain thread may stay longer if another
-///   thread takes the connection between the poll and the accept.
+///   that std or a C library makes, not.
 ///
 /// ```
 /// use event_channel::net::UdpSocket;

@@ -459,7 +459,7 @@ fn to_connect_again_is_an_error() {
             let addr = listener.local_addr().unwrap();
             let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
             let source = Source::from(std::os::fd::OwnedFd::from(socket));
-            let mut connect = || {
+            let connect = || {
                 channel.post(Request::connect(source.clone(), addr)).unwrap();
                 channel.get_event().unwrap().result().map_err(|error| error.raw_os_error())
             };
