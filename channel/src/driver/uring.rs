@@ -144,18 +144,14 @@ impl Uring {
     /// Once more for those that were not found a moment ago, if they have not ended by themselves.
     #[cold]
     fn cancel_again(&mut self) {
-        let now = Instant::now();
-        match self.ask_again {
-            None => self.ask_again = Some(now + PAUSE),
-            Some(at) if at <= now => {
-                self.ask_again = None;
-                for id in std::mem::take(&mut self.not_found) {
-                    if self.cancelled.get(&OpId::from_u64(id).slot()) == Some(&id) {
-                        self.ask_to_cancel(id);
-                    }
-                }
+        if self.ask_again.is_some_and(|at| at > Instant::now()) {
+            return;
+        }
+        self.ask_again = None;
+        for id in std::mem::take(&mut self.not_found) {
+            if self.cancelled.get(&OpId::from_u64(id).slot()) == Some(&id) {
+                self.ask_to_cancel(id);
             }
-            Some(_) => {}
         }
     }
 
@@ -185,6 +181,9 @@ impl Uring {
                 // The kernel may end a multishot poll, for one when its submitter exits.
                 self.listening = self.listening.filter(|&(now, _)| now != id || cqueue::more(entry.flags()));
             }
+        }
+        if !self.not_found.is_empty() && self.ask_again.is_none() {
+            self.ask_again = Some(Instant::now() + PAUSE);
         }
         if !self.given_up.is_empty() {
             self.give_up(done);
@@ -272,9 +271,6 @@ impl Backend for Uring {
             self.ring.submit()
         };
         self.reap(done);
-        if !self.not_found.is_empty() && self.ask_again.is_none() {
-            self.cancel_again();
-        }
         self.rung &= !wait;
         match result {
             Ok(_) => Ok(()),

@@ -98,7 +98,7 @@ impl Admission {
             let at_cap = at_cap(&*theirs);
             if logs {
                 log::log!(Level::Error, "a pool has {}", at_cap.summary());
-            } else if at_cap.blocked.is_empty() || theirs.threads().room() > reserve(&*theirs) {
+            } else if theirs.threads().room() > reserve(&*theirs) {
                 // It is over, before anybody could be told.
                 return None;
             }
@@ -127,11 +127,12 @@ fn reserve(host: &impl Host) -> usize {
 /// Who blocks which thread, at this moment. (Who computes on a core has only what is his.)
 fn at_cap(host: &impl Host) -> AtCap {
     let (dump, threads) = (running::dump(host), host.threads());
-    let cores = running::cores_of(host);
+    // (Asked anew for each: cores change hands meanwhile.)
+    let has_core = |number| running::cores_of(host).contains_key(&number);
     let inside = threads.all().into_iter().filter(|worker| worker.info.taker.is_in_user_code());
     let blocked = inside.filter_map(|worker| {
         let doing = kernel::doing(worker.info.tid());
-        if doing == Doing::Computing && cores.contains_key(&worker.info.number) {
+        if doing == Doing::Computing && has_core(worker.info.number) {
             return None;
         }
         let id = worker.info.task.load(Ordering::Relaxed);
