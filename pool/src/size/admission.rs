@@ -96,10 +96,12 @@ impl Admission {
         // Made by the notifier: what tasks wait for is described by code of the program's.
         host.notifier().tell_made(move || {
             let at_cap = at_cap(&*theirs);
+            let is_over = theirs.threads().room() > reserve(&*theirs);
             if logs {
+                // (In any case: the log is read later anyway.)
                 log::log!(Level::Error, "a pool has {}", at_cap.summary());
-            } else if theirs.threads().room() > reserve(&*theirs) {
-                // It is over, before anybody could be told.
+            }
+            if is_over {
                 return None;
             }
             let line = writes.then(|| at_cap.line());
