@@ -2,7 +2,7 @@
 
 mod net_common;
 
-use ec_test_support::limit;
+use ec_test_support::{alone, cpu_time};
 use ec_unkind as _;
 use event_channel::net::UdpSocket;
 use event_channel::{Runtime, time};
@@ -11,18 +11,8 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// They watch what the process spends: one at a time.
-fn alone(seconds: u64, test: impl FnOnce()) {
-    static ALONE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-    let _turn = ALONE.lock();
-    limit(seconds, test);
-}
-
 fn cpu() -> Duration {
-    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: room for a time.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut t) };
-    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+    cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 /// A socket with something in its error queue, which no receive takes.

@@ -83,6 +83,8 @@ pub use alarm::{Alarm, Asleep};
 pub use blocker::{Blocker, Sleeper, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostError};
 pub use channel::EventChannel;
+#[doc(hidden)]
+pub use driver::Pace;
 pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo, accept_now, nonblocking, set_nonblocking};
 pub use event::{Event, EventKind, Interest};
 pub use handler::HandlerCall;

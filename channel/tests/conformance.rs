@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{each_driver, until_asleep};
+use common::{each_driver, fresh_socket, until_asleep};
 use ec_channel::{Event, EventChannel, EventKind, Interest, Request, Source};
 use ec_test_support::limit;
 use ec_unkind as _;
@@ -24,11 +24,6 @@ fn none_for(channel: &EventChannel, time: Duration) {
 
 fn room(n: usize) -> Vec<u8> {
     Vec::with_capacity(n)
-}
-
-/// A stream socket that is not connected yet.
-fn fresh_socket() -> socket2::Socket {
-    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket")
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{alone, each_driver, serve};
+use common::{each_driver, serve};
 use ec_channel::{Completions, EventChannel, Interest, Request, Wait};
+use ec_test_support::alone;
 use ec_unkind as _;
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -4,7 +4,7 @@ mod common;
 
 use common::drivers;
 use ec_channel::{Driver, EventChannel, Request, Source};
-use ec_test_support::limit;
+use ec_test_support::{cpu_time, limit};
 use ec_unkind as _;
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -17,10 +17,7 @@ fn epoll() -> Option<EventChannel> {
 }
 
 fn cpu() -> Duration {
-    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: room for a time.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
-    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+    cpu_time(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
 /// What this thread spends on a datagram for one of so many that wait for it: the least of many.

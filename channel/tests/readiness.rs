@@ -10,7 +10,7 @@ use descriptors::{
     CONDITIONS, Condition, KINDS, Kind, Thing, let_happen, listening, make, set_nonblocking, write_four,
 };
 use ec_channel::{Driver, Event, EventChannel, EventId, EventKind, Interest, Request, Source};
-use ec_test_support::limit;
+use ec_test_support::{alone, cpu_time};
 use ec_unkind as _;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -174,10 +174,7 @@ fn post(channel: &EventChannel, call: Call, thing: Thing, to: SocketAddr) -> (Ev
 }
 
 fn cpu() -> Duration {
-    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: room for a time.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut t) };
-    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+    cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 /// One cell of the table.
@@ -283,13 +280,6 @@ fn table(mode: Mode) {
         }
     });
     assert!(differ.is_empty(), "{} cells differ", differ.len());
-}
-
-/// They watch what the process spends: one at a time.
-fn alone(seconds: u64, test: impl FnOnce()) {
-    static ALONE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-    let _turn = ALONE.lock();
-    limit(seconds, test);
 }
 
 #[test]
@@ -403,68 +393,6 @@ fn each_request_that_waits_in_vain_can_be_cancelled() {
                     assert!(event.is_cancelled() || event.is_timed_out(), "{event:?}");
                 }
             }
-        })
-    });
-}
-
-/// What was there before the cancel is delivered, also if nobody has looked until then.
-#[test]
-fn a_cancel_loses_nothing_that_has_come() {
-    limit(30, || {
-        each_driver(|channel| {
-            let listener = Arc::new(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-            let accept = channel.post(Request::accept(listener.clone()).token(1)).unwrap();
-            let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-            let ready = channel.post(Request::readiness(near, Interest::READABLE).token(2)).unwrap();
-            assert!(channel.get_event_timeout(Duration::from_millis(5)).unwrap().is_none());
-            let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            std::io::Write::write_all(&mut &far, b"x").unwrap();
-            channel.cancel(accept);
-            channel.cancel(ready);
-            for _ in 0..2 {
-                let event = channel.get_event().unwrap();
-                assert!(event.result().is_ok(), "{event:?}");
-            }
-        })
-    });
-}
-
-/// Other calls on the socket take its error; the connect has failed all the same.
-#[test]
-fn a_refused_connect_fails_whoever_has_had_the_error() {
-    alone(60, || {
-        each_driver(|channel| {
-            for _ in 0..30 {
-                let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-                let socket =
-                    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-                let source = Source::from(std::os::fd::OwnedFd::from(socket));
-                channel.post(Request::connect(source.clone(), nobody).token(1)).unwrap();
-                channel.post(Request::recv(source.clone(), Vec::with_capacity(8)).token(2)).unwrap();
-                for _ in 0..2 {
-                    let event = channel.get_event().unwrap();
-                    assert!(event.result().is_err(), "{event:?}");
-                }
-            }
-        })
-    });
-}
-
-/// What connects is connected for the kernel, too.
-#[test]
-fn to_connect_again_is_an_error() {
-    alone(60, || {
-        each_driver(|channel| {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let addr = listener.local_addr().unwrap();
-            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-            let source = Source::from(std::os::fd::OwnedFd::from(socket));
-            let connect = || {
-                channel.post(Request::connect(source.clone(), addr)).unwrap();
-                channel.get_event().unwrap().result().map_err(|error| error.raw_os_error())
-            };
-            assert_eq!(connect(), Ok(0));
-            assert_eq!(connect(), Err(Some(libc::EISCONN)));
         })
     });
 }

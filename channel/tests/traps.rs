@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{alone, drivers, each_driver, serve};
+use common::{drivers, each_driver, serve};
 use ec_channel::{Event, EventChannel, EventKind, Interest, Request, Source};
+use ec_test_support::alone;
 use ec_unkind as _;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -12,9 +12,9 @@
 //!
 //! In detail:
 //!
-//! * **Blocking mode.** A descriptor keeps the mode it has. After `set_nonblocking(true)` calls return [`WouldBlock`](std::io::ErrorKind::WouldBlock)
-//!   instead of waiting, in tasks as in threads. Change the mode with that method, not on the raw descriptor:
-//!   the handles remember the mode, as they remember the timeouts.
+//! * **Blocking mode.** A descriptor keeps the mode it has. After `set_nonblocking(true)` calls return
+//!   [`WouldBlock`](std::io::ErrorKind::WouldBlock) instead of waiting, in tasks as in threads. Change the mode with that
+//!   method, not on the raw descriptor: the handles remember the mode, as they remember the timeouts.
 //! * **Timeouts** are set in the kernel as std does. Tasks observe them as well, with std's error
 //!   (`WouldBlock` on Unix).
 //! * **Cancel and [`timeout`](crate::time::timeout)**: each call that may suspend and returns a `Result` is a

@@ -3,18 +3,17 @@
 
 use super::mode::Way;
 use super::sys;
+use ec_channel::Pace;
 use ec_pool::wait::{self, Limit, Stop};
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
-
-const SHORTEST: Duration = Duration::from_millis(1);
-const LONGEST: Duration = Duration::from_millis(50);
+use std::time::Instant;
 
 /// The waits of one call.
 #[derive(Default)]
 pub(super) struct Ready {
-    /// Before the next wait. `None`: it is the first, or there was progress.
-    rest: Option<Duration>,
+    /// There was a wait, and no progress since.
+    in_vain: bool,
+    pace: Pace,
     input_ended: bool,
     /// The last attempt is being made.
     over: bool,
@@ -23,7 +22,7 @@ pub(super) struct Ready {
 impl Ready {
     /// The call has moved something.
     pub(super) fn progress(&mut self) {
-        self.rest = None;
+        (self.in_vain, self.pace) = (false, Pace::default());
     }
 
     /// The receiving side is shut down: a call that blocks would not wait, whatever one that does not block says.
@@ -43,20 +42,20 @@ impl Ready {
         if self.over {
             return Err(stop());
         }
-        if let Some(rest) = self.rest {
-            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            std::thread::sleep(left.map_or(rest, |left| left.min(rest)));
-            if left.is_some_and(|left| left <= rest) {
-                self.over = true;
+        let events = if way == Way::In { libc::POLLIN | libc::POLLRDHUP } else { libc::POLLOUT };
+        if self.in_vain {
+            let now = Instant::now();
+            let rested = self.pace.rest(now);
+            self.over = deadline.is_some_and(|at| at <= rested);
+            std::thread::sleep(
+                wait::earliest(deadline, Some(rested)).unwrap_or(rested).saturating_duration_since(now),
+            );
+            if self.over {
                 return Ok(());
             }
         }
-        let rested = Instant::now();
-        let polled = sys::poll(fd, events(way), deadline);
-        let longer = self.rest.filter(|_| rested.elapsed() <= LONGEST).map(|rest| (rest * 2).min(LONGEST));
-        // A readiness that comes long after the last rest has nothing to do with it.
-        self.rest = Some(longer.unwrap_or(SHORTEST));
-        match polled {
+        self.in_vain = true;
+        match sys::poll(fd, events, deadline) {
             Ok(0) => Err(stop()),
             Ok(revents) => {
                 self.input_ended = revents & libc::POLLRDHUP != 0;
@@ -65,8 +64,4 @@ impl Ready {
             Err(error) => Err(Stop::Os(error.raw_os_error().unwrap_or(libc::EIO))),
         }
     }
-}
-
-fn events(way: Way) -> i16 {
-    if way == Way::In { libc::POLLIN | libc::POLLRDHUP } else { libc::POLLOUT }
 }

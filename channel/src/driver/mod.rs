@@ -21,6 +21,7 @@ use std::io;
 use std::sync::Arc;
 
 pub(crate) use backend::{Backend, Done};
+pub use rest::Pace;
 pub(crate) use rest::Rests;
 pub use syscall::{accept_now, nonblocking, set_nonblocking};
 pub(crate) use syscall::{descriptor_to_be_had, end_connect, end_of_input, errno};

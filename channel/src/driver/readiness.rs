@@ -172,14 +172,14 @@ impl<S: Selector> Backend for Readiness<S> {
             self.rests.forget(fd as u64);
         }
         // What has arrived by now is delivered, as the kernel itself would have done.
+        let revents = match gone {
+            Action::Poll { events, .. } => ready_now(fd, events).unwrap_or(0),
+            _ => 0,
+        };
         let arrived = match gone {
-            // SAFETY: the request has not been reported, so by `submit`'s contract all is still valid.
-            Action::Recv { .. } | Action::RecvMsg { .. } | Action::Accept { .. } => unsafe {
-                attempt(&gone, 0)
-            },
-            Action::Poll { events, .. } => {
-                let ready = ready_now(fd, events).unwrap_or(0);
-                (ready != 0).then_some(i32::from(ready as u16))
+            Action::Recv { .. } | Action::RecvMsg { .. } | Action::Accept { .. } | Action::Poll { .. } => {
+                // SAFETY: the request has not been reported, so by `submit`'s contract all is still valid.
+                unsafe { attempt(&gone, revents) }
             }
             _ => None,
         };

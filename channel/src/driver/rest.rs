@@ -12,36 +12,52 @@ use std::time::{Duration, Instant};
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(50);
 
-struct Pace {
-    /// How long the last rest is, or was.
-    last: Duration,
-    /// When it ends, or ended.
-    until: Instant,
-    resting: bool,
+/// How long somebody looks away each time.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pace {
+    /// How long the last rest is, or was, and when it ends, or ended.
+    last: Option<(Duration, Instant)>,
+}
+
+impl Pace {
+    /// Until when the rest lasts that begins `now`: twice as long as the last one, unless that was long ago.
+    pub fn rest(&mut self, now: Instant) -> Instant {
+        let recent = self.last.filter(|(_, until)| now.saturating_duration_since(*until) <= LONGEST);
+        let rest = recent.map_or(SHORTEST, |(last, _)| (last * 2).min(LONGEST));
+        self.last = Some((rest, now + rest));
+        now + rest
+    }
+}
+
+/// One that rests, or has rested.
+#[derive(Default)]
+struct Resting {
+    pace: Pace,
+    /// `None`: it is over.
+    until: Option<Instant>,
 }
 
 /// Those of a port that rest, or have rested and had no progress since, by their numbers.
 #[derive(Default)]
 pub(crate) struct Rests {
-    paces: BTreeMap<u64, Pace>,
-    /// Some may be out of date: each rests until the moment that its pace names.
+    paces: BTreeMap<u64, Resting>,
+    /// Some may be out of date: each rests until the moment that it names itself.
     ends: BinaryHeap<Reverse<(Instant, u64)>>,
 }
 
 impl Rests {
-    /// `which` was ready in vain and rests: twice as long as the last time, unless that was long ago.
+    /// `which` was ready in vain and rests.
     pub(crate) fn begin(&mut self, which: u64, now: Instant) {
-        let pace =
-            self.paces.entry(which).or_insert(Pace { last: Duration::ZERO, until: now, resting: true });
-        let seldom = now.saturating_duration_since(pace.until) > LONGEST;
-        let last = if seldom { SHORTEST } else { (pace.last * 2).clamp(SHORTEST, LONGEST) };
-        *pace = Pace { last, until: now + last, resting: true };
-        self.ends.push(Reverse((pace.until, which)));
+        let one = self.paces.entry(which).or_default();
+        let until = one.pace.rest(now);
+        one.until = Some(until);
+        self.ends.push(Reverse((until, which)));
     }
 
     #[inline]
     pub(crate) fn is_resting(&self, which: u64) -> bool {
-        !self.paces.is_empty() && self.paces.get(&which).is_some_and(|pace| pace.resting)
+        !self.paces.is_empty() && self.paces.get(&which).is_some_and(|one| one.until.is_some())
     }
 
     /// There was progress, or nobody waits any more.
@@ -62,9 +78,8 @@ impl Rests {
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<u64> {
         while self.next().is_some_and(|end| end <= now) {
             let Reverse((until, which)) = self.ends.pop()?;
-            if let Some(pace) = self.paces.get_mut(&which).filter(|pace| pace.resting && pace.until == until)
-            {
-                pace.resting = false;
+            if let Some(one) = self.paces.get_mut(&which).filter(|one| one.until == Some(until)) {
+                one.until = None;
                 return Some(which);
             }
         }

@@ -143,8 +143,8 @@ unsafe fn accept(
 }
 
 /// Accepts a connection that has come, and gives the peer's address. Where none has, or somebody else has taken it, this fails
-/// with [`WouldBlock`](io::ErrorKind::WouldBlock), whatever the mode of the descriptor. It leaves that as it is. (While another
-/// thread or process takes just this connection it may wait for a tenth of a millisecond.)
+/// with [`WouldBlock`](io::ErrorKind::WouldBlock), whatever the mode of the descriptor. It leaves that as it is. (If another
+/// thread or process takes just this connection it may wait for 5 ms: see `getters-cancels-drivers.md`.)
 ///
 /// # Errors
 /// As accept4(2).

@@ -30,11 +30,9 @@ pub fn drivers() -> Vec<Driver> {
         .collect()
 }
 
-/// For tests that fork, or count on descriptor numbers: one at a time.
-pub fn alone(seconds: u64, test: impl FnOnce()) {
-    static ALONE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-    let _turn = ALONE.lock();
-    ec_test_support::limit(seconds, test);
+/// A stream socket that is not connected yet.
+pub fn fresh_socket() -> socket2::Socket {
+    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket")
 }
 
 /// As a pool does.

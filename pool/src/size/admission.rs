@@ -129,12 +129,11 @@ fn reserve(host: &impl Host) -> usize {
 /// Who blocks which thread, at this moment. (Who computes on a core has only what is his.)
 fn at_cap(host: &impl Host) -> AtCap {
     let (dump, threads) = (running::dump(host), host.threads());
-    // (Asked anew for each: cores change hands meanwhile.)
-    let has_core = |number| running::cores_of(host).contains_key(&number);
     let inside = threads.all().into_iter().filter(|worker| worker.info.taker.is_in_user_code());
     let blocked = inside.filter_map(|worker| {
         let doing = kernel::doing(worker.info.tid());
-        if doing == Doing::Computing && has_core(worker.info.number) {
+        // (Asked anew for each: cores change hands meanwhile.)
+        if doing == Doing::Computing && running::has_core(host, worker.info.number) {
             return None;
         }
         let id = worker.info.task.load(Ordering::Relaxed);

@@ -96,6 +96,7 @@ pub(crate) fn call_of(tid: Tid) -> Option<String> {
     call(doing(tid))
 }
 
+/// The system call that a thread sleeps in.
 pub(crate) fn call(doing: Doing) -> Option<String> {
     match doing {
         Doing::Asleep { call, .. } => call,

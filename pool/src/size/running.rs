@@ -86,8 +86,14 @@ pub(crate) fn dump(host: &impl Host) -> Dump {
     dump
 }
 
+/// Whether worker `number` holds a core, at this moment.
+pub(crate) fn has_core(host: &impl Host, number: usize) -> bool {
+    let holds = |core| host.threads().worker_of(core).is_some_and(|worker| worker.info.number == number);
+    (0..host.queues().cores()).any(holds)
+}
+
 /// Which core each worker holds, by the worker's number.
-pub(crate) fn cores_of(host: &impl Host) -> HashMap<usize, usize> {
+fn cores_of(host: &impl Host) -> HashMap<usize, usize> {
     let holder = |core| host.threads().worker_of(core).map(|worker| (worker.info.number, core));
     (0..host.queues().cores()).filter_map(holder).collect()
 }

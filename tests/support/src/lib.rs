@@ -1,7 +1,7 @@
 //! What the project's tests share.
 
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 /// Says why the test that runs here does not test anything on this machine. Past the test harness, which keeps
@@ -49,6 +49,22 @@ pub fn limit<T>(seconds: u64, f: impl FnOnce() -> T) -> T {
     drop(done);
     let _ = watch.join();
     result
+}
+
+/// As [`limit`], one test of the program at a time: for those that fork, count descriptors, or watch what the process spends.
+pub fn alone(seconds: u64, test: impl FnOnce()) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // (One that has failed keeps nobody from his turn.)
+    let _turn = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    limit(seconds, test);
+}
+
+/// The CPU time of the whole process (`CLOCK_PROCESS_CPUTIME_ID`) or of this thread (`CLOCK_THREAD_CPUTIME_ID`).
+pub fn cpu_time(clock: libc::clockid_t) -> Duration {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: room for a time.
+    assert_eq!(unsafe { libc::clock_gettime(clock, &mut t) }, 0);
+    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
 }
 
 /// The test program again, with the test `name` alone: for one that needs a process of its own. `None` in that process.
