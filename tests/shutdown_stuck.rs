@@ -231,6 +231,48 @@ fn the_destructor_of_a_thread_local_of_a_worker() {
     });
 }
 
+/// What a runtime still holds when it is dropped, also if it was shut down before. Who drops it does not run its destructors.
+#[test]
+fn what_a_dropped_runtime_holds() {
+    type Settings = fn(Builder, &Gate) -> Builder;
+    let listens: Settings = |builder, gate| {
+        let held = Blocks(gate.clone());
+        builder.on_event(move |_| _ = &held)
+    };
+    let ways: [(Settings, _); 3] =
+        [(listens, None), (as_it_is, Some(Duration::ZERO)), (as_it_is, Some(Duration::from_secs(1000)))];
+    let attempt = |driver, (settings, event): (Settings, _), shut_down| {
+        let gate = Gate::default();
+        let Some(runtime) = build(driver, settings(Runtime::builder().cores(2), &gate)) else { return true };
+        if let Some(after) = event {
+            // Nobody gets it.
+            let request = Request::timer(after).context(Box::new(Blocks(gate.clone())));
+            runtime.channel().post(request).unwrap();
+        }
+        if shut_down {
+            runtime.shutdown(GRACE).unwrap();
+        }
+        let began = Instant::now();
+        drop(runtime);
+        let took = began.elapsed();
+        println!("{driver:?}, {event:?}, shut down before: {shut_down}: {took:?}");
+        gate.until_somebody_is_inside();
+        gate.0.open.store(true, Ordering::SeqCst);
+        took < Duration::from_secs(1) + SLACK
+    };
+    let _alone = alone();
+    limit(60, || {
+        // Side by side: each waits for its second.
+        thread::scope(|scope| {
+            for driver in Driver::ALL {
+                for (way, shut_down) in ways.into_iter().flat_map(|way| [(way, false), (way, true)]) {
+                    scope.spawn(move || in_time(|| attempt(driver, way, shut_down)));
+                }
+            }
+        });
+    });
+}
+
 /// The lock that its logger needs is held by who shuts it down, or drops it.
 #[test]
 fn a_logger() {

@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A pool of workers. It ends when this is dropped, as by [`shutdown`](PoolHandle::shutdown) with a grace of one
-/// second; tasks that would not stop are named in a warning (`log`). Dropped inside one of its own tasks or
+/// second; tasks that would not stop are named in a warning (`log`). What it still holds of the program's (its listener, events that
+/// nobody has got) is dropped on a thread of its own, and is waited for in the same second. Dropped inside one of its own tasks or
 /// handlers, or while the thread unwinds, it begins to end and does not wait. In a forked child nothing happens.
 ///
 /// ```
@@ -65,9 +66,8 @@ impl Pool {
     #[doc(hidden)]
     pub fn discard(self) {
         let mut pool = ManuallyDrop::new(self);
-        shutdown::discard(&pool.handle.shared);
         // SAFETY: not used again; `pool` is not dropped.
-        unsafe { ManuallyDrop::drop(&mut pool.handle) };
+        shutdown::discard(unsafe { ManuallyDrop::take(&mut pool.handle) }.shared);
     }
 }
 
@@ -85,9 +85,8 @@ impl Drop for Pool {
             // It is the parent's; even its locks may be held by threads that are not here.
             return;
         }
-        shutdown::on_drop(&self.handle.shared);
         // SAFETY: not used again; `drop` runs once.
-        unsafe { ManuallyDrop::drop(&mut self.handle) };
+        shutdown::on_drop(unsafe { ManuallyDrop::take(&mut self.handle) }.shared);
     }
 }
 
@@ -163,7 +162,8 @@ impl PoolHandle {
     /// for all, also those that have called it themselves. In a handler on one of
     /// this pool's workers, and in a listener to a pool's [events](crate::Builder::on_event), it begins the shutdown and returns at once. In a forked child it does nothing.
     ///
-    /// It returns with the end of the grace, whatever is stuck; on an idle machine within 20 ms of it. A task whose own pool ends while it
+    /// It returns with the end of the grace, whatever is stuck; on an idle machine within 20 ms of it, and half a microsecond more for
+    /// each task that is named. A task whose own pool ends while it
     /// waits here for another one returns before it is abandoned, and the shutdown [goes on](ShutdownError::goes_on) without it. An error
     /// that nobody can be told any more is logged.
     ///

@@ -45,6 +45,7 @@ static IN_SHUTDOWN: WaitKind =
     WaitKind { name: "shutdown", cancel: None, describe: |_, _| String::from("the end of the other tasks") };
 
 const DROPPED: &str = "a runtime was dropped, and of its tasks";
+const HELD: &str = "a runtime was dropped:";
 const UNHEARD: &str = "a runtime was shut down, and who called does not hear it:";
 
 /// What a pool that is dropped gives its tasks.
@@ -90,28 +91,41 @@ pub(crate) fn shutdown(shared: &Arc<Shared>, grace: Duration) -> Result<(), Shut
     }
 }
 
-/// The owner has gone. Waits for the end where that is possible.
-pub(crate) fn on_drop(shared: &Arc<Shared>) {
-    if shared.life.is_done() {
+/// The owner has gone, with this reference. Waits for the end where that is possible.
+pub(crate) fn on_drop(shared: Arc<Shared>) {
+    // A thread that unwinds may not suspend; a task may not block its worker.
+    let waits = matches!(caller(&shared), Caller::Thread) && !std::thread::panicking();
+    let deadline = Instant::now() + ON_DROP;
+    let mut said = match shared.life.is_done() {
+        true => None,
+        false if waits => {
+            let result = conduct(&shared, ON_DROP, None, |_| ());
+            let notifier = |line| shared.size.notifier.note(Level::Warn, module_path!(), || line);
+            say_aside(DROPPED, result, notifier)
+        }
+        false => {
+            close(&shared, &[]);
+            on_a_thread(&shared, ON_DROP, None, Hears::Log(DROPPED));
+            None
+        }
+    };
+    let mut last = shared.go_elsewhere();
+    if !waits {
         return;
     }
-    // A thread that unwinds may not suspend; a task may not block its worker.
-    if matches!(caller(shared), Caller::Thread) && !std::thread::panicking() {
-        let deadline = Instant::now() + ON_DROP;
-        let result = conduct(shared, ON_DROP, None, |_| ());
-        if let Some(mut said) = say_aside(shared, DROPPED, result) {
-            grace::wait_until(Some(deadline), || said.is_gone());
-        }
-    } else {
-        close(shared, &[]);
-        on_a_thread(shared, ON_DROP, None, Hears::Log(DROPPED));
+    let is_gone = |thread: &mut Option<Leaving>| thread.as_mut().is_none_or(Leaving::is_gone);
+    grace::wait_until(Some(deadline), || is_gone(&mut last) && is_gone(&mut said));
+    if !is_gone(&mut last) {
+        let names = vec![String::from("a destructor of what it held")];
+        say_aside(HELD, ShutdownError::unless_empty(names), drop);
     }
 }
 
 /// As [`on_drop`], without waiting and without a word: nobody has used it.
-pub(crate) fn discard(shared: &Arc<Shared>) {
-    close(shared, &[]);
-    on_a_thread(shared, ON_DROP, None, Hears::Nobody);
+pub(crate) fn discard(shared: Arc<Shared>) {
+    close(&shared, &[]);
+    on_a_thread(&shared, ON_DROP, None, Hears::Nobody);
+    shared.go_elsewhere();
 }
 
 /// Whom the shutdown that `own` called, a task of the pool itself, spares: all who have done the same. One
@@ -289,13 +303,18 @@ fn say(how: &str, result: Result<(), ShutdownError>) {
     }
 }
 
-/// As [`say`], on a thread of its own, which may be waited for: the caller may hold what the logger needs.
-fn say_aside(shared: &Shared, how: &'static str, result: Result<(), ShutdownError>) -> Option<Leaving> {
+/// As [`say`], on a thread of its own, which may be waited for: the caller may hold what the logger needs. Without a thread `or_else` gets
+/// the line.
+fn say_aside(
+    how: &'static str,
+    result: Result<(), ShutdownError>,
+    or_else: impl FnOnce(String),
+) -> Option<Leaving> {
     let line = format!("{how} {}", result.as_ref().err()?);
     let builder = std::thread::Builder::new().name(String::from("ec-last"));
     let started = ec_tasks::start_thread(builder, move || say(how, result));
     if started.is_err() {
-        shared.size.notifier.note(Level::Warn, module_path!(), || line);
+        or_else(line);
     }
     started.ok().map(Leaving::new)
 }

@@ -9,6 +9,7 @@ use crate::worker::leftovers::Leftovers;
 use crate::worker::shared::Shared;
 use ec_tasks::lock::Mutex;
 use ec_tasks::{Kind, TaskId, Tokens};
+use log::Level;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -84,13 +85,13 @@ fn tell_tasks(shared: &Shared) {
     // What waits for tasks of this pool in any channel waits for others from now on.
     ec_channel::tasks_were_left();
     for awaited in shared.life.awaited() {
-        super::say_aside(shared, super::UNHEARD, awaited.leave());
+        super::say_aside(super::UNHEARD, awaited.leave(), |line| {
+            shared.size.notifier.note(Level::Warn, module_path!(), || line);
+        });
     }
-    for task in ec_tasks::live_tasks_of(shared) {
-        if task.kind() == Kind::Dedicated {
-            // Nobody drives a port for it any more.
-            task.wake(Tokens::SYNC);
-        }
+    for task in ec_tasks::live_tasks_of_kind(shared, Kind::Dedicated) {
+        // Nobody drives a port for it any more.
+        task.wake(Tokens::SYNC);
     }
 }
 

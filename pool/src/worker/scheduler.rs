@@ -12,7 +12,6 @@ use ec_channel::Completion;
 use ec_tasks::{Runnable, Scheduler, TaskId};
 use log::Level;
 use std::any::Any;
-use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 impl Shared {
@@ -136,12 +135,7 @@ unsafe impl Scheduler for Shared {
     }
 
     fn let_go(self: Arc<Self>) {
-        let Some(last) = Arc::into_inner(self) else { return };
-        // (Without a thread it is leaked, rather than dropped here.)
-        let last = ManuallyDrop::new(last);
-        let body = move || ec_tasks::drop_quietly(ManuallyDrop::into_inner(last));
-        let builder = std::thread::Builder::new().name(String::from("ec-last"));
-        let _ = ec_tasks::start_thread(builder, body);
+        self.go_elsewhere();
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -5,6 +5,7 @@
 use crate::core::Core;
 use crate::core::forced::Forced;
 use crate::core::queues::Queues;
+use crate::joining::Leaving;
 use crate::lifecycle::Lifecycle;
 use crate::size::Size;
 use crate::size::host::Limits;
@@ -13,6 +14,7 @@ use crate::worker::trim::Trimmer;
 use crossbeam::utils::CachePadded;
 use ec_channel::{EventChannel, Serving};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::{Arc, Weak};
 
@@ -72,6 +74,15 @@ impl Shared {
     /// The counted pointer to itself; there is one while anybody can call this.
     pub(crate) fn arc(&self) -> Option<Arc<Shared>> {
         self.me.upgrade()
+    }
+
+    /// Drops a reference. If it is the last, what the pool still holds of the program's (its listener, events that nobody has got) is
+    /// dropped on a thread of its own. Without one it is leaked, rather than dropped here.
+    pub(crate) fn go_elsewhere(self: Arc<Self>) -> Option<Leaving> {
+        let last = ManuallyDrop::new(Arc::into_inner(self)?);
+        let body = move || ec_tasks::drop_quietly(ManuallyDrop::into_inner(last));
+        let builder = std::thread::Builder::new().name(String::from("ec-last"));
+        ec_tasks::start_thread(builder, body).ok().map(Leaving::new)
     }
 
     /// What `ec_tasks::spawn_in` knows this pool by.

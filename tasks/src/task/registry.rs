@@ -9,6 +9,7 @@ use std::ptr::{self, NonNull};
 
 use super::header::{Header, Task};
 use super::id::{self, TaskId};
+use super::kind::Kind;
 use super::scheduler::Scheduler;
 use crate::util::forked::forked;
 use crate::util::lock::Mutex;
@@ -64,13 +65,22 @@ pub(crate) fn remove(task: NonNull<Header>) {
 /// Every task of `scheduler` that has not ended, in no order: for a shutdown, which cancels
 /// them. As for [`tasks_of`](crate::tasks_of); empty in a forked child.
 pub fn live_tasks_of<S: Scheduler>(scheduler: &S) -> Vec<Task> {
+    live(scheduler, None)
+}
+
+/// As [`live_tasks_of`], but only those of one kind.
+pub fn live_tasks_of_kind<S: Scheduler>(scheduler: &S, kind: Kind) -> Vec<Task> {
+    live(scheduler, Some(kind))
+}
+
+fn live<S: Scheduler>(scheduler: &S, kind: Option<Kind>) -> Vec<Task> {
     let mut tasks = Vec::new();
     if forked() {
         return tasks;
     }
     for list in &REGISTRY {
         // No memory is asked for, nor given back, under the lock: an allocator is somebody's code, and may spawn tasks.
-        while let Err(missing) = add_tasks_of(scheduler, list, &mut tasks) {
+        while let Err(missing) = add_tasks_of(scheduler, kind, list, &mut tasks) {
             // (Some more: there will be others by then.)
             tasks.reserve(missing + missing / 8 + 8);
         }
@@ -79,7 +89,12 @@ pub fn live_tasks_of<S: Scheduler>(scheduler: &S) -> Vec<Task> {
 }
 
 /// The tasks of one list go to `tasks`, if there is room for all of them. Else nothing is done: for so many there must be room.
-fn add_tasks_of<S: Scheduler>(scheduler: &S, list: &List, tasks: &mut Vec<Task>) -> Result<(), usize> {
+fn add_tasks_of<S: Scheduler>(
+    scheduler: &S,
+    kind: Option<Kind>,
+    list: &List,
+    tasks: &mut Vec<Task>,
+) -> Result<(), usize> {
     let first = list.0.lock();
     let all = || {
         let mut next = first.0;
@@ -89,7 +104,7 @@ fn add_tasks_of<S: Scheduler>(scheduler: &S, list: &List, tasks: &mut Vec<Task>)
             next = task.header().links.next.get();
             Some(task)
         })
-        .filter(|task| task.is_of(scheduler))
+        .filter(|task| task.is_of(scheduler) && kind.is_none_or(|kind| kind == task.kind()))
     };
     let count = all().count();
     if count > tasks.capacity() - tasks.len() {
