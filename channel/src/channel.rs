@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::blocker;
+use crate::body::Body;
 use crate::builder::{ChannelBuilder, ChannelMetrics, PostError};
 use crate::driver::DriverInfo;
 use crate::event::Event;
@@ -127,7 +128,7 @@ impl EventChannel {
             return Err(PostError { request, error: forked_error() });
         }
         // The program's `AsFd` is called here, before anything is counted: it may panic, block, and call this channel.
-        let prepare = || request.prepare(Instant::now(), self.0.number);
+        let prepare = || request.0.prepare(Instant::now(), self.0.number);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(prepare)) {
             // What goes with the request may panic, too: not while this unwinds.
             request.0.discard();
@@ -145,19 +146,19 @@ impl EventChannel {
         if self.0.shut_down.load(Ordering::SeqCst) {
             return Err(self.refuse(request, shut_down_error()));
         }
-        if request.is_immediate() {
+        if request.0.is_immediate() {
             return Ok(self.post_immediate(request));
         }
         let port = self.port_for_post();
         // SAFETY: the operation lies in a box of its own that nobody else can reach; it holds its descriptor open,
         // its wake function does nothing, and the port gives the box back as an event.
-        let posted = unsafe { self.0.ports[port].submit(request.into_op()) };
+        let posted = unsafe { self.0.ports[port].submit(request.0.into_head()) };
         let id = match posted {
             Ok(id) => id,
             Err(op) => {
                 let what = "too many requests are in flight on one port of the event channel";
                 // SAFETY: the port has not taken it, so it is the box that was made of the request just now.
-                let request = unsafe { Request::from_op(op) };
+                let request = Request(unsafe { Body::from_head(op) });
                 return Err(self.refuse(request, io::Error::new(io::ErrorKind::QuotaExceeded, what)));
             }
         };
@@ -186,7 +187,8 @@ impl EventChannel {
         let op = OpId::slotless(self.0.immediate.fetch_add(1, Ordering::Relaxed));
         let id = EventId::new(op, self.0.number);
         let all = request.wakes_all();
-        let event = request.into_event(id);
+        let mut event = Event(request.0);
+        event.0.complete_at_once(id);
         let mut copies = Vec::new();
         // One for each who waits; made without the lock.
         let (mut s, wanted) = loop {

@@ -2,92 +2,36 @@
 //!
 //! A [`Request`] and the [`Event`] it becomes are the same boxed body, before and after. The buffers, the descriptor,
 //! the application's context and the handler travel with it. [`Event::again`] posts the same box once more.
+//!
+//! What only some kinds have ([`Event::take_accepted`], say) stands in the files of those.
 
-#![allow(unsafe_code)]
-
-use crate::body::EventBody;
-use crate::id::{EventId, OpId};
+use crate::body::{Body, Kept};
+use crate::id::EventId;
 use crate::request::Request;
 use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-
-/// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EventKind {
-    /// A connection accepted.
-    Accept,
-    /// A connection made.
-    Connect,
-    /// Bytes received.
-    Recv,
-    /// Bytes sent.
-    Send,
-    /// A datagram received, with its sender.
-    RecvFrom,
-    /// A datagram sent to an address.
-    SendTo,
-    /// A descriptor ready.
-    Readiness,
-    /// A point in time.
-    Timer,
-    /// Something that the application says to itself.
-    Notification,
-}
-
-/// What to wait for on a descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Interest(pub(crate) i16);
-
-impl Interest {
-    /// There is something to read, a connection to accept, or the end of the stream.
-    pub const READABLE: Interest = Interest(libc::POLLIN);
-    /// Writing would not block.
-    pub const WRITABLE: Interest = Interest(libc::POLLOUT);
-    /// Urgent data.
-    pub const PRIORITY: Interest = Interest(libc::POLLPRI);
-}
-
-impl std::ops::BitOr for Interest {
-    type Output = Interest;
-    fn bitor(self, other: Interest) -> Interest {
-        Interest(self.0 | other.0)
-    }
-}
 
 /// A completed request: returned by `get_event`, with its data, its buffers and its error inside.
-pub struct Event(pub(crate) Box<EventBody>);
+pub struct Event(pub(crate) Box<Body<dyn Kept>>);
 
 impl Event {
-    pub(crate) fn completed(mut body: Box<EventBody>, id: OpId) -> Self {
-        body.id = EventId::new(id, body.id.channel());
-        body.finish();
-        Self(body)
-    }
-
     /// The id that `post` gave, the last time if it was posted [again](Self::again).
     pub fn id(&self) -> EventId {
-        self.0.id
-    }
-
-    /// What was asked for.
-    pub fn kind(&self) -> EventKind {
-        self.0.kind
+        self.0.common.id
     }
 
     /// The application's number.
     pub fn token(&self) -> u64 {
-        self.0.token
+        self.0.common.token
     }
 
     /// The number of bytes transferred (0 for kinds that transfer none), or the operation's error: a cancelled
     /// request has `ECANCELED`, one over its time limit [`io::ErrorKind::TimedOut`].
     pub fn result(&self) -> io::Result<usize> {
-        match self.0.op.result {
-            n if n >= 0 => Ok(if self.kind() == EventKind::Readiness { 0 } else { n as usize }),
+        match self.0.head.result() {
+            n if n >= 0 => Ok(n as usize),
             e if e == -libc::ETIME => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, "the request's time limit came first"))
             }
@@ -97,57 +41,32 @@ impl Event {
 
     /// Whether it was cancelled before it could be done.
     pub fn is_cancelled(&self) -> bool {
-        self.0.op.result == -libc::ECANCELED
+        self.0.head.result() == -libc::ECANCELED
     }
 
     /// Whether its time limit came before it could be done.
     pub fn is_timed_out(&self) -> bool {
-        self.0.op.result == -libc::ETIME
+        self.0.head.result() == -libc::ETIME
     }
 
-    /// What is ready, of what was waited for; an error or hang-up counts as readable and writable.
-    pub fn ready(&self) -> Interest {
-        let got = if self.kind() == EventKind::Readiness { self.0.op.result.max(0) as i16 } else { 0 };
-        let failed = got & (libc::POLLERR | libc::POLLHUP) != 0;
-        Interest(if failed { self.0.interest.0 } else { got & self.0.interest.0 })
-    }
-
-    /// What was received, or what was to be sent.
+    /// What was received, or what was to be sent. Empty where the kind has no buffer.
     pub fn buffer(&self) -> &[u8] {
-        &self.0.buffer
+        self.0.own.buffer().map_or(&[], Vec::as_slice)
     }
 
     /// The buffer, filled; an empty one stays.
     pub fn take_buffer(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.0.buffer)
-    }
-
-    /// Whether a datagram was longer than the buffer.
-    pub fn is_truncated(&self) -> bool {
-        self.0.message.msg_flags & libc::MSG_TRUNC != 0
-    }
-
-    /// The accepted connection, once. One that is not taken is closed with the event.
-    pub fn take_accepted(&mut self) -> Option<OwnedFd> {
-        self.0.accepted.take()
+        self.0.own.buffer_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// The peer of an accepted connection, the sender of a datagram, or where a request went to.
     pub fn address(&self) -> Option<SocketAddr> {
-        if self.0.address_len == 0 {
-            return None;
-        }
-        // SAFETY: the storage is zeroed or was filled by the kernel or from a SocketAddr, with this length.
-        unsafe {
-            // a copy: the storage is plain bytes, but says so only to unsafe code
-            socket2::SockAddr::new(std::ptr::read(&self.0.address), self.0.address_len)
-        }
-        .as_socket()
+        self.0.own.address()
     }
 
     /// The application's context, once.
     pub fn take_context(&mut self) -> Option<Box<dyn Any + Send>> {
-        self.0.context.take()
+        self.0.common.context.take()
     }
 
     /// The same request once more, in the same memory: buffers, descriptor, token, context and handler stay. What was sent is
@@ -174,17 +93,12 @@ impl Event {
         Request(self.0)
     }
 
-    /// As [`again`](Self::again), with another buffer: to receive into, or to send.
+    /// As [`again`](Self::again), with another buffer: to receive into, or to send. (A kind that has none takes no notice of it.)
     pub fn again_with(mut self, buffer: Vec<u8>) -> Request {
-        self.0.buffer = buffer;
+        if let Some(old) = self.0.own.buffer_mut() {
+            *old = buffer;
+        }
         Request(self.0)
-    }
-
-    /// For a notification to all: the same words for one more listener.
-    pub(crate) fn copy(&self) -> Self {
-        let mut body = EventBody::new(EventKind::Notification, None, Vec::new());
-        (body.id, body.token) = (self.0.id, self.0.token);
-        Self(body)
     }
 }
 

@@ -8,13 +8,15 @@
 
 #![allow(unsafe_code)]
 
-use crate::driver::{Backend, Done, Rests, descriptor_to_be_had, end_connect, end_of_input};
+use crate::body::Body;
+use crate::driver::{Backend, Done, Rests};
 use crate::event::Event;
 use crate::id::OpId;
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
+use crate::operation::{GoOn, RawCompletion, RawOp, Verdict, is_interrupted};
 use crate::port::Wait;
-use crate::raw::{Action, RawCompletion, RawOp};
 use crate::slots::Slots;
+use crate::sys::with_errors;
 use crate::wheel::Wheel;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -87,7 +89,15 @@ struct Flight {
     id: u64,
     op: *mut RawOp,
     phase: Phase,
+    /// It was polled for, and may have to be again.
+    awaited: bool,
     abort: Abort,
+}
+
+impl Flight {
+    fn new(id: u64, op: *mut RawOp) -> Self {
+        Flight { id, op, phase: Phase::Direct, awaited: false, abort: Abort::No }
+    }
 }
 
 pub(crate) struct Drive {
@@ -156,17 +166,17 @@ impl Drive {
     fn enter(&mut self, id: OpId, op: *mut RawOp) {
         let slot = id.slot() as usize;
         if self.flights.len() <= slot {
-            let empty = || Flight { id: 0, op: std::ptr::null_mut(), phase: Phase::Direct, abort: Abort::No };
-            self.flights.resize_with(slot + 1, empty);
+            self.flights.resize_with(slot + 1, || Flight::new(0, std::ptr::null_mut()));
         }
-        self.flights[slot] = Flight { id: id.as_u64(), op, phase: Phase::Direct, abort: Abort::No };
+        self.flights[slot] = Flight::new(id.as_u64(), op);
     }
 
     fn start(&mut self, slot: u32) {
         let f = &mut self.flights[slot as usize];
         // SAFETY: a request in flight is in place.
-        let (action, deadline, tried) = unsafe { ((*f.op).action, (*f.op).deadline, (*f.op).tried) };
-        if let Action::Timer = action {
+        let (deadline, tried, waits) =
+            unsafe { ((*f.op).deadline, (*f.op).tried, RawOp::what(f.op).waits_for().is_some()) };
+        if !waits {
             f.phase = Phase::Timer;
             match deadline {
                 Some(t) => self.wheel.insert(slot, nanos(self.base, t)),
@@ -178,7 +188,7 @@ impl Drive {
             self.wheel.insert(slot, nanos(self.base, t));
         }
         // SAFETY: `submit_raw`'s contract covers the driver's.
-        unsafe { self.backend.submit(f.id, &action, tried) };
+        unsafe { self.backend.submit(f.id, f.op, tried) };
     }
 
     fn abort(&mut self, id: u64, why: Abort) {
@@ -196,7 +206,7 @@ impl Drive {
             }
             Phase::Resting => self.done.push((id, -libc::ECANCELED)),
             // SAFETY: a request in flight is in place.
-            _ => self.backend.cancel(id, unsafe { &(*f.op).action }),
+            _ => unsafe { self.backend.cancel(id, f.op) },
         }
     }
 
@@ -240,11 +250,9 @@ impl Drive {
             if f.abort != Abort::No {
                 continue;
             }
-            // SAFETY: a request in flight is in place.
-            let (phase, action) = awaiting(unsafe { &(*f.op).action });
-            f.phase = phase;
-            // SAFETY: as at its first submission.
-            unsafe { self.backend.submit(id, &action, false) };
+            // (One that was polled for is polled for again.)
+            let verdict = if f.awaited { Verdict::Await } else { Verdict::Again };
+            self.once_more(id, verdict);
         }
     }
 
@@ -279,76 +287,72 @@ impl Drive {
         self.done = done;
     }
 
+    /// Hands a request to the driver once more: as it is, to await its descriptor, or after a rest.
+    fn once_more(&mut self, id: u64, verdict: Verdict) {
+        let f = &mut self.flights[OpId::from_u64(id).slot() as usize];
+        let op = f.op;
+        // SAFETY: a request in flight is in place.
+        let waits_for = unsafe { RawOp::what(op) }.waits_for();
+        match (verdict, waits_for) {
+            (Verdict::Rest, _) => self.rest(id),
+            (Verdict::Await, Some(it)) => {
+                (f.phase, f.awaited) = (Phase::Awaiting, true);
+                // SAFETY: as at its first submission.
+                unsafe { self.backend.await_readiness(id, it.fd, it.interest) };
+            }
+            _ => {
+                f.phase = Phase::Direct;
+                // SAFETY: as at its first submission.
+                unsafe { self.backend.submit(id, op, false) };
+            }
+        }
+    }
+
     /// Decides what a result from the driver means: done, or once more.
-    fn settle_one(&mut self, id: u64, mut result: i32, out: &mut Vec<Finished>) {
+    fn settle_one(&mut self, id: u64, result: i32, out: &mut Vec<Finished>) {
         let slot = OpId::from_u64(id).slot();
         let Some(f) = self.flights.get_mut(slot as usize).filter(|f| f.id == id) else { return };
         // SAFETY: a request in flight is in place.
-        let action = unsafe { (*f.op).action };
-        let interrupted = match -result {
-            libc::ECANCELED | libc::EINTR | 512..=516 => true,
-            libc::EMFILE => is_outdated(&action),
-            _ => false,
+        let what = unsafe { RawOp::what(f.op) };
+        let mut verdict = match f.phase {
+            Phase::Awaiting if result >= 0 => match what.waits_for() {
+                // io_uring reports that the peer has shut down to whoever polls for anything.
+                Some(it) if result as i16 & with_errors(it.interest) == 0 => Verdict::Rest,
+                _ => Verdict::Again,
+            },
+            Phase::Awaiting if is_interrupted(-result) => Verdict::Await,
+            Phase::Awaiting => Verdict::Final,
+            Phase::Resting => Verdict::Rest,
+            _ if result >= 0 => what.judge_success(result),
+            _ => what.judge(result),
         };
-        let blocked = result == -libc::EAGAIN
-            && !matches!(action, Action::Poll { .. } | Action::Connect { .. } | Action::Timer);
-        // io_uring reports that the peer has shut down to whoever polls for anything.
-        let polled = f.phase == Phase::Awaiting || matches!(action, Action::Poll { .. });
-        let asked = action.interest() | libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
-        let for_nothing = polled && result >= 0 && result as i16 & asked == 0;
-        let again = if f.abort != Abort::No || (result >= 0 && !polled) {
-            None
-        } else if for_nothing {
-            return self.rest(id);
-        } else if f.phase == Phase::Awaiting && result >= 0 {
-            match action {
-                // SAFETY: as below.
-                Action::Connect { fd, addr, len } => match unsafe { end_connect(fd, addr, len) } {
-                    Some(end) => {
-                        result = end;
-                        None
-                    }
-                    None => return self.rest(id),
-                },
-                _ => {
-                    self.awaited.insert(id, result as i16);
-                    Some((Phase::Direct, action))
-                }
-            }
-        } else if let (true, Some(revents)) = (blocked, self.awaited.get(&id)) {
-            // SAFETY: a request in flight is in place, and so is what its action points to.
-            match unsafe { end_of_input(&action, *revents) } {
-                Some(end) => result = end,
-                None => return self.rest(id),
-            }
-            None
-        } else if blocked
-            || (result == -libc::EINPROGRESS && matches!(action, Action::Connect { .. }))
-            || (interrupted && (f.phase == Phase::Awaiting || matches!(action, Action::Connect { .. })))
-        {
-            // Wait until it can go on. A connect goes on by itself; calling connect again would fail.
-            Some(awaiting(&action))
-        } else if interrupted && f.phase == Phase::Direct {
-            // Nobody asked for it: its submitter exited, a signal came, a limit was another one. Nothing was done.
-            Some((Phase::Direct, action))
-        } else {
-            None
-        };
-        if let Some((phase, action)) = again {
-            f.phase = phase;
-            // SAFETY: as at its first submission.
-            unsafe { self.backend.submit(id, &action, false) };
-            return;
-        }
-        let result = match (f.abort, result) {
-            (Abort::No, result) => result,
-            // Ready, but given up before the call was made: nothing was taken.
-            (why, _) if f.phase == Phase::Awaiting || interrupted || blocked || for_nothing => match why {
+        let mut result = result;
+        if f.abort != Abort::No {
+            // Also if it was ready, but the call had not been made: nothing was taken.
+            result = match f.abort {
+                _ if verdict == Verdict::Final => result,
                 Abort::Deadline => -libc::ETIME,
                 _ => -libc::ECANCELED,
-            },
-            (_, result) => result,
-        };
+            };
+            verdict = Verdict::Final;
+        } else if f.phase == Phase::Awaiting && verdict == Verdict::Again {
+            // SAFETY: what it points to is valid as long as it is in flight.
+            match unsafe { what.go_on() } {
+                GoOn::Call => drop(self.awaited.insert(id, result as i16)),
+                GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
+                GoOn::NotYet => verdict = Verdict::Rest,
+            }
+        } else if let (Verdict::Await, Some(revents)) = (verdict, self.awaited.get(&id)) {
+            // Its descriptor was ready, and the call would block all the same.
+            // SAFETY: as above.
+            match unsafe { what.end_of_input(*revents) } {
+                Some(end) => (verdict, result) = (Verdict::Final, end),
+                None => verdict = Verdict::Rest,
+            }
+        }
+        if verdict != Verdict::Final {
+            return self.once_more(id, verdict);
+        }
         if result == -libc::ECANCELED {
             self.cancelled += 1;
         }
@@ -362,9 +366,9 @@ impl Drive {
         self.freed.push(slot);
         // SAFETY: the request is complete and in place; from here on it is its owner's.
         unsafe {
-            (*op).result = result;
+            (*op).set_result(result);
             out.push(match (*op).is_event {
-                true => Finished::Event(Event::completed(Box::from_raw(op.cast()), OpId::from_u64(id))),
+                true => Finished::Event(Event(Body::completed(op, OpId::from_u64(id)))),
                 false => Finished::Raw(RawCompletion::of(op)),
             });
         }
@@ -380,23 +384,6 @@ impl Drive {
         s.counts.cancelled += std::mem::take(&mut self.cancelled);
         for slot in self.freed.drain(..) {
             s.slots.give_back(slot);
-        }
-    }
-}
-
-/// The kernel remembers how many descriptors the process might have when an accept began. Is its `EMFILE` of that time?
-#[cold]
-fn is_outdated(action: &Action) -> bool {
-    matches!(*action, Action::Accept { fd, .. } if descriptor_to_be_had(fd))
-}
-
-/// How to wait until an action can go on.
-fn awaiting(action: &Action) -> (Phase, Action) {
-    match *action {
-        Action::Poll { .. } => (Phase::Direct, *action),
-        _ => {
-            let fd = action.fd().expect("only timers have none, and they do not block");
-            (Phase::Awaiting, Action::Poll { fd, events: action.interest() })
         }
     }
 }

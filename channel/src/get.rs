@@ -16,7 +16,6 @@
 
 use crate::blocker::{self, Waited};
 use crate::channel::{EventChannel, forked_error, shut_down_error};
-use crate::driver::errno;
 use crate::event::Event;
 use crate::flight::Finished;
 use crate::fork;
@@ -25,6 +24,7 @@ use crate::line::Place;
 use crate::lock::MutexGuard;
 use crate::port::{OutsideSleep, Wait};
 use crate::serve::{Completion, Completions};
+use crate::sys::errno;
 use crate::waiting::{self, State, Waiter};
 use std::io;
 use std::os::fd::BorrowedFd;

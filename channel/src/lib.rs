@@ -62,18 +62,20 @@ mod fork;
 mod get;
 mod handler;
 mod id;
+mod kinds;
 #[doc(hidden)]
 pub mod line;
 mod listed;
 mod lock;
+mod operation;
 mod port;
-pub mod raw;
 mod request;
 mod serve;
 mod slots;
 mod source;
 mod submit;
 mod sync;
+mod sys;
 mod waiting;
 mod waker;
 mod wheel;
@@ -85,10 +87,13 @@ pub use builder::{ChannelBuilder, ChannelMetrics, PostError};
 pub use channel::EventChannel;
 #[doc(hidden)]
 pub use driver::Pace;
-pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo, accept_now, nonblocking, set_nonblocking};
-pub use event::{Event, EventKind, Interest};
+pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo};
+pub use event::Event;
 pub use handler::HandlerCall;
 pub use id::EventId;
+pub use kinds::EventKind;
+pub use kinds::accept::accept_now;
+pub use kinds::readiness::Interest;
 pub use listed::tasks_were_left;
 #[doc(hidden)]
 pub use lock::lock_held;
@@ -96,3 +101,18 @@ pub use port::Wait;
 pub use request::Request;
 pub use serve::{Completion, Completions, Serving};
 pub use source::Source;
+pub use sys::mode::{nonblocking, set_nonblocking};
+
+/// The operations beneath events, for callers that suspend: each with its parameters, to be put behind a head ([`Op`](raw::Op)).
+pub mod raw {
+    pub use crate::kinds::accept::Accept;
+    pub use crate::kinds::connect::Connect;
+    pub use crate::kinds::readiness::Poll;
+    pub use crate::kinds::recv::Recv;
+    pub use crate::kinds::recv_from::RecvMsg;
+    pub use crate::kinds::send::Send;
+    pub use crate::kinds::send_to::SendMsg;
+    pub use crate::kinds::timer::Timer;
+    #[doc(inline)]
+    pub use crate::operation::{Op, OpId, Operation, RawCompletion, RawOp};
+}

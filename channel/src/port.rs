@@ -26,7 +26,7 @@ use crate::driver::Backend;
 use crate::flight::{Counts, Drive, Finished, Message, PortShared};
 use crate::id::OpId;
 use crate::lock::{Mutex, TryLock, TryLockGuard};
-use crate::raw::RawOp;
+use crate::operation::RawOp;
 use crate::waiting;
 use crate::waker::Waker;
 use std::io;

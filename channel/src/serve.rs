@@ -7,8 +7,8 @@ use crate::flight::Finished;
 use crate::foreign::{self, quietly};
 use crate::fork;
 use crate::handler::HandlerCall;
+use crate::operation::RawCompletion;
 use crate::port::{Pass, Wait};
-use crate::raw::RawCompletion;
 use std::io;
 
 /// The batch that [`Serving::drive`] fills.

@@ -4,7 +4,7 @@
 
 use crate::EventChannel;
 use crate::fork;
-use crate::raw::{OpId, RawCompletion, RawOp};
+use crate::operation::{OpId, RawCompletion, RawOp};
 
 impl EventChannel {
     /// Hands `op` to port `port` (taken modulo the number of ports) and returns its id at once. Never
@@ -21,7 +21,7 @@ impl EventChannel {
         posted.unwrap_or_else(|op| {
             // SAFETY: by contract; the operation never was in flight.
             unsafe {
-                (*op).result = -libc::ENOBUFS;
+                (*op).set_result(-libc::ENOBUFS);
                 RawCompletion::of(op).deliver();
             }
             OpId::slotless(0)

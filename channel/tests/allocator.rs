@@ -5,7 +5,7 @@
 mod common;
 
 use common::{drivers, serve};
-use ec_channel::raw::{Action, RawOp};
+use ec_channel::raw::{Op, Timer};
 use ec_channel::{Completion, Completions, EventChannel, Interest, Request, Source, Wait, lock_held};
 use ec_test_support::limit;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -207,9 +207,9 @@ fn a_pool_serves_its_ports_without_allocations_under_a_lock() {
                     channel.post(Request::timer(Duration::ZERO).on_complete(|_, _| ())).unwrap();
                     channel.post(Request::timer(Duration::ZERO).token(1)).unwrap();
                 }
-                let operation = RawOp::new(Action::Timer, |_| (), 0);
+                let operation = Op::new(Timer, |_| (), 0);
                 // SAFETY: it stays for ever.
-                let id = unsafe { channel.submit_raw(round, Box::leak(Box::new(operation))) };
+                let id = unsafe { channel.submit_raw(round, Box::leak(Box::new(operation)).raw()) };
                 // SAFETY: it is ours.
                 unsafe { channel.cancel_raw(id) };
                 while channel.metrics().in_flight > 0 {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{each_driver, serve};
-use ec_channel::raw::{Action, RawOp};
+use ec_channel::raw::{Op, Timer};
 use ec_channel::{Completions, EventChannel, Interest, Request, Source, Wait, lock_held};
 use ec_test_support::limit;
 use ec_unkind as _;
@@ -262,9 +262,9 @@ fn a_wake_function_that_panics_keeps_no_other_from_being_called() {
         each_driver(|channel| {
             WOKEN.store(0, Ordering::SeqCst);
             for word in 0..10 {
-                let operation = Box::leak(Box::new(RawOp::new(Action::Timer, wake, word)));
+                let operation = Box::leak(Box::new(Op::new(Timer, wake, word)));
                 // SAFETY: it stays for ever.
-                unsafe { channel.submit_raw(0, operation) };
+                unsafe { channel.submit_raw(0, operation.raw()) };
             }
             channel.post(Request::timer(Duration::from_millis(5)).token(1)).unwrap();
             assert_eq!(channel.get_event().unwrap().token(), 1);
@@ -295,10 +295,10 @@ fn an_id_is_good_for_its_own_event_of_its_own_channel_only() {
             let wake = |_| {
                 DONE.fetch_add(1, Ordering::SeqCst);
             };
-            let operation = Box::leak(Box::new(RawOp::new(Action::Timer, wake, 0)));
+            let operation = Box::leak(Box::new(Op::new(Timer, wake, 0)));
             operation.set_deadline(Some(std::time::Instant::now() + Duration::from_secs(100)));
             // SAFETY: it stays for ever.
-            let id = unsafe { channel.submit_raw(0, operation) };
+            let id = unsafe { channel.submit_raw(0, operation.raw()) };
             assert_eq!(id.as_u64() & 0xff_ffff, ours.as_u64() & 0xff_ffff, "the same slot");
             assert!(!channel.cancel(ours));
             channel.shutdown();

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{drivers, serve};
-use ec_channel::raw::{Action, RawOp};
+use ec_channel::raw::{Op, Timer};
 use ec_channel::{EventChannel, Request, lock_held};
 use ec_test_support::limit;
 use std::cell::Cell;
@@ -65,7 +65,7 @@ fn a_logger_may_panic_and_use_channels_at_every_line() {
                 assert_eq!(channel.get_event().unwrap().token(), 3);
                 let wake = |_| panic!("a wake function's");
                 // SAFETY: it stays for ever.
-                unsafe { channel.submit_raw(0, Box::leak(Box::new(RawOp::new(Action::Timer, wake, 0)))) };
+                unsafe { channel.submit_raw(0, Box::leak(Box::new(Op::new(Timer, wake, 0))).raw()) };
                 assert!(channel.get_event_timeout(Duration::from_millis(1)).unwrap().is_none());
                 drop(serve(&channel));
                 channel.shutdown();

@@ -5,7 +5,7 @@ mod common;
 
 use common::{go, until};
 use ec_channel::Driver;
-use ec_channel::raw::Action;
+use ec_channel::raw::Poll;
 use ec_pool::Pool;
 use ec_tasks::{TaskState, WaitKind};
 use ec_test_support::limit;
@@ -74,7 +74,7 @@ fn a_task_that_waits_for_an_operation_goes_on_elsewhere() {
         moves_each_time(pool, 50, || {
             // Complete at once.
             let (near, _far) = std::os::unix::net::UnixStream::pair().unwrap();
-            let poll = Action::Poll { fd: std::os::fd::AsRawFd::as_raw_fd(&near), events: libc::POLLOUT };
+            let poll = Poll { fd: std::os::fd::AsRawFd::as_raw_fd(&near), events: libc::POLLOUT };
             // SAFETY: the action points to nothing, and the descriptor is open until the call has returned.
             unsafe { ec_pool::wait::attempt(poll, &SLEEP, 0, None, true) }.unwrap();
         });

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{go, pool, settled_pool, until, until_idle};
-use ec_channel::raw::{Action, RawOp};
+use ec_channel::raw::{Op, Timer};
 use ec_channel::{EventKind, Request};
 use ec_test_support::limit;
 use ec_unkind as _;
@@ -52,10 +52,10 @@ fn a_panic_in_a_handler_costs_no_worker() {
 
 /// An operation whose completion calls `wake`, after so long.
 fn after(pool: &ec_pool::PoolHandle, span: Duration, wake: unsafe fn(usize)) {
-    let mut operation = RawOp::new(Action::Timer, wake, 0);
+    let mut operation = Op::new(Timer, wake, 0);
     operation.set_deadline(Some(Instant::now() + span));
     // SAFETY: it stays for ever.
-    unsafe { pool.channel().submit_raw(0, Box::leak(Box::new(operation))) };
+    unsafe { pool.channel().submit_raw(0, Box::leak(Box::new(operation)).raw()) };
 }
 
 /// A payload of a panic whose destructor panics, as often as the number says.

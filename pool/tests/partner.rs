@@ -3,7 +3,7 @@
 mod common;
 
 use common::{go, operate, pool, until};
-use ec_channel::raw::Action;
+use ec_channel::raw::Recv;
 use ec_test_support::limit;
 use ec_unkind as _;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use std::time::Duration;
 fn echo(mut stream: UnixStream) {
     let mut byte = [0];
     let fd = stream.as_raw_fd();
-    while operate(Action::Recv { fd, buf: byte.as_mut_ptr(), len: 1, flags: 0 }, None) == 1 {
+    while operate(Recv { fd, buf: byte.as_mut_ptr(), len: 1, flags: 0 }, None) == 1 {
         stream.write_all(&byte).unwrap();
     }
 }

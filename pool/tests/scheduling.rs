@@ -3,7 +3,7 @@
 mod common;
 
 use common::{go, migrating, named, nap, operate, pool, settled_pool, until, until_idle};
-use ec_channel::raw::Action;
+use ec_channel::raw::Recv;
 use ec_test_support::limit;
 use ec_unkind as _;
 use parking_lot::Mutex;
@@ -183,7 +183,7 @@ fn a_full_run_queue_starves_no_socket() {
                 (0..20).for_each(|i| {
                     let mut byte = [0u8];
                     let (fd, buf) = (far.as_raw_fd(), byte.as_mut_ptr());
-                    assert_eq!(operate(Action::Recv { fd, buf, len: 1, flags: 0 }, None), 1);
+                    assert_eq!(operate(Recv { fd, buf, len: 1, flags: 0 }, None), 1);
                     assert_eq!(byte[0], i);
                 });
             });

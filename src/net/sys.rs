@@ -8,7 +8,7 @@
 //!   descriptor and the buffers for the whole call. That makes them safe: the kernel is through with both when the
 //!   operation is complete, and the call does not return before that.
 
-use ec_channel::raw::Action;
+use ec_channel::raw::{Accept, Connect, Recv, RecvMsg, Send, SendMsg};
 use ec_pool::wait::{Limit, Stop, attempt, attempt_later};
 use ec_tasks::WaitKind;
 use socket2::{SockAddr, SockAddrStorage};
@@ -89,17 +89,16 @@ pub(super) fn recv_now(fd: BorrowedFd<'_>, buf: &mut [u8], flags: i32) -> io::Re
 
 /// recv(2) as an operation.
 pub(super) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8], flags: i32, later: Later) -> Result<usize, Stop> {
-    let action = Action::Recv { fd: fd.as_raw_fd(), buf: buf.as_mut_ptr(), len: buf.len(), flags };
+    let operation = Recv { fd: fd.as_raw_fd(), buf: buf.as_mut_ptr(), len: buf.len(), flags };
     // SAFETY: the buffer is borrowed mutably and the descriptor borrowed until the call returns.
-    unsafe { attempt_later(action, &RECV, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
+    unsafe { attempt_later(operation, &RECV, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
 }
 
 /// send(2) as an operation.
 pub(super) fn send(fd: BorrowedFd<'_>, buf: &[u8], later: Later) -> Result<usize, Stop> {
-    let action =
-        Action::Send { fd: fd.as_raw_fd(), buf: buf.as_ptr(), len: buf.len(), flags: libc::MSG_NOSIGNAL };
+    let operation = Send { fd: fd.as_raw_fd(), buf: buf.as_ptr(), len: buf.len(), flags: libc::MSG_NOSIGNAL };
     // SAFETY: buffer and descriptor are borrowed until the call returns.
-    unsafe { attempt_later(action, &SEND, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
+    unsafe { attempt_later(operation, &SEND, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
 }
 
 /// sendto(2) as an operation.
@@ -108,10 +107,10 @@ pub(super) fn send_to(fd: BorrowedFd<'_>, buf: &[u8], to: &SockAddr, later: Late
     let mut msg = message(std::slice::from_mut(&mut part));
     msg.msg_name = to.as_ptr().cast_mut().cast();
     msg.msg_namelen = to.len();
-    let action = Action::SendMsg { fd: fd.as_raw_fd(), msg: &raw const msg, flags: libc::MSG_NOSIGNAL };
+    let operation = SendMsg { fd: fd.as_raw_fd(), msg: &raw const msg, flags: libc::MSG_NOSIGNAL };
     // SAFETY: the message lies on this stack and what it refers to is borrowed, until the call
     // returns; sendmsg(2) writes through none of its pointers.
-    unsafe { attempt_later(action, &SEND_TO, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
+    unsafe { attempt_later(operation, &SEND_TO, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
 }
 
 /// sendmsg(2) of `bufs` without their first `skip` bytes, as an operation.
@@ -123,9 +122,9 @@ pub(super) fn send_vectored(
 ) -> Result<usize, Stop> {
     let mut parts = Parts::of(bufs, skip);
     let msg = message(parts.filled());
-    let action = Action::SendMsg { fd: fd.as_raw_fd(), msg: &raw const msg, flags: libc::MSG_NOSIGNAL };
+    let operation = SendMsg { fd: fd.as_raw_fd(), msg: &raw const msg, flags: libc::MSG_NOSIGNAL };
     // SAFETY: as in `send_to`.
-    unsafe { attempt_later(action, &SEND, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
+    unsafe { attempt_later(operation, &SEND, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
 }
 
 /// sendmsg(2) of `bufs` without their first `skip` bytes, which does not wait.
@@ -152,9 +151,9 @@ pub(super) fn recv_vectored(
 ) -> Result<usize, Stop> {
     let mut parts = Parts::of_mut(bufs);
     let mut msg = message(parts.filled());
-    let action = Action::RecvMsg { fd: fd.as_raw_fd(), msg: &raw mut msg, flags: 0 };
+    let operation = RecvMsg { fd: fd.as_raw_fd(), msg: &raw mut msg, flags: 0 };
     // SAFETY: the message lies on this stack, and the slices are borrowed mutably, until the call returns.
-    unsafe { attempt_later(action, &RECV, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
+    unsafe { attempt_later(operation, &RECV, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
 }
 
 /// recvfrom(2) that does not wait.
@@ -185,10 +184,10 @@ pub(super) fn recv_from(
     let mut msg = message(std::slice::from_mut(&mut part));
     msg.msg_name = name.storage.as_mut_ptr().cast();
     msg.msg_namelen = name.len;
-    let action = Action::RecvMsg { fd: fd.as_raw_fd(), msg: &raw mut msg, flags };
+    let operation = RecvMsg { fd: fd.as_raw_fd(), msg: &raw mut msg, flags };
     // SAFETY: the message and the name lie on this stack, and the buffer is borrowed mutably, until
     // the call returns.
-    let n = unsafe { attempt_later(action, &RECV_FROM, detail(fd), later.limit, later.tried) }?;
+    let n = unsafe { attempt_later(operation, &RECV_FROM, detail(fd), later.limit, later.tried) }?;
     name.len = msg.msg_namelen;
     let from = name.socket_addr().map_err(|_| Stop::Os(libc::EINVAL))?;
     Ok((n as usize, from))
@@ -197,30 +196,20 @@ pub(super) fn recv_from(
 /// accept4(2) with `SOCK_CLOEXEC`, as an operation.
 pub(super) fn accept(fd: BorrowedFd<'_>, later: Later) -> Result<(OwnedFd, io::Result<SocketAddr>), Stop> {
     let mut name = Name::new();
-    let action =
-        Action::Accept { fd: fd.as_raw_fd(), addr: name.storage.as_mut_ptr().cast(), len: &raw mut name.len };
+    let operation =
+        Accept { fd: fd.as_raw_fd(), addr: name.storage.as_mut_ptr().cast(), len: &raw mut name.len };
     // SAFETY: the room for the name lies on this stack until the call returns.
-    let new = unsafe { attempt_later(action, &ACCEPT, detail(fd), later.limit, later.tried) }?;
+    let new = unsafe { attempt_later(operation, &ACCEPT, detail(fd), later.limit, later.tried) }?;
     // SAFETY: the result of an accept is a descriptor that nobody else knows.
     Ok((unsafe { OwnedFd::from_raw_fd(new) }, name.socket_addr()))
 }
 
 /// connect(2) as an operation.
 pub(super) fn connect(fd: BorrowedFd<'_>, to: &SockAddr, limit: Option<Limit>) -> Result<(), Stop> {
-    let action = Action::Connect { fd: fd.as_raw_fd(), addr: to.as_ptr().cast(), len: to.len() };
+    let operation = Connect { fd: fd.as_raw_fd(), addr: to.as_ptr().cast(), len: to.len() };
     // SAFETY: the address is borrowed until the call returns.
-    match unsafe { attempt(action, &CONNECT, detail(fd), limit, true) } {
+    match unsafe { attempt(operation, &CONNECT, detail(fd), limit, true) } {
         Ok(_) | Err(Stop::Os(libc::EISCONN)) => Ok(()),
-        // Interrupted, it goes on by itself: await its end and ask how it went.
-        Err(Stop::Os(libc::EINTR)) => {
-            let action = Action::Poll { fd: fd.as_raw_fd(), events: libc::POLLOUT };
-            // SAFETY: no pointer is passed.
-            unsafe { attempt(action, &CONNECT, detail(fd), limit, true) }?;
-            match socket2::SockRef::from(&fd).take_error() {
-                Ok(None) => Ok(()),
-                Ok(Some(error)) | Err(error) => Err(Stop::Os(error.raw_os_error().unwrap_or(libc::EIO))),
-            }
-        }
         Err(stop) => Err(stop),
     }
 }

@@ -213,5 +213,5 @@ fn cancel(ring: RawFd, fd: RawFd) -> bool {
     // SAFETY: the structure is as the kernel defines it, and it is only read during the call.
     let found =
         unsafe { libc::syscall(libc::SYS_io_uring_register, ring, REGISTER_SYNC_CANCEL, &raw const ask, 1) };
-    found > 0 || (found < 0 && matches!(super::errno(), libc::EALREADY | libc::ETIME | libc::EINTR))
+    found > 0 || (found < 0 && matches!(crate::sys::errno(), libc::EALREADY | libc::ETIME | libc::EINTR))
 }

@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code)]
 
-use crate::raw::Action;
+use crate::operation::RawOp;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// A completed request: its id as a word, and its result (>= 0, or minus an errno).
@@ -16,13 +16,23 @@ pub(crate) trait Backend: Send {
     /// seen.
     ///
     /// # Safety
-    /// What the action points to stays valid until the request's completion was reported,
-    /// and so does its descriptor.
-    unsafe fn submit(&mut self, id: u64, action: &Action, tried: bool);
+    /// The operation stays in place, what it points to stays valid, and its descriptor open, until the request's completion was
+    /// reported.
+    unsafe fn submit(&mut self, id: u64, op: *const RawOp, tried: bool);
 
-    /// Asks to give up request `id`, which was submitted with `action`. It is still reported, as done or as
+    /// As [`submit`](Self::submit), but nothing is done: what is reported is what poll(2) says of the descriptor, once it is ready
+    /// for `events`.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn await_readiness(&mut self, id: u64, fd: RawFd, events: i16);
+
+    /// Asks to give up request `id`, which was submitted with `op`, or awaits its descriptor. It is still reported, as done or as
     /// `-ECANCELED`; a request that has been reported already is left in peace.
-    fn cancel(&mut self, id: u64, action: &Action);
+    ///
+    /// # Safety
+    /// As for [`submit`](Self::submit).
+    unsafe fn cancel(&mut self, id: u64, op: *const RawOp);
 
     /// Sends what is queued, waits until something completes, the waker is called or `timeout` is over
     /// (`None`: for ever; zero: not at all), and appends what completed. An early return is allowed.

@@ -7,10 +7,8 @@
 mod at_exit;
 mod backend;
 mod epoll;
-mod interrupt;
 mod readiness;
 mod rest;
-mod syscall;
 mod uring;
 mod waiters;
 
@@ -23,8 +21,6 @@ use std::sync::Arc;
 pub(crate) use backend::{Backend, Done};
 pub use rest::Pace;
 pub(crate) use rest::Rests;
-pub use syscall::{accept_now, nonblocking, set_nonblocking};
-pub(crate) use syscall::{descriptor_to_be_had, end_connect, end_of_input, errno};
 
 /// The techniques a channel can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

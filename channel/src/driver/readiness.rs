@@ -17,9 +17,9 @@
 
 use super::backend::{Backend, Done};
 use super::rest::Rests;
-use super::syscall::{attempt, first_attempt, ready_now};
-use super::waiters::{Kind, Lines, Tried, Waiters};
-use crate::raw::Action;
+use super::waiters::{Lines, Tried, Waiters, What};
+use crate::operation::{self, RawOp};
+use crate::sys::{ready_now, with_errors};
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -96,9 +96,21 @@ impl<S: Selector> Readiness<S> {
 
     fn try_all(&mut self, fd: RawFd, revents: i16) -> Tried {
         let lines = &mut self.watched[fd as usize].lines;
-        // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
-        let attempt = |action: &Action| unsafe { attempt(action, revents) };
+        let attempt = |what: What| match what {
+            // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
+            What::Operation(op) => unsafe { RawOp::what(op).attempt(revents) },
+            What::Readiness(events) => told(revents, events),
+        };
         self.waiters.try_all(lines, revents, attempt, &mut self.settled)
+    }
+
+    /// The place of a descriptor. `None`: there is none of that number.
+    fn watched(&mut self, fd: RawFd) -> Option<&mut Watched> {
+        let at = usize::try_from(fd).ok()?;
+        if self.watched.len() <= at {
+            self.watched.resize_with(at + 1, Watched::default);
+        }
+        Some(&mut self.watched[at])
     }
 
     fn reported(&mut self, fd: RawFd, revents: i16) {
@@ -116,6 +128,11 @@ impl<S: Selector> Readiness<S> {
         self.arm(fd);
     }
 
+    fn join(&mut self, id: u64, waits_for: operation::Readiness, what: What) {
+        self.waiters.join(&mut self.watched[waits_for.fd as usize].lines, waits_for, id, what);
+        self.arm(waits_for.fd);
+    }
+
     fn end_rests(&mut self) {
         if self.rests.next().is_none() {
             return;
@@ -127,42 +144,50 @@ impl<S: Selector> Readiness<S> {
     }
 }
 
+/// What one is told who asks for `events`; `None`: nothing.
+fn told(revents: i16, events: i16) -> Option<i32> {
+    let ready = revents & with_errors(events);
+    (ready != 0).then(|| i32::from(ready as u16))
+}
+
 impl<S: Selector> Backend for Readiness<S> {
-    unsafe fn submit(&mut self, id: u64, action: &Action, tried: bool) {
+    unsafe fn submit(&mut self, id: u64, op: *const RawOp, tried: bool) {
         // SAFETY: by contract.
-        let kind = unsafe { Kind::of(action) };
-        let (Some(fd), Some(kind)) = (action.fd(), kind) else {
+        let what = unsafe { RawOp::what(op) };
+        let Some(waits_for) = what.waits_for() else {
             self.settled.push((id, 0));
             return;
         };
-        if fd < 0 {
+        let resting = self.rests.is_resting(waits_for.fd as u64);
+        let Some(watched) = self.watched(waits_for.fd) else {
+            self.settled.push((id, -libc::EBADF));
+            return;
+        };
+        let line = waits_for.line;
+        // SAFETY: by contract.
+        let attempt = || unsafe { what.first_attempt(resting) };
+        if (line.barges || !tried && !watched.lines.wait_in(line))
+            && let Some(result) = attempt()
+        {
+            self.settled.push((id, result));
+            return;
+        }
+        self.join(id, waits_for, What::Operation(op));
+    }
+
+    unsafe fn await_readiness(&mut self, id: u64, fd: RawFd, events: i16) {
+        if self.watched(fd).is_none() {
             self.settled.push((id, -libc::EBADF));
             return;
         }
-        if self.watched.len() <= fd as usize {
-            self.watched.resize_with(fd as usize + 1, Watched::default);
-        }
-        let watched = &mut self.watched[fd as usize];
-        if kind == Kind::Connect || !tried && !watched.lines.wait_for(kind) {
-            // While it rests the selector does not tell.
-            let revents = match kind {
-                Kind::Poll { events } if self.rests.is_resting(fd as u64) => {
-                    ready_now(fd, events).unwrap_or(0) & !libc::POLLNVAL
-                }
-                _ => 0,
-            };
-            // SAFETY: by contract.
-            if let Some(result) = unsafe { first_attempt(action, revents) } {
-                self.settled.push((id, result));
-                return;
-            }
-        }
-        self.waiters.join(&mut watched.lines, kind, id, *action);
-        self.arm(fd);
+        let line = operation::Line::new("readiness", i32::from(events));
+        self.join(id, operation::Readiness { fd, interest: events, line }, What::Readiness(events));
     }
 
-    fn cancel(&mut self, id: u64, action: &Action) {
-        let Some(fd) = action.fd().filter(|fd| *fd >= 0) else { return };
+    unsafe fn cancel(&mut self, id: u64, op: *const RawOp) {
+        // SAFETY: by contract.
+        let waits_for = unsafe { RawOp::what(op) }.waits_for();
+        let Some(fd) = waits_for.map(|it| it.fd).filter(|fd| *fd >= 0) else { return };
         let Some(watched) = self.watched.get_mut(fd as usize) else { return };
         let Some(gone) = self.waiters.leave(&mut watched.lines, id) else { return };
         if watched.lines.is_empty() {
@@ -172,16 +197,10 @@ impl<S: Selector> Backend for Readiness<S> {
             self.rests.forget(fd as u64);
         }
         // What has arrived by now is delivered, as the kernel itself would have done.
-        let revents = match gone {
-            Action::Poll { events, .. } => ready_now(fd, events).unwrap_or(0),
-            _ => 0,
-        };
         let arrived = match gone {
-            Action::Recv { .. } | Action::RecvMsg { .. } | Action::Accept { .. } | Action::Poll { .. } => {
-                // SAFETY: the request has not been reported, so by `submit`'s contract all is still valid.
-                unsafe { attempt(&gone, revents) }
-            }
-            _ => None,
+            // SAFETY: the request has not been reported, so by `submit`'s contract all is still valid.
+            What::Operation(op) => unsafe { RawOp::what(op).last_attempt() },
+            What::Readiness(_) => None,
         };
         self.settled.push((id, arrived.unwrap_or(-libc::ECANCELED)));
     }

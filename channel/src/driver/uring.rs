@@ -11,13 +11,13 @@
 use super::at_exit;
 use super::backend::{Backend, Done};
 use crate::fork;
-use crate::raw::{Action, OpId};
+use crate::operation::{AtExit, OpId, RawOp};
 use crate::waker::Waker;
 use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -192,47 +192,29 @@ impl Uring {
 }
 
 impl Backend for Uring {
-    unsafe fn submit(&mut self, id: u64, action: &Action, _tried: bool) {
-        let _publishing = match *action {
-            Action::Accept { .. } => match self.exit.begin_accept() {
+    unsafe fn submit(&mut self, id: u64, op: *const RawOp, _tried: bool) {
+        // SAFETY: by contract.
+        let what = unsafe { RawOp::what(op) };
+        let _publishing = match what.at_exit() {
+            AtExit::Nothing => None,
+            AtExit::Accept => match self.exit.begin_accept() {
                 Some(publishing) => Some(publishing),
                 None => return self.kept.push(id),
             },
-            Action::Recv { fd, .. } | Action::RecvMsg { fd, .. } | Action::Poll { fd, .. }
-                if at_exit::keeps(fd) =>
-            {
-                return self.kept.push(id);
-            }
-            _ => None,
+            AtExit::IfKept(fd) if at_exit::keeps(fd) => return self.kept.push(id),
+            AtExit::IfKept(_) => None,
         };
-        let entry = match *action {
-            Action::Accept { fd, addr, len } => {
-                opcode::Accept::new(types::Fd(fd), addr.cast(), len).flags(libc::SOCK_CLOEXEC).build()
-            }
-            Action::Connect { fd, addr, len } => {
-                opcode::Connect::new(types::Fd(fd), addr.cast(), len).build()
-            }
-            Action::Recv { fd, buf, len, flags } => {
-                opcode::Recv::new(types::Fd(fd), buf, clamp(len)).flags(flags).build()
-            }
-            Action::Send { fd, buf, len, flags } => {
-                opcode::Send::new(types::Fd(fd), buf, clamp(len)).flags(flags | libc::MSG_NOSIGNAL).build()
-            }
-            Action::RecvMsg { fd, msg, flags } => {
-                opcode::RecvMsg::new(types::Fd(fd), msg).flags(flags as u32).build()
-            }
-            Action::SendMsg { fd, msg, flags } => {
-                opcode::SendMsg::new(types::Fd(fd), msg).flags((flags | libc::MSG_NOSIGNAL) as u32).build()
-            }
-            Action::Poll { fd, events } => {
-                opcode::PollAdd::new(types::Fd(fd), u32::from(events as u16)).build()
-            }
-            Action::Timer => opcode::Nop::new().build(),
-        };
-        self.push(entry.user_data(id));
+        self.push(what.entry().user_data(id));
     }
 
-    fn cancel(&mut self, id: u64, _action: &Action) {
+    unsafe fn await_readiness(&mut self, id: u64, fd: RawFd, events: i16) {
+        if at_exit::keeps(fd) {
+            return self.kept.push(id);
+        }
+        self.push(opcode::PollAdd::new(types::Fd(fd), u32::from(events as u16)).build().user_data(id));
+    }
+
+    unsafe fn cancel(&mut self, id: u64, _op: *const RawOp) {
         if let Some(at) = self.kept.iter().position(|kept| *kept == id) {
             self.given_up.push(self.kept.swap_remove(at));
             return;
@@ -328,11 +310,6 @@ impl Drop for Uring {
 fn this_thread() -> usize {
     thread_local!(static HERE: u8 = const { 0 });
     HERE.with(|here| std::ptr::from_ref(here) as usize)
-}
-
-/// The kernel transfers at most this much in one call anyway.
-fn clamp(len: usize) -> u32 {
-    len.min(0x7fff_f000) as u32
 }
 
 /// The flags only save work; an older kernel refuses those it does not know. COOP_TASKRUN: what is to be done for a

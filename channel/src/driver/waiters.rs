@@ -7,78 +7,35 @@
 #![allow(unsafe_code)]
 
 use crate::id::OpId;
-use crate::raw::Action;
+use crate::operation::{self, RawOp, Readiness};
+use crate::sys::with_errors;
 
 const NONE: u32 = u32::MAX;
-
-/// What a line waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Accept,
-    Connect,
-    Receive {
-        flags: i32,
-    },
-    Send {
-        flags: i32,
-    },
-    /// Whether there is room depends on whom each is for.
-    SendToAny {
-        flags: i32,
-    },
-    Poll {
-        events: i16,
-    },
-}
-
-impl Kind {
-    /// `None`: it waits for no descriptor.
-    ///
-    /// # Safety
-    /// The action's pointers are valid.
-    pub(super) unsafe fn of(action: &Action) -> Option<Self> {
-        Some(match *action {
-            Action::Accept { .. } => Kind::Accept,
-            Action::Connect { .. } => Kind::Connect,
-            Action::Recv { flags, .. } | Action::RecvMsg { flags, .. } => Kind::Receive { flags },
-            Action::Send { flags, .. } => Kind::Send { flags },
-            Action::SendMsg { msg, flags, .. } => {
-                // SAFETY: by contract, a name that is given is a socket address.
-                let of_unix = unsafe {
-                    let name = (*msg).msg_name.cast::<libc::sockaddr>();
-                    let has_family = (*msg).msg_namelen as usize >= size_of::<libc::sa_family_t>();
-                    !name.is_null()
-                        && has_family
-                        && i32::from((&raw const (*name).sa_family).read_unaligned()) == libc::AF_UNIX
-                };
-                if of_unix { Kind::SendToAny { flags } } else { Kind::Send { flags } }
-            }
-            Action::Poll { events, .. } => Kind::Poll { events },
-            Action::Timer => return None,
-        })
-    }
-
-    /// If one would block, so would the others.
-    pub(super) fn is_alike(self) -> bool {
-        !matches!(self, Kind::SendToAny { .. })
-    }
-}
 
 struct Node {
     /// 0: nobody.
     id: u64,
-    action: Action,
-    kind: Kind,
+    what: What,
+    line: operation::Line,
     next: u32,
     previous: u32,
 }
 
-// SAFETY: the pointers inside may be used from any thread, by the contract of `submit_raw`.
+// SAFETY: the operations may be used from any thread, by the contract of `submit_raw`.
 unsafe impl Send for Node {}
+
+/// What one waits for a descriptor for.
+#[derive(Clone, Copy)]
+pub(super) enum What {
+    /// To attempt this.
+    Operation(*const RawOp),
+    /// To be told of one of these.
+    Readiness(i16),
+}
 
 /// One line of one descriptor. It is never empty.
 pub(super) struct Line {
-    kind: Kind,
+    line: operation::Line,
     interest: i16,
     first: u32,
     last: u32,
@@ -98,13 +55,13 @@ impl Lines {
         self.0.iter().fold(0, |all, line| all | line.interest)
     }
 
-    /// Does a request of this kind wait already, so that another one would?
-    pub(super) fn wait_for(&self, kind: Kind) -> bool {
-        kind.is_alike() && self.find(kind).is_some()
+    /// Does somebody wait in this line already, so that another one would?
+    pub(super) fn wait_in(&self, line: operation::Line) -> bool {
+        !line.each && self.find(line).is_some()
     }
 
-    fn find(&self, kind: Kind) -> Option<usize> {
-        self.0.iter().position(|line| line.kind == kind)
+    fn find(&self, line: operation::Line) -> Option<usize> {
+        self.0.iter().position(|one| one.line == line)
     }
 }
 
@@ -116,32 +73,33 @@ pub(super) struct Waiters {
 
 impl Waiters {
     /// Request `id` waits at the end of its line.
-    pub(super) fn join(&mut self, lines: &mut Lines, kind: Kind, id: u64, action: Action) {
+    pub(super) fn join(&mut self, lines: &mut Lines, waits_for: Readiness, id: u64, what: What) {
+        let Readiness { interest, line, .. } = waits_for;
         let at = OpId::from_u64(id).slot();
         if self.nodes.len() <= at as usize {
-            let vacant = || Node { id: 0, action: Action::Timer, kind, next: NONE, previous: NONE };
+            let vacant = || Node { id: 0, what: What::Readiness(0), line, next: NONE, previous: NONE };
             self.nodes.resize_with(at as usize + 1, vacant);
         }
-        let previous = match lines.find(kind) {
+        let previous = match lines.find(line) {
             Some(line) => std::mem::replace(&mut lines.0[line].last, at),
             None => {
-                lines.0.push(Line { kind, interest: action.interest(), first: at, last: at });
+                lines.0.push(Line { line, interest, first: at, last: at });
                 NONE
             }
         };
         if let Some(before) = self.nodes.get_mut(previous as usize) {
             before.next = at;
         }
-        self.nodes[at as usize] = Node { id, action, kind, next: NONE, previous };
+        self.nodes[at as usize] = Node { id, what, line, next: NONE, previous };
     }
 
     /// Request `id` waits no more: what it was to do, if it did wait.
-    pub(super) fn leave(&mut self, lines: &mut Lines, id: u64) -> Option<Action> {
+    pub(super) fn leave(&mut self, lines: &mut Lines, id: u64) -> Option<What> {
         let at = OpId::from_u64(id).slot();
         let node = self.nodes.get(at as usize).filter(|node| node.id == id)?;
-        let (line, action) = (lines.find(node.kind)?, node.action);
+        let (line, what) = (lines.find(node.line)?, node.what);
         self.unlink(lines, line, at);
-        Some(action)
+        Some(what)
     }
 
     fn unlink(&mut self, lines: &mut Lines, line: usize, at: u32) {
@@ -173,18 +131,18 @@ impl Waiters {
         &mut self,
         lines: &mut Lines,
         revents: i16,
-        mut attempt: impl FnMut(&Action) -> Option<i32>,
+        mut attempt: impl FnMut(What) -> Option<i32>,
         settled: &mut Vec<(u64, i32)>,
     ) -> Tried {
-        let always = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
         let mut tried = Tried::Nobody;
         let mut line = 0;
-        while let Some(&Line { kind, interest, first, .. }) = lines.0.get(line) {
+        while let Some(&Line { line: operation::Line { each, .. }, interest, first, .. }) = lines.0.get(line)
+        {
             let (before, mut at) =
-                (lines.0.len(), if revents & (interest | always) == 0 { NONE } else { first });
+                (lines.0.len(), if revents & with_errors(interest) == 0 { NONE } else { first });
             while let Some(node) = self.nodes.get(at as usize) {
                 let (id, next) = (node.id, node.next);
-                match attempt(&node.action) {
+                match attempt(node.what) {
                     Some(result) => {
                         settled.push((id, result));
                         self.unlink(lines, line, at);
@@ -192,7 +150,7 @@ impl Waiters {
                     }
                     None => {
                         tried = tried.max(Tried::InVain);
-                        if kind.is_alike() {
+                        if !each {
                             break;
                         }
                     }

@@ -9,7 +9,7 @@
 use crate::wait::{self, Limit, Stop};
 use crate::worker::context;
 use crate::worker::current::is_abandoned;
-use ec_channel::raw::Action;
+use ec_channel::raw::Poll;
 use ec_channel::{Blocker, Sleeper, Unparker, Waited};
 use ec_tasks::{Task, Tokens, WaitKind};
 use std::io;
@@ -95,11 +95,11 @@ impl Blocker for TaskBlocker {
         called: &dyn Fn() -> bool,
         deadline: Option<Instant>,
     ) -> Waited {
-        let action = Action::Poll { fd: fd.as_raw_fd(), events: libc::POLLIN };
+        let poll = Poll { fd: fd.as_raw_fd(), events: libc::POLLIN };
         let limit = deadline.map(|at| Limit { at, errno: libc::ETIMEDOUT });
         // SAFETY: the action points to nothing, and the descriptor is borrowed until the call returns.
         let end = unsafe {
-            wait::attempt_unless(action, &GET_EVENT, fd.as_raw_fd() as u64, limit, true, false, called)
+            wait::attempt_unless(poll, &GET_EVENT, fd.as_raw_fd() as u64, limit, true, false, called)
         };
         match end {
             Err(Stop::Os(libc::ECANCELED)) if called() => Waited::Called,

@@ -28,7 +28,7 @@ use crate::wait::cancel::Cancelled;
 use crate::worker::context;
 use crate::worker::current::{current_port, with_channel};
 use ec_channel::Driver;
-use ec_channel::raw::{Action, OpId, RawOp};
+use ec_channel::raw::{Op, OpId, Operation, RawOp, Timer};
 use ec_tasks::{Kind, Tokens, WaitKind};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,17 +101,17 @@ pub fn try_first() -> bool {
 /// With `point`, a cancel or the deadline of a surrounding `timeout` gives the operation up.
 ///
 /// # Safety
-/// What `action` points to stays valid, and untouched by others, until the call returns; the
+/// What the operation points to stays valid, and untouched by others, until the call returns; the
 /// descriptor stays open so long.
 pub unsafe fn attempt(
-    action: Action,
+    operation: impl Operation,
     kind: &'static WaitKind,
     detail: u64,
     limit: Option<Limit>,
     point: bool,
 ) -> Result<i32, Stop> {
     // SAFETY: the caller's promise.
-    unsafe { attempt_unless(action, kind, detail, limit, point, false, || false) }
+    unsafe { attempt_unless(operation, kind, detail, limit, point, false, || false) }
 }
 
 /// As [`attempt`], a cancellation point. `tried`: the caller has just tried it by a system call that does not wait, in vain.
@@ -119,14 +119,14 @@ pub unsafe fn attempt(
 /// # Safety
 /// As for [`attempt`].
 pub unsafe fn attempt_later(
-    action: Action,
+    operation: impl Operation,
     kind: &'static WaitKind,
     detail: u64,
     limit: Option<Limit>,
     tried: bool,
 ) -> Result<i32, Stop> {
     // SAFETY: the caller's promise.
-    unsafe { attempt_unless(action, kind, detail, limit, true, tried, || false) }
+    unsafe { attempt_unless(operation, kind, detail, limit, true, tried, || false) }
 }
 
 /// As [`attempt`], but given up (ECANCELED) when `unless` says so. Whoever makes it true wakes the task with [`Tokens::SYNC`]
@@ -136,7 +136,7 @@ pub unsafe fn attempt_later(
 /// As for [`attempt`].
 #[inline(always)]
 pub(crate) unsafe fn attempt_unless(
-    action: Action,
+    operation: impl Operation,
     kind: &'static WaitKind,
     detail: u64,
     limit: Option<Limit>,
@@ -144,23 +144,25 @@ pub(crate) unsafe fn attempt_unless(
     tried: bool,
     unless: impl Fn() -> bool,
 ) -> Result<i32, Stop> {
-    loop {
-        let scope = if point { scope_deadline() } else { None };
-        let deadline = earliest(limit.map(|limit| limit.at), scope);
-        // SAFETY: the caller keeps the action's pointers valid until this function returns, and
-        // `run_op` returns only after the operation's completion.
-        let result = unsafe { run_op(action, kind, detail, deadline, point, tried, &unless) };
-        return match (-result, deadline) {
-            (..=0, _) => Ok(result),
-            // Nothing was transferred. A connect goes on in the background: its caller knows how.
-            (libc::EINTR, _) if !matches!(action, Action::Connect { .. }) => continue,
-            (libc::ETIME, Some(at)) => match limit {
-                Some(limit) if limit.at == at => Err(Stop::Os(limit.errno)),
-                _ => Err(Stop::Scope(at)),
-            },
-            (libc::ECANCELED, _) if point && ec_tasks::cancel_pending() => Err(Stop::Cancel),
-            (errno, _) => Err(Stop::Os(errno)),
-        };
+    let worker = context::worker_if_forced();
+    let (task, alone) = this_task().expect("only a task can be suspended");
+    let scope = if point { scope_deadline() } else { None };
+    let deadline = earliest(limit.map(|limit| limit.at), scope);
+    let mut op = Op::new(operation, wake_task, task);
+    op.set_deadline(deadline);
+    op.set_tried(tried);
+    // SAFETY: the operation lies on this stack, and what it points to is the caller's promise; both stay until `run_op` has seen the
+    // completion.
+    let result = unsafe { run_op(op.raw(), kind, detail, point, alone, &unless) };
+    context::migrate_if_forced(worker);
+    match (-result, deadline) {
+        (..=0, _) => Ok(result),
+        (libc::ETIME, Some(at)) => match limit {
+            Some(limit) if limit.at == at => Err(Stop::Os(limit.errno)),
+            _ => Err(Stop::Scope(at)),
+        },
+        (libc::ECANCELED, _) if point && ec_tasks::cancel_pending() => Err(Stop::Cancel),
+        (errno, _) => Err(Stop::Os(errno)),
     }
 }
 
@@ -223,13 +225,13 @@ pub(crate) fn until_token(
             verdict => verdict,
         };
     }
-    let mut op = at.map(|_| RawOp::new(Action::Timer, wake_task, task));
+    let mut op = at.map(|_| Op::new(Timer, wake_task, task));
     let armed = AbortOnUnwind;
     let timer = op.as_mut().map(|op| {
         op.set_deadline(at);
         // SAFETY: the timer lies on this stack, which stays until the wait below has seen its
         // completion; nothing can unwind past it (`armed`).
-        unsafe { submit(op) }
+        unsafe { submit(op.raw()) }
     });
     let mut in_flight = timer.is_some();
     ec_tasks::begin_wait(kind, timer.map_or(0, OpId::as_u64), detail);
@@ -268,26 +270,20 @@ pub(crate) fn until_token(
     verdict
 }
 
+/// Waits for the end of `op`, whose waker is that of the calling task (`alone`: a dedicated one). Gives its result.
+///
 /// # Safety
-/// As for [`attempt`].
+/// It stays in place, and what it points to valid, until this returns.
 unsafe fn run_op(
-    action: Action,
+    op: *mut RawOp,
     kind: &'static WaitKind,
     detail: u64,
-    deadline: Option<Instant>,
     point: bool,
-    tried: bool,
-    unless: impl Fn() -> bool,
+    alone: bool,
+    unless: &dyn Fn() -> bool,
 ) -> i32 {
-    let worker = context::worker_if_forced();
-    let (task, alone) = this_task().expect("only a task can be suspended");
-    let mut op = RawOp::new(action, wake_task, task);
-    op.set_deadline(deadline);
-    op.set_tried(tried);
-    let op = &raw mut op;
     let armed = AbortOnUnwind;
-    // SAFETY: the operation lies on this stack and what it points to is the caller's promise; both
-    // stay until `wait_for_op` has seen the completion, and nothing can unwind past it (`armed`).
+    // SAFETY: by contract, until `wait_for_op` has seen the completion; nothing can unwind past it (`armed`).
     let id = unsafe { submit(op) };
     ec_tasks::begin_wait(kind, id.as_u64(), detail);
     let mut open = point;
@@ -308,7 +304,6 @@ unsafe fn run_op(
     }
     ec_tasks::end_wait();
     std::mem::forget(armed);
-    context::migrate_if_forced(worker);
     // SAFETY: complete, so it is ours alone again; the wake-up orders its result before this read.
     unsafe { (*op).result() }
 }

@@ -1,7 +1,7 @@
 //! What the pool's tests share.
 #![allow(dead_code)]
 
-use ec_channel::raw::{Action, RawOp};
+use ec_channel::raw::{Op, Operation, Timer};
 use ec_pool::{Pool, PoolHandle};
 use ec_tasks::{JoinHandle, Kind, SpawnOptions, Tokens};
 use std::time::{Duration, Instant};
@@ -46,12 +46,12 @@ unsafe fn wake(word: usize) {
 }
 
 /// In a task: performs one raw operation and gives its result.
-pub fn operate(action: Action, deadline: Option<Instant>) -> i32 {
+pub fn operate(operation: impl Operation, deadline: Option<Instant>) -> i32 {
     let pool = ec_pool::current().unwrap();
     let me = ec_tasks::current().unwrap();
-    let mut op = RawOp::new(action, wake, me.as_ptr() as usize);
+    let mut op = Op::new(operation, wake, me.as_ptr() as usize);
     op.set_deadline(deadline);
-    let op = &raw mut op;
+    let op = op.raw();
     // SAFETY: it stays in this frame until the task was woken by it.
     unsafe {
         pool.channel().submit_raw(ec_pool::current_port(), op);
@@ -62,7 +62,7 @@ pub fn operate(action: Action, deadline: Option<Instant>) -> i32 {
 
 /// In a task: sleeps.
 pub fn nap(span: Duration) {
-    assert_eq!(operate(Action::Timer, Some(Instant::now() + span)), 0);
+    assert_eq!(operate(Timer, Some(Instant::now() + span)), 0);
 }
 
 /// Waits, on a plain thread, until something has become true. The test's time limit catches the case that it never does;

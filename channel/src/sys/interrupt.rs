@@ -30,7 +30,7 @@ const LATELY: Duration = Duration::from_secs(1);
 
 /// Makes `call`, which ends with EINTR if it waits for longer than a while. `None`: there is no such signal, or no such timer,
 /// to be had; nothing was called.
-pub(super) fn briefly(call: impl FnOnce() -> Result<i32, i32>) -> Option<Result<i32, i32>> {
+pub(crate) fn briefly(call: impl FnOnce() -> Result<i32, i32>) -> Option<Result<i32, i32>> {
     /// When a call was ended last. (No lock: one that is held at a fork is held for ever in the child.)
     static ENDED: AtomicU64 = AtomicU64::new(0);
     let signal = signal()?;
@@ -199,7 +199,7 @@ fn timespec(time: Duration) -> libc::timespec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::errno;
+    use crate::sys::errno;
     use ec_test_support::limit;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd;

@@ -1,0 +1,128 @@
+//! A connection made.
+
+#![allow(unsafe_code)]
+
+use super::EventKind;
+use super::addressed::Address;
+use crate::body::Kept;
+use crate::operation::{Carry, GoOn, Line, Readiness, Verdict, is_interrupted};
+use crate::request::Request;
+use crate::source::Source;
+use crate::sys::{self, mode};
+use io_uring::{opcode, squeue, types};
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+
+/// connect(2), without blocking the caller whatever the descriptor's mode.
+#[derive(Clone, Copy, Debug)]
+pub struct Connect {
+    /// The socket, not yet connected.
+    pub fd: RawFd,
+    /// Whereto.
+    pub addr: *const libc::sockaddr_storage,
+    /// How much of `addr` is used.
+    pub len: libc::socklen_t,
+}
+
+// SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
+unsafe impl Send for Connect {}
+
+impl Connect {
+    /// Starts it without blocking; `Some` if it is settled at once. The descriptor's mode is as before when this returns, so a connect in
+    /// progress is unaffected by it.
+    ///
+    /// # Safety
+    /// As connect(2).
+    unsafe fn start(&self) -> Option<i32> {
+        // SAFETY: by contract.
+        let call = || match unsafe { libc::connect(self.fd, self.addr.cast(), self.len) } {
+            0 => Ok(0),
+            _ => Err(sys::errno()),
+        };
+        match mode::without_blocking(self.fd, call) {
+            Ok(_) => Some(0),
+            Err(libc::EINPROGRESS | libc::EINTR | libc::EALREADY) => None,
+            Err(errno) => Some(-errno),
+        }
+    }
+}
+
+// SAFETY: `len` bytes at `addr` are read.
+unsafe impl Carry for Connect {
+    fn waits_for(&self) -> Option<Readiness> {
+        let line = Line { barges: true, ..Line::new("connect", 0) };
+        Some(Readiness { fd: self.fd, interest: libc::POLLOUT, line })
+    }
+
+    fn entry(&self) -> squeue::Entry {
+        opcode::Connect::new(types::Fd(self.fd), self.addr.cast(), self.len).build()
+    }
+
+    /// What it has come to, having been begun before. The kernel is asked by a second connect(2), as a call that blocks asks itself: the
+    /// socket's pending error may be gone, since any other call on the socket takes it.
+    unsafe fn attempt(&self, _revents: i16) -> Option<i32> {
+        match sys::ready_now(self.fd, libc::POLLOUT) {
+            // (What lies in its error queue is no end of a connect.)
+            Ok(now) if now & (libc::POLLOUT | libc::POLLHUP) == 0 => return None,
+            Ok(_) => {}
+            Err(errno) => return Some(-errno),
+        }
+        // SAFETY: by contract.
+        match unsafe { self.start() } {
+            Some(errno) if errno == -libc::EISCONN => Some(0),
+            result => result,
+        }
+    }
+
+    unsafe fn first_attempt(&self, _resting: bool) -> Option<i32> {
+        // SAFETY: by contract.
+        unsafe { self.start() }
+    }
+
+    /// It goes on by itself; to call connect again would fail.
+    fn judge(&self, result: i32) -> Verdict {
+        match -result {
+            libc::EINPROGRESS => Verdict::Await,
+            errno if is_interrupted(errno) => Verdict::Await,
+            _ => Verdict::Final,
+        }
+    }
+
+    unsafe fn go_on(&self) -> GoOn {
+        // SAFETY: by contract.
+        unsafe { self.attempt(0) }.map_or(GoOn::NotYet, GoOn::Final)
+    }
+}
+
+struct Held {
+    socket: Source,
+    to: Address,
+    operation: Connect,
+}
+
+impl Kept for Held {
+    fn kind(&self) -> u8 {
+        EventKind::Connect as u8
+    }
+
+    fn prepare(&mut self) {
+        self.operation.fd = self.socket.raw();
+    }
+
+    fn point(&mut self) -> *const dyn Carry {
+        (self.operation.addr, self.operation.len) = (self.to.as_mut_ptr(), self.to.len);
+        &raw const self.operation
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        self.to.get()
+    }
+}
+
+impl Request {
+    /// Connects a socket. After a failure the socket is of no further use.
+    pub fn connect(socket: impl Into<Source>, to: SocketAddr) -> Self {
+        let operation = Connect { fd: -1, addr: std::ptr::null(), len: 0 };
+        Self::of(Held { socket: socket.into(), to: Address::of(to), operation })
+    }
+}

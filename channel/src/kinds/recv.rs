@@ -1,0 +1,116 @@
+//! Bytes received.
+
+#![allow(unsafe_code)]
+
+use super::EventKind;
+use crate::body::Kept;
+use crate::operation::{AtExit, Carry, Line, Readiness};
+use crate::request::Request;
+use crate::source::Source;
+use crate::sys;
+use io_uring::{opcode, squeue, types};
+use std::os::fd::RawFd;
+
+/// recv(2); the result is the number of bytes, 0 at the end of the stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Recv {
+    /// The socket.
+    pub fd: RawFd,
+    /// Where the bytes go.
+    pub buf: *mut u8,
+    /// How many at the most.
+    pub len: usize,
+    /// `MSG_PEEK` and the like.
+    pub flags: i32,
+}
+
+// SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
+unsafe impl Send for Recv {}
+
+/// What a receive waits for. (With its own bit, that the receiving side is shut down.)
+pub(super) const INPUT: i16 = libc::POLLIN | libc::POLLRDHUP;
+
+/// Receives of all sorts wait behind each other.
+pub(super) fn line(flags: i32) -> Line {
+    Line::new("receive", flags)
+}
+
+// SAFETY: `len` bytes at `buf` are written.
+unsafe impl Carry for Recv {
+    fn waits_for(&self) -> Option<Readiness> {
+        Some(Readiness { fd: self.fd, interest: INPUT, line: line(self.flags) })
+    }
+
+    fn entry(&self) -> squeue::Entry {
+        opcode::Recv::new(types::Fd(self.fd), self.buf, sys::clamp(self.len)).flags(self.flags).build()
+    }
+
+    unsafe fn attempt(&self, revents: i16) -> Option<i32> {
+        let flags = self.flags | libc::MSG_DONTWAIT;
+        // SAFETY: by contract.
+        let call = || unsafe { libc::recv(self.fd, self.buf.cast(), self.len, flags) };
+        // SAFETY: by contract.
+        sys::now(call).or_else(|| unsafe { self.end_of_input(revents) })
+    }
+
+    unsafe fn last_attempt(&self) -> Option<i32> {
+        // SAFETY: by contract.
+        unsafe { self.attempt(0) }
+    }
+
+    unsafe fn end_of_input(&self, revents: i16) -> Option<i32> {
+        (revents & libc::POLLRDHUP != 0).then_some(0)
+    }
+
+    fn at_exit(&self) -> AtExit {
+        AtExit::IfKept(self.fd)
+    }
+}
+
+struct Held {
+    socket: Source,
+    buffer: Vec<u8>,
+    operation: Recv,
+}
+
+impl Kept for Held {
+    fn kind(&self) -> u8 {
+        EventKind::Recv as u8
+    }
+
+    fn prepare(&mut self) {
+        self.operation.fd = self.socket.raw();
+        self.buffer.clear();
+    }
+
+    fn point(&mut self) -> *const dyn Carry {
+        (self.operation.buf, self.operation.len) = (self.buffer.as_mut_ptr(), self.buffer.capacity());
+        &raw const self.operation
+    }
+
+    fn finish(&mut self, result: i32) -> i32 {
+        // SAFETY: that many bytes of the capacity have been written.
+        unsafe { super::received(&mut self.buffer, result) };
+        result
+    }
+
+    fn buffer(&self) -> Option<&Vec<u8>> {
+        Some(&self.buffer)
+    }
+
+    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
+        Some(&mut self.buffer)
+    }
+}
+
+impl Request {
+    /// Receives at most `buffer.capacity()` bytes; what the buffer held is replaced. The result is the number of bytes, 0 at the end
+    /// of the stream.
+    ///
+    /// A buffer of no capacity (`Vec::new()`) receives nothing: the result is `Ok(0)`, which cannot be told from the end of the stream.
+    /// When it comes is up to the kernel: with TCP as soon as there is something to receive, and what is there stays.
+    pub fn recv(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
+        let operation = Recv { fd: -1, buf: std::ptr::null_mut(), len: 0, flags: 0 };
+        Self::of(Held { socket: socket.into(), buffer, operation })
+    }
+}

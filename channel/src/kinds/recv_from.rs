@@ -1,0 +1,139 @@
+//! A datagram received, with its sender.
+
+#![allow(unsafe_code)]
+
+use super::addressed::{Address, ROOM};
+use super::{EventKind, recv};
+use crate::body::Kept;
+use crate::event::Event;
+use crate::operation::{AtExit, Carry, Readiness};
+use crate::request::Request;
+use crate::source::Source;
+use crate::sys;
+use io_uring::{opcode, squeue, types};
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+
+/// recvmsg(2).
+#[derive(Clone, Copy, Debug)]
+pub struct RecvMsg {
+    /// The socket.
+    pub fd: RawFd,
+    /// As for recvmsg(2).
+    pub msg: *mut libc::msghdr,
+    /// As for recvmsg(2).
+    pub flags: i32,
+}
+
+// SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
+unsafe impl Send for RecvMsg {}
+
+// SAFETY: as recvmsg(2) does.
+unsafe impl Carry for RecvMsg {
+    fn waits_for(&self) -> Option<Readiness> {
+        Some(Readiness { fd: self.fd, interest: recv::INPUT, line: recv::line(self.flags) })
+    }
+
+    fn entry(&self) -> squeue::Entry {
+        opcode::RecvMsg::new(types::Fd(self.fd), self.msg).flags(self.flags as u32).build()
+    }
+
+    unsafe fn attempt(&self, revents: i16) -> Option<i32> {
+        // SAFETY: by contract.
+        let call = || unsafe { libc::recvmsg(self.fd, self.msg, self.flags | libc::MSG_DONTWAIT) };
+        // SAFETY: by contract.
+        sys::now(call).or_else(|| unsafe { self.end_of_input(revents) })
+    }
+
+    unsafe fn last_attempt(&self) -> Option<i32> {
+        // SAFETY: by contract.
+        unsafe { self.attempt(0) }
+    }
+
+    unsafe fn end_of_input(&self, revents: i16) -> Option<i32> {
+        if revents & libc::POLLRDHUP == 0 {
+            return None;
+        }
+        // SAFETY: by contract.
+        let msg = unsafe { &mut *self.msg };
+        (msg.msg_namelen, msg.msg_controllen, msg.msg_flags) = (0, 0, 0);
+        Some(0)
+    }
+
+    fn at_exit(&self) -> AtExit {
+        AtExit::IfKept(self.fd)
+    }
+}
+
+struct Held {
+    socket: Source,
+    buffer: Vec<u8>,
+    from: Address,
+    part: libc::iovec,
+    message: libc::msghdr,
+    operation: RecvMsg,
+}
+
+// SAFETY: the pointers in `part` and `message` point to what is held, and are set anew at each post.
+unsafe impl Send for Held {}
+
+impl Kept for Held {
+    fn kind(&self) -> u8 {
+        EventKind::RecvFrom as u8
+    }
+
+    fn prepare(&mut self) {
+        self.operation.fd = self.socket.raw();
+        self.buffer.clear();
+    }
+
+    fn point(&mut self) -> *const dyn Carry {
+        self.part =
+            libc::iovec { iov_base: self.buffer.as_mut_ptr().cast(), iov_len: self.buffer.capacity() };
+        self.message = sys::message(&raw mut self.part, self.from.as_mut_ptr(), ROOM);
+        self.operation.msg = &raw mut self.message;
+        &raw const self.operation
+    }
+
+    fn finish(&mut self, result: i32) -> i32 {
+        // SAFETY: that many bytes of the capacity have been written.
+        unsafe { super::received(&mut self.buffer, result) };
+        // (The address of an earlier use is not that of this one.)
+        self.from.len = if result < 0 { 0 } else { self.message.msg_namelen };
+        result
+    }
+
+    fn buffer(&self) -> Option<&Vec<u8>> {
+        Some(&self.buffer)
+    }
+
+    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
+        Some(&mut self.buffer)
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        self.from.get()
+    }
+}
+
+impl Request {
+    /// Receives a datagram of at most `buffer.capacity()` bytes; see [`Event::address`]. The rest of a longer one is lost
+    /// ([`Event::is_truncated`]), and with a buffer of no capacity all of it.
+    pub fn recv_from(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
+        Self::of(Held {
+            socket: socket.into(),
+            buffer,
+            from: Address::none(),
+            part: libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 },
+            message: sys::message(std::ptr::null_mut(), std::ptr::null_mut(), 0),
+            operation: RecvMsg { fd: -1, msg: std::ptr::null_mut(), flags: 0 },
+        })
+    }
+}
+
+impl Event {
+    /// Whether a datagram was longer than the buffer.
+    pub fn is_truncated(&self) -> bool {
+        self.0.of::<Held>().is_some_and(|held| held.message.msg_flags & libc::MSG_TRUNC != 0)
+    }
+}

@@ -1,0 +1,88 @@
+//! Bytes sent.
+
+#![allow(unsafe_code)]
+
+use super::EventKind;
+use crate::body::Kept;
+use crate::operation::{Carry, Line, Readiness};
+use crate::request::Request;
+use crate::source::Source;
+use crate::sys;
+use io_uring::{opcode, squeue, types};
+use std::os::fd::RawFd;
+
+/// send(2) with `MSG_NOSIGNAL`; the result is the number of bytes taken, perhaps fewer than given.
+#[derive(Clone, Copy, Debug)]
+pub struct Send {
+    /// The socket.
+    pub fd: RawFd,
+    /// Where the bytes are.
+    pub buf: *const u8,
+    /// How many.
+    pub len: usize,
+    /// Further flags.
+    pub flags: i32,
+}
+
+// SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
+unsafe impl std::marker::Send for Send {}
+
+/// Sends of all sorts wait behind each other.
+pub(super) fn line(flags: i32) -> Line {
+    Line::new("send", flags)
+}
+
+// SAFETY: `len` bytes at `buf` are read.
+unsafe impl Carry for Send {
+    fn waits_for(&self) -> Option<Readiness> {
+        Some(Readiness { fd: self.fd, interest: libc::POLLOUT, line: line(self.flags) })
+    }
+
+    fn entry(&self) -> squeue::Entry {
+        let flags = self.flags | libc::MSG_NOSIGNAL;
+        opcode::Send::new(types::Fd(self.fd), self.buf, sys::clamp(self.len)).flags(flags).build()
+    }
+
+    unsafe fn attempt(&self, _revents: i16) -> Option<i32> {
+        let flags = self.flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: by contract.
+        sys::now(|| unsafe { libc::send(self.fd, self.buf.cast(), self.len, flags) })
+    }
+}
+
+struct Held {
+    socket: Source,
+    buffer: Vec<u8>,
+    operation: Send,
+}
+
+impl Kept for Held {
+    fn kind(&self) -> u8 {
+        EventKind::Send as u8
+    }
+
+    fn prepare(&mut self) {
+        self.operation.fd = self.socket.raw();
+    }
+
+    fn point(&mut self) -> *const dyn Carry {
+        (self.operation.buf, self.operation.len) = (self.buffer.as_ptr(), self.buffer.len());
+        &raw const self.operation
+    }
+
+    fn buffer(&self) -> Option<&Vec<u8>> {
+        Some(&self.buffer)
+    }
+
+    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
+        Some(&mut self.buffer)
+    }
+}
+
+impl Request {
+    /// Sends from the buffer. As send(2) it may send fewer bytes than there are; the event says how many.
+    pub fn send(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
+        let operation = Send { fd: -1, buf: std::ptr::null(), len: 0, flags: 0 };
+        Self::of(Held { socket: socket.into(), buffer, operation })
+    }
+}

@@ -1,0 +1,119 @@
+//! A datagram sent to an address.
+
+#![allow(unsafe_code)]
+
+use super::addressed::Address;
+use super::{EventKind, send};
+use crate::body::Kept;
+use crate::operation::{Carry, Line, Readiness};
+use crate::request::Request;
+use crate::source::Source;
+use crate::sys;
+use io_uring::{opcode, squeue, types};
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+
+/// sendmsg(2) with `MSG_NOSIGNAL`.
+#[derive(Clone, Copy, Debug)]
+pub struct SendMsg {
+    /// The socket.
+    pub fd: RawFd,
+    /// As for sendmsg(2).
+    pub msg: *const libc::msghdr,
+    /// Further flags.
+    pub flags: i32,
+}
+
+// SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
+unsafe impl Send for SendMsg {}
+
+impl SendMsg {
+    /// Whether there is room in a socket of AF_UNIX depends on whom each message is for.
+    fn is_to_unix(&self) -> bool {
+        // SAFETY: who submits it keeps the message; a name that is given is a socket address.
+        unsafe {
+            let name = (*self.msg).msg_name.cast::<libc::sockaddr>();
+            let has_family = (*self.msg).msg_namelen as usize >= size_of::<libc::sa_family_t>();
+            !name.is_null()
+                && has_family
+                && i32::from((&raw const (*name).sa_family).read_unaligned()) == libc::AF_UNIX
+        }
+    }
+}
+
+// SAFETY: as sendmsg(2) does.
+unsafe impl Carry for SendMsg {
+    fn waits_for(&self) -> Option<Readiness> {
+        let line = match self.is_to_unix() {
+            true => Line { each: true, ..Line::new("send to any", self.flags) },
+            false => send::line(self.flags),
+        };
+        Some(Readiness { fd: self.fd, interest: libc::POLLOUT, line })
+    }
+
+    fn entry(&self) -> squeue::Entry {
+        let flags = self.flags | libc::MSG_NOSIGNAL;
+        opcode::SendMsg::new(types::Fd(self.fd), self.msg).flags(flags as u32).build()
+    }
+
+    unsafe fn attempt(&self, _revents: i16) -> Option<i32> {
+        let flags = self.flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: by contract.
+        sys::now(|| unsafe { libc::sendmsg(self.fd, self.msg, flags) })
+    }
+}
+
+struct Held {
+    socket: Source,
+    buffer: Vec<u8>,
+    to: Address,
+    part: libc::iovec,
+    message: libc::msghdr,
+    operation: SendMsg,
+}
+
+// SAFETY: the pointers in `part` and `message` point to what is held, and are set anew at each post.
+unsafe impl Send for Held {}
+
+impl Kept for Held {
+    fn kind(&self) -> u8 {
+        EventKind::SendTo as u8
+    }
+
+    fn prepare(&mut self) {
+        self.operation.fd = self.socket.raw();
+    }
+
+    fn point(&mut self) -> *const dyn Carry {
+        self.part = libc::iovec { iov_base: self.buffer.as_mut_ptr().cast(), iov_len: self.buffer.len() };
+        self.message = sys::message(&raw mut self.part, self.to.as_mut_ptr(), self.to.len);
+        self.operation.msg = &raw const self.message;
+        &raw const self.operation
+    }
+
+    fn buffer(&self) -> Option<&Vec<u8>> {
+        Some(&self.buffer)
+    }
+
+    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
+        Some(&mut self.buffer)
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        self.to.get()
+    }
+}
+
+impl Request {
+    /// Sends the buffer as a datagram.
+    pub fn send_to(socket: impl Into<Source>, buffer: Vec<u8>, to: SocketAddr) -> Self {
+        Self::of(Held {
+            socket: socket.into(),
+            buffer,
+            to: Address::of(to),
+            part: libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 },
+            message: sys::message(std::ptr::null_mut(), std::ptr::null_mut(), 0),
+            operation: SendMsg { fd: -1, msg: std::ptr::null(), flags: 0 },
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! A point in time.
+
+#![allow(unsafe_code)]
+
+use super::EventKind;
+use crate::body::{Kept, When};
+use crate::operation::{Carry, Readiness, Verdict};
+use crate::request::Request;
+use io_uring::{opcode, squeue};
+use std::time::{Duration, Instant};
+
+pub(super) static TIMER: Timer = Timer;
+
+/// Completes with 0 when its deadline comes; at once if it has none.
+#[derive(Clone, Copy, Debug)]
+pub struct Timer;
+
+// SAFETY: it touches nothing.
+unsafe impl Carry for Timer {
+    fn waits_for(&self) -> Option<Readiness> {
+        None
+    }
+
+    fn entry(&self) -> squeue::Entry {
+        opcode::Nop::new().build()
+    }
+
+    unsafe fn attempt(&self, _revents: i16) -> Option<i32> {
+        Some(0)
+    }
+
+    fn judge(&self, _result: i32) -> Verdict {
+        Verdict::Final
+    }
+}
+
+struct Held;
+
+impl Kept for Held {
+    fn kind(&self) -> u8 {
+        EventKind::Timer as u8
+    }
+
+    fn point(&mut self) -> *const dyn Carry {
+        &raw const TIMER
+    }
+}
+
+impl Request {
+    /// Completes `after` it was posted: never earlier, and as a rule less than 0.1 ms later.
+    pub fn timer(after: Duration) -> Self {
+        Self::of(Held).within(after)
+    }
+
+    /// Completes at a point in time; at once if that has passed.
+    pub fn timer_at(at: Instant) -> Self {
+        let mut request = Self::of(Held);
+        request.0.common.when = When::At(at);
+        request
+    }
+}
