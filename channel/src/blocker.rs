@@ -112,3 +112,14 @@ pub(crate) fn installed() -> Option<&'static dyn Blocker> {
 pub(crate) fn current() -> Option<&'static dyn Blocker> {
     installed().filter(|b| b.in_task())
 }
+
+/// A number that the calling task has for itself, or the thread where there is none. Not 0.
+#[inline(never)]
+pub(crate) fn caller_number() -> u64 {
+    // (Its address is even.)
+    thread_local!(static HERE: u64 = const { 0 });
+    match installed().map_or(0, |blocker| blocker.task()) {
+        0 => HERE.with(|here| std::ptr::from_ref(here).addr() as u64),
+        task => task << 1 | 1,
+    }
+}

@@ -1,11 +1,11 @@
 //! Making a channel, and the errors and counts of one.
 
-use crate::channel::EventChannel;
-use crate::driver::{self, Driver};
+use crate::drivers::{self, Driver};
+use crate::events::request::Request;
 use crate::fork;
+use crate::getting::shared::EventChannel;
 use crate::id::MAX_PORTS;
-use crate::port::Port;
-use crate::request::Request;
+use crate::ports::Port;
 use std::fmt;
 use std::io;
 
@@ -45,7 +45,7 @@ impl ChannelBuilder {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         fork::watch()?;
-        let (info, backends) = driver::open(self.driver, n)?;
+        let (info, backends) = drivers::open(self.driver, n)?;
         let ports = backends.into_iter().enumerate().map(|(i, (b, w))| Port::new(i, b, w)).collect();
         Ok(EventChannel::with(ports, info))
     }

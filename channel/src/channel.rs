@@ -3,95 +3,21 @@
 #![allow(unsafe_code)]
 
 use crate::blocker;
-use crate::body::Body;
 use crate::builder::{ChannelBuilder, ChannelMetrics, PostError};
-use crate::driver::DriverInfo;
-use crate::event::Event;
-use crate::flight::Finished;
-use crate::foreign::{self, quietly};
+use crate::drivers::DriverInfo;
+use crate::events::body::Body;
+use crate::events::event::Event;
+use crate::events::request::Request;
 use crate::fork;
+use crate::getting::shared::{EventChannel, forked_error, shut_down_error};
 use crate::id::{EventId, OpId};
-use crate::listed::{Listed, PassOver};
-use crate::lock::MutexGuard;
-use crate::port::{Port, Wait};
-use crate::request::Request;
-use crate::waiting::{State, Waiting};
-use std::fmt;
+use crate::ports::{Port, Wait};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long a dropped channel waits for the kernel to give buffers back.
-const LONGEST: Duration = Duration::from_secs(1);
-
-/// The channel: requests go in through [`post`](Self::post), and each comes back once, completed, from
-/// [`get_event`](Self::get_event). Cheap to clone; all clones are the same channel.
-///
-/// Any number of threads may post and get at once. Of those that get, one at a time drives the operating
-/// system's side; a pool that serves the channel ([`serve`](Self::serve)) does so in their stead.
-///
-/// ```
-/// use ec_channel::{EventChannel, Request};
-/// let (a, b) = std::os::unix::net::UnixStream::pair()?;
-/// let channel = EventChannel::new()?;
-/// channel.post(Request::recv(a, Vec::with_capacity(64)).token(1))?;
-/// channel.post(Request::send(b, b"hello".to_vec()).token(2))?;
-/// for _ in 0..2 {
-///     let event = channel.get_event()?;
-///     assert_eq!(event.result()?, 5);
-///     assert_eq!(event.buffer(), b"hello");
-/// }
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[derive(Clone)]
-pub struct EventChannel(pub(crate) Arc<Inner>);
-
-pub(crate) struct Inner {
-    pub(crate) ports: Box<[Port]>,
-    info: DriverInfo,
-    /// No other channel of the process has it.
-    number: u32,
-    pub(crate) waiting: Waiting,
-    shut_down: AtomicBool,
-    /// Posted events that nobody has got yet.
-    pending: AtomicUsize,
-    /// Posted events whose handler has not returned yet.
-    handlers_due: AtomicUsize,
-    /// Requests that were complete as they were posted, for ids and counts.
-    immediate: AtomicU64,
-    next_port: AtomicUsize,
-    /// Tasks have waited here.
-    pub(crate) listed: Listed,
-}
-
-pub(crate) fn shut_down_error() -> io::Error {
-    io::Error::other("the event channel was shut down")
-}
-
-pub(crate) fn forked_error() -> io::Error {
-    let why = "this is a forked child, and the event channel belongs to the parent process: it does not survive fork()";
-    io::Error::new(io::ErrorKind::Unsupported, why)
-}
-
 impl EventChannel {
-    pub(crate) fn with(ports: Box<[Port]>, info: DriverInfo) -> Self {
-        static NUMBERS: AtomicU32 = AtomicU32::new(1);
-        Self(Arc::new(Inner {
-            ports,
-            info,
-            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            waiting: Waiting::default(),
-            shut_down: AtomicBool::new(false),
-            pending: AtomicUsize::new(0),
-            handlers_due: AtomicUsize::new(0),
-            immediate: AtomicU64::new(0),
-            next_port: AtomicUsize::new(0),
-            listed: Listed::default(),
-        }))
-    }
-
     /// A channel with the default settings; see [`builder`](Self::builder).
     pub fn new() -> io::Result<Self> {
         Self::builder().build()
@@ -110,10 +36,6 @@ impl EventChannel {
     /// The number of ports.
     pub fn ports(&self) -> usize {
         self.0.ports.len()
-    }
-
-    pub(crate) fn ports_ref(&self) -> &[Port] {
-        &self.0.ports
     }
 
     /// Hands a request over and returns its id at once. A completed [`Event`] is a request too: it is posted again
@@ -212,19 +134,6 @@ impl EventChannel {
         id
     }
 
-    /// See [`Inner::release`].
-    pub(crate) fn release(&self, s: MutexGuard<'_, State>) {
-        self.0.release(s);
-    }
-
-    /// Before the caller waits, if it is a task: see [`tasks_were_left`](crate::tasks_were_left).
-    pub(crate) fn list_for_tasks(&self) {
-        if !self.0.listed.is_listed() && blocker::current().is_some() {
-            let weak: Weak<Inner> = Arc::downgrade(&self.0);
-            self.0.listed.enter(weak);
-        }
-    }
-
     fn port_for_post(&self) -> usize {
         if self.0.ports.len() == 1 || !self.0.waiting.state.lock().served {
             return 0;
@@ -278,20 +187,6 @@ impl EventChannel {
         self.next(out, max, timeout.map_or(Wait::Forever, Wait::For))
     }
 
-    pub(crate) fn taken(&self, n: usize) {
-        self.0.pending.fetch_sub(n, Ordering::SeqCst);
-    }
-
-    /// Of a posted event, which is not waited for any more.
-    pub(crate) fn handler_is_over(&self) {
-        self.0.handlers_due.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    /// See [`Inner::ended`].
-    pub(crate) fn ended(&self) -> bool {
-        self.0.ended()
-    }
-
     /// Asks to cancel a posted event. It comes back all the same: as cancelled, or done if that was quicker. False: it has
     /// come back already, or is another channel's, and nothing is done. What suspended tasks wait for has no such id.
     pub fn cancel(&self, id: EventId) -> bool {
@@ -332,85 +227,5 @@ impl EventChannel {
         m.in_flight = m.posted - m.completed;
         m.handlers_due = self.0.handlers_due.load(Ordering::SeqCst) as u64;
         m
-    }
-}
-
-impl Inner {
-    /// Releases the lock and calls those for whom there is something to do: everybody, once the channel has ended. Each without the
-    /// lock.
-    pub(crate) fn release(&self, mut s: MutexGuard<'_, State>) {
-        let ended = self.ended();
-        let mut callee = s.callee(ended);
-        // With nobody else to call, the leader must come out of the kernel.
-        let leader = (ended || (callee.is_none() && !s.queue.is_empty())) && s.leader().is_some();
-        let mut more = s.calls_more(ended);
-        drop(s);
-        while let Some(follower) = callee.take() {
-            follower.call();
-            if more {
-                let mut s = self.waiting.state.lock();
-                callee = s.callee(ended);
-                more = s.calls_more(ended);
-            }
-        }
-        if leader {
-            self.ports[0].waker().call();
-        }
-    }
-
-    /// Shut down, and nothing left to come.
-    fn ended(&self) -> bool {
-        self.shut_down.load(Ordering::SeqCst) && self.pending.load(Ordering::SeqCst) == 0
-    }
-}
-
-impl PassOver for Inner {
-    fn pass_over_gone(&self) {
-        let mut looked_at = None;
-        let mut s = self.waiting.state.lock();
-        while let Some(gone) = s.take_gone(&mut looked_at) {
-            drop(s);
-            drop(gone);
-            s = self.waiting.state.lock();
-        }
-        self.release(s);
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if fork::is_child() {
-            return;
-        }
-        // (Nobody else is here any more.)
-        let ready = std::mem::take(&mut self.waiting.state.lock().queue);
-        ready.into_iter().for_each(|event| event.0.discard());
-        let mut out = Vec::new();
-        for port in &self.ports {
-            let closed = port.close(LONGEST, &mut out);
-            for it in out.drain(..) {
-                match it {
-                    Finished::Raw(raw) => {
-                        foreign::call(|| raw.deliver());
-                    }
-                    Finished::Event(event) => event.0.discard(),
-                }
-            }
-            if !closed {
-                quietly!(
-                    warn,
-                    "an event channel was dropped with requests that the kernel does not give back; their buffers are leaked"
-                );
-            }
-        }
-    }
-}
-
-impl fmt::Debug for EventChannel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventChannel")
-            .field("driver", &self.0.info)
-            .field("ports", &self.ports())
-            .finish_non_exhaustive()
     }
 }

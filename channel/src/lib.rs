@@ -51,56 +51,46 @@
 
 mod alarm;
 mod blocker;
-mod body;
 mod builder;
 mod channel;
-mod driver;
-mod event;
-mod flight;
+mod drivers;
+mod events;
 mod foreign;
 mod fork;
-mod get;
-mod handler;
+mod getting;
 mod id;
 mod kinds;
 #[doc(hidden)]
 pub mod line;
-mod listed;
 mod lock;
 mod operation;
-mod port;
-mod request;
-mod serve;
-mod slots;
-mod source;
+mod ports;
 mod submit;
 mod sync;
 mod sys;
-mod waiting;
 mod waker;
-mod wheel;
 
 #[doc(hidden)]
 pub use alarm::{Alarm, Asleep};
 pub use blocker::{Blocker, Sleeper, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostError};
-pub use channel::EventChannel;
 #[doc(hidden)]
-pub use driver::Pace;
-pub use driver::{DRIVER_VARIABLE, Driver, DriverInfo};
-pub use event::Event;
-pub use handler::HandlerCall;
+pub use drivers::Pace;
+pub use drivers::{DRIVER_VARIABLE, Driver, DriverInfo};
+pub use events::event::Event;
+pub use events::request::Request;
+pub use events::source::Source;
+pub use getting::handler::HandlerCall;
+pub use getting::listed::tasks_were_left;
+pub use getting::serve::{Completion, Completions, Serving};
+pub use getting::shared::EventChannel;
 pub use id::EventId;
 pub use kinds::EventKind;
 pub use kinds::accept::accept_now;
 pub use kinds::readiness::Interest;
-pub use listed::tasks_were_left;
 #[doc(hidden)]
 pub use lock::lock_held;
-pub use port::Wait;
-pub use request::Request;
-pub use serve::{Completion, Completions, Serving};
-pub use source::Source;
+pub use ports::Wait;
 pub use sys::mode::{nonblocking, set_nonblocking};
 
 /// The operations beneath events, for callers that suspend: each with its parameters, to be put behind a head ([`Op`](raw::Op)).

@@ -1,7 +1,7 @@
 //! Binding to an address that a process which is gone has not quite left.
 //!
 //! On io_uring the kernel keeps the sockets of a process for some milliseconds after its end, if a signal or an abort has
-//! ended it with requests in flight (`channel/src/driver/at_exit.rs` sees to the other ends). Whoever starts the next one
+//! ended it with requests in flight (`channel/src/drivers/at_exit.rs` sees to the other ends). Whoever starts the next one
 //! gets `EADDRINUSE`. So a bind here looks who has the address. If nobody has it any more the bind tries again.
 
 use super::holders::{self, Socket};

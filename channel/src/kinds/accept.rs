@@ -4,11 +4,11 @@
 
 use super::EventKind;
 use super::addressed::{Address, ROOM};
-use crate::body::Kept;
-use crate::event::Event;
+use crate::events::body::Kept;
+use crate::events::event::Event;
 use crate::operation::{AtExit, Carry, Line, Readiness, Verdict, is_interrupted};
-use crate::request::Request;
-use crate::source::Source;
+use crate::events::request::Request;
+use crate::events::source::Source;
 use crate::sys::{self, interrupt, mode};
 use io_uring::{opcode, squeue, types};
 use socket2::SockAddr;

@@ -4,10 +4,10 @@
 
 use super::EventKind;
 use super::addressed::Address;
-use crate::body::Kept;
+use crate::events::body::Kept;
 use crate::operation::{Carry, GoOn, Line, Readiness, Verdict, is_interrupted};
-use crate::request::Request;
-use crate::source::Source;
+use crate::events::request::Request;
+use crate::events::source::Source;
 use crate::sys::{self, mode};
 use io_uring::{opcode, squeue, types};
 use std::net::SocketAddr;

@@ -5,8 +5,8 @@
 
 mod addressed;
 
-use crate::event::Event;
-use crate::request::Request;
+use crate::events::event::Event;
+use crate::events::request::Request;
 
 /// The list: of each kind its file, its name, and what that says.
 macro_rules! kinds {

@@ -4,10 +4,10 @@
 
 use super::EventKind;
 use super::timer::TIMER;
-use crate::body::Kept;
-use crate::event::Event;
+use crate::events::body::Kept;
+use crate::events::event::Event;
 use crate::operation::Carry;
-use crate::request::Request;
+use crate::events::request::Request;
 
 struct Held {
     wakes_all: bool,

@@ -4,11 +4,11 @@
 
 use super::addressed::{Address, ROOM};
 use super::{EventKind, recv};
-use crate::body::Kept;
-use crate::event::Event;
+use crate::events::body::Kept;
+use crate::events::event::Event;
 use crate::operation::{AtExit, Carry, Readiness};
-use crate::request::Request;
-use crate::source::Source;
+use crate::events::request::Request;
+use crate::events::source::Source;
 use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::net::SocketAddr;

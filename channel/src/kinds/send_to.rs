@@ -4,10 +4,10 @@
 
 use super::addressed::Address;
 use super::{EventKind, send};
-use crate::body::Kept;
+use crate::events::body::Kept;
 use crate::operation::{Carry, Line, Readiness};
-use crate::request::Request;
-use crate::source::Source;
+use crate::events::request::Request;
+use crate::events::source::Source;
 use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::net::SocketAddr;

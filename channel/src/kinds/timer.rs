@@ -3,9 +3,9 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
-use crate::body::{Kept, When};
+use crate::events::body::{Kept, When};
 use crate::operation::{Carry, Readiness, Verdict};
-use crate::request::Request;
+use crate::events::request::Request;
 use io_uring::{opcode, squeue};
 use std::time::{Duration, Instant};
 

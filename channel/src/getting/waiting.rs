@@ -5,7 +5,7 @@
 //! with an event promotes one. While a pool serves the channel nobody leads, and all follow.
 
 use crate::blocker::{self, Sleeper, Waited};
-use crate::event::Event;
+use crate::events::event::Event;
 use crate::line::{Line, Place};
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
 use std::collections::VecDeque;
@@ -13,17 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::Instant;
-
-/// A number that the calling task has for itself, or the thread where there is none. Not 0.
-#[inline(never)]
-pub(crate) fn caller_number() -> u64 {
-    // (Its address is even.)
-    thread_local!(static HERE: u64 = const { 0 });
-    match blocker::installed().map_or(0, |blocker| blocker.task()) {
-        0 => HERE.with(|here| std::ptr::from_ref(here).addr() as u64),
-        task => task << 1 | 1,
-    }
-}
 
 /// Somebody who waits until he is called, for one wait: a follower, or a leader that sleeps outside of the ports.
 pub(crate) struct Waiter {
@@ -80,7 +69,7 @@ impl Waiter {
 
 /// Who leads.
 pub(crate) struct Leader {
-    /// The task (or thread): see [`caller_number`].
+    /// The task (or thread): see [`blocker::caller_number`].
     pub(crate) number: u64,
     /// While it sleeps outside of the ports, where their bells do not reach it for certain.
     pub(crate) outside: Option<Arc<Waiter>>,

@@ -1,7 +1,7 @@
 //! Calling the handlers of events.
 
 use crate::EventChannel;
-use crate::event::Event;
+use crate::events::event::Event;
 use crate::foreign::{self, quietly};
 
 /// A completed event on its way to its handler. Run it, or the event is dropped unseen.

@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 use crate::EventChannel;
-use crate::event::Event;
+use crate::events::event::Event;
 use crate::foreign;
 use crate::id::{EventId, OpId};
 use crate::operation::{Carry, RawOp};

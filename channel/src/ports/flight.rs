@@ -8,16 +8,16 @@
 
 #![allow(unsafe_code)]
 
-use crate::body::Body;
-use crate::driver::{Backend, Done, Rests};
-use crate::event::Event;
+use crate::drivers::{Backend, Done, Rests};
+use crate::events::body::Body;
+use crate::events::event::Event;
 use crate::id::OpId;
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
 use crate::operation::{GoOn, RawCompletion, RawOp, Verdict, is_interrupted};
-use crate::port::Wait;
-use crate::slots::Slots;
+use crate::ports::Wait;
+use crate::ports::slots::Slots;
+use crate::ports::wheel::Wheel;
 use crate::sys::with_errors;
-use crate::wheel::Wheel;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! [`Request`]: what is posted. How each kind is made stands in its file (`kinds/`).
 
 use crate::EventChannel;
-use crate::body::{Body, Kept, When};
-use crate::event::Event;
+use crate::events::body::{Body, Kept, When};
+use crate::events::event::Event;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;

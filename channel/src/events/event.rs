@@ -5,9 +5,9 @@
 //!
 //! What only some kinds have ([`Event::take_accepted`], say) stands in the files of those.
 
-use crate::body::{Body, Kept};
+use crate::events::body::{Body, Kept};
+use crate::events::request::Request;
 use crate::id::EventId;
-use crate::request::Request;
 use std::any::Any;
 use std::fmt;
 use std::io;

@@ -2,13 +2,13 @@
 
 #![allow(unsafe_code)]
 
-use crate::channel::{EventChannel, forked_error};
-use crate::flight::Finished;
 use crate::foreign::{self, quietly};
 use crate::fork;
-use crate::handler::HandlerCall;
+use crate::getting::handler::HandlerCall;
+use crate::getting::shared::{EventChannel, forked_error};
 use crate::operation::RawCompletion;
-use crate::port::{Pass, Wait};
+use crate::ports::flight::Finished;
+use crate::ports::{Pass, Wait};
 use std::io;
 
 /// The batch that [`Serving::drive`] fills.

@@ -21,13 +21,17 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod flight;
+mod slots;
+mod wheel;
+
 use crate::alarm::Asleep;
-use crate::driver::Backend;
-use crate::flight::{Counts, Drive, Finished, Message, PortShared};
+use crate::blocker;
+use crate::drivers::Backend;
 use crate::id::OpId;
 use crate::lock::{Mutex, TryLock, TryLockGuard};
 use crate::operation::RawOp;
-use crate::waiting;
+use crate::ports::flight::{Counts, Drive, Finished, Message, PortShared};
 use crate::waker::Waker;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -50,7 +54,7 @@ pub(crate) struct Port {
     index: usize,
     shared: Mutex<PortShared>,
     drive: TryLock<Drive>,
-    /// Who makes a pass, as [`waiting::caller_number`] has it; 0: nobody.
+    /// Who makes a pass, as [`blocker::caller_number`] has it; 0: nobody.
     driven_by: AtomicU64,
     waker: Arc<Waker>,
 }
@@ -124,7 +128,7 @@ impl Port {
     /// Begins a pass. `None`: another thread makes one.
     pub(crate) fn begin_pass(&self) -> Option<Pass<'_>> {
         let drive = self.drive.try_lock()?;
-        self.driven_by.store(waiting::caller_number(), Ordering::Relaxed);
+        self.driven_by.store(blocker::caller_number(), Ordering::Relaxed);
         Some(Pass { port: self, drive })
     }
 

@@ -15,17 +15,17 @@
 #![allow(unsafe_code)]
 
 use crate::blocker::{self, Waited};
-use crate::channel::{EventChannel, forked_error, shut_down_error};
-use crate::event::Event;
-use crate::flight::Finished;
+use crate::events::event::Event;
 use crate::fork;
-use crate::handler::HandlerCall;
+use crate::getting::handler::HandlerCall;
+use crate::getting::serve::{Completion, Completions};
+use crate::getting::shared::{EventChannel, forked_error, shut_down_error};
+use crate::getting::waiting::{State, Waiter};
 use crate::line::Place;
 use crate::lock::MutexGuard;
-use crate::port::{OutsideSleep, Wait};
-use crate::serve::{Completion, Completions};
+use crate::ports::flight::Finished;
+use crate::ports::{OutsideSleep, Wait};
 use crate::sys::errno;
-use crate::waiting::{self, State, Waiter};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -174,7 +174,7 @@ impl EventChannel {
 
     /// Fails if the caller is an allocator, say, that is called while this very thread (or task) drives the channel.
     fn refuse_to_wait_for_itself(&self, leader: Option<u64>) -> io::Result<()> {
-        let here = waiting::caller_number();
+        let here = blocker::caller_number();
         if leader == Some(here) || self.0.ports.iter().any(|port| port.is_driven_by(here)) {
             let what = "this thread drives the event channel already: it would wait for itself";
             return Err(io::Error::new(io::ErrorKind::Deadlock, what));
@@ -354,7 +354,7 @@ struct Lead<'a> {
 
 impl<'a> Lead<'a> {
     fn take(channel: &'a EventChannel, mut state: MutexGuard<'_, State>) -> Self {
-        let number = waiting::caller_number();
+        let number = blocker::caller_number();
         let gone = state.lead(number);
         drop(state);
         drop(gone);

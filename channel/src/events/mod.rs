@@ -1,0 +1,6 @@
+//! The two faces of an event, before and after, and what all kinds have in common.
+
+pub(crate) mod body;
+pub(crate) mod event;
+pub(crate) mod request;
+pub(crate) mod source;

@@ -1,0 +1,8 @@
+//! Who gets what is complete: those who wait, handlers, or a pool that drives the ports in their stead.
+
+mod get;
+pub(crate) mod handler;
+pub(crate) mod listed;
+pub(crate) mod serve;
+pub(crate) mod shared;
+pub(crate) mod waiting;

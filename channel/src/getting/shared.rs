@@ -1,0 +1,199 @@
+//! What all clones of a channel share: its ports, what is ready, and who waits.
+
+#![allow(unsafe_code)]
+
+use crate::blocker;
+use crate::drivers::DriverInfo;
+use crate::foreign::{self, quietly};
+use crate::fork;
+use crate::getting::listed::{Listed, PassOver};
+use crate::getting::waiting::{State, Waiting};
+use crate::lock::MutexGuard;
+use crate::ports::Port;
+use crate::ports::flight::Finished;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How long a dropped channel waits for the kernel to give buffers back.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// The channel: requests go in through [`post`](Self::post), and each comes back once, completed, from
+/// [`get_event`](Self::get_event). Cheap to clone; all clones are the same channel.
+///
+/// Any number of threads may post and get at once. Of those that get, one at a time drives the operating
+/// system's side; a pool that serves the channel ([`serve`](Self::serve)) does so in their stead.
+///
+/// ```
+/// use ec_channel::{EventChannel, Request};
+/// let (a, b) = std::os::unix::net::UnixStream::pair()?;
+/// let channel = EventChannel::new()?;
+/// channel.post(Request::recv(a, Vec::with_capacity(64)).token(1))?;
+/// channel.post(Request::send(b, b"hello".to_vec()).token(2))?;
+/// for _ in 0..2 {
+///     let event = channel.get_event()?;
+///     assert_eq!(event.result()?, 5);
+///     assert_eq!(event.buffer(), b"hello");
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct EventChannel(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) ports: Box<[Port]>,
+    pub(crate) info: DriverInfo,
+    /// No other channel of the process has it.
+    pub(crate) number: u32,
+    pub(crate) waiting: Waiting,
+    pub(crate) shut_down: AtomicBool,
+    /// Posted events that nobody has got yet.
+    pub(crate) pending: AtomicUsize,
+    /// Posted events whose handler has not returned yet.
+    pub(crate) handlers_due: AtomicUsize,
+    /// Requests that were complete as they were posted, for ids and counts.
+    pub(crate) immediate: AtomicU64,
+    pub(crate) next_port: AtomicUsize,
+    /// Tasks have waited here.
+    pub(crate) listed: Listed,
+}
+
+pub(crate) fn shut_down_error() -> io::Error {
+    io::Error::other("the event channel was shut down")
+}
+
+pub(crate) fn forked_error() -> io::Error {
+    let why = "this is a forked child, and the event channel belongs to the parent process: it does not survive fork()";
+    io::Error::new(io::ErrorKind::Unsupported, why)
+}
+
+impl EventChannel {
+    pub(crate) fn with(ports: Box<[Port]>, info: DriverInfo) -> Self {
+        static NUMBERS: AtomicU32 = AtomicU32::new(1);
+        Self(Arc::new(Shared {
+            ports,
+            info,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            waiting: Waiting::default(),
+            shut_down: AtomicBool::new(false),
+            pending: AtomicUsize::new(0),
+            handlers_due: AtomicUsize::new(0),
+            immediate: AtomicU64::new(0),
+            next_port: AtomicUsize::new(0),
+            listed: Listed::default(),
+        }))
+    }
+
+    pub(crate) fn ports_ref(&self) -> &[Port] {
+        &self.0.ports
+    }
+
+    /// See [`Shared::release`].
+    pub(crate) fn release(&self, s: MutexGuard<'_, State>) {
+        self.0.release(s);
+    }
+
+    /// Before the caller waits, if it is a task: see [`tasks_were_left`](crate::tasks_were_left).
+    pub(crate) fn list_for_tasks(&self) {
+        if !self.0.listed.is_listed() && blocker::current().is_some() {
+            let weak: Weak<Shared> = Arc::downgrade(&self.0);
+            self.0.listed.enter(weak);
+        }
+    }
+
+    pub(crate) fn taken(&self, n: usize) {
+        self.0.pending.fetch_sub(n, Ordering::SeqCst);
+    }
+
+    /// Of a posted event, which is not waited for any more.
+    pub(crate) fn handler_is_over(&self) {
+        self.0.handlers_due.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// See [`Shared::ended`].
+    pub(crate) fn ended(&self) -> bool {
+        self.0.ended()
+    }
+}
+
+impl Shared {
+    /// Releases the lock and calls those for whom there is something to do: everybody, once the channel has ended. Each without the
+    /// lock.
+    pub(crate) fn release(&self, mut s: MutexGuard<'_, State>) {
+        let ended = self.ended();
+        let mut callee = s.callee(ended);
+        // With nobody else to call, the leader must come out of the kernel.
+        let leader = (ended || (callee.is_none() && !s.queue.is_empty())) && s.leader().is_some();
+        let mut more = s.calls_more(ended);
+        drop(s);
+        while let Some(follower) = callee.take() {
+            follower.call();
+            if more {
+                let mut s = self.waiting.state.lock();
+                callee = s.callee(ended);
+                more = s.calls_more(ended);
+            }
+        }
+        if leader {
+            self.ports[0].waker().call();
+        }
+    }
+
+    /// Shut down, and nothing left to come.
+    fn ended(&self) -> bool {
+        self.shut_down.load(Ordering::SeqCst) && self.pending.load(Ordering::SeqCst) == 0
+    }
+}
+
+impl PassOver for Shared {
+    fn pass_over_gone(&self) {
+        let mut looked_at = None;
+        let mut s = self.waiting.state.lock();
+        while let Some(gone) = s.take_gone(&mut looked_at) {
+            drop(s);
+            drop(gone);
+            s = self.waiting.state.lock();
+        }
+        self.release(s);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if fork::is_child() {
+            return;
+        }
+        // (Nobody else is here any more.)
+        let ready = std::mem::take(&mut self.waiting.state.lock().queue);
+        ready.into_iter().for_each(|event| event.0.discard());
+        let mut out = Vec::new();
+        for port in &self.ports {
+            let closed = port.close(LONGEST, &mut out);
+            for it in out.drain(..) {
+                match it {
+                    Finished::Raw(raw) => {
+                        foreign::call(|| raw.deliver());
+                    }
+                    Finished::Event(event) => event.0.discard(),
+                }
+            }
+            if !closed {
+                quietly!(
+                    warn,
+                    "an event channel was dropped with requests that the kernel does not give back; their buffers are leaked"
+                );
+            }
+        }
+    }
+}
+
+impl fmt::Debug for EventChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventChannel")
+            .field("driver", &self.0.info)
+            .field("ports", &self.ports())
+            .finish_non_exhaustive()
+    }
+}
