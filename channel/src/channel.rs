@@ -7,6 +7,7 @@ use crate::builder::{ChannelBuilder, ChannelMetrics, PostError};
 use crate::drivers::DriverInfo;
 use crate::events::body::Body;
 use crate::events::event::Event;
+use crate::events::inside::Inside;
 use crate::events::request::Request;
 use crate::fork;
 use crate::getting::shared::{EventChannel, forked_error, shut_down_error};
@@ -49,43 +50,45 @@ impl EventChannel {
         if fork::is_child() {
             return Err(PostError { request, error: forked_error() });
         }
-        // The program's `AsFd` is called here, before anything is counted: it may panic, block, and call this channel.
-        let prepare = || request.0.prepare(Instant::now(), self.0.number);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(prepare)) {
-            // What goes with the request may panic, too: not while this unwinds.
-            request.0.discard();
-            resume_unwind(panic);
+        if let Inside::Body(body) = &mut request.0 {
+            // The program's `AsFd` is called here, before anything is counted: it may panic, block, and call this channel.
+            let prepare = || body.prepare(Instant::now(), self.0.number);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(prepare)) {
+                // What goes with the request may panic, too: not while this unwinds.
+                request.0.discard();
+                resume_unwind(panic);
+            }
+            if fork::is_child() {
+                // (There.)
+                return Err(PostError { request, error: forked_error() });
+            }
         }
-        if fork::is_child() {
-            // (There.)
-            return Err(PostError { request, error: forked_error() });
+        if request.0.is_immediate() {
+            return self.post_immediate(request);
         }
         // Before the look at the state: a shutdown that this does not see waits for it.
-        self.0.pending.fetch_add(1, Ordering::SeqCst);
+        self.0.waiting.tally.posted();
         if request.0.has_handler() {
             self.0.handlers_due.fetch_add(1, Ordering::SeqCst);
         }
-        if self.0.shut_down.load(Ordering::SeqCst) {
+        if self.is_shut_down() {
             return Err(self.refuse(request, shut_down_error()));
-        }
-        if request.0.is_immediate() {
-            return Ok(self.post_immediate(request));
         }
         let port = self.port_for_post();
         // SAFETY: the operation lies in a box of its own that nobody else can reach; it holds its descriptor open,
         // its wake function does nothing, and the port gives the box back as an event.
-        let posted = unsafe { self.0.ports[port].submit(request.0.into_head()) };
+        let posted = unsafe { self.0.ports[port].submit(request.0.with_body().into_head()) };
         let id = match posted {
             Ok(id) => id,
             Err(op) => {
                 let what = "too many requests are in flight on one port of the event channel";
                 // SAFETY: the port has not taken it, so it is the box that was made of the request just now.
-                let request = Request(unsafe { Body::from_head(op) });
+                let request = Request(Inside::Body(unsafe { Body::from_head(op) }));
                 return Err(self.refuse(request, io::Error::new(io::ErrorKind::QuotaExceeded, what)));
             }
         };
         // A shutdown since the check above may have cancelled what was there without seeing this one.
-        if self.0.shut_down.load(Ordering::SeqCst) {
+        if self.is_shut_down() {
             self.0.ports[port].cancel(id, true);
         }
         // A pool that has gone since the port was chosen leaves it to the getters, who may sleep in the first.
@@ -96,7 +99,7 @@ impl EventChannel {
     }
 
     fn refuse(&self, request: Request, error: io::Error) -> PostError {
-        self.taken(1);
+        self.0.waiting.tally.not_posted(request.0.is_immediate());
         if request.0.has_handler() {
             self.handler_is_over();
         }
@@ -105,33 +108,24 @@ impl EventChannel {
         PostError { request, error }
     }
 
-    fn post_immediate(&self, request: Request) -> EventId {
-        let op = OpId::slotless(self.0.immediate.fetch_add(1, Ordering::Relaxed));
-        let id = EventId::new(op, self.0.number);
-        let all = request.wakes_all();
-        let mut event = Event(request.0);
-        event.0.complete_at_once(id);
-        let mut copies = Vec::new();
-        // One for each who waits; made without the lock.
-        let (mut s, wanted) = loop {
-            let s = self.0.waiting.lock_for_events(copies.len() + 1);
-            let wanted = if all { s.waiting().saturating_sub(1) } else { 0 };
-            if copies.len() >= wanted {
-                break (s, wanted);
-            }
-            drop(s);
-            copies.resize_with(wanted, || event.copy());
-        };
-        self.0.pending.fetch_add(wanted, Ordering::SeqCst);
-        self.0.immediate.fetch_add(wanted as u64, Ordering::Relaxed);
-        s.queue.extend(copies.drain(..wanted));
-        s.queue.push_back(event);
-        let leader = all && s.leader().is_some();
-        self.release(s);
-        if leader {
-            self.0.ports[0].waker().call();
+    fn post_immediate(&self, mut request: Request) -> Result<EventId, PostError> {
+        let waiting = &self.0.waiting;
+        // As above.
+        let serial = waiting.tally.immediate(1);
+        if self.is_shut_down() {
+            return Err(self.refuse(request, shut_down_error()));
         }
-        id
+        let id = EventId::new(OpId::slotless(serial), self.0.number);
+        request.0.complete_at_once(id);
+        if request.0.wakes_all() {
+            // One for each who waits.
+            let copies = waiting.waiting().saturating_sub(1);
+            waiting.tally.immediate(copies as u64);
+            (0..copies).for_each(|_| waiting.push(Event(request.0.copy())));
+        }
+        waiting.push(Event(request.0));
+        self.0.wake();
+        Ok(id)
     }
 
     fn port_for_post(&self) -> usize {
@@ -150,10 +144,13 @@ impl EventChannel {
     /// is not one request's. Called by what this very thread calls while it drives the channel (an allocator), [`Deadlock`](io::ErrorKind::Deadlock). In a task, also the task's cancel or the end of a deadline around the call; no event
     /// is lost to either.
     pub fn get_event(&self) -> io::Result<Event> {
-        let mut one = Vec::with_capacity(1);
+        if let Some(event) = self.next_at_once() {
+            return Ok(event);
+        }
+        let mut one = None;
         loop {
             self.next(&mut one, 1, Wait::Forever)?;
-            if let Some(event) = one.pop() {
+            if let Some(event) = one.take() {
                 return Ok(event);
             }
         }
@@ -161,16 +158,16 @@ impl EventChannel {
 
     /// As [`get_event`](Self::get_event), but returns `None` when nothing is complete right now.
     pub fn try_get_event(&self) -> io::Result<Option<Event>> {
-        let mut one = Vec::with_capacity(1);
+        let mut one = None;
         self.next(&mut one, 1, Wait::No)?;
-        Ok(one.pop())
+        Ok(one)
     }
 
     /// As [`get_event`](Self::get_event), but returns `None` after `timeout`.
     pub fn get_event_timeout(&self, timeout: Duration) -> io::Result<Option<Event>> {
-        let mut one = Vec::with_capacity(1);
+        let mut one = None;
         self.next(&mut one, 1, Wait::For(timeout))?;
-        Ok(one.pop())
+        Ok(one)
     }
 
     /// Waits as [`get_event`](Self::get_event) (at most `timeout`; `None`: for ever) and appends up to `max` completed
@@ -215,7 +212,7 @@ impl EventChannel {
         if fork::is_child() {
             return ChannelMetrics::default();
         }
-        let immediate = self.0.immediate.load(Ordering::Relaxed);
+        let immediate = self.0.waiting.tally.all_immediate();
         let wakeups = self.0.waiting.state.lock().calls;
         let mut m = ChannelMetrics { posted: immediate, completed: immediate, wakeups, ..Default::default() };
         for port in &self.0.ports {

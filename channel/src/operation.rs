@@ -231,10 +231,10 @@ impl RawOp {
     }
 }
 
-/// Before it is known what is to be done.
-struct Nothing;
+/// Nothing is to be done, or it is not known yet what.
+pub(crate) struct Nothing;
 
-static NOTHING: Nothing = Nothing;
+pub(crate) static NOTHING: Nothing = Nothing;
 
 // SAFETY: it does nothing.
 unsafe impl Carry for Nothing {

@@ -5,7 +5,7 @@
 //!
 //! What only some kinds have ([`Event::take_accepted`], say) stands in the files of those.
 
-use crate::events::body::{Body, Kept};
+use crate::events::inside::Inside;
 use crate::events::request::Request;
 use crate::id::EventId;
 use std::any::Any;
@@ -14,23 +14,23 @@ use std::io;
 use std::net::SocketAddr;
 
 /// A completed request: returned by `get_event`, with its data, its buffers and its error inside.
-pub struct Event(pub(crate) Box<Body<dyn Kept>>);
+pub struct Event(pub(crate) Inside);
 
 impl Event {
     /// The id that `post` gave, the last time if it was posted [again](Self::again).
     pub fn id(&self) -> EventId {
-        self.0.common.id
+        self.0.id()
     }
 
     /// The application's number.
     pub fn token(&self) -> u64 {
-        self.0.common.token
+        self.0.token()
     }
 
     /// The number of bytes transferred (0 for kinds that transfer none), or the operation's error: a cancelled
     /// request has `ECANCELED`, one over its time limit [`io::ErrorKind::TimedOut`].
     pub fn result(&self) -> io::Result<usize> {
-        match self.0.head.result() {
+        match self.0.result() {
             n if n >= 0 => Ok(n as usize),
             e if e == -libc::ETIME => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, "the request's time limit came first"))
@@ -41,32 +41,32 @@ impl Event {
 
     /// Whether it was cancelled before it could be done.
     pub fn is_cancelled(&self) -> bool {
-        self.0.head.result() == -libc::ECANCELED
+        self.0.result() == -libc::ECANCELED
     }
 
     /// Whether its time limit came before it could be done.
     pub fn is_timed_out(&self) -> bool {
-        self.0.head.result() == -libc::ETIME
+        self.0.result() == -libc::ETIME
     }
 
     /// What was received, or what was to be sent. Empty where the kind has no buffer.
     pub fn buffer(&self) -> &[u8] {
-        self.0.own.buffer().map_or(&[], Vec::as_slice)
+        self.0.body().and_then(|body| body.own.buffer()).map_or(&[], Vec::as_slice)
     }
 
     /// The buffer, filled; an empty one stays.
     pub fn take_buffer(&mut self) -> Vec<u8> {
-        self.0.own.buffer_mut().map(std::mem::take).unwrap_or_default()
+        self.0.body_mut().and_then(|body| body.own.buffer_mut()).map(std::mem::take).unwrap_or_default()
     }
 
     /// The peer of an accepted connection, the sender of a datagram, or where a request went to.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.0.own.address()
+        self.0.body()?.own.address()
     }
 
     /// The application's context, once.
     pub fn take_context(&mut self) -> Option<Box<dyn Any + Send>> {
-        self.0.common.context.take()
+        self.0.body_mut()?.common.context.take()
     }
 
     /// The same request once more, in the same memory: buffers, descriptor, token, context and handler stay. What was sent is
@@ -95,7 +95,7 @@ impl Event {
 
     /// As [`again`](Self::again), with another buffer: to receive into, or to send. (A kind that has none takes no notice of it.)
     pub fn again_with(mut self, buffer: Vec<u8>) -> Request {
-        if let Some(old) = self.0.own.buffer_mut() {
+        if let Some(old) = self.0.body_mut().and_then(|body| body.own.buffer_mut()) {
             *old = buffer;
         }
         Request(self.0)

@@ -2,5 +2,6 @@
 
 pub(crate) mod body;
 pub(crate) mod event;
+pub(crate) mod inside;
 pub(crate) mod request;
 pub(crate) mod source;

@@ -1,8 +1,9 @@
 //! [`Request`]: what is posted. How each kind is made stands in its file (`kinds/`).
 
 use crate::EventChannel;
-use crate::events::body::{Body, Kept, When};
+use crate::events::body::{Kept, When};
 use crate::events::event::Event;
+use crate::events::inside::Inside;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -19,30 +20,33 @@ use std::time::Duration;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[must_use = "a request does nothing until it is posted"]
-pub struct Request(pub(crate) Box<Body<dyn Kept>>);
+pub struct Request(pub(crate) Inside);
 
 impl Request {
     /// One that holds this.
     pub(crate) fn of(own: impl Kept) -> Self {
-        Self(Body::new(own))
+        Self(Inside::of(own))
     }
 
     /// A number of the application's own, which comes back with the event.
     pub fn token(mut self, token: u64) -> Self {
-        self.0.common.token = token;
+        self.0.set_token(token);
         self
     }
 
     /// Anything of the application's own, which comes back with the event.
-    pub fn context(mut self, context: Box<dyn Any + Send>) -> Self {
-        self.0.common.context = Some(context);
-        self
+    pub fn context(self, context: Box<dyn Any + Send>) -> Self {
+        let mut body = self.0.with_body();
+        body.common.context = Some(context);
+        Self(Inside::Body(body))
     }
 
     /// Gives the request up after this time from its posting ([`Event::is_timed_out`]). The time starts anew with each posting
     /// ([`Event::again`]). For a timer it replaces the time; a notification takes no notice of it.
     pub fn within(mut self, limit: Duration) -> Self {
-        self.0.common.when = When::After(limit);
+        if let Some(body) = self.0.body_mut() {
+            body.common.when = When::After(limit);
+        }
         self
     }
 
@@ -51,14 +55,15 @@ impl Request {
     /// is caught and logged; the event is gone then.
     ///
     /// The handler stays with the event, so posting [`Event::again`] from within goes on with it.
-    pub fn on_complete(mut self, handler: impl Fn(&EventChannel, Event) + Send + Sync + 'static) -> Self {
-        self.0.common.handler = Some(Arc::new(handler));
-        self
+    pub fn on_complete(self, handler: impl Fn(&EventChannel, Event) + Send + Sync + 'static) -> Self {
+        let mut body = self.0.with_body();
+        body.common.handler = Some(Arc::new(handler));
+        Self(Inside::Body(body))
     }
 
     /// Takes a buffer back out of a request that was not posted. Empty where the kind has none.
     pub fn into_buffer(mut self) -> Vec<u8> {
-        self.0.own.buffer_mut().map(std::mem::take).unwrap_or_default()
+        self.0.body_mut().and_then(|body| body.own.buffer_mut()).map(std::mem::take).unwrap_or_default()
     }
 }
 

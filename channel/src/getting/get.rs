@@ -20,9 +20,8 @@ use crate::fork;
 use crate::getting::handler::HandlerCall;
 use crate::getting::serve::{Completion, Completions};
 use crate::getting::shared::{EventChannel, forked_error, shut_down_error};
-use crate::getting::waiting::{State, Waiter};
+use crate::getting::waiting::Waiter;
 use crate::line::Place;
-use crate::lock::MutexGuard;
 use crate::ports::flight::Finished;
 use crate::ports::{OutsideSleep, Wait};
 use crate::sys::errno;
@@ -31,11 +30,50 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Where events go that are taken.
+pub(crate) trait Sink {
+    fn put(&mut self, event: Event);
+}
+
+impl Sink for Vec<Event> {
+    fn put(&mut self, event: Event) {
+        self.push(event);
+    }
+}
+
+impl Sink for Option<Event> {
+    fn put(&mut self, event: Event) {
+        *self = Some(event);
+    }
+}
+
 impl EventChannel {
-    pub(crate) fn next(&self, out: &mut Vec<Event>, max: usize, wait: Wait) -> io::Result<usize> {
+    /// One that is ready, if there is nothing else to be done before.
+    #[inline]
+    pub(crate) fn next_at_once(&self) -> Option<Event> {
+        let waiting = &self.0.waiting;
+        if waiting.look_is_due() || waiting.calls() > 0 || blocker::current().is_some() || fork::is_child() {
+            return None;
+        }
+        let event = waiting.pop()?;
+        self.taken(1);
+        self.tell_if_ended();
+        Some(event)
+    }
+
+    /// If that was the last, everybody is to know.
+    #[inline]
+    fn tell_if_ended(&self) {
+        if self.is_shut_down() && self.ended() {
+            self.release(self.0.waiting.state.lock());
+        }
+    }
+
+    pub(crate) fn next(&self, out: &mut impl Sink, max: usize, wait: Wait) -> io::Result<usize> {
         if fork::is_child() {
             return Err(forked_error());
         }
+        let waiting = &self.0.waiting;
         let deadline = match wait {
             Wait::For(d) => Instant::now().checked_add(d),
             _ => None,
@@ -47,129 +85,129 @@ impl EventChannel {
         checkpoint()?;
         let mut asked = true;
         let mut last = false;
-        let mut s = self.0.waiting.state.lock();
+        // A thread looks again before it sleeps. (A task does not sleep: it lets others run.)
+        let is_thread = blocker::current().is_none();
+        let mut looks = is_thread;
         // So many handlers are called before the next look at the port, or at the time: each may make another one ready.
-        let mut calls = s.queue.len();
+        let mut calls = waiting.calls();
+        // Kept until what it has brought is taken: nobody is called for that.
+        let mut lead: Option<Lead<'_>> = None;
+        // From then on: who was called may have been called to lead, and perhaps does not.
+        let mut hands_on = HandsOn { channel: self, followed: false };
         loop {
-            if fork::is_child() {
-                // (Not made under the lock.)
-                drop(s);
-                return Err(forked_error());
-            }
-            // (Not under the lock. If more than that are ready, they are there the next time.)
-            let wanted = s.queue.len().min(max);
-            if out.capacity() - out.len() < wanted {
-                drop(s);
-                out.reserve(wanted);
-                s = self.0.waiting.state.lock();
-                continue;
-            }
-            if s.look_is_due() {
-                let lead = Lead::take(self, s);
-                // (What goes wrong here goes wrong again when there is nothing to take: it is told then.)
-                let _ = self.lead(lead.number, Wait::No);
-                s = lead.give_back();
-                continue;
-            }
-            let (n, called) = self.take(&mut s, out, max, calls > 0);
-            if n > 0 || called.is_some() || last {
-                let end = self.ended();
-                self.release(s);
-                if let Some(event) = called {
-                    HandlerCall::new(event, self.clone()).run();
-                    if fork::is_child() {
-                        // By the handler: who held the lock at that moment is not here.
-                        return Err(forked_error());
-                    }
-                    s = self.0.waiting.state.lock();
-                    (calls, asked) = (calls - 1, false);
-                    continue;
+            if waiting.look_is_due() {
+                waiting.tally.looks();
+                if let Some(lead) = Lead::take(self) {
+                    // (What goes wrong here goes wrong again when there is nothing to take: it is told then.)
+                    let _ = self.lead(lead.number, Wait::No);
                 }
-                return if n == 0 && end { Err(shut_down_error()) } else { Ok(n) };
+            }
+            if calls > 0
+                && let Some(event) = waiting.pop_call()
+            {
+                self.taken(1);
+                drop(lead.take());
+                HandlerCall::new(event, self.clone()).run();
+                if fork::is_child() {
+                    // By the handler: who held a lock at that moment is not here.
+                    return Err(forked_error());
+                }
+                self.tell_if_ended();
+                (calls, asked) = (calls - 1, false);
+                continue;
+            }
+            let n = self.take(out, max);
+            if n > 0 || last {
+                drop(lead);
+                self.tell_if_ended();
+                return if n == 0 && self.ended() { Err(shut_down_error()) } else { Ok(n) };
             }
             if self.ended() {
-                self.release(s);
+                drop(lead);
+                self.release(waiting.state.lock());
                 return Err(shut_down_error());
             }
             if points.is_some() && !asked {
                 // There is no event to return, so none is lost by giving up.
                 asked = true;
-                self.release(s);
-                checkpoint()?;
-                s = self.0.waiting.state.lock();
+                if let Err(error) = checkpoint() {
+                    drop(lead);
+                    return Err(error);
+                }
+                continue;
+            }
+            if looks && lead.is_none() && waiting.is_empty() && !over() && waiting.look_again() {
+                (looks, calls) = (false, waiting.calls());
                 continue;
             }
             let left = match deadline {
-                _ if !s.queue.is_empty() => Wait::No,
+                _ if !waiting.is_empty() => Wait::No,
                 Some(d) => Wait::For(d.saturating_duration_since(Instant::now())),
                 None => wait,
             };
-            let outcome = if s.leader().is_none() && !s.served {
-                let lead = Lead::take(self, s);
-                // (An error is made without the lock.)
-                let driven = self.lead(lead.number, left).and_then(interrupted);
-                s = lead.give_back();
-                driven
-            } else if s.queue.is_empty() && !over() {
-                let leader = s.leader().map(|leader| leader.number);
-                let room = s.has_room_for_follower();
-                drop(s);
-                self.refuse_to_wait_for_itself(leader)?;
-                // What it takes is allocated without the lock; so look again.
-                let follower = Waiter::new();
-                self.list_for_tasks();
-                if !room {
-                    self.0.waiting.make_room_for_follower();
-                }
-                s = self.0.waiting.state.lock();
-                let follows =
-                    s.has_room_for_follower() && s.queue.is_empty() && (s.leader().is_some() || s.served);
-                if !follows || self.ended() {
-                    // (Not dropped under the lock.)
-                    drop(s);
-                    drop(follower);
-                    s = self.0.waiting.state.lock();
-                    continue;
-                }
-                let place = s.follow(follower.clone());
-                drop(s);
-                let mut following = Following { channel: self, follower: Some((place, follower)) };
-                let waited = interrupted(following.wait(deadline));
-                following.come_back();
-                s = self.0.waiting.state.lock();
-                waited
-            } else {
-                Ok(false)
+            lead = lead.filter(Lead::holds).or_else(|| Lead::take(self));
+            let outcome = match &lead {
+                Some(lead) => self.lead(lead.number, left).and_then(interrupted),
+                None if waiting.is_empty() && !over() => self.follow(deadline, &mut hands_on.followed),
+                None => Ok(false),
             };
             match outcome {
-                Ok(interrupted) => (last, calls, asked) = (over() && !interrupted, s.queue.len(), false),
+                Ok(interrupted) => {
+                    (last, calls) = (over() && !interrupted, waiting.calls());
+                    (asked, looks) = (false, is_thread);
+                }
                 Err(error) => {
-                    self.release(s);
+                    drop(lead);
                     return Err(error);
                 }
             }
         }
     }
 
-    /// Takes up to `max` events out of the queue, for which there is room in `out`; or the first, if it has a handler and may be called.
-    fn take(
-        &self,
-        s: &mut State,
-        out: &mut Vec<Event>,
-        max: usize,
-        may_call: bool,
-    ) -> (usize, Option<Event>) {
-        let room = out.capacity() - out.len();
+    /// Takes up to `max` events that are ready.
+    fn take(&self, out: &mut impl Sink, max: usize) -> usize {
         let mut n = 0;
-        while n < max.min(room)
-            && let Some(event) = s.pop_event(false)
+        while n < max
+            && let Some(event) = self.0.waiting.pop()
         {
-            out.push(event);
+            out.put(event);
             n += 1;
         }
-        let called = if n == 0 && may_call { s.pop_event(true) } else { None };
-        self.taken(n + usize::from(called.is_some()));
-        (n, called)
+        if n > 0 {
+            self.taken(n);
+        }
+        n
+    }
+
+    /// Waits to be called, behind a leader or while a pool drives the ports. `Ok(true)`: the task is to give up.
+    fn follow(&self, deadline: Option<Instant>, followed: &mut bool) -> io::Result<bool> {
+        let waiting = &self.0.waiting;
+        let s = waiting.state.lock();
+        let leader = s.leader().map(|leader| leader.number);
+        let room = s.has_room_for_follower();
+        drop(s);
+        self.refuse_to_wait_for_itself(leader)?;
+        // What it takes is allocated without the lock; so look again.
+        let follower = Waiter::new();
+        self.list_for_tasks();
+        if !room {
+            waiting.make_room_for_follower();
+        }
+        let mut s = waiting.state.lock();
+        if !s.has_room_for_follower() || !(s.leader().is_some() || s.served) || self.ended() {
+            // (Not dropped under the lock.)
+            drop(s);
+            drop(follower);
+            return Ok(false);
+        }
+        let place = s.follow(follower.clone());
+        let may_sleep = self.0.may_sleep(&s);
+        drop(s);
+        *followed = true;
+        let mut following = Following { channel: self, follower: Some((place, follower)) };
+        let waited = if may_sleep { interrupted(following.wait(deadline)) } else { Ok(false) };
+        following.come_back();
+        waited
     }
 
     /// Fails if the caller is an allocator, say, that is called while this very thread (or task) drives the channel.
@@ -187,7 +225,11 @@ impl EventChannel {
         let mut batch = Completions::new();
         let busy: Vec<usize> = (1..self.ports()).filter(|&p| self.0.ports[p].is_busy()).collect();
         let plain = busy.is_empty() && blocker::current().is_none();
-        let mut result = self.pass(0, if plain { wait } else { Wait::No }, &mut batch);
+        let sleeps = plain && wait != Wait::No && self.0.leader_may_sleep(number);
+        let mut result = self.pass(0, if sleeps { wait } else { Wait::No }, &mut batch);
+        if sleeps {
+            self.0.leader_is_awake(number);
+        }
         for p in &busy {
             result = result.and(self.pass(*p, Wait::No, &mut batch));
         }
@@ -195,17 +237,13 @@ impl EventChannel {
         if result.is_ok() && batch.finished.is_empty() && !plain && wait != Wait::No {
             waited = self.sleep_outside(number, &busy, wait);
         }
-        // Whatever else went wrong, what is complete is handed on.
-        let raw = batch.finished.iter().filter(|it| matches!(it, Finished::Raw(_))).count();
-        batch.ready.reserve(raw);
-        let mut s = self.0.waiting.lock_for_events(batch.finished.len() - raw);
+        // Whatever else went wrong, what is complete is handed on. (Whoever gives the lead back calls others for it.)
         for it in batch.finished.drain(..) {
             match it {
-                Finished::Event(event) => s.queue.push_back(event),
+                Finished::Event(event) => self.0.waiting.push(event),
                 Finished::Raw(raw) => batch.ready.push(Completion::Raw(raw)),
             }
         }
-        drop(s);
         drop(batch);
         result.map(|()| waited)
     }
@@ -217,6 +255,12 @@ impl EventChannel {
         let mut s = self.0.waiting.state.lock();
         // From here on others may hear the bells of the ports: a pool that begins to serve the channel calls.
         if s.served || !s.goes_outside(number, &outside.waiter) {
+            return Waited::Called;
+        }
+        s.leader_sleeps(number, true);
+        if !self.0.may_sleep(&s) {
+            // (What is dropped here looks again who sleeps.)
+            drop(s);
             return Waited::Called;
         }
         if outside.waiter.is_gone() {
@@ -315,8 +359,12 @@ impl Following<'_> {
 
     fn come_back(&mut self) {
         if let Some((place, follower)) = self.follower.take() {
-            let mine = self.channel.0.waiting.state.lock().come_back(place, &follower);
+            let waiting = &self.channel.0.waiting;
+            let mut s = waiting.state.lock();
+            let mine = s.come_back(place, &follower);
+            waiting.tell_who_sleeps(&s);
             // Not under the lock.
+            drop(s);
             drop((mine, follower));
         }
     }
@@ -340,8 +388,13 @@ struct Outside<'a> {
 
 impl Drop for Outside<'_> {
     fn drop(&mut self) {
-        let mine = self.channel.0.waiting.state.lock().comes_inside(self.number);
+        let waiting = &self.channel.0.waiting;
+        let mut s = waiting.state.lock();
+        let mine = s.comes_inside(self.number);
+        s.leader_sleeps(self.number, false);
+        waiting.tell_who_sleeps(&s);
         // Not under the lock.
+        drop(s);
         drop(mine);
     }
 }
@@ -353,29 +406,43 @@ struct Lead<'a> {
 }
 
 impl<'a> Lead<'a> {
-    fn take(channel: &'a EventChannel, mut state: MutexGuard<'_, State>) -> Self {
+    /// `None`: somebody else leads, or a pool drives the ports.
+    fn take(channel: &'a EventChannel) -> Option<Self> {
         let number = blocker::caller_number();
+        let mut state = channel.0.waiting.state.lock();
+        if state.leader().is_some() || state.served {
+            return None;
+        }
         let gone = state.lead(number);
         drop(state);
         drop(gone);
-        Self { channel, number }
+        Some(Self { channel, number })
     }
 
-    fn give_back(self) -> MutexGuard<'a, State> {
-        let (channel, number) = (self.channel, self.number);
-        std::mem::forget(self);
-        Self::end(channel, number)
-    }
-
-    fn end(channel: &EventChannel, number: u64) -> MutexGuard<'_, State> {
-        let mut state = channel.0.waiting.state.lock();
-        state.stop_leading(number);
-        state
+    /// Is it still the caller's?
+    fn holds(&self) -> bool {
+        self.channel.0.waiting.state.lock().leads(self.number)
     }
 }
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        self.channel.release(Self::end(self.channel, self.number));
+        let mut state = self.channel.0.waiting.state.lock();
+        state.stop_leading(self.number);
+        self.channel.release(state);
+    }
+}
+
+/// Whoever has followed calls others when it leaves.
+struct HandsOn<'a> {
+    channel: &'a EventChannel,
+    followed: bool,
+}
+
+impl Drop for HandsOn<'_> {
+    fn drop(&mut self) {
+        if self.followed {
+            self.channel.release(self.channel.0.waiting.state.lock());
+        }
     }
 }

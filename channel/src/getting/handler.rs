@@ -21,7 +21,11 @@ impl HandlerCall {
     pub fn run(mut self) {
         let Some(event) = self.event.take() else { return };
         let (id, kind) = (event.id(), event.kind());
-        let handler = event.0.common.handler.clone().expect("only events with a handler get here");
+        let handler = event
+            .0
+            .body()
+            .and_then(|body| body.common.handler.clone())
+            .expect("only events with a handler get here");
         let returned = foreign::call(|| handler(&self.channel, event));
         // What it has captured may go now, and panic as it goes: not while a panic of the handler itself unwinds.
         let gone = foreign::call(move || drop(handler));

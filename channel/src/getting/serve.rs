@@ -115,9 +115,8 @@ impl EventChannel {
                     out.ready.push(Completion::Call(HandlerCall::new(event, self.clone())));
                 }
                 Finished::Event(event) => {
-                    let mut s = self.0.waiting.lock_for_events(1);
-                    s.queue.push_back(event);
-                    self.release(s);
+                    self.0.waiting.push(event);
+                    self.0.wake();
                 }
             }
         }

@@ -13,7 +13,7 @@ use crate::ports::Port;
 use crate::ports::flight::Finished;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -49,12 +49,8 @@ pub(crate) struct Shared {
     pub(crate) number: u32,
     pub(crate) waiting: Waiting,
     pub(crate) shut_down: AtomicBool,
-    /// Posted events that nobody has got yet.
-    pub(crate) pending: AtomicUsize,
     /// Posted events whose handler has not returned yet.
     pub(crate) handlers_due: AtomicUsize,
-    /// Requests that were complete as they were posted, for ids and counts.
-    pub(crate) immediate: AtomicU64,
     pub(crate) next_port: AtomicUsize,
     /// Tasks have waited here.
     pub(crate) listed: Listed,
@@ -78,9 +74,7 @@ impl EventChannel {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             waiting: Waiting::default(),
             shut_down: AtomicBool::new(false),
-            pending: AtomicUsize::new(0),
             handlers_due: AtomicUsize::new(0),
-            immediate: AtomicU64::new(0),
             next_port: AtomicUsize::new(0),
             listed: Listed::default(),
         }))
@@ -104,7 +98,7 @@ impl EventChannel {
     }
 
     pub(crate) fn taken(&self, n: usize) {
-        self.0.pending.fetch_sub(n, Ordering::SeqCst);
+        self.0.waiting.tally.taken(n);
     }
 
     /// Of a posted event, which is not waited for any more.
@@ -119,21 +113,61 @@ impl EventChannel {
 }
 
 impl Shared {
+    /// Somebody is about to sleep, as the state says now. False: there is something to do.
+    pub(crate) fn may_sleep(&self, s: &State) -> bool {
+        self.waiting.tell_who_sleeps(s);
+        self.waiting.is_empty() && !self.ended()
+    }
+
+    /// The leader of this number is about to sleep. False: there is something to do, or it leads no more.
+    pub(crate) fn leader_may_sleep(&self, number: u64) -> bool {
+        let mut s = self.waiting.state.lock();
+        if !s.leads(number) {
+            return false;
+        }
+        s.leader_sleeps(number, true);
+        let may = self.may_sleep(&s);
+        if !may {
+            s.leader_sleeps(number, false);
+            self.waiting.tell_who_sleeps(&s);
+        }
+        may
+    }
+
+    /// It has slept.
+    pub(crate) fn leader_is_awake(&self, number: u64) {
+        let mut s = self.waiting.state.lock();
+        s.leader_sleeps(number, false);
+        self.waiting.tell_who_sleeps(&s);
+    }
+
+    /// Something was made ready.
+    #[inline]
+    pub(crate) fn wake(&self) {
+        if self.waiting.somebody_sleeps() {
+            self.release(self.waiting.state.lock());
+        }
+    }
+
     /// Releases the lock and calls those for whom there is something to do: everybody, once the channel has ended. Each without the
     /// lock.
     pub(crate) fn release(&self, mut s: MutexGuard<'_, State>) {
         let ended = self.ended();
-        let mut callee = s.callee(ended);
-        // With nobody else to call, the leader must come out of the kernel.
-        let leader = (ended || (callee.is_none() && !s.queue.is_empty())) && s.leader().is_some();
-        let mut more = s.calls_more(ended);
+        let ready = self.waiting.len();
+        // If there are not enough others, the leader must come out of the kernel.
+        let leader = (ended || ready > s.following()) && s.call_leader();
+        let mut callee = s.callee(ready, ended);
+        let mut more = s.calls_more(ready, ended);
+        self.waiting.tell_who_sleeps(&s);
         drop(s);
         while let Some(follower) = callee.take() {
             follower.call();
             if more {
                 let mut s = self.waiting.state.lock();
-                callee = s.callee(ended);
-                more = s.calls_more(ended);
+                let ready = self.waiting.len();
+                callee = s.callee(ready, ended);
+                more = s.calls_more(ready, ended);
+                self.waiting.tell_who_sleeps(&s);
             }
         }
         if leader {
@@ -143,7 +177,7 @@ impl Shared {
 
     /// Shut down, and nothing left to come.
     fn ended(&self) -> bool {
-        self.shut_down.load(Ordering::SeqCst) && self.pending.load(Ordering::SeqCst) == 0
+        self.shut_down.load(Ordering::SeqCst) && self.waiting.tally.is_even()
     }
 }
 
@@ -166,8 +200,9 @@ impl Drop for Shared {
             return;
         }
         // (Nobody else is here any more.)
-        let ready = std::mem::take(&mut self.waiting.state.lock().queue);
-        ready.into_iter().for_each(|event| event.0.discard());
+        while let Some(event) = self.waiting.pop().or_else(|| self.waiting.pop_call()) {
+            event.0.discard();
+        }
         let mut out = Vec::new();
         for port in &self.ports {
             let closed = port.close(LONGEST, &mut out);

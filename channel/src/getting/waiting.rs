@@ -6,11 +6,13 @@
 
 use crate::blocker::{self, Sleeper, Waited};
 use crate::events::event::Event;
+use crate::getting::tally::Tally;
 use crate::line::{Line, Place};
-use crate::lock::{Mutex, MutexGuard, has_room, make_room};
-use std::collections::VecDeque;
+use crate::lock::{Mutex, has_room, make_room};
+use crossbeam::queue::SegQueue;
+use crossbeam::utils::Backoff;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::thread::Thread;
 use std::time::Instant;
 
@@ -71,6 +73,8 @@ impl Waiter {
 pub(crate) struct Leader {
     /// The task (or thread): see [`blocker::caller_number`].
     pub(crate) number: u64,
+    /// It sleeps, or is about to, and was not called since.
+    asleep: bool,
     /// While it sleeps outside of the ports, where their bells do not reach it for certain.
     pub(crate) outside: Option<Arc<Waiter>>,
 }
@@ -83,17 +87,11 @@ impl Leader {
     }
 }
 
-/// So many events are taken between two looks at the ports, at most: who posts again what he gets must not starve timers and sockets.
-const LOOK_EVERY: usize = 64;
-
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) queue: VecDeque<Event>,
     /// Those who follow. One that was called will look at the queue, or lead.
     followers: Line<Arc<Waiter>>,
     leader: Option<Leader>,
-    /// How many events were taken since somebody began to look at the ports.
-    taken: usize,
     /// How many followers were called so far.
     pub(crate) calls: u64,
     /// A pool drives the ports: nobody leads.
@@ -129,8 +127,7 @@ impl State {
     /// The caller leads from now on. Who led before is gone; it is to be dropped without the lock.
     #[must_use = "to be dropped without the lock"]
     pub(crate) fn lead(&mut self, number: u64) -> Option<Leader> {
-        self.taken = 0;
-        self.leader.replace(Leader { number, outside: None })
+        self.leader.replace(Leader { number, asleep: false, outside: None })
     }
 
     /// The leader of this number sleeps outside of the ports. False: it leads no more.
@@ -145,6 +142,29 @@ impl State {
         self.leader.as_mut().filter(|leader| leader.number == number)?.outside.take()
     }
 
+    /// Does the leader of this number still lead?
+    pub(crate) fn leads(&self, number: u64) -> bool {
+        !self.served && self.leader.as_ref().is_some_and(|leader| leader.number == number)
+    }
+
+    /// The leader of this number is about to sleep, or does so no more.
+    pub(crate) fn leader_sleeps(&mut self, number: u64, asleep: bool) {
+        if let Some(leader) = self.leader.as_mut().filter(|leader| leader.number == number) {
+            leader.asleep = asleep;
+        }
+    }
+
+    /// Is there a leader to be called? Then it counts as called.
+    pub(crate) fn call_leader(&mut self) -> bool {
+        if self.leader().is_none() {
+            return false;
+        }
+        if let Some(leader) = &mut self.leader {
+            leader.asleep = false;
+        }
+        true
+    }
+
     /// The leader of this number, which is not outside, leads no more. (If it was taken for gone, another one leads by now.)
     pub(crate) fn stop_leading(&mut self, number: u64) {
         if self.leader.as_ref().is_some_and(|leader| leader.number == number && leader.outside.is_none()) {
@@ -152,12 +172,12 @@ impl State {
         }
     }
 
-    /// Whom to call next: one for each ready event, and one to lead if nobody does; or everybody. To be asked each time the lock is
-    /// about to be released, until there is nobody more. (One that is gone may be among them: its call does nothing, and it counts as
-    /// called no longer.)
+    /// Whom to call next, while so many are `ready`: one for each, and one to lead if nobody does; or everybody. To be asked each time the
+    /// lock is about to be released, until there is nobody more. (One that is gone may be among them: its call does nothing, and it counts
+    /// as called no longer.)
     #[inline]
-    pub(crate) fn callee(&mut self, everybody: bool) -> Option<Arc<Waiter>> {
-        if self.calls_more(everybody) { self.call_first() } else { None }
+    pub(crate) fn callee(&mut self, ready: usize, everybody: bool) -> Option<Arc<Waiter>> {
+        if self.calls_more(ready, everybody) { self.call_first() } else { None }
     }
 
     #[inline(never)]
@@ -183,57 +203,144 @@ impl State {
 
     /// Is there somebody more to call?
     #[inline]
-    pub(crate) fn calls_more(&self, everybody: bool) -> bool {
-        self.followers.queued() > 0 && (everybody || self.needed() > 0)
+    pub(crate) fn calls_more(&self, ready: usize, everybody: bool) -> bool {
+        self.followers.queued() > 0 && (everybody || self.needed(ready) > 0)
     }
 
-    fn needed(&self) -> usize {
+    fn needed(&self, ready: usize) -> usize {
         let leads = usize::from(self.leader().is_none() && !self.served);
-        (self.queue.len() + leads).saturating_sub(self.followers.called())
-    }
-}
-
-#[derive(Default)]
-pub(crate) struct Waiting {
-    pub(crate) state: Mutex<State>,
-}
-
-impl Waiting {
-    /// Locks it at a moment when there is room for so many events more.
-    pub(crate) fn lock_for_events(&self, events: usize) -> MutexGuard<'_, State> {
-        loop {
-            let s = self.state.lock();
-            if has_room(&s.queue, events) {
-                return s;
-            }
-            drop(s);
-            make_room(&self.state, |s| &mut s.queue, events);
-        }
-    }
-
-    /// Makes room for one more follower. (Another one may take it meanwhile.)
-    pub(crate) fn make_room_for_follower(&self) {
-        make_room(&self.state, |s| &mut s.followers, 1);
-    }
-}
-
-impl State {
-    /// The first event that is ready, if it has a handler or has none, as asked.
-    pub(crate) fn pop_event(&mut self, with_handler: bool) -> Option<Event> {
-        if self.queue.front()?.0.has_handler() != with_handler {
-            return None;
-        }
-        self.taken += 1;
-        self.queue.pop_front()
-    }
-
-    /// Is somebody to look at the ports first, although events are ready? (Nobody does: a leader would, or a pool.)
-    pub(crate) fn look_is_due(&self) -> bool {
-        !self.served && self.taken >= LOOK_EVERY && self.leader().is_none()
+        (ready + leads).saturating_sub(self.followers.called())
     }
 
     /// Is there room for one more follower?
     pub(crate) fn has_room_for_follower(&self) -> bool {
         has_room(&self.followers, 1)
+    }
+
+    /// How many follow, those who were called among them.
+    pub(crate) fn following(&self) -> usize {
+        self.followers.queued() + self.followers.called()
+    }
+
+    /// How many are to be called when something becomes ready.
+    fn asleep(&self) -> usize {
+        self.followers.queued() + usize::from(self.leader.as_ref().is_some_and(|leader| leader.asleep))
+    }
+}
+
+/// What is ready, and who waits for it.
+///
+/// Whoever makes something ready puts it into a queue without a lock, and then looks whether anybody is asleep. Whoever is about to sleep
+/// says so, under the lock, and then looks into the queue again. So one of the two sees the other.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    /// Complete, for whoever comes first.
+    ready: SegQueue<Event>,
+    /// Complete, for handlers that a getter calls.
+    calls: SegQueue<Event>,
+    /// Whose turn it is if there are both.
+    calls_turn: AtomicBool,
+    pub(crate) state: Mutex<State>,
+    /// See [`State::asleep`].
+    asleep: AtomicUsize,
+    /// So many look again before they sleep.
+    looking: AtomicUsize,
+    /// Whether that has been of use.
+    pays: AtomicU32,
+    pub(crate) tally: Tally,
+}
+
+/// So many events are taken by one getter between two looks at the ports, at most: who posts again what he gets must not starve timers and
+/// sockets.
+const LOOK_EVERY: u64 = 64;
+
+/// Looking again pays for as long as it did at least in one case of so many; then it is tried only every so often.
+const PAYS: u32 = 8;
+const TRY_EVERY: u32 = 32;
+
+impl Waiting {
+    /// It is complete. ([`wake`](crate::getting::shared::Shared::wake) is to follow.)
+    #[inline]
+    pub(crate) fn push(&self, event: Event) {
+        if event.0.has_handler() { self.calls.push(event) } else { self.ready.push(event) }
+    }
+
+    /// An event that nobody is called for.
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Event> {
+        self.ready.pop()
+    }
+
+    /// An event whose handler is to be called, if it is the turn of one.
+    #[inline]
+    pub(crate) fn pop_call(&self) -> Option<Event> {
+        if self.calls.is_empty() || !self.ready.is_empty() && !self.calls_turn.fetch_not(Ordering::Relaxed) {
+            return None;
+        }
+        self.calls.pop()
+    }
+
+    /// How many are ready.
+    pub(crate) fn len(&self) -> usize {
+        self.ready.len() + self.calls.len()
+    }
+
+    /// How many handlers are to be called.
+    #[inline]
+    pub(crate) fn calls(&self) -> usize {
+        if self.calls.is_empty() { 0 } else { self.calls.len() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.calls.is_empty()
+    }
+
+    /// Something was made ready: is anybody to be called for it?
+    #[inline]
+    pub(crate) fn somebody_sleeps(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.asleep.load(Ordering::Relaxed) > 0
+    }
+
+    /// To be called under the lock, when somebody is about to sleep, or does no more. What is looked at next shows what has become ready
+    /// before.
+    pub(crate) fn tell_who_sleeps(&self, state: &State) {
+        self.asleep.store(state.asleep(), Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Is somebody to look at the ports first, although events are ready? (Nobody does: a leader would, or a pool.)
+    #[inline]
+    pub(crate) fn look_is_due(&self) -> bool {
+        self.tally.look_is_due(LOOK_EVERY)
+    }
+
+    /// Looks again for a moment, before a thread goes to sleep. True: something is ready.
+    pub(crate) fn look_again(&self) -> bool {
+        let pays = self.pays.fetch_add(1, Ordering::Relaxed);
+        if pays >= PAYS && !pays.is_multiple_of(TRY_EVERY) {
+            return false;
+        }
+        self.looking.fetch_add(1, Ordering::SeqCst);
+        let backoff = Backoff::new();
+        while self.is_empty() && !backoff.is_completed() {
+            backoff.snooze();
+        }
+        self.looking.fetch_sub(1, Ordering::SeqCst);
+        let found = !self.is_empty();
+        if found {
+            self.pays.store(0, Ordering::Relaxed);
+        }
+        found
+    }
+
+    /// How many wait, those who look again among them.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().waiting() + self.looking.load(Ordering::SeqCst)
+    }
+
+    /// Makes room for one more follower. (Another one may take it meanwhile.)
+    pub(crate) fn make_room_for_follower(&self) {
+        make_room(&self.state, |s| &mut s.followers, 1);
     }
 }

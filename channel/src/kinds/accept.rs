@@ -203,6 +203,6 @@ impl Request {
 impl Event {
     /// The accepted connection, once. One that is not taken is closed with the event.
     pub fn take_accepted(&mut self) -> Option<OwnedFd> {
-        self.0.of_mut::<Held>()?.accepted.take()
+        self.0.of_kind_mut::<Held>()?.accepted.take()
     }
 }

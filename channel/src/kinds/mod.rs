@@ -52,14 +52,14 @@ kinds! {
 impl Event {
     /// What was asked for.
     pub fn kind(&self) -> EventKind {
-        EventKind::ALL[usize::from(self.0.own.kind())]
+        EventKind::ALL[usize::from(self.0.kind())]
     }
 }
 
 impl Request {
     /// What the request asks for.
     pub fn kind(&self) -> EventKind {
-        EventKind::ALL[usize::from(self.0.own.kind())]
+        EventKind::ALL[usize::from(self.0.kind())]
     }
 }
 

@@ -120,7 +120,7 @@ impl Request {
 impl Event {
     /// What is ready, of what was waited for; an error or hang-up counts as readable and writable.
     pub fn ready(&self) -> Interest {
-        let Some(&Held { interest, ready, .. }) = self.0.of() else { return Interest(0) };
+        let Some(&Held { interest, ready, .. }) = self.0.of_kind() else { return Interest(0) };
         let failed = ready & (libc::POLLERR | libc::POLLHUP) != 0;
         if failed { interest } else { Interest(ready & interest.0) }
     }

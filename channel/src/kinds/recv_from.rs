@@ -134,6 +134,6 @@ impl Request {
 impl Event {
     /// Whether a datagram was longer than the buffer.
     pub fn is_truncated(&self) -> bool {
-        self.0.of::<Held>().is_some_and(|held| held.message.msg_flags & libc::MSG_TRUNC != 0)
+        self.0.of_kind::<Held>().is_some_and(|held| held.message.msg_flags & libc::MSG_TRUNC != 0)
     }
 }

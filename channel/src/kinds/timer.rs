@@ -3,13 +3,12 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
-use crate::events::body::{Kept, When};
+use crate::events::body::{Body, When};
+use crate::events::inside::{Inside, Plain};
 use crate::operation::{Carry, Readiness, Verdict};
 use crate::events::request::Request;
 use io_uring::{opcode, squeue};
 use std::time::{Duration, Instant};
-
-pub(super) static TIMER: Timer = Timer;
 
 /// Completes with 0 when its deadline comes; at once if it has none.
 #[derive(Clone, Copy, Debug)]
@@ -34,28 +33,16 @@ unsafe impl Carry for Timer {
     }
 }
 
-struct Held;
-
-impl Kept for Held {
-    fn kind(&self) -> u8 {
-        EventKind::Timer as u8
-    }
-
-    fn point(&mut self) -> *const dyn Carry {
-        &raw const TIMER
-    }
-}
-
 impl Request {
     /// Completes `after` it was posted: never earlier, and as a rule less than 0.1 ms later.
     pub fn timer(after: Duration) -> Self {
-        Self::of(Held).within(after)
+        Self::of(Plain::new(EventKind::Timer as u8)).within(after)
     }
 
     /// Completes at a point in time; at once if that has passed.
     pub fn timer_at(at: Instant) -> Self {
-        let mut request = Self::of(Held);
-        request.0.common.when = When::At(at);
-        request
+        let mut body = Body::new(Plain::new(EventKind::Timer as u8));
+        body.common.when = When::At(at);
+        Self(Inside::Body(body))
     }
 }

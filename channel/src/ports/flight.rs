@@ -11,6 +11,7 @@
 use crate::drivers::{Backend, Done, Rests};
 use crate::events::body::Body;
 use crate::events::event::Event;
+use crate::events::inside::Inside;
 use crate::id::OpId;
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
 use crate::operation::{GoOn, RawCompletion, RawOp, Verdict, is_interrupted};
@@ -368,7 +369,7 @@ impl Drive {
         unsafe {
             (*op).set_result(result);
             out.push(match (*op).is_event {
-                true => Finished::Event(Event(Body::completed(op, OpId::from_u64(id)))),
+                true => Finished::Event(Event(Inside::Body(Body::completed(op, OpId::from_u64(id))))),
                 false => Finished::Raw(RawCompletion::of(op)),
             });
         }

@@ -1,0 +1,194 @@
+//! What a request and its event are: a body, or the little that one needs which has none.
+
+use crate::events::body::{Body, Kept};
+use crate::id::EventId;
+use crate::operation::{Carry, NOTHING};
+
+/// See the module.
+pub(crate) enum Inside {
+    Body(Box<Body<dyn Kept>>),
+    /// Complete as it is posted, and nothing goes with it but a number. Nothing is allocated for it.
+    Bare(Bare),
+}
+
+pub(crate) struct Bare {
+    pub(crate) id: EventId,
+    pub(crate) token: u64,
+    plain: Plain,
+}
+
+/// Of a kind that holds nothing of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain {
+    kind: u8,
+    immediate: bool,
+    wakes_all: bool,
+}
+
+impl Plain {
+    /// Of this kind (see [`Kept::kind`]), to pass through a port.
+    pub(crate) fn new(kind: u8) -> Self {
+        Plain { kind, immediate: false, wakes_all: false }
+    }
+}
+
+impl Kept for Plain {
+    fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    fn is_immediate(&self) -> bool {
+        self.immediate
+    }
+
+    fn point(&mut self) -> *const dyn Carry {
+        &raw const NOTHING
+    }
+}
+
+impl Inside {
+    /// Of this kind (see [`Kept::kind`]), complete as it is posted.
+    pub(crate) fn bare(kind: u8) -> Self {
+        Inside::Bare(Bare {
+            id: EventId::none(0),
+            token: 0,
+            plain: Plain { immediate: true, ..Plain::new(kind) },
+        })
+    }
+
+    pub(crate) fn of(own: impl Kept) -> Self {
+        Inside::Body(Body::new(own))
+    }
+
+    /// The body, if it has one.
+    pub(crate) fn body(&self) -> Option<&Body<dyn Kept>> {
+        match self {
+            Inside::Body(body) => Some(body),
+            Inside::Bare(_) => None,
+        }
+    }
+
+    /// As [`body`](Self::body).
+    pub(crate) fn body_mut(&mut self) -> Option<&mut Body<dyn Kept>> {
+        match self {
+            Inside::Body(body) => Some(body),
+            Inside::Bare(_) => None,
+        }
+    }
+
+    /// From here on it has one.
+    pub(crate) fn with_body(self) -> Box<Body<dyn Kept>> {
+        match self {
+            Inside::Body(body) => body,
+            Inside::Bare(bare) => {
+                let mut body = Body::new(bare.plain);
+                (body.common.id, body.common.token) = (bare.id, bare.token);
+                body
+            }
+        }
+    }
+
+    /// What the kind `K` holds, if it is of that kind.
+    pub(crate) fn of_kind<K: Kept>(&self) -> Option<&K> {
+        self.body()?.of()
+    }
+
+    /// As [`of_kind`](Self::of_kind).
+    pub(crate) fn of_kind_mut<K: Kept>(&mut self) -> Option<&mut K> {
+        self.body_mut()?.of_mut()
+    }
+
+    /// See [`Kept::kind`].
+    pub(crate) fn kind(&self) -> u8 {
+        match self {
+            Inside::Body(body) => body.own.kind(),
+            Inside::Bare(bare) => bare.plain.kind,
+        }
+    }
+
+    pub(crate) fn id(&self) -> EventId {
+        match self {
+            Inside::Body(body) => body.common.id,
+            Inside::Bare(bare) => bare.id,
+        }
+    }
+
+    pub(crate) fn token(&self) -> u64 {
+        match self {
+            Inside::Body(body) => body.common.token,
+            Inside::Bare(bare) => bare.token,
+        }
+    }
+
+    pub(crate) fn set_token(&mut self, token: u64) {
+        match self {
+            Inside::Body(body) => body.common.token = token,
+            Inside::Bare(bare) => bare.token = token,
+        }
+    }
+
+    pub(crate) fn result(&self) -> i32 {
+        match self {
+            Inside::Body(body) => body.head.result(),
+            Inside::Bare(_) => 0,
+        }
+    }
+
+    /// Is it for a handler, and not for whoever gets it?
+    #[inline]
+    pub(crate) fn has_handler(&self) -> bool {
+        self.body().is_some_and(Body::has_handler)
+    }
+
+    /// Is it complete as it is posted?
+    #[inline]
+    pub(crate) fn is_immediate(&self) -> bool {
+        match self {
+            Inside::Body(body) => body.is_immediate(),
+            Inside::Bare(_) => true,
+        }
+    }
+
+    /// It is, under this id.
+    #[inline]
+    pub(crate) fn complete_at_once(&mut self, id: EventId) {
+        match self {
+            Inside::Body(body) => body.complete_at_once(id),
+            Inside::Bare(bare) => bare.id = id,
+        }
+    }
+
+    /// Everyone who waits is to get a copy, if it is complete as it is posted.
+    pub(crate) fn set_wakes_all(&mut self) {
+        let plain = match self {
+            Inside::Body(body) => body.of_mut(),
+            Inside::Bare(bare) => Some(&mut bare.plain),
+        };
+        if let Some(plain @ Plain { immediate: true, .. }) = plain {
+            plain.wakes_all = true;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn wakes_all(&self) -> bool {
+        match self {
+            Inside::Body(body) => body.of::<Plain>().is_some_and(|plain| plain.wakes_all),
+            Inside::Bare(bare) => bare.plain.wakes_all,
+        }
+    }
+
+    /// The same words once more: id and token.
+    pub(crate) fn copy(&self) -> Self {
+        let mut copy = Inside::bare(self.kind());
+        copy.complete_at_once(self.id());
+        copy.set_token(self.token());
+        copy
+    }
+
+    /// See [`Body::discard`].
+    pub(crate) fn discard(self) {
+        if let Inside::Body(body) = self {
+            body.discard();
+        }
+    }
+}
