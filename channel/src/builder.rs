@@ -4,7 +4,7 @@ use crate::drivers::{self, Driver};
 use crate::events::request::Request;
 use crate::fork;
 use crate::getting::shared::EventChannel;
-use crate::id::MAX_PORTS;
+use crate::id::{EventId, MAX_PORTS};
 use crate::ports::Port;
 use std::fmt;
 use std::io;
@@ -85,6 +85,43 @@ impl fmt::Display for PostError {
 impl std::error::Error for PostError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.error)
+    }
+}
+
+/// What came of a [`post_all`](EventChannel::post_all) that was not accepted as a whole. Turns into an [`io::Error`] with `?`.
+#[derive(Debug)]
+pub struct PostAllError {
+    pub(crate) ids: Vec<EventId>,
+    pub(crate) first: PostError,
+}
+
+impl PostAllError {
+    /// Of those that were posted.
+    pub fn ids(&self) -> &[EventId] {
+        &self.ids
+    }
+
+    /// The first that was not, with the reason.
+    pub fn into_first(self) -> PostError {
+        self.first
+    }
+}
+
+impl From<PostAllError> for io::Error {
+    fn from(e: PostAllError) -> Self {
+        e.first.into()
+    }
+}
+
+impl fmt::Display for PostAllError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} requests were posted, and then: {}", self.ids.len(), self.first)
+    }
+}
+
+impl std::error::Error for PostAllError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.first)
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::blocker;
-use crate::builder::{ChannelBuilder, ChannelMetrics, PostError};
+use crate::builder::{ChannelBuilder, ChannelMetrics, PostAllError, PostError};
 use crate::drivers::DriverInfo;
 use crate::events::body::Body;
 use crate::events::event::Event;
@@ -46,7 +46,41 @@ impl EventChannel {
     /// The channel was shut down; the request comes back inside the error. An error of the operation itself
     /// is found in its event.
     pub fn post(&self, request: impl Into<Request>) -> Result<EventId, PostError> {
-        let mut request = request.into();
+        let mut posted = Posted::new(self);
+        self.hand_over(request.into(), &mut posted)
+    }
+
+    /// As [`post`](Self::post), for many: whoever sleeps is woken once for all of them. Gives their ids, in order.
+    ///
+    /// # Errors
+    /// As there. What comes before the first that was not posted has been posted; the rest of the iterator is not asked for.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// let channel = EventChannel::new()?;
+    /// let ids = channel.post_all((0..32).map(|n| Request::notification().token(n)))?;
+    /// let mut events = Vec::new();
+    /// assert_eq!(channel.get_events(&mut events, 32, None)?, 32);
+    /// assert!(events.iter().map(|event| event.id()).eq(ids));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn post_all(
+        &self,
+        requests: impl IntoIterator<Item = impl Into<Request>>,
+    ) -> Result<Vec<EventId>, PostAllError> {
+        let requests = requests.into_iter();
+        let mut ids = Vec::with_capacity(requests.size_hint().0);
+        let mut posted = Posted::new(self);
+        for request in requests {
+            match self.hand_over(request.into(), &mut posted) {
+                Ok(id) => ids.push(id),
+                Err(first) => return Err(PostAllError { ids, first }),
+            }
+        }
+        Ok(ids)
+    }
+
+    fn hand_over(&self, mut request: Request, posted: &mut Posted<'_>) -> Result<EventId, PostError> {
         if fork::is_child() {
             return Err(PostError { request, error: forked_error() });
         }
@@ -64,7 +98,7 @@ impl EventChannel {
             }
         }
         if request.0.is_immediate() {
-            return self.post_immediate(request);
+            return self.hand_over_immediate(request, posted);
         }
         // Before the look at the state: a shutdown that this does not see waits for it.
         self.0.waiting.tally.posted();
@@ -74,26 +108,19 @@ impl EventChannel {
         if self.is_shut_down() {
             return Err(self.refuse(request, shut_down_error()));
         }
-        let port = self.port_for_post();
+        let port = *posted.port.get_or_insert_with(|| self.port_for_post());
         // SAFETY: the operation lies in a box of its own that nobody else can reach; it holds its descriptor open,
         // its wake function does nothing, and the port gives the box back as an event.
-        let posted = unsafe { self.0.ports[port].submit(request.0.with_body().into_head()) };
-        let id = match posted {
-            Ok(id) => id,
-            Err(op) => {
-                let what = "too many requests are in flight on one port of the event channel";
-                // SAFETY: the port has not taken it, so it is the box that was made of the request just now.
-                let request = Request(Inside::Body(unsafe { Body::from_head(op) }));
-                return Err(self.refuse(request, io::Error::new(io::ErrorKind::QuotaExceeded, what)));
-            }
-        };
+        let taken = unsafe { self.0.ports[port].submit(request.0.with_body().into_head()) };
+        let id = taken.map_err(|op| {
+            let what = "too many requests are in flight on one port of the event channel";
+            // SAFETY: the port has not taken it, so it is the box that was made of the request just now.
+            let request = Request(Inside::Body(unsafe { Body::from_head(op) }));
+            self.refuse(request, io::Error::new(io::ErrorKind::QuotaExceeded, what))
+        })?;
         // A shutdown since the check above may have cancelled what was there without seeing this one.
         if self.is_shut_down() {
             self.0.ports[port].cancel(id, true);
-        }
-        // A pool that has gone since the port was chosen leaves it to the getters, who may sleep in the first.
-        if port != 0 && !self.0.waiting.state.lock().served {
-            self.0.ports[0].waker().call();
         }
         Ok(EventId::new(id, self.0.number))
     }
@@ -108,7 +135,11 @@ impl EventChannel {
         PostError { request, error }
     }
 
-    fn post_immediate(&self, mut request: Request) -> Result<EventId, PostError> {
+    fn hand_over_immediate(
+        &self,
+        mut request: Request,
+        posted: &mut Posted<'_>,
+    ) -> Result<EventId, PostError> {
         let waiting = &self.0.waiting;
         // As above.
         let serial = waiting.tally.immediate(1);
@@ -117,6 +148,7 @@ impl EventChannel {
         }
         let id = EventId::new(OpId::slotless(serial), self.0.number);
         request.0.complete_at_once(id);
+        posted.ready = true;
         if request.0.wakes_all() {
             // One for each who waits.
             let copies = waiting.waiting().saturating_sub(1);
@@ -124,7 +156,6 @@ impl EventChannel {
             (0..copies).for_each(|_| waiting.push(Event(request.0.copy())));
         }
         waiting.push(Event(request.0));
-        self.0.wake();
         Ok(id)
     }
 
@@ -224,5 +255,39 @@ impl EventChannel {
         m.in_flight = m.posted - m.completed;
         m.handlers_due = self.0.handlers_due.load(Ordering::SeqCst) as u64;
         m
+    }
+}
+
+/// What was posted. Whoever is to see to it is woken when this is dropped.
+struct Posted<'a> {
+    channel: &'a EventChannel,
+    /// Something is ready.
+    ready: bool,
+    /// Where the rest went.
+    port: Option<usize>,
+}
+
+impl<'a> Posted<'a> {
+    fn new(channel: &'a EventChannel) -> Self {
+        Posted { channel, ready: false, port: None }
+    }
+}
+
+impl Drop for Posted<'_> {
+    fn drop(&mut self) {
+        if fork::is_child() {
+            return;
+        }
+        let shared = &self.channel.0;
+        if self.ready {
+            shared.wake();
+        }
+        if let Some(port) = self.port {
+            shared.ports[port].wake();
+            // A pool that has gone since the port was chosen leaves it to the getters, who may sleep in the first.
+            if port != 0 && !shared.waiting.state.lock().served {
+                shared.ports[0].waker().call();
+            }
+        }
     }
 }

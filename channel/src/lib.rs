@@ -73,7 +73,7 @@ mod waker;
 #[doc(hidden)]
 pub use alarm::{Alarm, Asleep};
 pub use blocker::{Blocker, Sleeper, Unparker, Waited, set_blocker};
-pub use builder::{ChannelBuilder, ChannelMetrics, PostError};
+pub use builder::{ChannelBuilder, ChannelMetrics, PostAllError, PostError};
 #[doc(hidden)]
 pub use drivers::Pace;
 pub use drivers::{DRIVER_VARIABLE, Driver, DriverInfo};

@@ -16,8 +16,10 @@ impl EventChannel {
     /// The wake function may be called with the word given, once, on any thread. This may
     /// happen before the call returns.
     pub unsafe fn submit_raw(&self, port: usize, op: *mut RawOp) -> OpId {
+        let port = &self.ports_ref()[port % self.ports()];
         // SAFETY: by contract.
-        let posted = unsafe { self.ports_ref()[port % self.ports()].submit(op) };
+        let posted = unsafe { port.submit(op) };
+        port.wake();
         posted.unwrap_or_else(|op| {
             // SAFETY: by contract; the operation never was in flight.
             unsafe {

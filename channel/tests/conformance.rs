@@ -711,3 +711,59 @@ fn more_requests_than_any_queue_holds_all_come_back() {
         })
     });
 }
+
+#[test]
+fn many_posted_at_once_come_back_each_and_wake_who_sleeps() {
+    limit(30, || {
+        each_driver(|channel| {
+            let (a, mut b) = UnixStream::pair().unwrap();
+            let requests = || {
+                let source = Source::from(a.try_clone().unwrap());
+                let receive = Request::recv(source, room(1)).token(0);
+                let timers = (1..20).map(|n| Request::timer(Duration::from_micros(n)).token(n));
+                std::iter::once(receive)
+                    .chain(timers)
+                    .chain((20..40).map(|n| Request::notification().token(n)))
+            };
+            std::thread::scope(|s| {
+                let getter = s.spawn(|| {
+                    let mut got = Vec::new();
+                    while got.len() < 40 {
+                        channel.get_events(&mut got, 7, None).unwrap();
+                    }
+                    got
+                });
+                until_asleep(&channel);
+                let ids = channel.post_all(requests()).unwrap();
+                b.write_all(b"x").unwrap();
+                let mut got = getter.join().unwrap();
+                got.sort_by_key(Event::token);
+                assert!(got.iter().map(Event::token).eq(0..40), "{got:?}");
+                assert!(got.iter().map(Event::id).eq(ids), "ids are in the order of the requests");
+            });
+            channel.shutdown();
+            let error = channel.post_all(requests()).unwrap_err();
+            assert!(error.ids().is_empty() && error.to_string().contains("shut down"), "{error}");
+            assert_eq!(error.into_first().into_request().kind(), EventKind::Recv);
+        })
+    });
+}
+
+#[test]
+fn what_panics_amid_many_posts_costs_none_of_those_before() {
+    limit(30, || {
+        each_driver(|channel| {
+            std::thread::scope(|s| {
+                let getter = s.spawn(|| channel.get_event().unwrap().token());
+                until_asleep(&channel);
+                let requests =
+                    (0..3).map(|n| if n == 1 { panic!("on purpose") } else { Request::notification() });
+                let posted =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| channel.post_all(requests)));
+                assert!(posted.is_err());
+                assert_eq!(getter.join().unwrap(), 0);
+            });
+            none_for(&channel, Duration::ZERO);
+        })
+    });
+}

@@ -23,6 +23,10 @@ impl Carrier for Crossbeam {
         self.tx.send(n).expect("send");
     }
 
+    fn post_all(&self, numbers: std::ops::Range<u64>) {
+        numbers.for_each(|n| self.post(n));
+    }
+
     fn close(&self) {
         (0..self.getters).for_each(|_| self.post(END));
     }

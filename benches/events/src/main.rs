@@ -3,7 +3,7 @@
 //! P threads post N notifications in all, G threads get them. A notification is complete as it is posted: no system
 //! call, no timer, so what is measured is the way through the channel (the request's allocation, `post`, the queue,
 //! waking whoever waits, `get_event`, the event's end), in wall time from the first post to the last get, per event.
-//! With batch=1 each is got by `get_event`, else by `get_events` with up to B at a time.
+//! With batch=1 each is posted by `post` and got by `get_event`, else by `post_all` with B, and `get_events` with up to B at a time.
 //!
 //! Not more than `WINDOW` events are on their way: posters that are ahead give their CPU away, so that no figure is
 //! one of a queue that grows. The floor is the same with numbers over crossbeam's unbounded channel.
@@ -20,6 +20,8 @@ use std::time::Instant;
 /// Something that carries events from posters to getters.
 trait Carrier: Sync {
     fn post(&self, n: u64);
+    /// Many at once.
+    fn post_all(&self, numbers: std::ops::Range<u64>);
     /// After the last post: getters end when they have got all.
     fn close(&self);
     /// Calls `got` with how many have come, until there will be no more.
@@ -59,9 +61,14 @@ fn run(carrier: &dyn Carrier, posters: usize, getters: usize, batch: usize, n: u
             .map(|i| {
                 s.spawn(move || {
                     ready.wait();
-                    for k in 0..n / posters {
+                    let mine = n / posters;
+                    for k in (0..mine).step_by(batch) {
                         pace.before_post(i, k);
-                        carrier.post(k as u64);
+                        if batch == 1 {
+                            carrier.post(k as u64);
+                        } else {
+                            carrier.post_all(k as u64..mine.min(k + batch) as u64);
+                        }
                     }
                 })
             })

@@ -22,6 +22,10 @@ impl Carrier for Channel {
         self.0.post(Request::notification().token(n)).expect("post");
     }
 
+    fn post_all(&self, numbers: std::ops::Range<u64>) {
+        self.0.post_all(numbers.map(|n| Request::notification().token(n))).expect("post");
+    }
+
     fn close(&self) {
         self.0.shutdown();
     }

@@ -77,7 +77,7 @@ impl Port {
     }
 
     /// Queues `op`; see [`EventChannel::submit_raw`](crate::EventChannel::submit_raw). Gives it back when all slots
-    /// are taken.
+    /// are taken. ([`wake`](Self::wake) is to follow.)
     ///
     /// # Safety
     /// As there.
@@ -88,9 +88,12 @@ impl Port {
         let Some(id) = s.slots.take(self.index, of_event) else { return Err(op) };
         s.inbox.push(Message::Submit(id, op));
         s.counts.posted += 1;
-        drop(s);
-        self.waker.call_if_asleep();
         Ok(id)
+    }
+
+    /// Whoever sleeps here is to take in what was submitted.
+    pub(crate) fn wake(&self) {
+        self.waker.call_if_asleep();
     }
 
     /// Asks to cancel request `id`, if it is an event's or not, as said; false if it has already come back, or is not.
