@@ -1,8 +1,9 @@
 //! Who leads, follows, sleeps and serves, over all orders of their steps: as `get.rs`, `waiting.rs`, `ports/mod.rs` and `serve.rs` have
 //! them. Tasks that wait outside of the port are abandoned at any moment; a pool begins and ceases to serve at any moment.
 //!
-//! A step is what happens under one lock, or one operation on the alarm. No end is allowed in which an event is there, and somebody
-//! who could get it sleeps. Each guard that the protocol relies on is taken away in turn: then there must be such an end.
+//! A step is what happens under one lock, or one operation on the alarm, on the queue of what is ready, or on the word that says who sleeps.
+//! No end is allowed in which an event is there, and somebody who could get it sleeps; nor one in which the channel has ended, and somebody
+//! sleeps. Each guard that the protocol relies on is taken away in turn: then there must be such an end.
 
 use std::collections::HashSet;
 
@@ -15,10 +16,23 @@ const SERVER: usize = GETTERS;
 enum At {
     /// About to look at the queue.
     Look,
+    /// Has taken an event, which counts as taken in a moment.
+    Counts,
+    /// Has found nothing: looks whether the channel has ended.
+    Decides,
+    /// Leads, or follows.
+    Waits,
+    /// Leads: says that it is about to sleep.
+    Marks,
+    /// Looks into the queue once more; the next step is without sleep if something is there.
+    Checks,
     /// Leads: about to make a pass.
     Pass,
+    /// As that, and does not sleep in it.
+    Glance,
     /// A task that leads: nothing was there.
     GoesOutside,
+    ChecksOutside,
     Announces,
     /// Has announced its sleep, and looks into the inbox once more.
     LooksAgain,
@@ -27,7 +41,11 @@ enum At {
     /// Takes its announcement back.
     Wakes,
     ComesInside,
+    /// Has joined those who follow, and looks into the queue once more.
+    Joined,
     Follows,
+    /// Gives the lead back, or hands on what it was called for.
+    Leaves,
     /// Has an event, or has ended.
     Done,
 }
@@ -37,6 +55,8 @@ use At::*;
 struct World {
     getters: [At; GETTERS],
     called: [bool; GETTERS],
+    /// They have followed.
+    followed: [bool; GETTERS],
     server: At,
     /// Their runtime has ended: tasks that sleep never run again.
     stopped: bool,
@@ -45,6 +65,12 @@ struct World {
     queue: u8,
     /// Posted to the inbox, and not rung for yet.
     to_ring: bool,
+    /// Put into the queue, and not looked yet who sleeps.
+    to_wake: bool,
+    /// Nothing more is posted.
+    shut: bool,
+    /// Posted, and not counted as taken.
+    pending: u8,
     to_post: u8,
     to_notify: u8,
     bell: bool,
@@ -56,6 +82,8 @@ struct World {
     drives: Option<usize>,
     /// Who leads, and whether outside.
     leader: Option<(usize, bool)>,
+    /// The leader is about to sleep.
+    marked: bool,
     served: bool,
     following: Vec<usize>,
     come: Vec<usize>,
@@ -88,6 +116,18 @@ struct Guards {
     lead_is_ones_own: bool,
     /// What is put into the queue of a leader that is in the kernel wakes him.
     leader_is_woken: bool,
+    /// A leader that is about to sleep looks into the queue once more.
+    leader_looks_into_queue: bool,
+    /// So does one that follows.
+    follower_looks_into_queue: bool,
+    /// Who is about to sleep looks whether the channel has ended.
+    sleeper_looks_whether_ended: bool,
+    /// Who has followed calls others when it leaves: it may have been called to lead.
+    follower_hands_on: bool,
+    /// So does who has led outside: it may have heard a call that was for the next leader.
+    outside_hands_on: bool,
+    /// Whoever takes the last event of a channel that was shut down says so.
+    last_tells: bool,
 }
 
 const ALL: Guards = Guards {
@@ -103,6 +143,12 @@ const ALL: Guards = Guards {
     last_of_serving_calls: true,
     lead_is_ones_own: true,
     leader_is_woken: true,
+    leader_looks_into_queue: true,
+    follower_looks_into_queue: true,
+    sleeper_looks_whether_ended: true,
+    follower_hands_on: true,
+    outside_hands_on: true,
+    last_tells: true,
 };
 
 /// The first so many getters are tasks, the others threads.
@@ -114,6 +160,7 @@ struct Scenario {
     notifies: u8,
     serves: bool,
     stops: bool,
+    shuts: bool,
 }
 
 struct Model {
@@ -129,12 +176,16 @@ impl Model {
         World {
             getters,
             called: [false; GETTERS],
+            followed: [false; GETTERS],
             server: if s.serves { Look } else { Done },
             stopped: false,
             told: false,
             inbox: 0,
             queue: 0,
             to_ring: false,
+            to_wake: false,
+            shut: false,
+            pending: 0,
             to_post: s.posts,
             to_notify: s.notifies,
             bell: false,
@@ -143,6 +194,7 @@ impl Model {
             sticky: false,
             drives: None,
             leader: None,
+            marked: false,
             served: false,
             following: Vec::new(),
             come: Vec::new(),
@@ -172,19 +224,29 @@ impl Model {
         (usize::from(w.queue) + leads).saturating_sub(w.come.len())
     }
 
+    fn ended(&self, w: &World) -> bool {
+        w.shut && w.pending == 0
+    }
+
     fn release(&self, w: &mut World) {
-        let mut nobody = true;
-        while self.needed(w) > 0 && !w.following.is_empty() {
+        let ended = self.ended(w);
+        let others = w.following.len() + w.come.len();
+        if (ended || usize::from(w.queue) > others) && self.leader(w).is_some() && self.guards.leader_is_woken
+        {
+            self.call(w);
+        }
+        while (ended || self.needed(w) > 0) && !w.following.is_empty() {
             let who = w.following.remove(0);
-            nobody = false;
             if !(self.guards.gone_follower_is_passed_over && self.is_gone(w, who)) {
                 w.come.push(who);
                 w.called[who] = true;
             }
         }
-        if nobody && w.queue > 0 && self.leader(w).is_some() && self.guards.leader_is_woken {
-            self.call(w);
-        }
+    }
+
+    /// Does somebody sleep, as far as one can see without the lock?
+    fn somebody_sleeps(&self, w: &World) -> bool {
+        !w.following.is_empty() || w.leader.is_some() && w.marked
     }
 
     /// All that can happen next.
@@ -205,11 +267,27 @@ impl Model {
                 }
             });
         } else if w.to_post > 0 {
-            add(&|w| (w.to_post, w.inbox, w.to_ring) = (w.to_post - 1, w.inbox + 1, true));
-        }
-        if w.to_notify > 0 {
             add(&|w| {
-                (w.to_notify, w.queue) = (w.to_notify - 1, w.queue + 1);
+                (w.to_post, w.inbox, w.to_ring) = (w.to_post - 1, w.inbox + 1, true);
+                w.pending += 1;
+            });
+        }
+        if w.to_wake {
+            add(&|w| {
+                w.to_wake = false;
+                if self.somebody_sleeps(w) {
+                    self.release(w);
+                }
+            });
+        } else if w.to_notify > 0 {
+            add(&|w| {
+                (w.to_notify, w.queue, w.to_wake) = (w.to_notify - 1, w.queue + 1, true);
+                w.pending += 1;
+            });
+        }
+        if self.scenario.shuts && !w.shut && w.to_post + w.to_notify == 0 {
+            add(&|w| {
+                w.shut = true;
                 self.release(w);
             });
         }
@@ -241,18 +319,42 @@ impl Model {
         out
     }
 
-    fn get(&self, w: &mut World, who: usize) {
-        if w.queue > 0 {
-            w.queue -= 1;
-            w.getters[who] = Done;
+    fn leads(&self, w: &World, who: usize) -> bool {
+        !w.served && w.leader.is_some_and(|(leader, _)| leader == who)
+    }
+
+    /// It has an event, or an error, and goes.
+    fn goes(&self, w: &mut World, who: usize) {
+        let lead = w.leader.is_some_and(|(leader, _)| leader == who);
+        w.getters[who] = if lead || w.followed[who] { Leaves } else { Done };
+    }
+
+    fn waits(&self, w: &mut World, who: usize) {
+        // (A lead that is no longer its own it gives back.)
+        if w.leader == Some((who, false)) && w.served {
+            w.leader = None;
             self.release(w);
+        }
+        if self.leads(w, who) {
+            w.getters[who] = if self.is_task(who) { Glance } else { Marks };
         } else if self.leader(w).is_none() && !w.served {
-            (w.leader, w.getters[who]) = (Some((who, false)), Pass);
+            (w.leader, w.marked) = (Some((who, false)), false);
+            w.getters[who] = if self.is_task(who) { Glance } else { Marks };
         } else {
             w.following.push(who);
-            (w.called[who], w.getters[who]) = (false, Follows);
-            // (What a follower does before it sleeps: it leaves the lock as whoever does.)
+            (w.called[who], w.followed[who], w.getters[who]) = (false, true, Joined);
         }
+    }
+
+    fn unmark(&self, w: &mut World, who: usize) {
+        if w.leader.is_some_and(|(leader, _)| leader == who) {
+            w.marked = false;
+        }
+    }
+
+    /// Is it to sleep? (It has said so.)
+    fn may_sleep(&self, w: &World, looks_into_queue: bool) -> bool {
+        !(looks_into_queue && w.queue > 0 || self.guards.sleeper_looks_whether_ended && self.ended(w))
     }
 
     /// What was posted becomes ready.
@@ -277,32 +379,64 @@ impl Model {
         }
     }
 
-    fn back(&self, w: &mut World, who: usize) {
-        if !self.guards.lead_is_ones_own || w.leader == Some((who, false)) {
-            w.leader = None;
-        }
-        self.get(w, who);
-    }
-
     fn getter(&self, w: &mut World, who: usize) {
         let task = self.is_task(who);
         match w.getters[who] {
-            Look => self.get(w, who),
-            Pass if w.drives.is_some() => self.back(w, who),
+            Look if w.queue > 0 => (w.queue, w.getters[who]) = (w.queue - 1, Counts),
+            Look => w.getters[who] = Decides,
+            Counts => {
+                w.pending -= 1;
+                if self.ended(w) && self.guards.last_tells {
+                    self.release(w);
+                }
+                self.goes(w, who);
+            }
+            Decides if self.ended(w) => {
+                self.release(w);
+                self.goes(w, who);
+            }
+            Decides => w.getters[who] = Waits,
+            Waits => self.waits(w, who),
+            Marks if !self.leads(w, who) => w.getters[who] = Glance,
+            Marks => (w.marked, w.getters[who]) = (true, Checks),
+            Checks => {
+                let sleeps = self.may_sleep(w, self.guards.leader_looks_into_queue);
+                if !sleeps {
+                    self.unmark(w, who);
+                }
+                w.getters[who] = if sleeps { Pass } else { Glance };
+            }
+            Pass | Glance if w.drives.is_some() => {
+                self.unmark(w, who);
+                w.getters[who] = Look;
+            }
             Pass => {
                 if self.take_in(w) {
-                    self.back(w, who);
-                } else if task {
-                    w.getters[who] = GoesOutside;
+                    self.unmark(w, who);
+                    w.getters[who] = Look;
                 } else {
                     (w.drives, w.getters[who]) = (Some(who), Announces);
                 }
             }
+            Glance => {
+                let any = self.take_in(w);
+                w.getters[who] = if any || !task { Look } else { GoesOutside };
+            }
             GoesOutside => {
                 if w.leader != Some((who, false)) || w.served && self.guards.outside_looks_whether_served {
-                    return self.back(w, who);
+                    w.getters[who] = Look;
+                    return;
                 }
-                (w.leader, w.called[who], w.getters[who]) = (Some((who, true)), false, Announces);
+                (w.leader, w.called[who]) = (Some((who, true)), false);
+                // (It may hear a call that is for whoever leads after it.)
+                w.followed[who] = self.guards.outside_hands_on;
+                (w.marked, w.getters[who]) = (true, ChecksOutside);
+            }
+            ChecksOutside if !self.may_sleep(w, self.guards.leader_looks_into_queue) => {
+                w.getters[who] = ComesInside;
+            }
+            ChecksOutside => {
+                w.getters[who] = Announces;
                 if self.is_gone(w, who) && self.guards.late_one_hands_on {
                     self.release(w);
                 }
@@ -328,22 +462,37 @@ impl Model {
                 self.awake(w, who);
                 self.take_in(w);
                 w.drives = None;
-                self.back(w, who);
+                self.unmark(w, who);
+                w.getters[who] = Look;
             }
             ComesInside => {
                 if w.leader == Some((who, true)) {
                     w.leader = Some((who, false));
                 }
-                self.back(w, who);
+                self.unmark(w, who);
+                w.getters[who] = Look;
             }
+            Joined if !self.may_sleep(w, self.guards.follower_looks_into_queue) => self.come_back(w, who),
+            Joined => w.getters[who] = Follows,
             Follows if self.is_gone(w, who) || !w.called[who] => {}
-            Follows => {
-                w.following.retain(|&it| it != who);
-                w.come.retain(|&it| it != who);
-                self.get(w, who);
+            Follows => self.come_back(w, who),
+            Leaves => {
+                if w.leader.is_some_and(|(leader, _)| leader == who || !self.guards.lead_is_ones_own) {
+                    w.leader = None;
+                    self.release(w);
+                } else if self.guards.follower_hands_on {
+                    self.release(w);
+                }
+                w.getters[who] = Done;
             }
             Done => {}
         }
+    }
+
+    fn come_back(&self, w: &mut World, who: usize) {
+        w.following.retain(|&it| it != who);
+        w.come.retain(|&it| it != who);
+        w.getters[who] = Look;
     }
 
     fn serve(&self, w: &mut World) {
@@ -390,7 +539,8 @@ impl Model {
         while let Some(world) = todo.pop() {
             let next = self.steps(&world);
             let could_get = |who: usize| world.getters[who] != Done && !self.is_gone(&world, who);
-            if next.is_empty() && world.inbox + world.queue > 0 && (0..GETTERS).any(could_get) {
+            let to_get = world.inbox + world.queue > 0 || self.ended(&world);
+            if next.is_empty() && to_get && (0..GETTERS).any(could_get) {
                 return (Some(world), seen.len());
             }
             for next in next {
@@ -403,13 +553,19 @@ impl Model {
     }
 }
 
+const NONE: Scenario =
+    Scenario { tasks: 0, threads: 0, posts: 0, notifies: 0, serves: false, stops: false, shuts: false };
+
 const SCENARIOS: &[Scenario] = &[
-    Scenario { tasks: 1, threads: 1, posts: 2, notifies: 0, serves: true, stops: false },
-    Scenario { tasks: 2, threads: 1, posts: 2, notifies: 0, serves: false, stops: true },
-    Scenario { tasks: 1, threads: 2, posts: 1, notifies: 2, serves: false, stops: true },
-    Scenario { tasks: 1, threads: 1, posts: 2, notifies: 0, serves: true, stops: true },
-    Scenario { tasks: 2, threads: 0, posts: 1, notifies: 1, serves: true, stops: true },
-    Scenario { tasks: 0, threads: 2, posts: 2, notifies: 1, serves: true, stops: false },
+    Scenario { tasks: 1, threads: 1, posts: 2, serves: true, ..NONE },
+    Scenario { tasks: 2, threads: 1, posts: 2, stops: true, ..NONE },
+    Scenario { tasks: 1, threads: 1, posts: 1, notifies: 2, stops: true, ..NONE },
+    Scenario { tasks: 1, threads: 1, posts: 2, serves: true, stops: true, ..NONE },
+    Scenario { tasks: 2, threads: 0, posts: 1, notifies: 1, serves: true, stops: true, ..NONE },
+    Scenario { tasks: 0, threads: 2, posts: 2, notifies: 1, serves: true, ..NONE },
+    Scenario { tasks: 0, threads: 3, posts: 1, notifies: 2, ..NONE },
+    Scenario { tasks: 1, threads: 1, posts: 1, notifies: 1, shuts: true, ..NONE },
+    Scenario { tasks: 0, threads: 3, posts: 0, notifies: 1, shuts: true, ..NONE },
 ];
 
 #[test]
@@ -443,6 +599,12 @@ fn each_guard_is_needed() {
         ("last_of_serving_calls", |g| g.last_of_serving_calls = false),
         ("lead_is_ones_own", |g| g.lead_is_ones_own = false),
         ("leader_is_woken", |g| g.leader_is_woken = false),
+        ("leader_looks_into_queue", |g| g.leader_looks_into_queue = false),
+        ("follower_looks_into_queue", |g| g.follower_looks_into_queue = false),
+        ("sleeper_looks_whether_ended", |g| g.sleeper_looks_whether_ended = false),
+        ("follower_hands_on", |g| g.follower_hands_on = false),
+        ("outside_hands_on", |g| g.outside_hands_on = false),
+        ("last_tells", |g| g.last_tells = false),
     ];
     for (guard, take_away) in without {
         let mut guards = ALL;

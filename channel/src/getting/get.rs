@@ -92,14 +92,13 @@ impl EventChannel {
         let mut calls = waiting.calls();
         // Kept until what it has brought is taken: nobody is called for that.
         let mut lead: Option<Lead<'_>> = None;
-        // From then on: who was called may have been called to lead, and perhaps does not.
-        let mut hands_on = HandsOn { channel: self, followed: false };
+        let mut hands_on = HandsOn { channel: self, is_due: false };
         loop {
             if waiting.look_is_due() {
                 waiting.tally.looks();
                 if let Some(lead) = Lead::take(self) {
                     // (What goes wrong here goes wrong again when there is nothing to take: it is told then.)
-                    let _ = self.lead(lead.number, Wait::No);
+                    let _ = self.lead(lead.number, Wait::No, &mut hands_on.is_due);
                 }
             }
             if calls > 0
@@ -147,8 +146,8 @@ impl EventChannel {
             };
             lead = lead.filter(Lead::holds).or_else(|| Lead::take(self));
             let outcome = match &lead {
-                Some(lead) => self.lead(lead.number, left).and_then(interrupted),
-                None if waiting.is_empty() && !over() => self.follow(deadline, &mut hands_on.followed),
+                Some(lead) => self.lead(lead.number, left, &mut hands_on.is_due).and_then(interrupted),
+                None if waiting.is_empty() && !over() => self.follow(deadline, &mut hands_on.is_due),
                 None => Ok(false),
             };
             match outcome {
@@ -180,7 +179,7 @@ impl EventChannel {
     }
 
     /// Waits to be called, behind a leader or while a pool drives the ports. `Ok(true)`: the task is to give up.
-    fn follow(&self, deadline: Option<Instant>, followed: &mut bool) -> io::Result<bool> {
+    fn follow(&self, deadline: Option<Instant>, hands_on: &mut bool) -> io::Result<bool> {
         let waiting = &self.0.waiting;
         let s = waiting.state.lock();
         let leader = s.leader().map(|leader| leader.number);
@@ -203,7 +202,7 @@ impl EventChannel {
         let place = s.follow(follower.clone());
         let may_sleep = self.0.may_sleep(&s);
         drop(s);
-        *followed = true;
+        *hands_on = true;
         let mut following = Following { channel: self, follower: Some((place, follower)) };
         let waited = if may_sleep { interrupted(following.wait(deadline)) } else { Ok(false) };
         following.come_back();
@@ -221,7 +220,7 @@ impl EventChannel {
     }
 
     /// One pass as the leader: what completes is put into the queue.
-    fn lead(&self, number: u64, wait: Wait) -> io::Result<Waited> {
+    fn lead(&self, number: u64, wait: Wait, hands_on: &mut bool) -> io::Result<Waited> {
         let mut batch = Completions::new();
         let busy: Vec<usize> = (1..self.ports()).filter(|&p| self.0.ports[p].is_busy()).collect();
         let plain = busy.is_empty() && blocker::current().is_none();
@@ -235,7 +234,7 @@ impl EventChannel {
         }
         let mut waited = Waited::Called;
         if result.is_ok() && batch.finished.is_empty() && !plain && wait != Wait::No {
-            waited = self.sleep_outside(number, &busy, wait);
+            waited = self.sleep_outside(number, &busy, wait, hands_on);
         }
         // Whatever else went wrong, what is complete is handed on. (Whoever gives the lead back calls others for it.)
         for it in batch.finished.drain(..) {
@@ -249,7 +248,7 @@ impl EventChannel {
     }
 
     /// Waits for the ports' descriptors instead of in a port: as a task, or for several ports at once.
-    fn sleep_outside(&self, number: u64, busy: &[usize], wait: Wait) -> Waited {
+    fn sleep_outside(&self, number: u64, busy: &[usize], wait: Wait, hands_on: &mut bool) -> Waited {
         let outside = Outside { channel: self, number, waiter: Waiter::new() };
         self.list_for_tasks();
         let mut s = self.0.waiting.state.lock();
@@ -257,6 +256,7 @@ impl EventChannel {
         if s.served || !s.goes_outside(number, &outside.waiter) {
             return Waited::Called;
         }
+        *hands_on = true;
         s.leader_sleeps(number, true);
         if !self.0.may_sleep(&s) {
             // (What is dropped here looks again who sleeps.)
@@ -433,15 +433,16 @@ impl Drop for Lead<'_> {
     }
 }
 
-/// Whoever has followed calls others when it leaves.
+/// Whoever has followed, or led outside, calls others when it leaves. It may have been called to lead, and does not; or it has heard a
+/// call that was for the next leader.
 struct HandsOn<'a> {
     channel: &'a EventChannel,
-    followed: bool,
+    is_due: bool,
 }
 
 impl Drop for HandsOn<'_> {
     fn drop(&mut self) {
-        if self.followed {
+        if self.is_due {
             self.channel.release(self.channel.0.waiting.state.lock());
         }
     }

@@ -155,7 +155,7 @@ impl Shared {
         let ended = self.ended();
         let ready = self.waiting.len();
         // If there are not enough others, the leader must come out of the kernel.
-        let leader = (ended || ready > s.following()) && s.call_leader();
+        let leader = (ended || ready > s.following()) && s.leader().is_some();
         let mut callee = s.callee(ready, ended);
         let mut more = s.calls_more(ready, ended);
         self.waiting.tell_who_sleeps(&s);

@@ -73,7 +73,7 @@ impl Waiter {
 pub(crate) struct Leader {
     /// The task (or thread): see [`blocker::caller_number`].
     pub(crate) number: u64,
-    /// It sleeps, or is about to, and was not called since.
+    /// It sleeps, or is about to. (Also while it is called: another one may hear the bell in its place.)
     asleep: bool,
     /// While it sleeps outside of the ports, where their bells do not reach it for certain.
     pub(crate) outside: Option<Arc<Waiter>>,
@@ -152,17 +152,6 @@ impl State {
         if let Some(leader) = self.leader.as_mut().filter(|leader| leader.number == number) {
             leader.asleep = asleep;
         }
-    }
-
-    /// Is there a leader to be called? Then it counts as called.
-    pub(crate) fn call_leader(&mut self) -> bool {
-        if self.leader().is_none() {
-            return false;
-        }
-        if let Some(leader) = &mut self.leader {
-            leader.asleep = false;
-        }
-        true
     }
 
     /// The leader of this number, which is not outside, leads no more. (If it was taken for gone, another one leads by now.)
