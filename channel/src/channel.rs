@@ -238,6 +238,12 @@ impl EventChannel {
         self.0.shut_down.load(Ordering::SeqCst)
     }
 
+    /// Whether there are posted events that nobody has got: in flight, or ready.
+    #[doc(hidden)]
+    pub fn holds_events(&self) -> bool {
+        self.0.pending.load(Ordering::SeqCst) > 0
+    }
+
     /// What has passed through the channel so far.
     pub fn metrics(&self) -> ChannelMetrics {
         if fork::is_child() {

@@ -109,7 +109,7 @@ pub(crate) fn on_drop(shared: Arc<Shared>) {
             None
         }
     };
-    let mut last = shared.go_elsewhere();
+    let mut last = if shared.holds_foreign() { shared.go_elsewhere() } else { None };
     if !waits {
         return;
     }

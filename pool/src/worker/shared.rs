@@ -85,6 +85,11 @@ impl Shared {
         ec_tasks::start_thread(builder, body).ok().map(Leaving::new)
     }
 
+    /// Is there something of the program's that would be dropped with the pool?
+    pub(crate) fn holds_foreign(&self) -> bool {
+        self.size.limits.listener.is_there() || self.channel.holds_events()
+    }
+
     /// What `ec_tasks::spawn_in` knows this pool by.
     pub(crate) fn identity(&self) -> *const () {
         ptr::from_ref(self).cast()
