@@ -241,7 +241,7 @@ impl EventChannel {
     /// Whether there are posted events that nobody has got: in flight, or ready.
     #[doc(hidden)]
     pub fn holds_events(&self) -> bool {
-        self.0.pending.load(Ordering::SeqCst) > 0
+        !self.0.waiting.tally.is_even()
     }
 
     /// What has passed through the channel so far.

@@ -28,8 +28,12 @@ impl<T: Carry> Operation for T {}
 /// # Safety
 /// What [`entry`](Self::entry) and [`attempt`](Self::attempt) do touches what the operation's fields point to, and nothing else.
 pub unsafe trait Carry: Send + 'static {
-    /// What a readiness driver waits for before it attempts it. `None`: it needs no driver, but its deadline comes (or it is complete as
-    /// it is posted, without one).
+    /// Is there something to be done by a driver? Else its deadline comes, or it is complete as it is posted.
+    fn needs_driver(&self) -> bool {
+        true
+    }
+
+    /// What a readiness driver waits for before it attempts it. `None`: it needs no driver.
     fn waits_for(&self) -> Option<Readiness>;
 
     /// What the ring is asked for.
@@ -112,9 +116,9 @@ pub struct Readiness {
 }
 
 /// Which line of its descriptor an operation waits in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Line {
-    pub name: &'static str,
+    pub class: &'static Class,
     /// What else tells lines apart.
     pub flags: i32,
     /// Each is attempted, although one before it would block.
@@ -123,12 +127,33 @@ pub struct Line {
     pub barges: bool,
 }
 
-impl Line {
-    /// Where one waits behind the other.
-    pub(crate) fn new(name: &'static str, flags: i32) -> Self {
-        Line { name, flags, each: false, barges: false }
+/// A static of the kind's: lines are alike if they name the same one.
+#[derive(Debug)]
+pub struct Class {
+    /// (What takes no room need not have an address of its own.)
+    _room: u8,
+}
+
+impl Class {
+    pub(crate) const fn new() -> Self {
+        Class { _room: 0 }
     }
 }
+
+impl Line {
+    /// Where one waits behind the other.
+    pub(crate) fn new(class: &'static Class, flags: i32) -> Self {
+        Line { class, flags, each: false, barges: false }
+    }
+}
+
+impl PartialEq for Line {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.class, other.class) && self.flags == other.flags
+    }
+}
+
+impl Eq for Line {}
 
 /// What a result of the ring means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,6 +263,10 @@ pub(crate) static NOTHING: Nothing = Nothing;
 
 // SAFETY: it does nothing.
 unsafe impl Carry for Nothing {
+    fn needs_driver(&self) -> bool {
+        false
+    }
+
     fn waits_for(&self) -> Option<Readiness> {
         None
     }

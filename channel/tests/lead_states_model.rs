@@ -83,7 +83,7 @@ struct World {
     drives: Option<usize>,
     /// Who leads, and whether outside.
     leader: Option<(usize, bool)>,
-    /// The leader is about to sleep.
+    /// The leader is about to sleep, or has just slept.
     marked: bool,
     served: bool,
     following: Few,
@@ -431,18 +431,11 @@ impl Model {
             Marks => (w.marked, w.getters[who]) = (true, Checks),
             Checks => {
                 let sleeps = self.may_sleep(w, self.guards.leader_looks_into_queue);
-                if !sleeps {
-                    self.unmark(w, who);
-                }
                 w.getters[who] = if sleeps { Pass } else { Glance };
             }
-            Pass | Glance if w.drives.is_some() => {
-                self.unmark(w, who);
-                w.getters[who] = Look;
-            }
+            Pass | Glance if w.drives.is_some() => w.getters[who] = Look,
             Pass => {
                 if self.take_in(w) {
-                    self.unmark(w, who);
                     w.getters[who] = Look;
                 } else {
                     (w.drives, w.getters[who]) = (Some(who), Announces);
@@ -492,7 +485,6 @@ impl Model {
                 self.awake(w, who);
                 self.take_in(w);
                 w.drives = None;
-                self.unmark(w, who);
                 w.getters[who] = Look;
             }
             ComesInside => {
@@ -615,7 +607,10 @@ fn nobody_sleeps_on_while_an_event_is_there() {
 
 #[test]
 fn each_guard_is_needed() {
-    if ec_test_support::without_models() || SMALL < SCENARIOS.len() {
+    if SMALL < SCENARIOS.len() {
+        return ec_test_support::skipped("the large scenarios are for a release build");
+    }
+    if ec_test_support::without_models() {
         return;
     }
     type TakeAway = fn(&mut Guards);

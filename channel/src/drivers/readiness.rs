@@ -144,6 +144,8 @@ impl<S: Selector> Readiness<S> {
     }
 }
 
+static AWAITED: operation::Class = operation::Class::new();
+
 /// What one is told who asks for `events`; `None`: nothing.
 fn told(revents: i16, events: i16) -> Option<i32> {
     let ready = revents & with_errors(events);
@@ -180,7 +182,7 @@ impl<S: Selector> Backend for Readiness<S> {
             self.settled.push((id, -libc::EBADF));
             return;
         }
-        let line = operation::Line::new("readiness", i32::from(events));
+        let line = operation::Line::new(&AWAITED, i32::from(events));
         self.join(id, operation::Readiness { fd, interest: events, line }, What::Readiness(events));
     }
 

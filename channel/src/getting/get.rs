@@ -25,6 +25,7 @@ use crate::line::Place;
 use crate::ports::flight::Finished;
 use crate::ports::{OutsideSleep, Wait};
 use crate::sys::errno;
+use std::cell::Cell;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -96,9 +97,9 @@ impl EventChannel {
         loop {
             if waiting.look_is_due() {
                 waiting.tally.looks();
-                if let Some(lead) = Lead::take(self) {
+                if let Some(lead) = Lead::take(self, false) {
                     // (What goes wrong here goes wrong again when there is nothing to take: it is told then.)
-                    let _ = self.lead(lead.number, Wait::No, &mut hands_on.is_due);
+                    let _ = self.lead(&lead, Wait::No, out, 0, &mut hands_on.is_due);
                 }
             }
             if calls > 0
@@ -144,9 +145,20 @@ impl EventChannel {
                 Some(d) => Wait::For(d.saturating_duration_since(Instant::now())),
                 None => wait,
             };
-            lead = lead.filter(Lead::holds).or_else(|| Lead::take(self));
+            // (A task does not sleep in a port.)
+            let sleeps = is_thread && left != Wait::No;
+            lead = lead.filter(|lead| lead.goes_on(sleeps)).or_else(|| Lead::take(self, sleeps));
             let outcome = match &lead {
-                Some(lead) => self.lead(lead.number, left, &mut hands_on.is_due).and_then(interrupted),
+                Some(leader) => match self.lead(leader, left, out, max, &mut hands_on.is_due) {
+                    Ok((waited, 0)) => interrupted(waited),
+                    Ok((_, n)) => {
+                        self.taken(n);
+                        drop(lead);
+                        self.tell_if_ended();
+                        return Ok(n);
+                    }
+                    Err(error) => Err(error),
+                },
                 None if waiting.is_empty() && !over() => self.follow(deadline, &mut hands_on.is_due),
                 None => Ok(false),
             };
@@ -220,31 +232,42 @@ impl EventChannel {
     }
 
     /// One pass as the leader: what completes is put into the queue.
-    fn lead(&self, number: u64, wait: Wait, hands_on: &mut bool) -> io::Result<Waited> {
+    fn lead(
+        &self,
+        lead: &Lead<'_>,
+        wait: Wait,
+        out: &mut impl Sink,
+        max: usize,
+        hands_on: &mut bool,
+    ) -> io::Result<(Waited, usize)> {
         let mut batch = Completions::new();
         let busy: Vec<usize> = (1..self.ports()).filter(|&p| self.0.ports[p].is_busy()).collect();
         let plain = busy.is_empty() && blocker::current().is_none();
-        let sleeps = plain && wait != Wait::No && self.0.leader_may_sleep(number);
-        let mut result = self.pass(0, if sleeps { wait } else { Wait::No }, &mut batch);
-        if sleeps {
-            self.0.leader_is_awake(number);
-        }
+        let mut result =
+            self.pass(0, if plain && lead.may_sleep.get() { wait } else { Wait::No }, &mut batch);
         for p in &busy {
             result = result.and(self.pass(*p, Wait::No, &mut batch));
         }
         let mut waited = Waited::Called;
         if result.is_ok() && batch.finished.is_empty() && !plain && wait != Wait::No {
-            waited = self.sleep_outside(number, &busy, wait, hands_on);
+            waited = self.sleep_outside(lead.number, &busy, wait, hands_on);
         }
         // Whatever else went wrong, what is complete is handed on. (Whoever gives the lead back calls others for it.)
+        let (waiting, mut n) = (&self.0.waiting, 0);
         for it in batch.finished.drain(..) {
             match it {
-                Finished::Event(event) => self.0.waiting.push(event),
+                // (It need not queue for itself.)
+                Finished::Event(event) if n < max && !event.0.has_handler() && waiting.is_empty() => {
+                    out.put(event);
+                    n += 1;
+                }
+                Finished::Event(event) => waiting.push(event),
                 Finished::Raw(raw) => batch.ready.push(Completion::Raw(raw)),
             }
         }
         drop(batch);
-        result.map(|()| waited)
+        // (An error will come again.)
+        if n > 0 { Ok((waited, n)) } else { result.map(|()| (waited, 0)) }
     }
 
     /// Waits for the ports' descriptors instead of in a port: as a task, or for several ports at once.
@@ -403,25 +426,34 @@ impl Drop for Outside<'_> {
 struct Lead<'a> {
     channel: &'a EventChannel,
     number: u64,
+    /// It has said that it is about to sleep, and there was nothing to do afterwards.
+    may_sleep: Cell<bool>,
 }
 
 impl<'a> Lead<'a> {
-    /// `None`: somebody else leads, or a pool drives the ports.
-    fn take(channel: &'a EventChannel) -> Option<Self> {
+    /// `sleeps`: the caller is about to sleep. `None`: somebody else leads, or a pool drives the ports.
+    fn take(channel: &'a EventChannel, sleeps: bool) -> Option<Self> {
         let number = blocker::caller_number();
         let mut state = channel.0.waiting.state.lock();
         if state.leader().is_some() || state.served {
             return None;
         }
-        let gone = state.lead(number);
+        let gone = state.lead(number, sleeps);
+        let may_sleep = sleeps && channel.0.may_sleep(&state);
         drop(state);
         drop(gone);
-        Some(Self { channel, number })
+        Some(Self { channel, number, may_sleep: Cell::new(may_sleep) })
     }
 
-    /// Is it still the caller's?
-    fn holds(&self) -> bool {
-        self.channel.0.waiting.state.lock().leads(self.number)
+    /// Is it still the caller's, who is about to sleep (or is not)?
+    fn goes_on(&self, sleeps: bool) -> bool {
+        let mut state = self.channel.0.waiting.state.lock();
+        let leads = state.leads(self.number);
+        if leads {
+            state.leader_sleeps(self.number, sleeps);
+            self.may_sleep.set(sleeps && self.channel.0.may_sleep(&state));
+        }
+        leads
     }
 }
 

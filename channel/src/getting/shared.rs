@@ -119,28 +119,6 @@ impl Shared {
         self.waiting.is_empty() && !self.ended()
     }
 
-    /// The leader of this number is about to sleep. False: there is something to do, or it leads no more.
-    pub(crate) fn leader_may_sleep(&self, number: u64) -> bool {
-        let mut s = self.waiting.state.lock();
-        if !s.leads(number) {
-            return false;
-        }
-        s.leader_sleeps(number, true);
-        let may = self.may_sleep(&s);
-        if !may {
-            s.leader_sleeps(number, false);
-            self.waiting.tell_who_sleeps(&s);
-        }
-        may
-    }
-
-    /// It has slept.
-    pub(crate) fn leader_is_awake(&self, number: u64) {
-        let mut s = self.waiting.state.lock();
-        s.leader_sleeps(number, false);
-        self.waiting.tell_who_sleeps(&s);
-    }
-
     /// Something was made ready.
     #[inline]
     pub(crate) fn wake(&self) {

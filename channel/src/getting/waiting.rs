@@ -73,7 +73,7 @@ impl Waiter {
 pub(crate) struct Leader {
     /// The task (or thread): see [`blocker::caller_number`].
     pub(crate) number: u64,
-    /// It sleeps, or is about to. (Also while it is called: another one may hear the bell in its place.)
+    /// It sleeps, is about to, or has just slept. (Also while it is called: another one may hear the bell in its place.)
     asleep: bool,
     /// While it sleeps outside of the ports, where their bells do not reach it for certain.
     pub(crate) outside: Option<Arc<Waiter>>,
@@ -126,8 +126,8 @@ impl State {
 
     /// The caller leads from now on. Who led before is gone; it is to be dropped without the lock.
     #[must_use = "to be dropped without the lock"]
-    pub(crate) fn lead(&mut self, number: u64) -> Option<Leader> {
-        self.leader.replace(Leader { number, asleep: false, outside: None })
+    pub(crate) fn lead(&mut self, number: u64, asleep: bool) -> Option<Leader> {
+        self.leader.replace(Leader { number, asleep, outside: None })
     }
 
     /// The leader of this number sleeps outside of the ports. False: it leads no more.

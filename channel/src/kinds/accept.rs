@@ -6,7 +6,7 @@ use super::EventKind;
 use super::addressed::{Address, ROOM};
 use crate::events::body::Kept;
 use crate::events::event::Event;
-use crate::operation::{AtExit, Carry, Line, Readiness, Verdict, is_interrupted};
+use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::sys::{self, interrupt, mode};
@@ -27,6 +27,8 @@ pub struct Accept {
     pub len: *mut libc::socklen_t,
 }
 
+static ACCEPT: Class = Class::new();
+
 // SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
 unsafe impl Send for Accept {}
 
@@ -35,7 +37,7 @@ unsafe impl Carry for Accept {
     fn waits_for(&self) -> Option<Readiness> {
         // (With its own bit, that the receiving side is shut down.)
         let interest = libc::POLLIN | libc::POLLRDHUP;
-        Some(Readiness { fd: self.fd, interest, line: Line::new("accept", 0) })
+        Some(Readiness { fd: self.fd, interest, line: Line::new(&ACCEPT, 0) })
     }
 
     fn entry(&self) -> squeue::Entry {

@@ -5,7 +5,7 @@
 use super::EventKind;
 use super::addressed::Address;
 use crate::events::body::Kept;
-use crate::operation::{Carry, GoOn, Line, Readiness, Verdict, is_interrupted};
+use crate::operation::{Carry, Class, GoOn, Line, Readiness, Verdict, is_interrupted};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::sys::{self, mode};
@@ -23,6 +23,8 @@ pub struct Connect {
     /// How much of `addr` is used.
     pub len: libc::socklen_t,
 }
+
+static CONNECT: Class = Class::new();
 
 // SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
 unsafe impl Send for Connect {}
@@ -50,7 +52,7 @@ impl Connect {
 // SAFETY: `len` bytes at `addr` are read.
 unsafe impl Carry for Connect {
     fn waits_for(&self) -> Option<Readiness> {
-        let line = Line { barges: true, ..Line::new("connect", 0) };
+        let line = Line { barges: true, ..Line::new(&CONNECT, 0) };
         Some(Readiness { fd: self.fd, interest: libc::POLLOUT, line })
     }
 

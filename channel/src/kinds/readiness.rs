@@ -5,7 +5,7 @@
 use super::EventKind;
 use crate::events::body::Kept;
 use crate::events::event::Event;
-use crate::operation::{AtExit, Carry, Line, Readiness, Verdict, is_interrupted};
+use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::sys;
@@ -21,10 +21,12 @@ pub struct Poll {
     pub events: i16,
 }
 
+static POLL: Class = Class::new();
+
 // SAFETY: it touches nothing.
 unsafe impl Carry for Poll {
     fn waits_for(&self) -> Option<Readiness> {
-        let line = Line::new("poll", i32::from(self.events));
+        let line = Line::new(&POLL, i32::from(self.events));
         Some(Readiness { fd: self.fd, interest: self.events, line })
     }
 

@@ -4,7 +4,7 @@
 
 use super::EventKind;
 use crate::events::body::Kept;
-use crate::operation::{AtExit, Carry, Line, Readiness};
+use crate::operation::{AtExit, Carry, Class, Line, Readiness};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::sys;
@@ -24,6 +24,8 @@ pub struct Recv {
     pub flags: i32,
 }
 
+static RECEIVE: Class = Class::new();
+
 // SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
 unsafe impl Send for Recv {}
 
@@ -32,7 +34,7 @@ pub(super) const INPUT: i16 = libc::POLLIN | libc::POLLRDHUP;
 
 /// Receives of all sorts wait behind each other.
 pub(super) fn line(flags: i32) -> Line {
-    Line::new("receive", flags)
+    Line::new(&RECEIVE, flags)
 }
 
 // SAFETY: `len` bytes at `buf` are written.

@@ -4,7 +4,7 @@
 
 use super::EventKind;
 use crate::events::body::Kept;
-use crate::operation::{Carry, Line, Readiness};
+use crate::operation::{Carry, Class, Line, Readiness};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::sys;
@@ -24,12 +24,14 @@ pub struct Send {
     pub flags: i32,
 }
 
+static SEND: Class = Class::new();
+
 // SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
 unsafe impl std::marker::Send for Send {}
 
 /// Sends of all sorts wait behind each other.
 pub(super) fn line(flags: i32) -> Line {
-    Line::new("send", flags)
+    Line::new(&SEND, flags)
 }
 
 // SAFETY: `len` bytes at `buf` are read.

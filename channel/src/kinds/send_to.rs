@@ -5,7 +5,7 @@
 use super::addressed::Address;
 use super::{EventKind, send};
 use crate::events::body::Kept;
-use crate::operation::{Carry, Line, Readiness};
+use crate::operation::{Carry, Class, Line, Readiness};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::sys;
@@ -23,6 +23,8 @@ pub struct SendMsg {
     /// Further flags.
     pub flags: i32,
 }
+
+static SEND_TO_ANY: Class = Class::new();
 
 // SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
 unsafe impl Send for SendMsg {}
@@ -45,7 +47,7 @@ impl SendMsg {
 unsafe impl Carry for SendMsg {
     fn waits_for(&self) -> Option<Readiness> {
         let line = match self.is_to_unix() {
-            true => Line { each: true, ..Line::new("send to any", self.flags) },
+            true => Line { each: true, ..Line::new(&SEND_TO_ANY, self.flags) },
             false => send::line(self.flags),
         };
         Some(Readiness { fd: self.fd, interest: libc::POLLOUT, line })

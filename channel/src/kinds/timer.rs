@@ -16,6 +16,10 @@ pub struct Timer;
 
 // SAFETY: it touches nothing.
 unsafe impl Carry for Timer {
+    fn needs_driver(&self) -> bool {
+        false
+    }
+
     fn waits_for(&self) -> Option<Readiness> {
         None
     }

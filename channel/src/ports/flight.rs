@@ -175,9 +175,8 @@ impl Drive {
     fn start(&mut self, slot: u32) {
         let f = &mut self.flights[slot as usize];
         // SAFETY: a request in flight is in place.
-        let (deadline, tried, waits) =
-            unsafe { ((*f.op).deadline, (*f.op).tried, RawOp::what(f.op).waits_for().is_some()) };
-        if !waits {
+        let (deadline, tried, what) = unsafe { ((*f.op).deadline, (*f.op).tried, RawOp::what(f.op)) };
+        if !what.needs_driver() {
             f.phase = Phase::Timer;
             match deadline {
                 Some(t) => self.wheel.insert(slot, nanos(self.base, t)),
