@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 use crate::EventChannel;
-use crate::events::event::Event;
+use crate::events::inside::Inside;
 use crate::foreign;
 use crate::id::{EventId, OpId};
 use crate::operation::{Carry, RawOp};
@@ -18,7 +18,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) type Handler = Arc<dyn Fn(&EventChannel, Event) + Send + Sync>;
+/// (An event is made of what it gets.)
+pub(crate) type Handler = Arc<dyn Fn(&EventChannel, Inside) + Send + Sync>;
 
 #[derive(Clone, Copy)]
 pub(crate) enum When {

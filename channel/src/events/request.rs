@@ -57,7 +57,7 @@ impl Request {
     /// The handler stays with the event, so posting [`Event::again`] from within goes on with it.
     pub fn on_complete(self, handler: impl Fn(&EventChannel, Event) + Send + Sync + 'static) -> Self {
         let mut body = self.0.with_body();
-        body.common.handler = Some(Arc::new(handler));
+        body.common.handler = Some(Arc::new(move |channel, inside| handler(channel, Event(inside))));
         Self(Inside::Body(body))
     }
 

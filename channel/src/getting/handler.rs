@@ -26,7 +26,7 @@ impl HandlerCall {
             .body()
             .and_then(|body| body.common.handler.clone())
             .expect("only events with a handler get here");
-        let returned = foreign::call(|| handler(&self.channel, event));
+        let returned = foreign::call(|| handler(&self.channel, event.0));
         // What it has captured may go now, and panic as it goes: not while a panic of the handler itself unwinds.
         let gone = foreign::call(move || drop(handler));
         if !(returned && gone) {
