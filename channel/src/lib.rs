@@ -76,7 +76,7 @@ pub use blocker::{Blocker, Sleeper, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostAllError, PostError};
 #[doc(hidden)]
 pub use drivers::Pace;
-pub use drivers::{DRIVER_VARIABLE, Driver, DriverInfo};
+pub use drivers::{DRIVER_VARIABLE, Driver, DriverInfo, EXCLUDE_VARIABLE};
 pub use events::event::Event;
 pub use events::request::Request;
 pub use events::source::Source;

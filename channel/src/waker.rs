@@ -1,19 +1,20 @@
-//! Wakes the thread that sleeps in a port: by an eventfd, or by a message to its ring. Only when somebody sleeps.
+//! Wakes the thread that sleeps in a port: by an eventfd or a pipe, or by a message to its ring. Only when somebody sleeps.
 
 #![allow(unsafe_code)]
 
 use crate::alarm::{Alarm, Asleep};
 use crate::fork;
+use crate::sys::mode;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// An [`Alarm`] with a bell that the operating system hears.
 pub(crate) struct Waker {
     alarm: Alarm,
-    /// An eventfd, which a driver listens to.
-    bell: OnceLock<fork::Owned>,
+    /// An eventfd or a pipe, which a driver listens to.
+    bell: OnceLock<Bell>,
     /// The ring that is sent a message instead. -1: none.
     ring: AtomicI32,
 }
@@ -32,10 +33,29 @@ impl Waker {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the descriptor is new and ours.
-        let bell = fork::Owned::new(unsafe { OwnedFd::from_raw_fd(fd) });
+        let rope = fork::Owned::new(unsafe { OwnedFd::from_raw_fd(fd) });
         // (If there is one it does.)
-        let _ = self.bell.set(bell);
+        let _ = self.bell.set(Bell { rope, pipe: None });
         Ok(())
+    }
+
+    /// As [`hang_bell`](Self::hang_bell), on any Unix. What is given is readable from a ring on until [`hush`](Self::hush).
+    pub(crate) fn hang_pipe(&self) -> io::Result<BorrowedFd<'_>> {
+        let (reader, writer) = io::pipe()?;
+        let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
+        for end in [&reader, &writer] {
+            mode::set_nonblocking(end.as_fd(), true)?;
+        }
+        let _ = self.bell.set(Bell { rope: fork::Owned::new(writer), pipe: Some(fork::Owned::new(reader)) });
+        Ok(self.as_fd())
+    }
+
+    /// Takes out of a pipe what rings have put into it. By whoever listens, before it looks for what it was called for.
+    pub(crate) fn hush(&self) {
+        let Some(pipe) = self.bell.get().and_then(|bell| bell.pipe.as_ref()) else { return };
+        let mut rings = [0u8; 512];
+        // SAFETY: as many bytes of a live array as said.
+        while unsafe { libc::read(pipe.as_fd().as_raw_fd(), rings.as_mut_ptr().cast(), rings.len()) } > 0 {}
     }
 
     /// See [`Alarm::sleep`].
@@ -88,12 +108,12 @@ impl Waker {
         let one = 1u64;
         loop {
             // SAFETY: eight bytes of a live variable.
-            if unsafe { libc::write(bell.as_fd().as_raw_fd(), (&raw const one).cast(), 8) } == 8 {
+            if unsafe { libc::write(bell.rope.as_fd().as_raw_fd(), (&raw const one).cast(), 8) } == 8 {
                 return;
             }
             match io::Error::last_os_error().raw_os_error() {
                 Some(libc::EINTR) => {}
-                // The counter is full: it is readable all the same.
+                // The counter, or the pipe, is full: it is readable all the same.
                 Some(libc::EAGAIN) => return,
                 // Somebody has closed it. The sleeper would sleep for ever, and the number may be another file's next time.
                 _ => abort_deaf(),
@@ -114,8 +134,16 @@ impl Waker {
 
     /// Only once [`hang_bell`](Self::hang_bell) has succeeded.
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell.get().expect("the driver that listens has asked for a bell").as_fd()
+        let bell = self.bell.get().expect("the driver that listens has asked for a bell");
+        bell.pipe.as_ref().unwrap_or(&bell.rope).as_fd()
     }
+}
+
+struct Bell {
+    /// What is written to.
+    rope: fork::Owned,
+    /// What is listened to, if it is another.
+    pipe: Option<fork::Owned>,
 }
 
 /// Puts a completion into a ring, by a system call that needs no ring (Linux 6.13). Not by a request in the ring that waits for

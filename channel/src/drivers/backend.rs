@@ -58,6 +58,6 @@ pub(crate) trait Backend: Send {
         Instant::now()
     }
 
-    /// A descriptor that is readable when `poll` would find something.
-    fn as_fd(&self) -> BorrowedFd<'_>;
+    /// A descriptor that is readable when `poll` would find something. `None`: there is none, now or later; who waits does so in `poll`.
+    fn as_fd(&self) -> Option<BorrowedFd<'_>>;
 }

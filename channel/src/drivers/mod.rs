@@ -4,9 +4,12 @@
 //! time. It knows requests by their ids and hands back `(id, result)` pairs. The rest is the port's business: whose the
 //! requests are, deadlines, retries and cancellation races.
 
+#![allow(unsafe_code)]
+
 mod at_exit;
 mod backend;
 mod epoll;
+mod poll;
 mod readiness;
 mod rest;
 mod uring;
@@ -30,17 +33,21 @@ pub enum Driver {
     IoUring,
     /// epoll with one-shot interest and non-blocking calls.
     Epoll,
+    /// poll(2) and non-blocking calls: for any Unix. A wait costs as much as there are descriptors, and its timers are those of poll(2), in
+    /// milliseconds. A task that drives such a channel blocks its thread for 10 ms at a time.
+    Poll,
 }
 
 impl Driver {
     /// All of them, the preferred first.
-    pub const ALL: [Driver; 2] = [Driver::IoUring, Driver::Epoll];
+    pub const ALL: [Driver; 3] = [Driver::IoUring, Driver::Epoll, Driver::Poll];
 
     /// The name that `EVENT_CHANNEL_DRIVER` knows it by.
     pub fn name(self) -> &'static str {
         match self {
             Driver::IoUring => "io_uring",
             Driver::Epoll => "epoll",
+            Driver::Poll => "poll",
         }
     }
 }
@@ -93,20 +100,32 @@ impl fmt::Display for DriverInfo {
 /// The environment variable that forces a driver.
 pub const DRIVER_VARIABLE: &str = "EVENT_CHANNEL_DRIVER";
 
+/// The environment variable that names drivers that are not to be chosen, with commas between them. (To ask for one by name overrides it.)
+pub const EXCLUDE_VARIABLE: &str = "EVENT_CHANNEL_EXCLUDE";
+
 /// A back end and what wakes the thread that sleeps in it.
 pub(crate) type Opened = (Box<dyn Backend>, Arc<Waker>);
 
+/// What a variable says. Nothing if the process has rights that whoever started it has not: he is not to choose then.
+fn variable(name: &str) -> Option<String> {
+    // SAFETY: no pointer is passed.
+    let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    std::env::var_os(name)
+        .filter(|value| !secure && !value.is_empty())
+        .map(|value| value.to_string_lossy().into_owned())
+}
+
+fn named(variable: &str, name: &str) -> io::Result<Driver> {
+    name.trim().parse::<Driver>().map_err(|e| io::Error::new(e.kind(), format!("{variable}: {e}")))
+}
+
 /// Makes `ports` back ends of one kind: the one asked for, else the one the environment names,
-/// else the first that works.
+/// else the first that works and is not excluded.
 pub(crate) fn open(asked: Option<Driver>, ports: usize) -> io::Result<(DriverInfo, Vec<Opened>)> {
-    let forced = match std::env::var_os(DRIVER_VARIABLE) {
-        _ if asked.is_some() => asked.map(|d| (d, "chosen by the program".to_owned())),
-        Some(v) if !v.is_empty() => {
-            let named = v.to_string_lossy().parse::<Driver>();
-            let named = named.map_err(|e| io::Error::new(e.kind(), format!("{DRIVER_VARIABLE}: {e}")))?;
-            Some((named, format!("{DRIVER_VARIABLE} says so")))
-        }
-        _ => None,
+    let forced = match (asked, variable(DRIVER_VARIABLE)) {
+        (Some(driver), _) => Some((driver, "chosen by the program".to_owned())),
+        (None, Some(name)) => Some((named(DRIVER_VARIABLE, &name)?, format!("{DRIVER_VARIABLE} says so"))),
+        (None, None) => None,
     };
     let (kind, reason, backends) = match forced {
         Some((kind, reason)) => {
@@ -115,14 +134,40 @@ pub(crate) fn open(asked: Option<Driver>, ports: usize) -> io::Result<(DriverInf
             })?;
             (kind, reason, backends)
         }
-        None => match open_all(Driver::IoUring, ports) {
-            Ok(b) => (Driver::IoUring, "the kernel has all that it needs".to_owned(), b),
-            Err(e) => (Driver::Epoll, format!("io_uring: {e}"), open_all(Driver::Epoll, ports)?),
-        },
+        None => first_of(&excluded()?, ports)?,
     };
     let info = DriverInfo { kind, reason };
     quietly!(info, "event channel: driver {info}, {ports} port(s)");
     Ok((info, backends))
+}
+
+fn excluded() -> io::Result<Vec<Driver>> {
+    let list = variable(EXCLUDE_VARIABLE).unwrap_or_default();
+    list.split(',').filter(|name| !name.trim().is_empty()).map(|name| named(EXCLUDE_VARIABLE, name)).collect()
+}
+
+/// The first that works, and why none before it.
+fn first_of(excluded: &[Driver], ports: usize) -> io::Result<(Driver, String, Vec<Opened>)> {
+    let mut why_not = Vec::new();
+    let mut last = None;
+    for driver in Driver::ALL {
+        if excluded.contains(&driver) {
+            why_not.push(format!("{driver}: {EXCLUDE_VARIABLE} says so"));
+            continue;
+        }
+        match open_all(driver, ports) {
+            Ok(backends) if why_not.is_empty() => {
+                return Ok((driver, "the kernel has all that it needs".to_owned(), backends));
+            }
+            Ok(backends) => return Ok((driver, why_not.join("; "), backends)),
+            Err(e) => {
+                why_not.push(format!("{driver}: {e}"));
+                last = Some(e.kind());
+            }
+        }
+    }
+    let what = format!("no driver for an event channel: {}", why_not.join("; "));
+    Err(io::Error::new(last.unwrap_or(io::ErrorKind::Unsupported), what))
 }
 
 fn open_all(kind: Driver, ports: usize) -> io::Result<Vec<Opened>> {
@@ -132,6 +177,7 @@ fn open_all(kind: Driver, ports: usize) -> io::Result<Vec<Opened>> {
             let backend: Box<dyn Backend> = match kind {
                 Driver::IoUring => Box::new(uring::Uring::new(waker.clone())?),
                 Driver::Epoll => Box::new(readiness::Readiness::new(epoll::Epoll::new(waker.clone())?)),
+                Driver::Poll => Box::new(readiness::Readiness::new(poll::Poll::new(waker.clone())?)),
             };
             Ok((backend, waker))
         })

@@ -33,8 +33,8 @@ pub(super) trait Selector: Send {
     fn disarm(&mut self, fd: RawFd);
     /// Waits, and appends `(fd, revents)`.
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<(RawFd, i16)>) -> io::Result<()>;
-    /// A descriptor that is readable when `wait` would find something.
-    fn as_fd(&self) -> BorrowedFd<'_>;
+    /// A descriptor that is readable when `wait` would find something, if there is one.
+    fn as_fd(&self) -> Option<BorrowedFd<'_>>;
 }
 
 /// One descriptor.
@@ -116,6 +116,10 @@ impl<S: Selector> Readiness<S> {
     fn reported(&mut self, fd: RawFd, revents: i16) {
         let Some(watched) = self.watched.get_mut(fd as usize) else { return };
         watched.armed = 0;
+        if revents & libc::POLLNVAL != 0 {
+            // No descriptor, or of no use. (epoll says so when it is armed.)
+            self.waiters.fail_all(&mut watched.lines, -libc::EBADF, &mut self.settled);
+        }
         match self.try_all(fd, revents) {
             Tried::Progress => self.rests.forget(fd as u64),
             // Those it was for have left: it is armed for less next time.
@@ -228,7 +232,7 @@ impl<S: Selector> Backend for Readiness<S> {
         self.rests.next()
     }
 
-    fn as_fd(&self) -> BorrowedFd<'_> {
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.selector.as_fd()
     }
 }

@@ -285,9 +285,9 @@ impl Backend for Uring {
         self.ask_again
     }
 
-    fn as_fd(&self) -> BorrowedFd<'_> {
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: the ring keeps its descriptor open as long as it lives, and it lives as long as self.
-        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
+        Some(unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) })
     }
 }
 

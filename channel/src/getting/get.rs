@@ -145,8 +145,8 @@ impl EventChannel {
                 Some(d) => Wait::For(d.saturating_duration_since(Instant::now())),
                 None => wait,
             };
-            // (A task does not sleep in a port.)
-            let sleeps = is_thread && left != Wait::No;
+            // (A task does not sleep in a port, if it can wait for a descriptor.)
+            let sleeps = (is_thread || !self.0.ports[0].has_descriptor()) && left != Wait::No;
             lead = lead.filter(|lead| lead.goes_on(sleeps)).or_else(|| Lead::take(self, sleeps));
             let outcome = match &lead {
                 Some(leader) => match self.lead(leader, left, out, max, &mut hands_on.is_due) {
@@ -242,7 +242,15 @@ impl EventChannel {
     ) -> io::Result<(Waited, usize)> {
         let mut batch = Completions::new();
         let busy: Vec<usize> = (1..self.ports()).filter(|&p| self.0.ports[p].is_busy()).collect();
-        let plain = busy.is_empty() && blocker::current().is_none();
+        // Who waits for several ports, or is a task, sleeps outside of them; or, where there is no descriptor to wait for, in the first,
+        // and looks up every now and then.
+        let alone = busy.is_empty() && blocker::current().is_none();
+        let plain = alone || !self.0.ports[0].has_descriptor();
+        let wait = match wait {
+            Wait::For(d) if plain && !alone => Wait::For(d.min(SLICE)),
+            Wait::Forever if plain && !alone => Wait::For(SLICE),
+            wait => wait,
+        };
         let mut result =
             self.pass(0, if plain && lead.may_sleep.get() { wait } else { Wait::No }, &mut batch);
         for p in &busy {

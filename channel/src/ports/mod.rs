@@ -52,6 +52,7 @@ pub enum Wait {
 
 pub(crate) struct Port {
     index: usize,
+    has_descriptor: bool,
     shared: Mutex<PortShared>,
     drive: TryLock<Drive>,
     /// Who makes a pass, as [`blocker::caller_number`] has it; 0: nobody.
@@ -69,6 +70,7 @@ impl Port {
     pub(crate) fn new(index: usize, backend: Box<dyn Backend>, waker: Arc<Waker>) -> Self {
         Self {
             index,
+            has_descriptor: backend.as_fd().is_some(),
             shared: Mutex::default(),
             drive: TryLock::new(Drive::new(backend)),
             driven_by: AtomicU64::new(0),
@@ -140,20 +142,21 @@ impl Port {
         self.driven_by.load(Ordering::Relaxed) == here
     }
 
+    /// Is there a descriptor that one may wait for in place of a sleep in `drive`?
+    pub(crate) fn has_descriptor(&self) -> bool {
+        self.has_descriptor
+    }
+
     /// For those who cannot sleep in `drive`: announces sleep and gives the descriptor to wait for and how long.
-    /// `None`: there is something to do.
+    /// `None`: there is something to do. (Only of a port that [has](Self::has_descriptor) one.)
     pub(crate) fn begin_sleep(&self) -> Option<OutsideSleep<'_>> {
         let mut d = self.drive.try_lock()?;
         if !d.backend.flush() {
             return None;
         }
         let asleep = self.waker.sleep()?;
-        let sleep = OutsideSleep {
-            port: self,
-            asleep: Some(asleep),
-            fd: d.backend.as_fd().as_raw_fd(),
-            timer: d.timeout(Wait::Forever),
-        };
+        let fd = d.backend.as_fd().expect("asked for only where there is one").as_raw_fd();
+        let sleep = OutsideSleep { port: self, asleep: Some(asleep), fd, timer: d.timeout(Wait::Forever) };
         self.shared.lock().inbox.is_empty().then_some(sleep)
     }
 

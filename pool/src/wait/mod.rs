@@ -94,7 +94,7 @@ fn pending() -> Option<Stop> {
 /// Whether the current task's channel is driven by readiness: a system call that may succeed at once
 /// is then cheaper than an operation, which suspends the task in any case.
 pub fn try_first() -> bool {
-    with_channel(|channel| channel.is_some_and(|channel| channel.driver().kind() == Driver::Epoll))
+    with_channel(|channel| channel.is_some_and(|channel| channel.driver().kind() != Driver::IoUring))
 }
 
 /// In a task: posts the operation, suspends until it is complete, and returns its result (0 or more).
