@@ -3,7 +3,7 @@
 //! # What it is
 //! A *task* is a stackful coroutine that looks like a thread. When it calls `stream.read(..)` or
 //! `sleep(..)`, the call posts a request to an [event channel](channel::EventChannel), suspends the task and lets the worker
-//! thread run another. The channel (io_uring or epoll underneath) returns what is complete. A pool of
+//! thread run another. The channel (io_uring, epoll or poll underneath) returns what is complete. A pool of
 //! workers, one for each CPU, drives the channel and resumes the task, often on another thread.
 //!
 //! There is no `async` and no other colour of function. Names, signatures and meanings are those of `std`, and every

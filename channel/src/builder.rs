@@ -31,8 +31,8 @@ impl ChannelBuilder {
     }
 
     /// # Errors
-    /// The operating system refuses what the driver needs, or `EVENT_CHANNEL_DRIVER` names none that exists
-    /// or works. No ports, or more than 1023, are invalid. [`Unsupported`](io::ErrorKind::Unsupported): this is a forked child of a
+    /// The operating system refuses what the driver needs; `EVENT_CHANNEL_DRIVER` names none that exists
+    /// or works; `EVENT_CHANNEL_EXCLUDE` leaves none. No ports, or more than 1023, are invalid. [`Unsupported`](io::ErrorKind::Unsupported): this is a forked child of a
     /// process that had a channel.
     pub fn build(self) -> io::Result<EventChannel> {
         if fork::is_child() {

@@ -18,7 +18,7 @@ Usage: pool_size [--out FILE] [--seconds SECS]
   --seconds SECS  how long all of it takes, 2 to 600 (default: 12)
   --help          this text
 
-EVENT_CHANNEL_DRIVER=io_uring or epoll chooses the driver; otherwise the best
+EVENT_CHANNEL_DRIVER=io_uring, epoll or poll chooses the driver; otherwise the best
 that the system has is taken.";
 
 /// What the program was asked to do.

@@ -19,7 +19,7 @@ Usage: port7 [--listen ADDR] [--demo SECS]
   --help         this text
 
 Without --demo it serves until SIGINT (Ctrl-C) or SIGTERM.
-EVENT_CHANNEL_DRIVER=io_uring or epoll chooses the driver; otherwise the best
+EVENT_CHANNEL_DRIVER=io_uring, epoll or poll chooses the driver; otherwise the best
 that the system has is taken.";
 
 /// What the program was asked to do.

@@ -8,6 +8,7 @@
 
 mod at_exit;
 mod backend;
+mod direct;
 mod epoll;
 mod poll;
 mod readiness;
@@ -36,10 +37,13 @@ pub enum Driver {
     /// poll(2) and non-blocking calls: for any Unix. A wait costs as much as there are descriptors, and its timers are those of poll(2), in
     /// milliseconds. A task that drives such a channel blocks its thread for 10 ms at a time.
     Poll,
+    /// No poller at all, for plain clients: requests are carried out in `get_event`, in the order of their posting, one at a time. Only by
+    /// choice, and not for a pool. One that waits holds up those behind it, but for timers and notifications.
+    Direct,
 }
 
 impl Driver {
-    /// All of them, the preferred first.
+    /// Those that carry out requests side by side, the preferred first: all but [`Direct`](Self::Direct).
     pub const ALL: [Driver; 3] = [Driver::IoUring, Driver::Epoll, Driver::Poll];
 
     /// The name that `EVENT_CHANNEL_DRIVER` knows it by.
@@ -48,6 +52,7 @@ impl Driver {
             Driver::IoUring => "io_uring",
             Driver::Epoll => "epoll",
             Driver::Poll => "poll",
+            Driver::Direct => "direct",
         }
     }
 }
@@ -62,8 +67,9 @@ impl std::str::FromStr for Driver {
     type Err = io::Error;
 
     fn from_str(s: &str) -> io::Result<Self> {
-        Driver::ALL.into_iter().find(|d| d.name() == s).ok_or_else(|| {
-            let valid = Driver::ALL.map(Driver::name).join(", ");
+        let all = || Driver::ALL.into_iter().chain([Driver::Direct]);
+        all().find(|d| d.name() == s).ok_or_else(|| {
+            let valid = all().map(Driver::name).collect::<Vec<_>>().join(", ");
             io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("no event channel driver is called {s:?}; valid are: {valid}"),
@@ -177,6 +183,7 @@ fn open_all(kind: Driver, ports: usize) -> io::Result<Vec<Opened>> {
             let backend: Box<dyn Backend> = match kind {
                 Driver::IoUring => Box::new(uring::Uring::new(waker.clone())?),
                 Driver::Epoll => Box::new(readiness::Readiness::new(epoll::Epoll::new(waker.clone())?)),
+                Driver::Direct => Box::new(direct::Direct::new(waker.clone())?),
                 Driver::Poll => Box::new(readiness::Readiness::new(poll::Poll::new(waker.clone())?)),
             };
             Ok((backend, waker))

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::drivers::Driver;
 use crate::foreign::{self, quietly};
 use crate::fork;
 use crate::getting::handler::HandlerCall;
@@ -134,8 +135,8 @@ impl EventChannel {
     /// spread over the ports.
     ///
     /// # Errors
-    /// Somebody does already ([`AlreadyExists`](io::ErrorKind::AlreadyExists)): a runtime's own channel is always served. And in a
-    /// forked child.
+    /// Somebody does already ([`AlreadyExists`](io::ErrorKind::AlreadyExists)): a runtime's own channel is always served. In a
+    /// forked child. And on [`Driver::Direct`], where one request would hold up those of others.
     ///
     /// # Safety
     /// Every port is driven until the end, and every completion that comes of it is delivered or run: getters, suspended tasks and
@@ -174,6 +175,10 @@ impl EventChannel {
     pub unsafe fn serve(&self) -> io::Result<Serving> {
         if fork::is_child() {
             return Err(forked_error());
+        }
+        if self.driver().kind() == Driver::Direct {
+            let what = "the driver direct carries out one request at a time: it is not for a pool";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, what));
         }
         let mut s = self.0.waiting.state.lock();
         let served_before = std::mem::replace(&mut s.served, true);

@@ -81,7 +81,9 @@ pub(crate) fn ask<S: BlockStack>() -> Result<(), &'static str> {
         begin_within();
         // SAFETY: the name of this thread.
         unsafe { libc::pthread_setname_np(libc::pthread_self(), c"ec-own-check".as_ptr()) };
-        find_out::<S>(std::env::var(VARIABLE).ok())
+        // SAFETY: no pointer is passed. (In a setuid process whoever has started it is not to choose.)
+        let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+        find_out::<S>(std::env::var(VARIABLE).ok().filter(|_| !secure))
     };
     let found = match on_new_thread(body) {
         Ok(Ok(found)) => found,

@@ -1,0 +1,144 @@
+//! Requests are carried out in `get_event` itself, in the order of their posting, one at a time: Qpid's form for plain clients.
+//!
+//! The first is attempted. If it would block, poll(2) waits for its descriptor, and for the bell. Those behind it wait for it. Timers and
+//! notifications need no driver: they neither wait nor hold up anything.
+
+#![allow(unsafe_code)]
+
+use super::backend::{Backend, Done};
+use super::rest::Pace;
+use crate::operation::RawOp;
+use crate::waker::Waker;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(super) struct Direct {
+    waker: Arc<Waker>,
+    queue: VecDeque<Queued>,
+    /// Settled outside `poll`, reported by the next.
+    settled: Vec<Done>,
+}
+
+struct Queued {
+    id: u64,
+    op: *const RawOp,
+    /// It has been attempted, and would block.
+    begun: bool,
+    pace: Pace,
+    /// Its descriptor was ready in vain, and rests.
+    rests: Option<Instant>,
+}
+
+// SAFETY: the operations may be used from any thread, by the contract of `submit_raw`.
+unsafe impl Send for Queued {}
+
+impl Direct {
+    pub(super) fn new(waker: Arc<Waker>) -> io::Result<Self> {
+        waker.hang_pipe()?;
+        Ok(Self { waker, queue: VecDeque::new(), settled: Vec::new() })
+    }
+
+    /// Waits for the bell, and for `(descriptor, events)`: what is ready of these.
+    fn wait(&self, timeout: Option<Duration>, also: Option<(RawFd, i16)>) -> io::Result<i16> {
+        let bell = libc::pollfd { fd: self.waker.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // (A negative number is left out.)
+        let (fd, events) = also.unwrap_or((-1, 0));
+        let mut asked = [bell, libc::pollfd { fd, events, revents: 0 }];
+        let ms = timeout.map_or(-1, |t| t.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32);
+        // SAFETY: a live list, as long as said.
+        if unsafe { libc::poll(asked.as_mut_ptr(), 2, ms) } < 0 {
+            let e = io::Error::last_os_error();
+            return if e.kind() == io::ErrorKind::Interrupted { Ok(0) } else { Err(e) };
+        }
+        if asked[0].revents != 0 {
+            self.waker.hush();
+        }
+        Ok(asked[1].revents)
+    }
+
+    /// The first is settled with this.
+    fn settle(&mut self, result: i32, done: &mut Vec<Done>) {
+        if let Some(first) = self.queue.pop_front() {
+            done.push((first.id, result));
+        }
+    }
+}
+
+impl Backend for Direct {
+    unsafe fn submit(&mut self, id: u64, op: *const RawOp, _tried: bool) {
+        self.queue.push_back(Queued { id, op, begun: false, pace: Pace::default(), rests: None });
+    }
+
+    unsafe fn await_readiness(&mut self, id: u64, _fd: RawFd, _events: i16) {
+        // (Nothing that is reported here asks for it.)
+        self.settled.push((id, -libc::ECANCELED));
+    }
+
+    unsafe fn cancel(&mut self, id: u64, _op: *const RawOp) {
+        let Some(at) = self.queue.iter().position(|it| it.id == id) else { return };
+        let Some(gone) = self.queue.remove(at) else { return };
+        // What has arrived by now is delivered.
+        let arrived = match gone.begun {
+            // SAFETY: the request has not been reported, so by `submit`'s contract all is still valid.
+            true => unsafe { RawOp::what(gone.op).last_attempt() },
+            false => None,
+        };
+        self.settled.push((id, arrived.unwrap_or(-libc::ECANCELED)));
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>, done: &mut Vec<Done>) -> io::Result<()> {
+        done.append(&mut self.settled);
+        let timeout = if done.is_empty() { timeout } else { Some(Duration::ZERO) };
+        let Some(first) = self.queue.front_mut() else { return self.wait(timeout, None).map(drop) };
+        // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
+        let what = unsafe { RawOp::what(first.op) };
+        let Some(waits_for) = what.waits_for() else {
+            self.settle(0, done);
+            return Ok(());
+        };
+        if waits_for.fd < 0 {
+            self.settle(-libc::EBADF, done);
+            return Ok(());
+        }
+        if !std::mem::replace(&mut first.begun, true) {
+            // SAFETY: as above. (Nobody else says whether it is ready.)
+            if let Some(result) = unsafe { what.first_attempt(true) } {
+                self.settle(result, done);
+                return Ok(());
+            }
+        }
+        let rests = first.rests.filter(|until| *until > Instant::now());
+        first.rests = rests;
+        let also = (waits_for.fd, waits_for.interest);
+        let revents = self.wait(timeout, rests.is_none().then_some(also))?;
+        if revents & libc::POLLNVAL != 0 {
+            self.settle(-libc::EBADF, done);
+        } else if revents != 0 {
+            // SAFETY: as above.
+            match unsafe { what.attempt(revents) } {
+                Some(result) => self.settle(result, done),
+                None => {
+                    if let Some(first) = self.queue.front_mut() {
+                        first.rests = Some(first.pace.rest(Instant::now()));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> bool {
+        self.settled.is_empty()
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.queue.front()?.rests
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
