@@ -11,6 +11,7 @@ use crate::events::inside::Inside;
 use crate::events::request::Request;
 use crate::fork;
 use crate::getting::shared::{EventChannel, forked_error, shut_down_error};
+use crate::getting::tally::Tally;
 use crate::id::{EventId, OpId};
 use crate::ports::{Port, Wait};
 use std::io;
@@ -69,8 +70,9 @@ impl EventChannel {
         requests: impl IntoIterator<Item = impl Into<Request>>,
     ) -> Result<Vec<EventId>, PostAllError> {
         let requests = requests.into_iter();
-        let mut ids = Vec::with_capacity(requests.size_hint().0);
-        let mut posted = Posted::new(self);
+        let many = requests.size_hint().0;
+        let mut ids = Vec::with_capacity(many);
+        let mut posted = Posted { at_once: (many as u64).clamp(1, MOST_AT_ONCE), ..Posted::new(self) };
         for request in requests {
             match self.hand_over(request.into(), &mut posted) {
                 Ok(id) => ids.push(id),
@@ -126,7 +128,11 @@ impl EventChannel {
     }
 
     fn refuse(&self, request: Request, error: io::Error) -> PostError {
-        self.0.waiting.tally.not_posted(request.0.is_immediate());
+        if request.0.is_immediate() {
+            self.0.waiting.tally.unused(1);
+        } else {
+            self.0.waiting.tally.not_posted();
+        }
         if request.0.has_handler() {
             self.handler_is_over();
         }
@@ -141,8 +147,7 @@ impl EventChannel {
         posted: &mut Posted<'_>,
     ) -> Result<EventId, PostError> {
         let waiting = &self.0.waiting;
-        // As above.
-        let serial = waiting.tally.immediate(1);
+        let serial = posted.serial();
         if self.is_shut_down() {
             return Err(self.refuse(request, shut_down_error()));
         }
@@ -264,6 +269,9 @@ impl EventChannel {
     }
 }
 
+/// So many are counted at once, at most.
+const MOST_AT_ONCE: u64 = 64;
+
 /// What was posted. Whoever is to see to it is woken when this is dropped.
 struct Posted<'a> {
     channel: &'a EventChannel,
@@ -271,11 +279,29 @@ struct Posted<'a> {
     ready: bool,
     /// Where the rest went.
     port: Option<usize>,
+    /// How many that are complete at once are counted at once.
+    at_once: u64,
+    /// The number for the next of them, and how many have been counted and not posted yet.
+    next: u64,
+    left: u64,
 }
 
 impl<'a> Posted<'a> {
     fn new(channel: &'a EventChannel) -> Self {
-        Posted { channel, ready: false, port: None }
+        Posted { channel, ready: false, port: None, at_once: 1, next: 0, left: 0 }
+    }
+
+    /// A number for one that is complete at once. It is counted: before the look at the state, so a shutdown that this does not see waits
+    /// for it.
+    fn serial(&mut self) -> u64 {
+        if self.left == 0 {
+            self.left = self.at_once;
+            self.next = self.channel.0.waiting.tally.immediate(self.at_once);
+        }
+        self.left -= 1;
+        let serial = self.next;
+        self.next += Tally::STEP;
+        serial
     }
 }
 
@@ -285,6 +311,13 @@ impl Drop for Posted<'_> {
             return;
         }
         let shared = &self.channel.0;
+        if self.left > 0 {
+            shared.waiting.tally.unused(self.left);
+            // For a moment it looked as if more were to come: whoever looked just then waits for them.
+            if self.channel.is_shut_down() {
+                shared.release(shared.waiting.state.lock());
+            }
+        }
         if self.ready {
             shared.wake();
         }

@@ -85,9 +85,9 @@ pub use getting::listed::tasks_were_left;
 pub use getting::serve::{Completion, Completions, Serving};
 pub use getting::shared::EventChannel;
 pub use id::EventId;
-pub use kinds::EventKind;
 pub use kinds::accept::accept_now;
 pub use kinds::readiness::Interest;
+pub use kinds::{EventKind, Failure};
 #[doc(hidden)]
 pub use lock::lock_held;
 pub use ports::Wait;

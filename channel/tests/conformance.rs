@@ -767,3 +767,45 @@ fn what_panics_amid_many_posts_costs_none_of_those_before() {
         })
     });
 }
+
+/// In the error of each kind: the operation, what its descriptor is to it, the errno.
+#[test]
+fn an_error_says_what_it_is_about() {
+    limit(30, || {
+        each_driver(|channel| {
+            // Open for writing only, and no socket.
+            let file = || Source::from(std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap());
+            let to = "127.0.0.1:9".parse().unwrap();
+            let failing = [
+                (Request::accept(file()), "accept on its listener"),
+                (Request::connect(file(), to), "connect on its socket"),
+                (Request::recv(file(), room(1)), "recv on its socket"),
+                (Request::send(file(), vec![0]), "send on its socket"),
+                (Request::recv_from(file(), room(1)), "recv_from on its socket"),
+                (Request::send_to(file(), vec![0], to), "send_to on its socket"),
+            ];
+            for (request, words) in failing {
+                let kind = request.kind();
+                channel.post(request).unwrap();
+                let event = channel.get_event().unwrap();
+                let failure = event.failure().unwrap();
+                assert_eq!((failure.kind(), failure.errno()), (kind, libc::ENOTSOCK));
+                assert_eq!(event.result().unwrap_err().raw_os_error(), Some(libc::ENOTSOCK));
+                assert!(failure.to_string().starts_with(&format!("{words}: ")), "{failure}");
+            }
+            let (a, _b) = UnixStream::pair().unwrap();
+            channel.post(Request::readiness(a, Interest::READABLE).within(SOON)).unwrap();
+            let failure = channel.get_event().unwrap().failure().unwrap();
+            assert_eq!(
+                failure.to_string(),
+                "readiness on its descriptor: the request's time limit came first"
+            );
+            let id = channel.post(Request::timer(Duration::from_secs(100))).unwrap();
+            channel.cancel(id);
+            let failure = channel.get_event().unwrap().failure().unwrap();
+            assert_eq!(failure.to_string(), "timer: the request was cancelled");
+            channel.post(Request::notification()).unwrap();
+            assert_eq!(channel.get_event().unwrap().failure(), None);
+        })
+    });
+}

@@ -150,7 +150,7 @@ fn posts_and_a_shutdown_reach_who_sleeps() {
             channel.post(Request::recv(near.clone(), room(1))).unwrap();
             channel.post(Request::timer(LONG)).unwrap();
             let getter = s.spawn(|| {
-                let cancelled = (0..2).map(|_| channel.get_event().unwrap().is_cancelled()).all(|it| it);
+                let cancelled = (0..2).all(|_| channel.get_event().unwrap().is_cancelled());
                 (cancelled, channel.get_event().is_err())
             });
             until_asleep(&channel);

@@ -33,6 +33,11 @@ pub(crate) trait Kept: Any + Send {
     /// Its place in [`EventKind`](crate::EventKind).
     fn kind(&self) -> u8;
 
+    /// What its descriptor is to it, for those who read of an error.
+    fn role(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Before each post. The program's `AsFd` is called here, and nowhere else.
     fn prepare(&mut self) {}
 

@@ -30,7 +30,7 @@ impl HandlerCall {
         // What it has captured may go now, and panic as it goes: not while a panic of the handler itself unwinds.
         let gone = foreign::call(move || drop(handler));
         if !(returned && gone) {
-            quietly!(error, "the handler of {kind:?} event {id:?} panicked");
+            quietly!(error, "the handler of the {kind} event {id:?} panicked");
         }
     }
 }

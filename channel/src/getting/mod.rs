@@ -5,5 +5,5 @@ pub(crate) mod handler;
 pub(crate) mod listed;
 pub(crate) mod serve;
 pub(crate) mod shared;
-mod tally;
+pub(crate) mod tally;
 pub(crate) mod waiting;

@@ -17,12 +17,16 @@ struct Place {
     posted: AtomicU64,
     /// Posted, and complete at once.
     immediate: AtomicU64,
+    /// Of these, not posted after all.
+    unused: AtomicU64,
     taken: AtomicU64,
     /// Of these, when somebody last began to look at the ports.
     looked: AtomicU64,
 }
 
 impl Tally {
+    pub(crate) const STEP: u64 = PLACES as u64;
+
     fn here(&self) -> (usize, &Place) {
         thread_local!(static HERE: u8 = const { 0 });
         let address = HERE.with(|here| std::ptr::from_ref(here).addr() as u64);
@@ -36,18 +40,21 @@ impl Tally {
         self.here().1.posted.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// `n` are about to be posted that are complete at once. Gives a number for the first; the others have none.
+    /// `n` are about to be posted that are complete at once. Gives the number of the first; the next one's is larger by
+    /// [`STEP`](Self::STEP).
     pub(crate) fn immediate(&self, n: u64) -> u64 {
         let (at, place) = self.here();
         place.immediate.fetch_add(n, Ordering::SeqCst) * PLACES as u64 + at as u64
     }
 
-    /// One of those that this thread (or task) was about to post was not.
-    pub(crate) fn not_posted(&self, immediate: bool) {
-        let place = self.here().1;
-        // (The number is another's only if that is not posted either: the channel has ended.)
-        let count = if immediate { &place.immediate } else { &place.posted };
-        count.fetch_sub(1, Ordering::SeqCst);
+    /// One that was about to be posted was not.
+    pub(crate) fn not_posted(&self) {
+        self.here().1.posted.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// `n` were not that were to be complete at once. (Their numbers are not given again.)
+    pub(crate) fn unused(&self, n: u64) {
+        self.here().1.unused.fetch_add(n, Ordering::SeqCst);
     }
 
     /// `n` were taken.
@@ -70,13 +77,14 @@ impl Tally {
     /// Has all that was posted been taken? A yes holds until the next post.
     pub(crate) fn is_even(&self) -> bool {
         // In this order: each event is counted as posted first. If the sums are equal nothing was under way between the two.
-        let taken = self.sum(|place| &place.taken);
-        taken == self.sum(|place| &place.posted).wrapping_add(self.all_immediate())
+        let gone = self.sum(|place| &place.taken).wrapping_add(self.sum(|place| &place.unused));
+        gone == self.sum(|place| &place.posted).wrapping_add(self.sum(|place| &place.immediate))
     }
 
     /// How many were complete as they were posted.
     pub(crate) fn all_immediate(&self) -> u64 {
-        self.sum(|place| &place.immediate)
+        let unused = self.sum(|place| &place.unused);
+        self.sum(|place| &place.immediate).wrapping_sub(unused)
     }
 
     fn sum(&self, of: fn(&Place) -> &AtomicU64) -> u64 {
@@ -110,6 +118,16 @@ mod tests {
         thread::spawn(move || {
             tally.taken(1);
             assert!(tally.is_even());
+            // Some are counted, and not posted after all.
+            let first = tally.immediate(5);
+            tally.unused(3);
+            tally.posted();
+            tally.not_posted();
+            assert!(!tally.is_even());
+            tally.taken(2);
+            assert!(tally.is_even());
+            assert_eq!(tally.all_immediate(), 4002);
+            assert_eq!(tally.immediate(1), first + 5 * Tally::STEP, "no number comes twice");
         })
         .join()
         .unwrap();

@@ -167,6 +167,10 @@ impl Kept for Held {
         EventKind::Accept as u8
     }
 
+    fn role(&self) -> Option<&'static str> {
+        Some("listener")
+    }
+
     fn prepare(&mut self) {
         self.operation.fd = self.listener.raw();
         self.accepted = None;

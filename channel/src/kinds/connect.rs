@@ -107,6 +107,10 @@ impl Kept for Held {
         EventKind::Connect as u8
     }
 
+    fn role(&self) -> Option<&'static str> {
+        Some("socket")
+    }
+
     fn prepare(&mut self) {
         self.operation.fd = self.socket.raw();
     }

@@ -96,6 +96,10 @@ impl Kept for Held {
         EventKind::Readiness as u8
     }
 
+    fn role(&self) -> Option<&'static str> {
+        Some("descriptor")
+    }
+
     fn prepare(&mut self) {
         self.operation = Poll { fd: self.source.raw(), events: self.interest.0 };
     }

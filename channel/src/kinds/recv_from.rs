@@ -82,6 +82,10 @@ impl Kept for Held {
         EventKind::RecvFrom as u8
     }
 
+    fn role(&self) -> Option<&'static str> {
+        Some("socket")
+    }
+
     fn prepare(&mut self) {
         self.operation.fd = self.socket.raw();
         self.buffer.clear();

@@ -63,6 +63,10 @@ impl Kept for Held {
         EventKind::Send as u8
     }
 
+    fn role(&self) -> Option<&'static str> {
+        Some("socket")
+    }
+
     fn prepare(&mut self) {
         self.operation.fd = self.socket.raw();
     }
