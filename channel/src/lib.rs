@@ -62,6 +62,7 @@ mod id;
 mod kinds;
 #[doc(hidden)]
 pub mod line;
+mod local;
 mod lock;
 mod operation;
 mod ports;
@@ -88,6 +89,7 @@ pub use id::EventId;
 pub use kinds::accept::accept_now;
 pub use kinds::readiness::Interest;
 pub use kinds::{EventKind, Failure};
+pub use local::{LocalBuilder, LocalChannel, Poster};
 #[doc(hidden)]
 pub use lock::lock_held;
 pub use ports::Wait;

@@ -23,12 +23,14 @@ pub(crate) struct Plain {
     kind: u8,
     immediate: bool,
     wakes_all: bool,
+    /// Posted to a channel that belongs to somebody else.
+    is_foreign: bool,
 }
 
 impl Plain {
     /// Of this kind (see [`Kept::kind`]), to pass through a port.
     pub(crate) fn new(kind: u8) -> Self {
-        Plain { kind, immediate: false, wakes_all: false }
+        Plain { kind, immediate: false, wakes_all: false, is_foreign: false }
     }
 }
 
@@ -160,11 +162,7 @@ impl Inside {
 
     /// Everyone who waits is to get a copy, if it is complete as it is posted.
     pub(crate) fn set_wakes_all(&mut self) {
-        let plain = match self {
-            Inside::Body(body) => body.of_mut(),
-            Inside::Bare(bare) => Some(&mut bare.plain),
-        };
-        if let Some(plain @ Plain { immediate: true, .. }) = plain {
+        if let Some(plain @ Plain { immediate: true, .. }) = self.plain_mut() {
             plain.wakes_all = true;
         }
     }
@@ -174,6 +172,27 @@ impl Inside {
         match self {
             Inside::Body(body) => body.of::<Plain>().is_some_and(|plain| plain.wakes_all),
             Inside::Bare(bare) => bare.plain.wakes_all,
+        }
+    }
+
+    /// Of one that holds nothing: whether somebody else posts it than whose channel it is.
+    pub(crate) fn set_foreign(&mut self, is_foreign: bool) {
+        if let Some(plain) = self.plain_mut() {
+            plain.is_foreign = is_foreign;
+        }
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
+        match self {
+            Inside::Body(body) => body.of::<Plain>().is_some_and(|plain| plain.is_foreign),
+            Inside::Bare(bare) => bare.plain.is_foreign,
+        }
+    }
+
+    fn plain_mut(&mut self) -> Option<&mut Plain> {
+        match self {
+            Inside::Body(body) => body.of_mut(),
+            Inside::Bare(bare) => Some(&mut bare.plain),
         }
     }
 

@@ -1,0 +1,308 @@
+//! [`LocalChannel`]: a channel for one thread (or task), with handlers that stay there.
+
+use crate::builder::{ChannelBuilder, ChannelMetrics, PostError};
+use crate::drivers::{Driver, DriverInfo};
+use crate::events::event::Event;
+use crate::events::request::Request;
+use crate::foreign;
+use crate::getting::shared::EventChannel;
+use crate::id::EventId;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+
+/// How long a dropped channel waits for its requests to come back.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// A channel that belongs to whoever made it: one thread, or one task, wherever that runs. It is neither `Send` nor `Sync`. In return its
+/// handlers need not be `Send`: they run one at a time, in [`get_event`](Self::get_event) and [`run`](Self::run), and may share what they
+/// like. They lie in the channel, never in an event, and are dropped by the owner.
+///
+/// Others post to it by way of a [`Poster`].
+///
+/// ```
+/// use ec_channel::{EventChannel, Request};
+/// use std::{cell::Cell, rc::Rc, time::Duration};
+/// let channel = EventChannel::builder().single_threaded().build()?;
+/// let ticks = Rc::new(Cell::new(0));
+/// let counted = ticks.clone();
+/// channel.post_with(Request::timer(Duration::from_millis(1)), move |_, event| {
+///     counted.set(counted.get() + 1);
+///     (counted.get() < 3).then(|| event.again()) // posted again, with this handler
+/// })?;
+/// channel.run()?; // until nothing is left
+/// assert_eq!(ticks.get(), 3);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+/// It stays where it is, and so do its handlers:
+///
+/// ```compile_fail,E0277
+/// let channel = ec_channel::EventChannel::builder().single_threaded().build().unwrap();
+/// std::thread::spawn(move || channel.run()); // not `Send`
+/// ```
+/// ```compile_fail,E0277
+/// let channel = ec_channel::EventChannel::builder().single_threaded().build().unwrap();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| channel.run()); // not `Sync`
+/// });
+/// ```
+pub struct LocalChannel {
+    channel: EventChannel,
+    handlers: RefCell<HashMap<EventId, Handler>>,
+    /// Got in [`run`](Self::run), for whoever gets events.
+    kept: RefCell<VecDeque<Event>>,
+    /// So many that were posted here have not come back yet.
+    ours: Cell<usize>,
+    stays: PhantomData<*const ()>,
+}
+
+type Handler = Box<dyn FnMut(&LocalChannel, Event) -> Option<Request>>;
+
+/// Makes a [`LocalChannel`]: see [`ChannelBuilder::single_threaded`].
+#[derive(Clone, Debug)]
+pub struct LocalBuilder(ChannelBuilder);
+
+impl ChannelBuilder {
+    /// For a channel that belongs to one thread or task.
+    pub fn single_threaded(self) -> LocalBuilder {
+        LocalBuilder(self.ports(1))
+    }
+}
+
+impl LocalBuilder {
+    /// As [`ChannelBuilder::driver`].
+    pub fn driver(self, driver: Driver) -> Self {
+        LocalBuilder(self.0.driver(driver))
+    }
+
+    /// # Errors
+    /// As [`ChannelBuilder::build`].
+    pub fn build(self) -> io::Result<LocalChannel> {
+        Ok(LocalChannel {
+            channel: self.0.build()?,
+            handlers: RefCell::default(),
+            kept: RefCell::default(),
+            ours: Cell::new(0),
+            stays: PhantomData,
+        })
+    }
+}
+
+impl LocalChannel {
+    /// The driver in use, and why this one.
+    pub fn driver(&self) -> &DriverInfo {
+        self.channel.driver()
+    }
+
+    /// As [`EventChannel::post`].
+    ///
+    /// # Errors
+    /// As there. A request with a handler by [`Request::on_complete`], which may go to other threads, is
+    /// [invalid](io::ErrorKind::InvalidInput): [`post_with`](Self::post_with) is for that.
+    pub fn post(&self, request: impl Into<Request>) -> Result<EventId, PostError> {
+        let mut request = request.into();
+        request.0.set_foreign(false);
+        if request.0.has_handler() {
+            let what = "a handler of a LocalChannel is given to post_with, and not to the request";
+            return Err(PostError { request, error: io::Error::new(io::ErrorKind::InvalidInput, what) });
+        }
+        let id = self.channel.post(request)?;
+        self.ours.set(self.ours.get() + 1);
+        Ok(id)
+    }
+
+    /// Posts a request whose event `handler` gets, in place of whoever gets events. What it returns is posted next, with the same handler.
+    /// (If that is refused, since the channel has been shut down, both are dropped.)
+    ///
+    /// # Errors
+    /// As [`post`](Self::post). The handler is dropped then.
+    pub fn post_with(
+        &self,
+        request: impl Into<Request>,
+        handler: impl FnMut(&LocalChannel, Event) -> Option<Request> + 'static,
+    ) -> Result<EventId, PostError> {
+        let id = self.post(request)?;
+        // (Nobody else gets events: it cannot have come back.)
+        self.handlers.borrow_mut().insert(id, Box::new(handler));
+        Ok(id)
+    }
+
+    /// As [`EventChannel::cancel`]: the event comes back all the same, to its handler if it has one.
+    pub fn cancel(&self, id: EventId) -> bool {
+        self.channel.cancel(id)
+    }
+
+    /// Waits until some request without a handler is complete, and returns it. Calls handlers meanwhile.
+    ///
+    /// # Errors
+    /// As [`EventChannel::get_event`].
+    ///
+    /// # Panics
+    /// If a handler does. It is gone then; the others are not.
+    pub fn get_event(&self) -> io::Result<Event> {
+        loop {
+            if let Some(event) = self.take_kept() {
+                return Ok(event);
+            }
+            let event = self.channel.get_event()?;
+            if let Some(event) = self.handle(event) {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// As [`get_event`](Self::get_event), but returns `None` after `timeout`. (A handler that takes longer is waited for.)
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn get_event_timeout(&self, timeout: Duration) -> io::Result<Option<Event>> {
+        let end = Instant::now().checked_add(timeout);
+        loop {
+            if let Some(event) = self.take_kept() {
+                return Ok(Some(event));
+            }
+            let left = end.map_or(timeout, |end| end.saturating_duration_since(Instant::now()));
+            let Some(event) = self.channel.get_event_timeout(left)? else { return Ok(None) };
+            if let Some(event) = self.handle(event) {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    /// Calls handlers until all that was posted here has come back. (What has no handler is kept, for [`get_event`](Self::get_event). What
+    /// a [`Poster`] posts is not waited for.)
+    ///
+    /// # Errors
+    /// As [`EventChannel::get_event`].
+    ///
+    /// # Panics
+    /// As [`get_event`](Self::get_event).
+    pub fn run(&self) -> io::Result<()> {
+        while self.ours.get() > 0 {
+            let event = self.channel.get_event()?;
+            if let Some(event) = self.handle(event) {
+                self.kept.borrow_mut().push_back(event);
+            }
+        }
+        Ok(())
+    }
+
+    /// For other threads and tasks, to post to this channel.
+    pub fn poster(&self) -> Poster {
+        Poster(self.channel.clone())
+    }
+
+    /// What has passed through the channel so far.
+    pub fn metrics(&self) -> ChannelMetrics {
+        self.channel.metrics()
+    }
+
+    fn take_kept(&self) -> Option<Event> {
+        self.kept.borrow_mut().pop_front()
+    }
+
+    /// Calls the handler of an event that has come, or gives it back.
+    fn handle(&self, event: Event) -> Option<Event> {
+        if !event.0.is_foreign() {
+            self.ours.set(self.ours.get() - 1);
+        }
+        // (Taken out: it may post, cancel and get as it likes.)
+        let handler = self.handlers.borrow_mut().remove(&event.id());
+        let Some(mut handler) = handler else { return Some(event) };
+        if let Some(next) = handler(self, event)
+            && let Ok(id) = self.post(next)
+        {
+            self.handlers.borrow_mut().insert(id, handler);
+        }
+        None
+    }
+}
+
+impl Drop for LocalChannel {
+    /// Cancels what is in flight, and drops it and the handlers, here.
+    fn drop(&mut self) {
+        self.channel.shutdown();
+        let end = Instant::now() + LONGEST;
+        // (Nothing is a cancellation point here. A thread that unwinds does not wait.)
+        while !std::thread::panicking() && self.ours.get() > 0 && Instant::now() < end {
+            match self.channel.try_get_event() {
+                Ok(Some(event)) => {
+                    self.ours.set(self.ours.get() - usize::from(!event.0.is_foreign()));
+                    event.0.discard();
+                }
+                Ok(None) => std::thread::yield_now(),
+                Err(_) => break,
+            }
+        }
+        for (_, handler) in self.handlers.take() {
+            foreign::call(|| drop(handler));
+        }
+    }
+}
+
+impl fmt::Debug for LocalChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalChannel").field("driver", &self.driver().kind()).finish_non_exhaustive()
+    }
+}
+
+/// Posts to a [`LocalChannel`] from other threads and tasks: numbers, and data that is `Send`. It does not keep the channel alive.
+///
+/// ```
+/// use ec_channel::EventChannel;
+/// let channel = EventChannel::builder().single_threaded().build()?;
+/// let poster = channel.poster();
+/// std::thread::spawn(move || {
+///     poster.post(7)?;
+///     poster.post_with(8, Box::new(String::from("words")))
+/// });
+/// assert_eq!(channel.get_event()?.token(), 7);
+/// let words = channel.get_event()?.take_context().unwrap();
+/// assert_eq!(*words.downcast::<String>().unwrap(), "words");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+/// What stays with the channel does not go with it:
+///
+/// ```compile_fail,E0277
+/// let channel = ec_channel::EventChannel::builder().single_threaded().build().unwrap();
+/// channel.poster().post_with(1, Box::new(std::rc::Rc::new(2))); // not `Send`
+/// ```
+#[derive(Clone)]
+pub struct Poster(EventChannel);
+
+impl Poster {
+    /// The channel's owner gets a notification with this token.
+    ///
+    /// # Errors
+    /// The channel has been dropped; or this is a forked child.
+    pub fn post(&self, token: u64) -> io::Result<()> {
+        self.hand_over(Request::notification().token(token))
+    }
+
+    /// As [`post`](Self::post), with something ([`Event::take_context`]).
+    ///
+    /// # Errors
+    /// As there. What was to be handed over is dropped then.
+    pub fn post_with(&self, token: u64, context: Box<dyn Any + Send>) -> io::Result<()> {
+        self.hand_over(Request::notification().token(token).context(context))
+    }
+
+    fn hand_over(&self, mut request: Request) -> io::Result<()> {
+        request.0.set_foreign(true);
+        self.0.post(request)?;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Poster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poster").finish_non_exhaustive()
+    }
+}
