@@ -23,7 +23,7 @@ fn said(
 ) -> Option<(Vec<String>, usize)> {
     let Some(mut again) = this_test_again(name) else {
         let mut met = 0;
-        for driver in [Driver::IoUring, Driver::Epoll] {
+        for driver in Driver::ALL {
             if let Some(runtime) = build(driver, settings(Runtime::builder().cores(1).max_threads(6))) {
                 met += 1;
                 meet_the_cap(&runtime, || runtime.metrics().cap_hits == 1 && is_heard(met));
@@ -173,7 +173,7 @@ fn what_is_told_is_so() {
         if !task::migrates() {
             return skipped("here each task is a thread of its own, and there is no cap to be met");
         }
-        for driver in [Driver::IoUring, Driver::Epoll] {
+        for driver in Driver::ALL {
             let (told, free) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(())));
             let (tell, may) = (told.clone(), free.clone());
             let settings = Runtime::builder().cores(1).max_threads(4).on_event(move |event| {

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 const SHORT: Duration = Duration::from_millis(20);
 
 /// By its token a wait is described under one of these. Held by who waits, or by who blocks.
-static HELD: [Mutex<()>; 3] = [const { Mutex::new(()) }; 3];
+static HELD: [Mutex<()>; 4] = [const { Mutex::new(()) }; 4];
 static MINE: WaitKind = WaitKind {
     name: "mine",
     cancel: None,
@@ -50,7 +50,11 @@ fn a_shutdown_with_a_limit_does_not_ask() {
         let Some(runtime) = build(driver, Runtime::builder().cores(1)) else { return };
         let (says, hears) = mpsc::channel();
         // It keeps the lock, as whoever is abandoned keeps what he has.
-        let token = if driver == Driver::Epoll { 0 } else { 1 };
+        let token = match driver {
+            Driver::Epoll => 0,
+            Driver::IoUring => 1,
+            _ => 3,
+        };
         let waiting = runtime.spawn(move || {
             let _held = HELD[token as usize].lock();
             says.send(()).unwrap();

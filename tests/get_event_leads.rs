@@ -19,7 +19,8 @@ fn each(cores: usize, ports: usize, f: impl Fn(Runtime, EventChannel)) {
     if !task::migrates() {
         return skipped("here each task is a thread of its own, which no shutdown abandons");
     }
-    for driver in Driver::ALL {
+    // (In a channel on poll a task that leads is not suspended: there is nothing that it could wait for.)
+    for driver in [Driver::IoUring, Driver::Epoll] {
         let Some(runtime) = build(driver, Runtime::builder().cores(cores).max_threads(cores)) else {
             continue;
         };

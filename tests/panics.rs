@@ -25,7 +25,7 @@ fn between(f: fn()) {
 /// What this test program says on stderr if it runs the test `name` alone. `None` in that process, which calls `f` with each runtime.
 fn said(name: &str, backtrace: &str, f: impl Fn(&Runtime)) -> Option<String> {
     let Some(mut again) = this_test_again(name) else {
-        for driver in [Driver::IoUring, Driver::Epoll] {
+        for driver in Driver::ALL {
             match Runtime::builder().driver(driver).build() {
                 Ok(runtime) => f(&runtime),
                 Err(error) => println!("left out: {driver:?}: {error}"),

@@ -194,8 +194,10 @@ impl EventChannel {
 
     /// As [`get_event`](Self::get_event), but returns `None` when nothing is complete right now.
     pub fn try_get_event(&self) -> io::Result<Option<Event>> {
-        let mut one = None;
-        self.next(&mut one, 1, Wait::No)?;
+        let mut one = self.next_at_once();
+        if one.is_none() {
+            self.next(&mut one, 1, Wait::No)?;
+        }
         Ok(one)
     }
 

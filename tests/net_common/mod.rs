@@ -17,7 +17,7 @@ pub fn each_runtime(test: impl Fn(&Runtime)) {
 /// As [`each_runtime`], all at the same time: for tests that take long by themselves.
 pub fn each_runtime_at_once(test: impl Fn(&Runtime) + Sync) {
     std::thread::scope(|scope| {
-        for driver in [Driver::IoUring, Driver::Epoll] {
+        for driver in Driver::ALL {
             for cores in [1, 4] {
                 let test = &test;
                 scope.spawn(move || {
@@ -46,7 +46,7 @@ pub fn build(driver: Driver, builder: Builder) -> Option<Runtime> {
 /// left out, with a word about it.
 pub fn each_runtime_of(cores: &[usize], test: impl Fn(&Runtime)) {
     let mut ran = 0;
-    for driver in [Driver::IoUring, Driver::Epoll] {
+    for driver in Driver::ALL {
         for &cores in cores {
             let Some(runtime) = build(driver, Runtime::builder().cores(cores)) else { continue };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(&runtime))) {

@@ -467,6 +467,10 @@ impl<'a> Lead<'a> {
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
+        if fork::is_child() {
+            // (Who held the lock may not be here.)
+            return;
+        }
         let mut state = self.channel.0.waiting.state.lock();
         state.stop_leading(self.number);
         self.channel.release(state);
@@ -482,7 +486,7 @@ struct HandsOn<'a> {
 
 impl Drop for HandsOn<'_> {
     fn drop(&mut self) {
-        if self.is_due {
+        if self.is_due && !fork::is_child() {
             self.channel.release(self.channel.0.waiting.state.lock());
         }
     }
