@@ -295,7 +295,11 @@ impl<'a> Posted<'a> {
 
     /// A number for one that is complete at once. It is counted: before the look at the state, so a shutdown that this does not see waits
     /// for it.
+    #[inline]
     fn serial(&mut self) -> u64 {
+        if self.at_once == 1 {
+            return self.channel.0.waiting.tally.immediate(1);
+        }
         if self.left == 0 {
             self.left = self.at_once;
             self.next = self.channel.0.waiting.tally.immediate(self.at_once);
