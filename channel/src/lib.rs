@@ -4,13 +4,6 @@
 //! whoever builds a runtime of their own on top of it. A program that uses `event-channel` has all of this as
 //! `event_channel::channel`.
 //!
-//! **What is safe.** All of the proactor style: [`EventChannel`], [`Request`], [`Event`]. A request owns its buffer,
-//! and holds its descriptor while it is in flight. What runtimes need is `unsafe`:
-//!
-//! * to operate on the caller's memory ([`raw`]);
-//! * to drive a channel's ports in place of its getters ([`EventChannel::serve`]);
-//! * to say how tasks wait ([`set_blocker`]).
-//!
 //! ```
 //! use ec_channel::{EventChannel, Request};
 //! use std::os::unix::net::UnixStream;
@@ -31,21 +24,106 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! # How a request travels
+//!
 //! ```text
-//!  post(request) --> port: inbox --> driver (io_uring, epoll) --> completed --> get_event() -> Event
-//!                      |  timer wheel ------------------------------^   |
-//!  submit_raw(op) -----+                                                +--> handler, on the pool's threads
-//!                                                                       +--> raw operation: wake(word)
+//!  post(request) --> port: inbox --> driver --> settled --> ready --> get_event() -> Event
+//!                      |  timer wheel -----------^   |
+//!  submit_raw(op) -----+                             +--> handler: on a pool's threads, or in get_event
+//!                                                    +--> raw operation: wake(word)
 //! ```
-//! There are two styles, and both pass through the same ports:
+//! 1. **Posted.** A request owns what it needs: its buffer, a hold on its descriptor, the program's own number, context and handler. It is a
+//!    box, which becomes the event. (A notification without context needs none.) `post` gives an id and returns at once.
+//! 2. **Taken in.** A *port* is a driver with its timers. One thread at a time drives it; it does not matter which. It takes the inbox in,
+//!    in order, so a cancel never overtakes its request. A deadline is a timer in the port's wheel.
+//! 3. **Carried out.** The [driver](Driver) hands it to the kernel (io_uring), or waits until the descriptor is ready and makes the call
+//!    (epoll, poll). What happens to the request on the way, a signal, a thread that exits, a rival that was faster, is the port's affair.
+//! 4. **Settled.** One thread decides what came first: the result, a cancel, the deadline. Whatever was transferred is delivered.
+//! 5. **Ready.** The event goes into a queue, and one getter is woken if all of them sleep. Or its handler is called.
 //!
-//! * *Proactor*: a boxed [`Event`] owns its buffers and holds its descriptor. Safe code posts it, and somebody gets it.
-//! * *Task*: a [`raw::RawOp`] lies on the stack of whoever waits for it. Nothing is allocated. The channel knows no
-//!   more of the waiter than a function and a word.
+//! Each request comes back once: also if it is cancelled, if its time is over, and if the channel is [shut down](EventChannel::shutdown).
+//! An error of the request is [in its event](Event::result); an error of the channel is the call's.
 //!
-//! A port is a driver with its timers. One thread at a time drives it. It does not matter which, so a port can be
-//! handed from thread to thread. A channel used alone has one port, driven by whoever is in `get_event`. A pool has
-//! one for each core.
+//! A channel used alone has one port, which is driven by whoever is in `get_event`. A pool has one for each core.
+//!
+//! # Styles
+//!
+//! **One loop** that gets everything, as above. With batches:
+//!
+//! ```
+//! # use ec_channel::{EventChannel, Request};
+//! # let channel = EventChannel::new()?;
+//! channel.post_all((0..100).map(|n| Request::notification().token(n)))?;
+//! let (mut sum, mut events) = (0, Vec::new());
+//! while sum < 99 * 100 / 2 {
+//!     channel.get_events(&mut events, 32, None)?; // waits for one, takes up to 32
+//!     sum += events.drain(..).map(|event| event.token()).sum::<u64>();
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! **Many threads** that all do the same: one of them at a time looks after the operating system, the others sleep until there is
+//! something for them. One event wakes one thread.
+//!
+//! ```
+//! # use ec_channel::{EventChannel, Request};
+//! # use std::time::Duration;
+//! let channel = EventChannel::new()?;
+//! std::thread::scope(|scope| {
+//!     for _ in 0..4 {
+//!         scope.spawn(|| {
+//!             while let Ok(event) = channel.get_event() {
+//!                 println!("{} is over", event.token());
+//!             }
+//!         });
+//!     }
+//!     for n in 0..10 {
+//!         channel.post(Request::timer(Duration::from_millis(1)).token(n)).unwrap();
+//!     }
+//!     std::thread::sleep(Duration::from_millis(5));
+//!     channel.shutdown(); // ends them, when all has come back
+//! });
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! **Handlers.** A request brings what is to be done with its event. It is called by a thread that is in `get_event`; in a pool by the
+//! workers.
+//!
+//! ```
+//! # use ec_channel::{EventChannel, Request};
+//! # use std::{sync::Arc, os::unix::net::UnixStream, io::{Read, Write}};
+//! # let channel = EventChannel::new()?;
+//! let (near, mut far) = UnixStream::pair()?;
+//! let near = Arc::new(near);
+//! let receive = Request::recv(near.clone(), Vec::with_capacity(16));
+//! channel.post(receive.on_complete(move |channel, event| {
+//!     if let Ok(1..) = event.result() {
+//!         let _ = channel.post(Request::send(near.clone(), event.buffer().to_vec()).token(1));
+//!         let _ = channel.post(event.again()); // the same buffer, the same handler
+//!     }
+//! }))?;
+//! far.write_all(b"echo")?;
+//! assert_eq!(channel.get_event()?.token(), 1); // the answer was sent; what has a handler is not got
+//! let mut answer = [0; 4];
+//! far.read_exact(&mut answer)?;
+//! assert_eq!(&answer, b"echo");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! **One thread by itself**: a [`LocalChannel`], whose handlers may share what is not `Send`, and to which others post by a [`Poster`].
+//!
+//! **No poller**: [`Driver::Direct`], for a plain client: each request is carried out in `get_event`, one at a time.
+//!
+//! **Operations** ([`raw`]) in place of events, for callers that suspend: they lie on the stack of whoever waits, nothing is allocated,
+//! and the channel knows no more of the waiter than a function and a word. Both styles pass through the same ports.
+//!
+//! # What is safe
+//!
+//! All that has to do with [`EventChannel`], [`Request`], [`Event`] and [`LocalChannel`]. What runtimes need is `unsafe`:
+//!
+//! * to operate on the caller's memory ([`raw`]);
+//! * to drive a channel's ports in place of its getters ([`EventChannel::serve`]);
+//! * to say how tasks wait ([`set_blocker`]).
 
 #![deny(unsafe_code)]
 

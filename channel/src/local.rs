@@ -211,7 +211,7 @@ impl LocalChannel {
     /// Calls the handler of an event that has come, or gives it back.
     fn handle(&self, event: Event) -> Option<Event> {
         if !event.0.is_foreign() {
-            self.ours.set(self.ours.get() - 1);
+            self.ours.set(self.ours.get().saturating_sub(1));
         }
         // (Taken out: it may post, cancel and get as it likes.)
         let handler = self.handlers.borrow_mut().remove(&event.id());
@@ -234,7 +234,7 @@ impl Drop for LocalChannel {
         while !std::thread::panicking() && self.ours.get() > 0 && Instant::now() < end {
             match self.channel.try_get_event() {
                 Ok(Some(event)) => {
-                    self.ours.set(self.ours.get() - usize::from(!event.0.is_foreign()));
+                    self.ours.set(self.ours.get().saturating_sub(usize::from(!event.0.is_foreign())));
                     event.0.discard();
                 }
                 Ok(None) => std::thread::yield_now(),
