@@ -243,7 +243,10 @@ fn what_a_dropped_runtime_holds() {
         [(listens, None), (as_it_is, Some(Duration::ZERO)), (as_it_is, Some(Duration::from_secs(1000)))];
     let attempt = |driver, (settings, event): (Settings, _), shut_down| {
         let gate = Gate::default();
+        // (What a builder holds whose driver is refused goes at once.)
+        gate.0.open.store(true, Ordering::SeqCst);
         let Some(runtime) = build(driver, settings(Runtime::builder().cores(2), &gate)) else { return true };
+        gate.0.open.store(false, Ordering::SeqCst);
         if let Some(after) = event {
             // Nobody gets it.
             let request = Request::timer(after).context(Box::new(Blocks(gate.clone())));

@@ -32,6 +32,9 @@ pub fn each_runtime_at_once(test: impl Fn(&Runtime) + Sync) {
 
 /// The runtime that `builder` makes with `driver`. `None`: this machine does not allow that driver, which is said.
 pub fn build(driver: Driver, builder: Builder) -> Option<Runtime> {
+    if driver == Driver::Poll && ec_test_support::without_poll() {
+        return None;
+    }
     match builder.driver(driver).build() {
         Ok(runtime) => Some(runtime),
         Err(error) if driver == Driver::IoUring => {

@@ -23,6 +23,16 @@ pub fn without_models() -> bool {
     without
 }
 
+/// The driver poll is epoll with another selector: is this a run of the tests in which it is left out (`EC_WITHOUT_POLL`), because another
+/// one has it?
+pub fn without_poll() -> bool {
+    let without = std::env::var_os("EC_WITHOUT_POLL").is_some();
+    if without {
+        skipped("the driver poll is left out, and another run has it (EC_WITHOUT_POLL)");
+    }
+    without
+}
+
 /// Runs `f` and ends the whole test program with a message that names the test if it has
 /// not finished within `seconds`. The limit is there to catch a hang, never to measure.
 ///
