@@ -182,7 +182,6 @@ pub mod raw {
     pub use crate::kinds::recv_from::RecvMsg;
     pub use crate::kinds::send::Send;
     pub use crate::kinds::send_to::SendMsg;
-    pub use crate::kinds::timer::Timer;
     #[doc(inline)]
-    pub use crate::operation::{Op, OpId, Operation, RawCompletion, RawOp};
+    pub use crate::operation::{Op, OpId, Operation, RawCompletion, RawOp, Timer};
 }

@@ -204,15 +204,18 @@ impl LocalChannel {
         self.channel.metrics()
     }
 
+    /// One less is to come, if it was posted here.
+    fn has_come(&self, event: &Event) {
+        self.ours.set(self.ours.get().saturating_sub(usize::from(!event.0.is_foreign())));
+    }
+
     fn take_kept(&self) -> Option<Event> {
         self.kept.borrow_mut().pop_front()
     }
 
     /// Calls the handler of an event that has come, or gives it back.
     fn handle(&self, event: Event) -> Option<Event> {
-        if !event.0.is_foreign() {
-            self.ours.set(self.ours.get().saturating_sub(1));
-        }
+        self.has_come(&event);
         // (Taken out: it may post, cancel and get as it likes.)
         let handler = self.handlers.borrow_mut().remove(&event.id());
         let Some(mut handler) = handler else { return Some(event) };
@@ -234,7 +237,7 @@ impl Drop for LocalChannel {
         while !std::thread::panicking() && self.ours.get() > 0 && Instant::now() < end {
             match self.channel.try_get_event() {
                 Ok(Some(event)) => {
-                    self.ours.set(self.ours.get().saturating_sub(usize::from(!event.0.is_foreign())));
+                    self.has_come(&event);
                     event.0.discard();
                 }
                 Ok(None) => std::thread::yield_now(),

@@ -209,15 +209,7 @@ unsafe impl Send for RawOp {}
 
 impl RawOp {
     pub(crate) fn new(wake: unsafe fn(usize), word: usize) -> Self {
-        Self {
-            what: &raw const NOTHING,
-            deadline: None,
-            wake,
-            word,
-            result: 0,
-            is_event: false,
-            tried: false,
-        }
+        Self { what: &raw const TIMER, deadline: None, wake, word, result: 0, is_event: false, tried: false }
     }
 
     /// The operation is given up with `-ETIME` at `deadline` (a [`Timer`](crate::raw::Timer): completed).
@@ -256,13 +248,14 @@ impl RawOp {
     }
 }
 
-/// Nothing is to be done, or it is not known yet what.
-pub(crate) struct Nothing;
+/// Completes with 0 when its deadline comes; at once if it has none. (And what an operation does before that is known.)
+#[derive(Clone, Copy, Debug)]
+pub struct Timer;
 
-pub(crate) static NOTHING: Nothing = Nothing;
+pub(crate) static TIMER: Timer = Timer;
 
-// SAFETY: it does nothing.
-unsafe impl Carry for Nothing {
+// SAFETY: it touches nothing.
+unsafe impl Carry for Timer {
     fn needs_driver(&self) -> bool {
         false
     }
@@ -277,6 +270,10 @@ unsafe impl Carry for Nothing {
 
     unsafe fn attempt(&self, _revents: i16) -> Option<i32> {
         Some(0)
+    }
+
+    fn judge(&self, _result: i32) -> Verdict {
+        Verdict::Final
     }
 }
 

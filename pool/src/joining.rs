@@ -4,13 +4,25 @@
 
 #![allow(unsafe_code)]
 
+use std::io;
 use std::os::unix::thread::JoinHandleExt;
 use std::thread::JoinHandle;
 
 /// A thread that is to end. Dropped, it is waited for no longer.
 pub(crate) struct Leaving(Option<JoinHandle<()>>);
 
+/// Is the thread gone, if there is one? See [`Leaving::is_gone`].
+pub(crate) fn is_gone(thread: &mut Option<Leaving>) -> bool {
+    thread.as_mut().is_none_or(Leaving::is_gone)
+}
+
 impl Leaving {
+    /// A thread of its own for code of the program's that the caller must not run: it may block.
+    pub(crate) fn start(body: impl FnOnce() + Send + 'static) -> io::Result<Leaving> {
+        let builder = std::thread::Builder::new().name(String::from("ec-last"));
+        ec_tasks::start_thread(builder, body).map(Leaving::new)
+    }
+
     pub(crate) fn new(thread: JoinHandle<()>) -> Leaving {
         Leaving(Some(thread))
     }

@@ -29,7 +29,7 @@ mod stop;
 
 use crate::awaited::Awaited;
 use crate::grace;
-use crate::joining::Leaving;
+use crate::joining::{Leaving, is_gone};
 use crate::quietly;
 use crate::shutdown_error::ShutdownError;
 use crate::size::events;
@@ -98,11 +98,7 @@ pub(crate) fn on_drop(shared: Arc<Shared>) {
     let deadline = Instant::now() + ON_DROP;
     let mut said = match shared.life.is_done() {
         true => None,
-        false if waits => {
-            let result = conduct(&shared, ON_DROP, None, |_| ());
-            let notifier = |line| shared.size.notifier.note(Level::Warn, module_path!(), || line);
-            say_aside(DROPPED, result, notifier)
-        }
+        false if waits => say_aside(Some(&shared), DROPPED, conduct(&shared, ON_DROP, None, |_| ())),
         false => {
             close(&shared, &[]);
             on_a_thread(&shared, ON_DROP, None, Hears::Log(DROPPED));
@@ -113,11 +109,10 @@ pub(crate) fn on_drop(shared: Arc<Shared>) {
     if !waits {
         return;
     }
-    let is_gone = |thread: &mut Option<Leaving>| thread.as_mut().is_none_or(Leaving::is_gone);
     grace::wait_until(Some(deadline), || is_gone(&mut last) && is_gone(&mut said));
     if !is_gone(&mut last) {
         let names = vec![String::from("a destructor of what it held")];
-        say_aside(HELD, ShutdownError::unless_empty(names), drop);
+        say_aside(None, HELD, ShutdownError::unless_empty(names));
     }
 }
 
@@ -303,18 +298,17 @@ fn say(how: &str, result: Result<(), ShutdownError>) {
     }
 }
 
-/// As [`say`], on a thread of its own, which may be waited for: the caller may hold what the logger needs. Without a thread `or_else` gets
-/// the line.
+/// As [`say`], on a thread of its own, which may be waited for: the caller may hold what the logger needs. Without a thread the notifier of
+/// the pool says it, if there still is one.
 fn say_aside(
+    shared: Option<&Shared>,
     how: &'static str,
     result: Result<(), ShutdownError>,
-    or_else: impl FnOnce(String),
 ) -> Option<Leaving> {
     let line = format!("{how} {}", result.as_ref().err()?);
-    let builder = std::thread::Builder::new().name(String::from("ec-last"));
-    let started = ec_tasks::start_thread(builder, move || say(how, result));
-    if started.is_err() {
-        or_else(line);
+    let started = Leaving::start(move || say(how, result));
+    if let (Err(_), Some(shared)) = (&started, shared) {
+        shared.size.notifier.note(Level::Warn, module_path!(), || line);
     }
-    started.ok().map(Leaving::new)
+    started.ok()
 }

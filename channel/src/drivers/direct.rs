@@ -8,6 +8,7 @@
 use super::backend::{Backend, Done};
 use super::rest::Pace;
 use crate::operation::RawOp;
+use crate::sys;
 use crate::waker::Waker;
 use std::collections::VecDeque;
 use std::io;
@@ -47,11 +48,8 @@ impl Direct {
         // (A negative number is left out.)
         let (fd, events) = also.unwrap_or((-1, 0));
         let mut asked = [bell, libc::pollfd { fd, events, revents: 0 }];
-        let ms = timeout.map_or(-1, |t| t.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32);
-        // SAFETY: a live list, as long as said.
-        if unsafe { libc::poll(asked.as_mut_ptr(), 2, ms) } < 0 {
-            let e = io::Error::last_os_error();
-            return if e.kind() == io::ErrorKind::Interrupted { Ok(0) } else { Err(e) };
+        if sys::poll(&mut asked, timeout)? == 0 {
+            return Ok(0);
         }
         if asked[0].revents != 0 {
             self.waker.hush();

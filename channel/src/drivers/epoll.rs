@@ -4,6 +4,7 @@
 
 use super::readiness::Selector;
 use crate::fork;
+use crate::sys::millis;
 use crate::waker::Waker;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -72,10 +73,8 @@ impl Epoll {
             // An older kernel, or a filter, whatever its errno. (If it is anything else the older call says so, too.)
             self.precise = false;
         }
-        // Rounded up, so that a timer is not polled for in vain just before it is due.
-        let ms = timeout.map_or(-1, |t| t.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32);
         // SAFETY: room for BATCH events.
-        unsafe { libc::epoll_wait(fd, events, BATCH as i32, ms) }
+        unsafe { libc::epoll_wait(fd, events, BATCH as i32, millis(timeout)) }
     }
 }
 

@@ -4,8 +4,6 @@
 //! time. It knows requests by their ids and hands back `(id, result)` pairs. The rest is the port's business: whose the
 //! requests are, deadlines, retries and cancellation races.
 
-#![allow(unsafe_code)]
-
 mod at_exit;
 mod backend;
 mod direct;
@@ -17,6 +15,7 @@ mod uring;
 mod waiters;
 
 use crate::foreign::quietly;
+use crate::sys::is_setuid;
 use crate::waker::Waker;
 use std::fmt;
 use std::io;
@@ -112,12 +111,10 @@ pub const EXCLUDE_VARIABLE: &str = "EVENT_CHANNEL_EXCLUDE";
 /// A back end and what wakes the thread that sleeps in it.
 pub(crate) type Opened = (Box<dyn Backend>, Arc<Waker>);
 
-/// What a variable says. Nothing if the process has rights that whoever started it has not: he is not to choose then.
+/// What a variable says. Nothing in a setuid process.
 fn variable(name: &str) -> Option<String> {
-    // SAFETY: no pointer is passed.
-    let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
     std::env::var_os(name)
-        .filter(|value| !secure && !value.is_empty())
+        .filter(|value| !value.is_empty() && !is_setuid())
         .map(|value| value.to_string_lossy().into_owned())
 }
 

@@ -2,9 +2,8 @@
 //!
 //! Nothing outlives a wait, so nothing has to be registered, and there is nothing whose readability would tell of the rest.
 
-#![allow(unsafe_code)]
-
 use super::readiness::Selector;
+use crate::sys;
 use crate::waker::Waker;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -62,18 +61,11 @@ impl Selector for Poll {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<(RawFd, i16)>) -> io::Result<()> {
-        // Rounded up, so that a timer is not polled for in vain just before it is due.
-        let ms = timeout.map_or(-1, |t| t.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32);
-        // SAFETY: a live list, as long as said.
-        let n = unsafe { libc::poll(self.asked.as_mut_ptr(), self.asked.len() as libc::nfds_t, ms) };
-        if n < 0 {
-            let e = io::Error::last_os_error();
-            return if e.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(e) };
-        }
+        let n = sys::poll(&mut self.asked, timeout)?;
         if n > 0 && self.asked[0].revents != 0 {
             self.waker.hush();
         }
-        let told = self.asked[1..].iter().filter(|it| it.revents != 0).take(n as usize);
+        let told = self.asked[1..].iter().filter(|it| it.revents != 0).take(n);
         let first = ready.len();
         ready.extend(told.map(|it| (it.fd, it.revents)));
         // Each is told once.

@@ -19,7 +19,7 @@ use super::backend::{Backend, Done};
 use super::rest::Rests;
 use super::waiters::{Lines, Tried, Waiters, What};
 use crate::operation::{self, RawOp};
-use crate::sys::{ready_now, with_errors};
+use crate::sys::{ready_now, told};
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -149,12 +149,6 @@ impl<S: Selector> Readiness<S> {
 }
 
 static AWAITED: operation::Class = operation::Class::new();
-
-/// What one is told who asks for `events`; `None`: nothing.
-fn told(revents: i16, events: i16) -> Option<i32> {
-    let ready = revents & with_errors(events);
-    (ready != 0).then(|| i32::from(ready as u16))
-}
 
 impl<S: Selector> Backend for Readiness<S> {
     unsafe fn submit(&mut self, id: u64, op: *const RawOp, tried: bool) {

@@ -2,7 +2,7 @@
 
 use crate::events::body::{Body, Kept};
 use crate::id::EventId;
-use crate::operation::{Carry, NOTHING};
+use crate::operation::{Carry, TIMER};
 
 /// See the module.
 pub(crate) enum Inside {
@@ -44,7 +44,7 @@ impl Kept for Plain {
     }
 
     fn point(&mut self) -> *const dyn Carry {
-        &raw const NOTHING
+        &raw const TIMER
     }
 }
 
@@ -169,10 +169,7 @@ impl Inside {
 
     #[inline]
     pub(crate) fn wakes_all(&self) -> bool {
-        match self {
-            Inside::Body(body) => body.of::<Plain>().is_some_and(|plain| plain.wakes_all),
-            Inside::Bare(bare) => bare.plain.wakes_all,
-        }
+        self.plain().is_some_and(|plain| plain.wakes_all)
     }
 
     /// Of one that holds nothing: whether somebody else posts it than whose channel it is.
@@ -183,9 +180,14 @@ impl Inside {
     }
 
     pub(crate) fn is_foreign(&self) -> bool {
+        self.plain().is_some_and(|plain| plain.is_foreign)
+    }
+
+    #[inline]
+    fn plain(&self) -> Option<&Plain> {
         match self {
-            Inside::Body(body) => body.of::<Plain>().is_some_and(|plain| plain.is_foreign),
-            Inside::Bare(bare) => bare.plain.is_foreign,
+            Inside::Body(body) => body.of(),
+            Inside::Bare(bare) => Some(&bare.plain),
         }
     }
 

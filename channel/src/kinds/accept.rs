@@ -4,11 +4,12 @@
 
 use super::EventKind;
 use super::addressed::{Address, ROOM};
+use super::recv::INPUT;
 use crate::events::body::Kept;
 use crate::events::event::Event;
-use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::events::request::Request;
 use crate::events::source::Source;
+use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::sys::{self, interrupt, mode};
 use io_uring::{opcode, squeue, types};
 use socket2::SockAddr;
@@ -35,9 +36,7 @@ unsafe impl Send for Accept {}
 // SAFETY: as accept4(2) does.
 unsafe impl Carry for Accept {
     fn waits_for(&self) -> Option<Readiness> {
-        // (With its own bit, that the receiving side is shut down.)
-        let interest = libc::POLLIN | libc::POLLRDHUP;
-        Some(Readiness { fd: self.fd, interest, line: Line::new(&ACCEPT, 0) })
+        Some(Readiness { fd: self.fd, interest: INPUT, line: Line::new(&ACCEPT, 0) })
     }
 
     fn entry(&self) -> squeue::Entry {
@@ -153,7 +152,6 @@ pub fn accept_now(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
         })
     }
 }
-
 
 struct Held {
     listener: Source,

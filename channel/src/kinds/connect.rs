@@ -5,9 +5,9 @@
 use super::EventKind;
 use super::addressed::Address;
 use crate::events::body::Kept;
-use crate::operation::{Carry, Class, GoOn, Line, Readiness, Verdict, is_interrupted};
 use crate::events::request::Request;
 use crate::events::source::Source;
+use crate::operation::{Carry, Class, GoOn, Line, Readiness, Verdict, is_interrupted};
 use crate::sys::{self, mode};
 use io_uring::{opcode, squeue, types};
 use std::net::SocketAddr;

@@ -5,9 +5,9 @@
 use super::EventKind;
 use crate::events::body::Kept;
 use crate::events::event::Event;
-use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::events::request::Request;
 use crate::events::source::Source;
+use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::os::fd::RawFd;
@@ -35,8 +35,7 @@ unsafe impl Carry for Poll {
     }
 
     unsafe fn attempt(&self, revents: i16) -> Option<i32> {
-        let ready = revents & sys::with_errors(self.events);
-        (ready != 0).then(|| i32::from(ready as u16))
+        sys::told(revents, self.events)
     }
 
     unsafe fn first_attempt(&self, resting: bool) -> Option<i32> {
@@ -55,7 +54,7 @@ unsafe impl Carry for Poll {
 
     fn judge_success(&self, result: i32) -> Verdict {
         // io_uring reports that the peer has shut down to whoever polls for anything.
-        if result as i16 & sys::with_errors(self.events) == 0 { Verdict::Rest } else { Verdict::Final }
+        if sys::told(result as i16, self.events).is_none() { Verdict::Rest } else { Verdict::Final }
     }
 
     fn at_exit(&self) -> AtExit {

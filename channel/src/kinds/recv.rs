@@ -4,9 +4,9 @@
 
 use super::EventKind;
 use crate::events::body::Kept;
-use crate::operation::{AtExit, Carry, Class, Line, Readiness};
 use crate::events::request::Request;
 use crate::events::source::Source;
+use crate::operation::{AtExit, Carry, Class, Line, Readiness};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::os::fd::RawFd;
@@ -29,7 +29,7 @@ static RECEIVE: Class = Class::new();
 // SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
 unsafe impl Send for Recv {}
 
-/// What a receive waits for. (With its own bit, that the receiving side is shut down.)
+/// What waits for input waits for. (With its own bit, that the receiving side is shut down.)
 pub(super) const INPUT: i16 = libc::POLLIN | libc::POLLRDHUP;
 
 /// Receives of all sorts wait behind each other.

@@ -2,13 +2,13 @@
 
 #![allow(unsafe_code)]
 
-use super::addressed::{Address, ROOM};
+use super::addressed::{Address, Message, ROOM};
 use super::{EventKind, recv};
 use crate::events::body::Kept;
 use crate::events::event::Event;
-use crate::operation::{AtExit, Carry, Readiness};
 use crate::events::request::Request;
 use crate::events::source::Source;
+use crate::operation::{AtExit, Carry, Readiness};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::net::SocketAddr;
@@ -68,14 +68,9 @@ unsafe impl Carry for RecvMsg {
 struct Held {
     socket: Source,
     buffer: Vec<u8>,
-    from: Address,
-    part: libc::iovec,
-    message: libc::msghdr,
+    message: Message,
     operation: RecvMsg,
 }
-
-// SAFETY: the pointers in `part` and `message` point to what is held, and are set anew at each post.
-unsafe impl Send for Held {}
 
 impl Kept for Held {
     fn kind(&self) -> u8 {
@@ -92,10 +87,7 @@ impl Kept for Held {
     }
 
     fn point(&mut self) -> *const dyn Carry {
-        self.part =
-            libc::iovec { iov_base: self.buffer.as_mut_ptr().cast(), iov_len: self.buffer.capacity() };
-        self.message = sys::message(&raw mut self.part, self.from.as_mut_ptr(), ROOM);
-        self.operation.msg = &raw mut self.message;
+        self.operation.msg = self.message.point(self.buffer.as_mut_ptr(), self.buffer.capacity(), ROOM);
         &raw const self.operation
     }
 
@@ -103,7 +95,7 @@ impl Kept for Held {
         // SAFETY: that many bytes of the capacity have been written.
         unsafe { super::received(&mut self.buffer, result) };
         // (The address of an earlier use is not that of this one.)
-        self.from.len = if result < 0 { 0 } else { self.message.msg_namelen };
+        self.message.address.len = if result < 0 { 0 } else { self.message.address_len() };
         result
     }
 
@@ -116,7 +108,7 @@ impl Kept for Held {
     }
 
     fn address(&self) -> Option<SocketAddr> {
-        self.from.get()
+        self.message.address.get()
     }
 }
 
@@ -127,9 +119,7 @@ impl Request {
         Self::of(Held {
             socket: socket.into(),
             buffer,
-            from: Address::none(),
-            part: libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 },
-            message: sys::message(std::ptr::null_mut(), std::ptr::null_mut(), 0),
+            message: Message::with(Address::none()),
             operation: RecvMsg { fd: -1, msg: std::ptr::null_mut(), flags: 0 },
         })
     }
@@ -138,6 +128,6 @@ impl Request {
 impl Event {
     /// Whether a datagram was longer than the buffer.
     pub fn is_truncated(&self) -> bool {
-        self.0.of_kind::<Held>().is_some_and(|held| held.message.msg_flags & libc::MSG_TRUNC != 0)
+        self.0.of_kind::<Held>().is_some_and(|held| held.message.flags() & libc::MSG_TRUNC != 0)
     }
 }

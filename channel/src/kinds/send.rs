@@ -4,9 +4,9 @@
 
 use super::EventKind;
 use crate::events::body::Kept;
-use crate::operation::{Carry, Class, Line, Readiness};
 use crate::events::request::Request;
 use crate::events::source::Source;
+use crate::operation::{Carry, Class, Line, Readiness};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::os::fd::RawFd;

@@ -2,12 +2,12 @@
 
 #![allow(unsafe_code)]
 
-use super::addressed::Address;
+use super::addressed::{Address, Message};
 use super::{EventKind, send};
 use crate::events::body::Kept;
-use crate::operation::{Carry, Class, Line, Readiness};
 use crate::events::request::Request;
 use crate::events::source::Source;
+use crate::operation::{Carry, Class, Line, Readiness};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::net::SocketAddr;
@@ -68,14 +68,9 @@ unsafe impl Carry for SendMsg {
 struct Held {
     socket: Source,
     buffer: Vec<u8>,
-    to: Address,
-    part: libc::iovec,
-    message: libc::msghdr,
+    message: Message,
     operation: SendMsg,
 }
-
-// SAFETY: the pointers in `part` and `message` point to what is held, and are set anew at each post.
-unsafe impl Send for Held {}
 
 impl Kept for Held {
     fn kind(&self) -> u8 {
@@ -91,9 +86,8 @@ impl Kept for Held {
     }
 
     fn point(&mut self) -> *const dyn Carry {
-        self.part = libc::iovec { iov_base: self.buffer.as_mut_ptr().cast(), iov_len: self.buffer.len() };
-        self.message = sys::message(&raw mut self.part, self.to.as_mut_ptr(), self.to.len);
-        self.operation.msg = &raw const self.message;
+        let to_len = self.message.address.len;
+        self.operation.msg = self.message.point(self.buffer.as_mut_ptr(), self.buffer.len(), to_len);
         &raw const self.operation
     }
 
@@ -106,7 +100,7 @@ impl Kept for Held {
     }
 
     fn address(&self) -> Option<SocketAddr> {
-        self.to.get()
+        self.message.address.get()
     }
 }
 
@@ -116,9 +110,7 @@ impl Request {
         Self::of(Held {
             socket: socket.into(),
             buffer,
-            to: Address::of(to),
-            part: libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 },
-            message: sys::message(std::ptr::null_mut(), std::ptr::null_mut(), 0),
+            message: Message::with(Address::of(to)),
             operation: SendMsg { fd: -1, msg: std::ptr::null(), flags: 0 },
         })
     }

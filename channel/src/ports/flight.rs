@@ -18,7 +18,7 @@ use crate::operation::{GoOn, RawCompletion, RawOp, Verdict, is_interrupted};
 use crate::ports::Wait;
 use crate::ports::slots::Slots;
 use crate::ports::wheel::Wheel;
-use crate::sys::with_errors;
+use crate::sys::told;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -317,7 +317,7 @@ impl Drive {
         let mut verdict = match f.phase {
             Phase::Awaiting if result >= 0 => match what.waits_for() {
                 // io_uring reports that the peer has shut down to whoever polls for anything.
-                Some(it) if result as i16 & with_errors(it.interest) == 0 => Verdict::Rest,
+                Some(it) if told(result as i16, it.interest).is_none() => Verdict::Rest,
                 _ => Verdict::Again,
             },
             Phase::Awaiting if is_interrupted(-result) => Verdict::Await,

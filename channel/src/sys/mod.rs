@@ -7,6 +7,7 @@ pub(crate) mod mode;
 
 use std::io;
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 /// Why the system call that has just been made failed.
 pub(crate) fn errno() -> i32 {
@@ -49,20 +50,37 @@ pub(crate) fn with_errors(events: i16) -> i16 {
     events | libc::POLLERR | libc::POLLHUP | libc::POLLNVAL
 }
 
+/// What one is told who asks for `events`; `None`: nothing.
+pub(crate) fn told(revents: i16, events: i16) -> Option<i32> {
+    let ready = revents & with_errors(events);
+    (ready != 0).then(|| i32::from(ready as u16))
+}
+
+/// For calls that count in milliseconds; -1: for ever. Rounded up, so that a timer is not waited for in vain just before it is due.
+pub(crate) fn millis(timeout: Option<Duration>) -> i32 {
+    timeout.map_or(-1, |t| t.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32)
+}
+
+/// poll(2). Gives how many are ready. A signal ends it: none.
+pub(crate) fn poll(asked: &mut [libc::pollfd], timeout: Option<Duration>) -> io::Result<usize> {
+    // SAFETY: a live list, as long as said.
+    let n = unsafe { libc::poll(asked.as_mut_ptr(), asked.len() as libc::nfds_t, millis(timeout)) };
+    match usize::try_from(n) {
+        Ok(n) => Ok(n),
+        Err(_) => match io::Error::last_os_error() {
+            e if e.kind() == io::ErrorKind::Interrupted => Ok(0),
+            e => Err(e),
+        },
+    }
+}
+
+/// Has the process rights that whoever started it has not? He is not to choose for it then.
+pub(crate) fn is_setuid() -> bool {
+    // SAFETY: no pointer is passed.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
 /// The kernel transfers at most this much in one call anyway.
 pub(crate) fn clamp(len: usize) -> u32 {
     len.min(0x7fff_f000) as u32
-}
-
-/// For recvmsg(2) and sendmsg(2), of one part.
-pub(crate) fn message(
-    part: *mut libc::iovec,
-    name: *mut libc::sockaddr_storage,
-    name_len: libc::socklen_t,
-) -> libc::msghdr {
-    // SAFETY: for this C structure all zeroes is a value. (It has hidden padding on musl.)
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    (message.msg_iov, message.msg_iovlen) = (part, 1);
-    (message.msg_name, message.msg_namelen) = (name.cast(), name_len);
-    message
 }

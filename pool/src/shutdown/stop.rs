@@ -3,13 +3,12 @@
 use super::{log, naming};
 use crate::core::forced::Forced;
 use crate::grace;
-use crate::joining::Leaving;
+use crate::joining::{Leaving, is_gone};
 use crate::size::threads::WorkerThread;
 use crate::worker::leftovers::Leftovers;
 use crate::worker::shared::Shared;
 use ec_tasks::lock::Mutex;
 use ec_tasks::{Kind, TaskId, Tokens};
-use log::Level;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -24,7 +23,7 @@ pub(super) fn stop(shared: &Arc<Shared>, deadline: Option<Instant>, named: &[Tas
     tell_tasks(shared);
     // The monitor first: it would start more threads.
     let mut monitor = shared.size.monitor.leaves();
-    let mut monitor_has_left = || monitor.as_mut().is_none_or(Leaving::is_gone);
+    let mut monitor_has_left = || is_gone(&mut monitor);
     grace::wait_until(deadline, &mut monitor_has_left);
     shared.size.threads.spares.close();
     shared.wake_all();
@@ -50,7 +49,6 @@ pub(super) fn stop(shared: &Arc<Shared>, deadline: Option<Instant>, named: &[Tas
     // After all those who have something to say.
     let mut notifier = shared.size.notifier.close();
     let mut last = if leftovers.is_empty() { None } else { on_a_thread(leftovers) };
-    let is_gone = |thread: &mut Option<Leaving>| thread.as_mut().is_none_or(Leaving::is_gone);
     grace::wait_until(deadline, || is_gone(&mut last) && is_gone(&mut notifier));
     if !is_gone(&mut last) {
         behind.push(String::from("a destructor of what an event or a task that never began holds"));
@@ -85,9 +83,7 @@ fn tell_tasks(shared: &Shared) {
     // What waits for tasks of this pool in any channel waits for others from now on.
     ec_channel::tasks_were_left();
     for awaited in shared.life.awaited() {
-        super::say_aside(super::UNHEARD, awaited.leave(), |line| {
-            shared.size.notifier.note(Level::Warn, module_path!(), || line);
-        });
+        super::say_aside(Some(shared), super::UNHEARD, awaited.leave());
     }
     for task in ec_tasks::live_tasks_of_kind(shared, Kind::Dedicated) {
         // Nobody drives a port for it any more.
@@ -105,8 +101,7 @@ fn on_a_thread(leftovers: Leftovers) -> Option<Leaving> {
             leftovers.into_iter().for_each(Leftovers::let_go);
         }
     };
-    let builder = std::thread::Builder::new().name(String::from("ec-last"));
-    let started = ec_tasks::start_thread(builder, body).map(Leaving::new);
+    let started = Leaving::start(body);
     if started.is_err() {
         let leftovers = place.lock().take();
         leftovers.into_iter().for_each(Leftovers::leak);

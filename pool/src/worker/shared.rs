@@ -81,8 +81,7 @@ impl Shared {
     pub(crate) fn go_elsewhere(self: Arc<Self>) -> Option<Leaving> {
         let last = ManuallyDrop::new(Arc::into_inner(self)?);
         let body = move || ec_tasks::drop_quietly(ManuallyDrop::into_inner(last));
-        let builder = std::thread::Builder::new().name(String::from("ec-last"));
-        ec_tasks::start_thread(builder, body).ok().map(Leaving::new)
+        Leaving::start(body).ok()
     }
 
     /// Is there something of the program's that would be dropped with the pool?
