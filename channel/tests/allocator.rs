@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{drivers, serve};
+use common::{drivers, room, serve};
 use ec_channel::raw::{Op, Timer};
 use ec_channel::{Completion, Completions, EventChannel, Interest, Request, Source, Wait, lock_held};
 use ec_test_support::limit;
@@ -78,10 +78,6 @@ fn each_driver(ports: usize, f: impl Fn(EventChannel)) {
         f(EventChannel::builder().driver(driver).ports(ports).build().expect("it was there a moment ago"));
         assert!(CALLS.load(Ordering::Relaxed) > before, "the allocator is not ours");
     }
-}
-
-fn room(n: usize) -> Vec<u8> {
-    Vec::with_capacity(n)
 }
 
 #[test]

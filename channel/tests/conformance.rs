@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{each_driver, fresh_socket, until_asleep};
-use ec_channel::{Event, EventChannel, EventKind, Interest, Request, Source};
+use common::{each_driver, fresh_socket, none_for, room, until_asleep};
+use ec_channel::{Event, EventKind, Interest, Request, Source};
 use ec_test_support::limit;
 use ec_unkind as _;
 use std::io::{self, Read, Write};
@@ -16,15 +16,6 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_millis(20);
-
-fn none_for(channel: &EventChannel, time: Duration) {
-    let got = channel.get_event_timeout(time).expect("the channel works");
-    assert!(got.is_none(), "nothing was to come, but {got:?} did");
-}
-
-fn room(n: usize) -> Vec<u8> {
-    Vec::with_capacity(n)
-}
 
 #[test]
 fn a_receive_completes_with_the_bytes() {

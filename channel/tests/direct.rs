@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{fresh_socket, until_asleep};
-use ec_channel::{Driver, Event, EventChannel, EventKind, Interest, Request, Source};
+use common::{fresh_socket, none_for, pair, room, until_asleep};
+use ec_channel::{Driver, Event, EventChannel, EventKind, Interest, Request};
 use ec_test_support::limit;
 use ec_unkind as _;
 use std::io::{ErrorKind, Read, Write};
@@ -19,15 +19,6 @@ fn channel() -> EventChannel {
     EventChannel::builder().driver(Driver::Direct).build().unwrap()
 }
 
-fn room(n: usize) -> Vec<u8> {
-    Vec::with_capacity(n)
-}
-
-fn none_for(channel: &EventChannel, time: Duration) {
-    let got = channel.get_event_timeout(time).unwrap();
-    assert!(got.is_none(), "nothing was to come, but {got:?} did");
-}
-
 /// Posts a request and gets its event.
 fn alone(channel: &EventChannel, request: Request) -> Event {
     let id = channel.post(request).unwrap();
@@ -40,8 +31,7 @@ fn alone(channel: &EventChannel, request: Request) -> Event {
 fn each_kind_by_itself() {
     limit(30, || {
         let channel = channel();
-        let (near, mut far) = UnixStream::pair().unwrap();
-        let near = Source::from(near);
+        let (near, mut far) = pair();
         let mut kinds = Vec::new();
         let mut done = |event: Event| {
             kinds.push(event.kind());
@@ -88,8 +78,7 @@ fn each_kind_by_itself() {
 fn one_that_waits_holds_up_those_behind_it() {
     limit(30, || {
         let channel = channel();
-        let (near, mut far) = UnixStream::pair().unwrap();
-        let near = Source::from(near);
+        let (near, mut far) = pair();
         let waits = channel.post(Request::recv(near.clone(), room(8))).unwrap();
         let behind = channel.post(Request::send(near.clone(), b"x".to_vec())).unwrap();
         none_for(&channel, SOON);
@@ -116,8 +105,7 @@ fn one_that_waits_holds_up_those_behind_it() {
 fn a_cancel_is_found_before_a_request_begins_and_while_it_waits() {
     limit(30, || {
         let channel = channel();
-        let (near, far) = UnixStream::pair().unwrap();
-        let near = Source::from(near);
+        let (near, far) = pair();
         let waits = channel.post(Request::recv(near.clone(), room(8))).unwrap();
         let behind = channel.post(Request::send(near.clone(), b"x".to_vec())).unwrap();
         assert!(channel.cancel(behind));
@@ -139,8 +127,7 @@ fn a_cancel_is_found_before_a_request_begins_and_while_it_waits() {
 fn posts_and_a_shutdown_reach_who_sleeps() {
     limit(30, || {
         let channel = channel();
-        let (near, mut far) = UnixStream::pair().unwrap();
-        let near = Source::from(near);
+        let (near, mut far) = pair();
         std::thread::scope(|s| {
             let getter = s.spawn(|| channel.get_event().unwrap());
             until_asleep(&channel);

@@ -1,4 +1,4 @@
-//! Who leads, follows, sleeps and serves, over all orders of their steps: as `get.rs`, `waiting.rs`, `ports/mod.rs` and `serve.rs` have
+//! Who leads, follows, sleeps and serves, over all orders of their steps: as `get.rs`, `lead.rs`, `waiting.rs`, `ports/mod.rs` and `serve.rs` have
 //! them. Tasks that wait outside of the port are abandoned at any moment; a pool begins and ceases to serve at any moment.
 //!
 //! A step is what happens under one lock, or one operation on the alarm, on the queue of what is ready, or on the word that says who sleeps.

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::drivers;
-use ec_channel::{Driver, EventChannel, LocalChannel, Request, Source};
+use common::{drivers, pair, room};
+use ec_channel::{Driver, EventChannel, LocalChannel, Request};
 use ec_test_support::limit;
 use ec_unkind as _;
 use std::cell::{Cell, RefCell};
@@ -23,17 +23,12 @@ fn each(f: impl Fn(LocalChannel)) {
     }
 }
 
-fn room(n: usize) -> Vec<u8> {
-    Vec::with_capacity(n)
-}
-
 /// An echo server of handlers, which share what they like.
 #[test]
 fn handlers_answer_and_share_what_is_not_send() {
     limit(30, || {
         each(|channel| {
-            let (near, mut far) = UnixStream::pair().unwrap();
-            let near = Source::from(near);
+            let (near, mut far) = pair();
             let echoed = Rc::new(RefCell::new(Vec::new()));
             let (all, socket) = (echoed.clone(), near.clone());
             channel

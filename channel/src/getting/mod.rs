@@ -2,6 +2,7 @@
 
 mod get;
 pub(crate) mod handler;
+mod lead;
 pub(crate) mod listed;
 pub(crate) mod serve;
 pub(crate) mod shared;

@@ -3,7 +3,9 @@
 // Not every test file uses all of it.
 #![allow(dead_code)]
 
-use ec_channel::{Driver, EventChannel, Serving};
+use ec_channel::{Driver, EventChannel, Serving, Source};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// Runs `f` on a fresh channel of each driver, one after the other. A driver that the machine refuses is skipped, with the reason.
 pub fn each_driver(f: impl Fn(EventChannel)) {
@@ -59,4 +61,21 @@ impl Random {
         self.0 ^= self.0 << 17;
         self.0 % n
     }
+}
+
+/// Nothing comes for so long.
+pub fn none_for(channel: &EventChannel, time: Duration) {
+    let got = channel.get_event_timeout(time).expect("the channel works");
+    assert!(got.is_none(), "nothing was to come, but {got:?} did");
+}
+
+/// A buffer to receive into.
+pub fn room(n: usize) -> Vec<u8> {
+    Vec::with_capacity(n)
+}
+
+/// Two ends of a stream: one for requests, and its peer.
+pub fn pair() -> (Source, UnixStream) {
+    let (near, far) = UnixStream::pair().unwrap();
+    (Source::from(near), far)
 }

@@ -1,0 +1,221 @@
+//! Leading: one of those who get drives the ports, asleep in the kernel if need be.
+//!
+//! A thread sleeps in the port. A task cannot, and nobody can sleep in several: they lead *outside*, and wait for descriptors.
+
+#![allow(unsafe_code)]
+
+use crate::blocker::{self, Waited};
+use crate::fork;
+use crate::getting::get::Sink;
+use crate::getting::serve::{Completion, Completions};
+use crate::getting::shared::EventChannel;
+use crate::getting::waiting::Waiter;
+use crate::ports::flight::Finished;
+use crate::ports::{OutsideSleep, Wait};
+use crate::sys::errno;
+use std::cell::Cell;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// So long at most one sleeps who cannot wait for all that may happen at once.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// The lead, given back also when driving panics.
+pub(super) struct Lead<'a> {
+    channel: &'a EventChannel,
+    number: u64,
+    /// It has said that it is about to sleep, and there was nothing to do afterwards.
+    may_sleep: Cell<bool>,
+}
+
+impl<'a> Lead<'a> {
+    /// `sleeps`: the caller is about to sleep. `None`: somebody else leads, or a pool drives the ports.
+    pub(super) fn take(channel: &'a EventChannel, sleeps: bool) -> Option<Self> {
+        let number = blocker::caller_number();
+        let mut state = channel.0.waiting.state.lock();
+        if state.leader().is_some() || state.served {
+            return None;
+        }
+        let gone = state.lead(number, sleeps);
+        let may_sleep = sleeps && channel.0.may_sleep(&state);
+        drop(state);
+        drop(gone);
+        Some(Self { channel, number, may_sleep: Cell::new(may_sleep) })
+    }
+
+    /// Is it still the caller's, who is about to sleep (or is not)?
+    pub(super) fn goes_on(&self, sleeps: bool) -> bool {
+        let mut state = self.channel.0.waiting.state.lock();
+        let leads = state.leads(self.number);
+        if leads {
+            state.leader_sleeps(self.number, sleeps);
+            self.may_sleep.set(sleeps && self.channel.0.may_sleep(&state));
+        }
+        leads
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        if fork::is_child() {
+            // (Who held the lock may not be here.)
+            return;
+        }
+        let mut state = self.channel.0.waiting.state.lock();
+        state.stop_leading(self.number);
+        self.channel.release(state);
+    }
+}
+
+impl EventChannel {
+    /// One pass as the leader: what completes is put into the queue.
+    pub(super) fn lead(
+        &self,
+        lead: &Lead<'_>,
+        wait: Wait,
+        out: &mut impl Sink,
+        max: usize,
+        hands_on: &mut bool,
+    ) -> io::Result<(Waited, usize)> {
+        let mut batch = Completions::new();
+        let busy: Vec<usize> = (1..self.ports()).filter(|&p| self.0.ports[p].is_busy()).collect();
+        // Who waits for several ports, or is a task, sleeps outside of them; or, where there is no descriptor to wait for, in the first,
+        // and looks up every now and then.
+        let alone = busy.is_empty() && blocker::current().is_none();
+        let plain = alone || !self.0.ports[0].has_descriptor();
+        let wait = match wait {
+            Wait::For(d) if plain && !alone => Wait::For(d.min(SLICE)),
+            Wait::Forever if plain && !alone => Wait::For(SLICE),
+            wait => wait,
+        };
+        let mut result =
+            self.pass(0, if plain && lead.may_sleep.get() { wait } else { Wait::No }, &mut batch);
+        for p in &busy {
+            result = result.and(self.pass(*p, Wait::No, &mut batch));
+        }
+        let mut waited = Waited::Called;
+        if result.is_ok() && batch.finished.is_empty() && !plain && wait != Wait::No {
+            waited = self.sleep_outside(lead.number, &busy, wait, hands_on);
+        }
+        // Whatever else went wrong, what is complete is handed on. (Whoever gives the lead back calls others for it.)
+        let (waiting, mut n) = (&self.0.waiting, 0);
+        for it in batch.finished.drain(..) {
+            match it {
+                // (It need not queue for itself.)
+                Finished::Event(event) if n < max && !event.0.has_handler() && waiting.is_empty() => {
+                    out.put(event);
+                    n += 1;
+                }
+                Finished::Event(event) => waiting.push(event),
+                Finished::Raw(raw) => batch.ready.push(Completion::Raw(raw)),
+            }
+        }
+        drop(batch);
+        // (An error will come again.)
+        if n > 0 { Ok((waited, n)) } else { result.map(|()| (waited, 0)) }
+    }
+
+    /// Waits for the ports' descriptors instead of in a port: as a task, or for several ports at once.
+    fn sleep_outside(&self, number: u64, busy: &[usize], wait: Wait, hands_on: &mut bool) -> Waited {
+        let outside = Outside { channel: self, number, waiter: Waiter::new() };
+        self.list_for_tasks();
+        let mut s = self.0.waiting.state.lock();
+        // From here on others may hear the bells of the ports: a pool that begins to serve the channel calls.
+        if s.served || !s.goes_outside(number, &outside.waiter) {
+            return Waited::Called;
+        }
+        *hands_on = true;
+        s.leader_sleeps(number, true);
+        if !self.0.may_sleep(&s) {
+            // (What is dropped here looks again who sleeps.)
+            drop(s);
+            return Waited::Called;
+        }
+        if outside.waiter.is_gone() {
+            // Its runtime has ended while it ran: another one leads.
+            self.release(s);
+        } else {
+            drop(s);
+        }
+        self.sleep_as(&outside.waiter, busy, wait)
+    }
+
+    fn sleep_as(&self, waiter: &Waiter, busy: &[usize], wait: Wait) -> Waited {
+        let mut timeout = match wait {
+            Wait::For(d) => Some(d),
+            _ => None,
+        };
+        let ports = std::iter::once(0).chain(busy.iter().copied());
+        let mut sleeps: Vec<OutsideSleep<'_>> = Vec::with_capacity(1 + busy.len());
+        for port in ports {
+            let Some(sleep) = self.0.ports[port].begin_sleep() else { return Waited::Called };
+            timeout = match (timeout, sleep.timer) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            sleeps.push(sleep);
+        }
+        // One waits for one descriptor, or for a call; with more of them it looks at the others every now and then.
+        let slice = (sleeps.len() > 1).then_some(SLICE);
+        match blocker::current() {
+            Some(b) => {
+                let span = timeout.map_or(slice, |t| Some(slice.map_or(t, |slice| t.min(slice))));
+                let deadline = span.and_then(|t| Instant::now().checked_add(t));
+                // SAFETY: the port keeps its descriptor open as long as the channel lives.
+                let fd = unsafe { BorrowedFd::borrow_raw(sleeps[0].fd) };
+                b.wait_readable_or_called(fd, &|| waiter.is_called(), deadline)
+            }
+            None => {
+                let pollfd = |sleep: &OutsideSleep<'_>| libc::pollfd {
+                    fd: sleep.fd,
+                    events: libc::POLLIN,
+                    revents: 0,
+                };
+                let mut fds: Vec<libc::pollfd> = sleeps.iter().map(pollfd).collect();
+                // (A call does not end a poll(2).)
+                let span = timeout.map_or(SLICE, |t| t.min(SLICE));
+                let ms = span.as_millis() as i32 + 1;
+                // SAFETY: the array lives through the call.
+                let n = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, ms) };
+                match if n < 0 { errno() } else { 0 } {
+                    0 | libc::EINTR => Waited::Called,
+                    errno => Waited::Refused(errno),
+                }
+            }
+        }
+    }
+
+    /// One pass of a port; whatever it finishes is appended. Another driver is waited for.
+    fn pass(&self, port: usize, wait: Wait, batch: &mut Completions) -> io::Result<()> {
+        match self.0.ports[port].begin_pass() {
+            Some(mut pass) => pass.drive(wait, &mut batch.finished),
+            None => {
+                // Somebody who was told to stop driving is still on the way out.
+                std::thread::yield_now();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A leader that sleeps outside of the ports, also if the wait panics.
+struct Outside<'a> {
+    channel: &'a EventChannel,
+    number: u64,
+    waiter: Arc<Waiter>,
+}
+
+impl Drop for Outside<'_> {
+    fn drop(&mut self) {
+        let waiting = &self.channel.0.waiting;
+        let mut s = waiting.state.lock();
+        let mine = s.comes_inside(self.number);
+        s.leader_sleeps(self.number, false);
+        waiting.tell_who_sleeps(&s);
+        // Not under the lock.
+        drop(s);
+        drop(mine);
+    }
+}
