@@ -135,6 +135,8 @@ pub struct ChannelMetrics {
     pub completed: u64,
     /// Of these, cancelled.
     pub cancelled: u64,
+    /// Items of streams that came. (A stream is one request, posted, and completed with its last event.)
+    pub items: u64,
     /// Requests under way: posted, not completed.
     pub in_flight: u64,
     /// Posted events whose handler has not returned yet: in flight, on the way to it, or in it.

@@ -10,13 +10,14 @@ use crate::events::event::Event;
 use crate::events::inside::Inside;
 use crate::events::request::Request;
 use crate::fork;
-use crate::getting::shared::{EventChannel, forked_error, shut_down_error};
+use crate::getting::shared::{EventChannel, Shared, forked_error, shut_down_error};
 use crate::getting::tally::Tally;
 use crate::id::{EventId, OpId};
 use crate::ports::{Port, Wait};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 impl EventChannel {
@@ -86,6 +87,10 @@ impl EventChannel {
         if fork::is_child() {
             return Err(PostError { request, error: forked_error() });
         }
+        if request.0.is_item() {
+            let what = "an item of a stream cannot be posted: its stream goes on by itself";
+            return Err(PostError { request, error: io::Error::new(io::ErrorKind::InvalidInput, what) });
+        }
         if let Inside::Body(body) = &mut request.0 {
             // The program's `AsFd` is called here, before anything is counted: it may panic, block, and call this channel.
             let prepare = || body.prepare(Instant::now(), self.0.number);
@@ -98,6 +103,10 @@ impl EventChannel {
                 // (There.)
                 return Err(PostError { request, error: forked_error() });
             }
+            body.open(|| {
+                let home: Weak<Shared> = Arc::downgrade(&self.0);
+                home
+            });
         }
         if request.0.is_immediate() {
             return self.hand_over_immediate(request, posted);
@@ -264,6 +273,7 @@ impl EventChannel {
             m.posted += c.posted;
             m.completed += c.completed;
             m.cancelled += c.cancelled;
+            m.items += c.items;
         }
         m.in_flight = m.posted - m.completed;
         m.handlers_due = self.0.handlers_due.load(Ordering::SeqCst) as u64;

@@ -41,7 +41,7 @@
 //! 4. **Settled.** One thread decides what came first: the result, a cancel, the deadline. Whatever was transferred is delivered.
 //! 5. **Ready.** The event goes into a queue, and one getter is woken if all of them sleep. Or its handler is called.
 //!
-//! Each request comes back once: also if it is cancelled, if its time is over, and if the channel is [shut down](EventChannel::shutdown).
+//! Each request comes back once, a stream after its items: also if it is cancelled, if its time is over, and if the channel is [shut down](EventChannel::shutdown).
 //! An error of the request is [in its event](Event::result); an error of the channel is the call's.
 //!
 //! A channel used alone has one port, which is driven by whoever is in `get_event`. A pool has one for each core.
@@ -110,6 +110,24 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! **Streams.** Some requests give many events: each item once, in order, and then one that [is the last](Event::is_last).
+//!
+//! ```
+//! # use ec_channel::{EventChannel, Request};
+//! # use std::time::Duration;
+//! # let channel = EventChannel::new()?;
+//! let ticks = channel.post(Request::interval(Duration::from_millis(1)))?;
+//! for _ in 0..3 {
+//!     let tick = channel.get_event()?;
+//!     println!("tick, after {} that nobody had time for", tick.missed());
+//! }
+//! channel.cancel(ticks);
+//! while !channel.get_event()?.is_last() {}
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//! They are [`Request::interval`], [`Request::readiness_stream`] and, for signal handlers, [`Request::signal_posts`]. A stream whose items
+//! nobody fetches pauses ([`Request::credit`]): nothing is dropped, and nothing piles up.
+//!
 //! **One thread by itself**: a [`LocalChannel`], whose handlers may share what is not `Send`, and to which others post by a [`Poster`].
 //!
 //! **No poller**: [`Driver::Direct`], for a plain client: each request is carried out in `get_event`, one at a time.
@@ -144,6 +162,7 @@ mod local;
 mod lock;
 mod operation;
 mod ports;
+mod posts;
 mod submit;
 mod sync;
 mod sys;
@@ -165,6 +184,7 @@ pub use getting::serve::{Completion, Completions, Serving};
 pub use getting::shared::EventChannel;
 pub use id::EventId;
 pub use kinds::accept::accept_now;
+pub use kinds::notification::SignalPoster;
 pub use kinds::readiness::Interest;
 pub use kinds::{EventKind, Failure};
 pub use local::{LocalBuilder, LocalChannel, Poster};

@@ -52,7 +52,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// ```
 pub struct LocalChannel {
     channel: EventChannel,
-    handlers: RefCell<HashMap<EventId, Handler>>,
+    /// `None`: that of a stream, while it runs.
+    handlers: RefCell<HashMap<EventId, Option<Handler>>>,
+    /// Items of streams that came while their handlers ran.
+    early: RefCell<Vec<Event>>,
     /// Got in [`run`](Self::run), for whoever gets events.
     kept: RefCell<VecDeque<Event>>,
     /// So many that were posted here have not come back yet.
@@ -85,6 +88,7 @@ impl LocalBuilder {
         Ok(LocalChannel {
             channel: self.0.build()?,
             handlers: RefCell::default(),
+            early: RefCell::default(),
             kept: RefCell::default(),
             ours: Cell::new(0),
             stays: PhantomData,
@@ -118,6 +122,9 @@ impl LocalChannel {
     /// Posts a request whose event `handler` gets, in place of whoever gets events. What it returns is posted next, with the same handler.
     /// (If that is refused, since the channel has been shut down, both are dropped.)
     ///
+    /// Of a stream it gets each item, one after the other, and then the last event. It stays with the stream: what it returns for an item
+    /// is posted without a handler.
+    ///
     /// # Errors
     /// As [`post`](Self::post). The handler is dropped then.
     pub fn post_with(
@@ -127,7 +134,7 @@ impl LocalChannel {
     ) -> Result<EventId, PostError> {
         let id = self.post(request)?;
         // (Nobody else gets events: it cannot have come back.)
-        self.handlers.borrow_mut().insert(id, Box::new(handler));
+        self.handlers.borrow_mut().insert(id, Some(Box::new(handler)));
         Ok(id)
     }
 
@@ -204,9 +211,10 @@ impl LocalChannel {
         self.channel.metrics()
     }
 
-    /// One less is to come, if it was posted here.
+    /// One less is to come, if it was posted here, and is the last of its request.
     fn has_come(&self, event: &Event) {
-        self.ours.set(self.ours.get().saturating_sub(usize::from(!event.0.is_foreign())));
+        let is_over = event.is_last() && !event.0.is_foreign();
+        self.ours.set(self.ours.get().saturating_sub(usize::from(is_over)));
     }
 
     fn take_kept(&self) -> Option<Event> {
@@ -216,15 +224,66 @@ impl LocalChannel {
     /// Calls the handler of an event that has come, or gives it back.
     fn handle(&self, event: Event) -> Option<Event> {
         self.has_come(&event);
+        let id = event.id();
         // (Taken out: it may post, cancel and get as it likes.)
-        let handler = self.handlers.borrow_mut().remove(&event.id());
-        let Some(mut handler) = handler else { return Some(event) };
-        if let Some(next) = handler(self, event)
-            && let Ok(id) = self.post(next)
-        {
-            self.handlers.borrow_mut().insert(id, handler);
+        let taken = match self.handlers.borrow_mut().get_mut(&id) {
+            Some(handler) => handler.take(),
+            None => return Some(event),
+        };
+        let Some(mut handler) = taken else {
+            self.early.borrow_mut().push(event);
+            return None;
+        };
+        // (Gone with a panic.)
+        let mut running = Running { channel: self, id: Some(id) };
+        let mut event = event;
+        loop {
+            let is_last = event.is_last();
+            let next = handler(self, event);
+            if is_last {
+                drop(running);
+                if let Some(next) = next
+                    && let Ok(id) = self.post(next)
+                {
+                    self.handlers.borrow_mut().insert(id, Some(handler));
+                }
+                return None;
+            }
+            if let Some(next) = next {
+                let _ = self.post(next);
+            }
+            match running.next() {
+                Some(early) => event = early,
+                None => break,
+            }
         }
+        self.handlers.borrow_mut().insert(id, Some(handler));
+        running.id = None;
         None
+    }
+}
+
+/// A handler runs. When this is dropped it is gone: what comes for it, and what came meanwhile, is for whoever gets events.
+struct Running<'a> {
+    channel: &'a LocalChannel,
+    id: Option<EventId>,
+}
+
+impl Running<'_> {
+    /// What came while it ran, the oldest first.
+    fn next(&self) -> Option<Event> {
+        let mut early = self.channel.early.borrow_mut();
+        let at = early.iter().position(|event| Some(event.id()) == self.id)?;
+        Some(early.remove(at))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.channel.handlers.borrow_mut().remove(&id);
+            self.channel.kept.borrow_mut().extend(std::iter::from_fn(|| self.next()));
+        }
     }
 }
 

@@ -199,8 +199,7 @@ pub struct RawOp {
     wake: unsafe fn(usize),
     word: usize,
     result: i32,
-    /// It is the head of a boxed event.
-    pub(crate) is_event: bool,
+    pub(crate) owner: Owner,
     pub(crate) tried: bool,
 }
 
@@ -209,7 +208,15 @@ unsafe impl Send for RawOp {}
 
 impl RawOp {
     pub(crate) fn new(wake: unsafe fn(usize), word: usize) -> Self {
-        Self { what: &raw const TIMER, deadline: None, wake, word, result: 0, is_event: false, tried: false }
+        Self {
+            what: &raw const TIMER,
+            deadline: None,
+            wake,
+            word,
+            result: 0,
+            owner: Owner::Somebody,
+            tried: false,
+        }
     }
 
     /// The operation is given up with `-ETIME` at `deadline` (a [`Timer`](crate::raw::Timer): completed).
@@ -246,6 +253,19 @@ impl RawOp {
         // SAFETY: by contract.
         unsafe { &*(*op).what }
     }
+}
+
+/// Whose an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Whoever submitted it.
+    Somebody,
+    /// An event. It is the head of a boxed body.
+    Event,
+    /// An event that many others come before.
+    Stream,
+    /// One of those. (It is never in flight itself.)
+    Item,
 }
 
 /// Completes with 0 when its deadline comes; at once if it has none. (And what an operation does before that is known.)

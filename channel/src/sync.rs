@@ -1,4 +1,4 @@
-//! What `alarm.rs` stands on. Its model (`tests/alarm_model.rs`) brings the same names from loom. So the source that
+//! What `alarm.rs` and `posts.rs` stand on. Their models (`tests/*_model.rs`) bring the same names from loom. So the source that
 //! ships is what is checked.
 
-pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

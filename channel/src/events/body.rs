@@ -10,12 +10,13 @@
 
 use crate::EventChannel;
 use crate::events::inside::Inside;
+use crate::events::stream::{Credit, Flow, GivenBack, Home, Item, Origin};
 use crate::foreign;
 use crate::id::{EventId, OpId};
-use crate::operation::{Carry, RawOp};
+use crate::operation::{Carry, Owner, RawOp, TIMER};
 use std::any::Any;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// (An event is made of what it gets.)
@@ -41,8 +42,18 @@ pub(crate) trait Kept: Any + Send {
     /// Before each post. The program's `AsFd` is called here, and nowhere else.
     fn prepare(&mut self) {}
 
+    /// When it is complete, or to be given up: at `limit`, if the kind knows nothing better.
+    fn deadline(&mut self, _now: Instant, limit: Option<Instant>) -> Option<Instant> {
+        if let Some(flow) = self.flow() {
+            (flow.limit, flow.next) = (limit, limit);
+        }
+        limit
+    }
+
     /// The operation, pointed at what is held. That stays where it is from here on, untouched until it is complete.
-    fn point(&mut self) -> *const dyn Carry;
+    fn point(&mut self) -> *const dyn Carry {
+        &raw const TIMER
+    }
 
     /// Takes over what the kernel left. Gives what the event's result is.
     fn finish(&mut self, result: i32) -> i32 {
@@ -52,6 +63,21 @@ pub(crate) trait Kept: Any + Send {
     /// Complete as it is posted, if it is not for a handler.
     fn is_immediate(&self) -> bool {
         false
+    }
+
+    /// It is a stream.
+    fn flow(&mut self) -> Option<&mut Flow> {
+        None
+    }
+
+    /// Of a stream: the item that has come; or what it ends with.
+    fn item(&mut self, result: i32, _now: Instant, _origin: &Origin<'_>) -> Result<Inside, i32> {
+        Err(result)
+    }
+
+    /// Of an item: its credit, and when it is to be given back.
+    fn credit(&mut self) -> Option<(&mut Option<Credit>, GivenBack)> {
+        None
     }
 
     fn buffer(&self) -> Option<&Vec<u8>> {
@@ -100,8 +126,9 @@ impl<K: Kept> Body<K> {
         unsafe fn whole<K: Kept>(head: *mut RawOp) -> *mut Body<dyn Kept> {
             head.cast::<Body<K>>()
         }
+        let mut own = own;
         let mut head = RawOp::new(|_| (), 0);
-        head.is_event = true;
+        head.owner = if own.flow().is_some() { Owner::Stream } else { Owner::Event };
         let common = Common {
             whole: whole::<K>,
             id: EventId::none(0),
@@ -111,6 +138,17 @@ impl<K: Kept> Body<K> {
             handler: None,
         };
         Box::new(Body { head, common, own })
+    }
+}
+
+impl<T> Body<Item<T>>
+where
+    Item<T>: Kept,
+{
+    pub(crate) fn item(own: Item<T>) -> Box<Body<dyn Kept>> {
+        let mut body = Body::new(own);
+        body.head.owner = Owner::Item;
+        body
     }
 }
 
@@ -156,13 +194,68 @@ impl Body<dyn Kept> {
     pub(crate) fn prepare(&mut self, now: Instant, channel: u32) {
         self.common.id = EventId::none(channel);
         self.own.prepare();
-        self.head.deadline = match self.common.when {
+        let limit = match self.common.when {
             _ if self.own.is_immediate() => None,
             When::Never => None,
             // What lies beyond the clock never comes; the wheel's horizon is nearer anyway.
             When::After(d) => now.checked_add(d).or_else(|| now.checked_add(Duration::from_secs(1 << 40))),
             When::At(t) => Some(t),
         };
+        self.head.deadline = self.own.deadline(now, limit);
+    }
+
+    /// It is posted to the channel of this home: if it is a stream, its items may come.
+    pub(crate) fn open(&mut self, home: impl FnOnce() -> Weak<dyn Home>) {
+        if self.head.owner == Owner::Stream {
+            let has_handler = self.has_handler();
+            if let Some(flow) = self.own.flow() {
+                flow.open(home(), has_handler);
+            }
+        }
+    }
+
+    /// The body in flight.
+    ///
+    /// # Safety
+    /// As for [`from_head`](Self::from_head), and the body stays where it is as long as what comes back is used.
+    pub(crate) unsafe fn in_flight<'a>(head: *mut RawOp) -> &'a mut Self {
+        // SAFETY: by contract; as in `from_head`.
+        unsafe { &mut *((*head.cast::<Stem>()).common.whole)(head) }
+    }
+
+    /// The item that the stream, `op` to its port, came to with `result`; or what it ends with.
+    pub(crate) fn next_item(&mut self, op: OpId, result: i32, now: Instant) -> Result<Inside, i32> {
+        let id = EventId::new(op, self.common.id.channel());
+        let origin = Origin { op, id, token: self.common.token, handler: self.common.handler.as_ref() };
+        let item = self.own.item(result, now, &origin);
+        let own = &mut self.own;
+        if let Some(next) = own.flow().map(|flow| flow.next) {
+            self.head.deadline = next;
+        }
+        self.head.set_what(self.own.point());
+        item
+    }
+
+    /// Of a stream: may another item come?
+    pub(crate) fn has_credit(&mut self) -> bool {
+        self.own.flow().is_some_and(|flow| flow.has_credit())
+    }
+
+    /// Of a stream: when it is given up.
+    pub(crate) fn limit(&mut self) -> Option<Instant> {
+        self.own.flow()?.limit
+    }
+
+    /// Is it an item of a stream?
+    #[inline]
+    pub(crate) fn is_item(&self) -> bool {
+        self.head.owner == Owner::Item
+    }
+
+    /// Its credit, if it is an item that has not given it back; `fetched`: and does so when it is fetched.
+    pub(crate) fn take_credit(&mut self, fetched: bool) -> Option<Credit> {
+        let (credit, given_back) = self.own.credit()?;
+        if fetched && given_back != GivenBack::Fetched { None } else { credit.take() }
     }
 
     /// The request that was `id` to its port is complete.

@@ -22,6 +22,29 @@ impl Event {
         self.0.id()
     }
 
+    /// Whether nothing more comes of its request. False for the items of a stream ([`Request::interval`], say), which have the id and
+    /// the token of the stream; then one event comes that is the last, with the reason: an error of the operation, `ECANCELED`, or its
+    /// time limit.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # use std::time::Duration;
+    /// let channel = EventChannel::new()?;
+    /// let id = channel.post(Request::interval(Duration::from_millis(1)))?;
+    /// assert!(!channel.get_event()?.is_last());
+    /// channel.cancel(id);
+    /// while let event = channel.get_event()? {
+    ///     if event.is_last() {
+    ///         assert!(event.is_cancelled());
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn is_last(&self) -> bool {
+        !self.0.is_item()
+    }
+
     /// The application's number.
     pub fn token(&self) -> u64 {
         self.0.token()
@@ -64,7 +87,7 @@ impl Event {
         self.0.body()?.own.address()
     }
 
-    /// The application's context, once.
+    /// The application's context, once. That of a stream comes with its last event.
     pub fn take_context(&mut self) -> Option<Box<dyn Any + Send>> {
         self.0.body_mut()?.common.context.take()
     }
@@ -76,7 +99,8 @@ impl Event {
     /// limit ([`Request::within`]) and the time of a [`Request::timer`] start again with that post; the point in time of a
     /// [`Request::timer_at`] stays what it was, so that it completes at once. What was taken out of the event
     /// ([`take_buffer`](Self::take_buffer), [`take_context`](Self::take_context)) is not there any more: without its
-    /// buffer a receive has no room ([`Request::recv`]), see [`again_with`](Self::again_with).
+    /// buffer a receive has no room ([`Request::recv`]), see [`again_with`](Self::again_with). An item of a stream is no request, and is
+    /// refused by `post`; the [last](Self::is_last) event begins the stream anew.
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};

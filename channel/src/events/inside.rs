@@ -1,8 +1,8 @@
 //! What a request and its event are: a body, or the little that one needs which has none.
 
 use crate::events::body::{Body, Kept};
+use crate::events::stream::Credit;
 use crate::id::EventId;
-use crate::operation::{Carry, TIMER};
 
 /// See the module.
 pub(crate) enum Inside {
@@ -41,10 +41,6 @@ impl Kept for Plain {
 
     fn is_immediate(&self) -> bool {
         self.immediate
-    }
-
-    fn point(&mut self) -> *const dyn Carry {
-        &raw const TIMER
     }
 }
 
@@ -134,6 +130,25 @@ impl Inside {
             Inside::Body(body) => body.head.result(),
             Inside::Bare(_) => 0,
         }
+    }
+
+    /// Is it an item of a stream?
+    #[inline]
+    pub(crate) fn is_item(&self) -> bool {
+        self.body().is_some_and(Body::is_item)
+    }
+
+    /// Somebody has got it.
+    #[inline]
+    pub(crate) fn fetched(&mut self) {
+        if self.is_item() {
+            drop(self.body_mut().and_then(|body| body.take_credit(true)));
+        }
+    }
+
+    /// Of an item: the credit, to be given back when its handler has returned.
+    pub(crate) fn take_credit(&mut self) -> Option<Credit> {
+        if self.is_item() { self.body_mut()?.take_credit(false) } else { None }
     }
 
     /// Is it for a handler, and not for whoever gets it?

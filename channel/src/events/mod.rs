@@ -5,3 +5,4 @@ pub(crate) mod event;
 pub(crate) mod inside;
 pub(crate) mod request;
 pub(crate) mod source;
+pub(crate) mod stream;

@@ -41,8 +41,18 @@ impl Request {
         Self(Inside::Body(body))
     }
 
+    /// Of a stream ([`interval`](Self::interval), say): how many of its items may be unfetched, 64 if nothing is said and at least 1. Beyond
+    /// it the stream pauses until one is fetched; nothing is dropped. A stream with a handler, and one of
+    /// [readiness](Self::readiness_stream), has one item at a time, whatever is said. What is no stream takes no notice of it.
+    pub fn credit(mut self, items: u32) -> Self {
+        if let Some(flow) = self.0.body_mut().and_then(|body| body.own.flow()) {
+            flow.set_most(items);
+        }
+        self
+    }
+
     /// Gives the request up after this time from its posting ([`Event::is_timed_out`]). The time starts anew with each posting
-    /// ([`Event::again`]). For a timer it replaces the time; a notification takes no notice of it.
+    /// ([`Event::again`]). A stream ends with it. For a timer it replaces the time; a notification takes no notice of it.
     pub fn within(mut self, limit: Duration) -> Self {
         if let Some(body) = self.0.body_mut() {
             body.common.when = When::After(limit);
@@ -54,7 +64,8 @@ impl Request {
     /// that serves the channel, else by a thread that is in `get_event`. The handler should not block. A panic in it
     /// is caught and logged; the event is gone then.
     ///
-    /// The handler stays with the event, so posting [`Event::again`] from within goes on with it.
+    /// The handler stays with the event, so posting [`Event::again`] from within goes on with it. That of a stream is called for each item,
+    /// one at a time and in order, and then for the last event.
     pub fn on_complete(self, handler: impl Fn(&EventChannel, Event) + Send + Sync + 'static) -> Self {
         let mut body = self.0.with_body();
         body.common.handler = Some(Arc::new(move |channel, inside| handler(channel, Event(inside))));

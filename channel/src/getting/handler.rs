@@ -19,7 +19,9 @@ impl HandlerCall {
 
     /// Calls the handler. A panic in it is caught and logged.
     pub fn run(mut self) {
-        let Some(event) = self.event.take() else { return };
+        let Some(mut event) = self.event.take() else { return };
+        // An item of a stream: the next one comes when this handler has returned.
+        let _credit = event.0.take_credit();
         let (id, kind) = (event.id(), event.kind());
         let handler = event
             .0

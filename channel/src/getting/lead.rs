@@ -90,31 +90,44 @@ impl EventChannel {
             Wait::Forever if plain && !alone => Wait::For(SLICE),
             wait => wait,
         };
-        let mut result =
-            self.pass(0, if plain && lead.may_sleep.get() { wait } else { Wait::No }, &mut batch);
+        let (mut came, mut n) = (false, 0);
+        // Whatever else goes wrong, what is complete is handed on. (Whoever gives the lead back calls others for it.)
+        let mut hand_on = |batch: &mut Completions| {
+            came |= !batch.finished.is_empty();
+            self.hand_on(batch, out, max, &mut n);
+        };
+        let first = if plain && lead.may_sleep.get() { wait } else { Wait::No };
+        let mut result = self.pass(0, first, &mut batch, &mut hand_on);
         for p in &busy {
-            result = result.and(self.pass(*p, Wait::No, &mut batch));
+            result = result.and(self.pass(*p, Wait::No, &mut batch, &mut hand_on));
         }
         let mut waited = Waited::Called;
-        if result.is_ok() && batch.finished.is_empty() && !plain && wait != Wait::No {
+        if result.is_ok() && !came && !plain && wait != Wait::No {
             waited = self.sleep_outside(lead.number, &busy, wait, hands_on);
         }
-        // Whatever else went wrong, what is complete is handed on. (Whoever gives the lead back calls others for it.)
-        let (waiting, mut n) = (&self.0.waiting, 0);
+        drop(batch);
+        // (An error will come again.)
+        if n > 0 { Ok((waited, n)) } else { result.map(|()| (waited, 0)) }
+    }
+
+    /// What a pass has brought: up to `max` events go to the caller, the others are queued.
+    fn hand_on(&self, batch: &mut Completions, out: &mut impl Sink, max: usize, n: &mut usize) {
+        let waiting = &self.0.waiting;
         for it in batch.finished.drain(..) {
+            if let Finished::Event(event) = &it {
+                self.has_come(event);
+            }
             match it {
                 // (It need not queue for itself.)
-                Finished::Event(event) if n < max && !event.0.has_handler() && waiting.is_empty() => {
+                Finished::Event(mut event) if *n < max && !event.0.has_handler() && waiting.is_empty() => {
+                    event.0.fetched();
                     out.put(event);
-                    n += 1;
+                    *n += 1;
                 }
                 Finished::Event(event) => waiting.push(event),
                 Finished::Raw(raw) => batch.ready.push(Completion::Raw(raw)),
             }
         }
-        drop(batch);
-        // (An error will come again.)
-        if n > 0 { Ok((waited, n)) } else { result.map(|()| (waited, 0)) }
     }
 
     /// Waits for the ports' descriptors instead of in a port: as a task, or for several ports at once.
@@ -187,10 +200,21 @@ impl EventChannel {
         }
     }
 
-    /// One pass of a port; whatever it finishes is appended. Another driver is waited for.
-    fn pass(&self, port: usize, wait: Wait, batch: &mut Completions) -> io::Result<()> {
+    /// One pass of a port; whatever it finishes is handed on. Another driver is waited for.
+    fn pass(
+        &self,
+        port: usize,
+        wait: Wait,
+        batch: &mut Completions,
+        hand_on: &mut impl FnMut(&mut Completions),
+    ) -> io::Result<()> {
         match self.0.ports[port].begin_pass() {
-            Some(mut pass) => pass.drive(wait, &mut batch.finished),
+            Some(mut pass) => {
+                let result = pass.drive(wait, &mut batch.finished);
+                // (In the pass: what the next one brings comes behind it.)
+                hand_on(batch);
+                result
+            }
             None => {
                 // Somebody who was told to stop driving is still on the way out.
                 std::thread::yield_now();

@@ -109,6 +109,9 @@ impl Serving {
 impl EventChannel {
     fn hand_out(&self, out: &mut Completions) {
         for it in out.finished.drain(..) {
+            if let Finished::Event(event) = &it {
+                self.has_come(event);
+            }
             match it {
                 Finished::Raw(raw) => out.ready.push(Completion::Raw(raw)),
                 Finished::Event(event) if event.0.has_handler() => {

@@ -4,10 +4,13 @@
 
 use crate::blocker;
 use crate::drivers::DriverInfo;
+use crate::events::event::Event;
+use crate::events::stream::Home;
 use crate::foreign::{self, quietly};
 use crate::fork;
 use crate::getting::listed::{Listed, PassOver};
 use crate::getting::waiting::{State, Waiting};
+use crate::id::OpId;
 use crate::lock::MutexGuard;
 use crate::ports::Port;
 use crate::ports::flight::Finished;
@@ -101,6 +104,17 @@ impl EventChannel {
         self.0.waiting.tally.taken(n);
     }
 
+    /// It has come out of a port. (Before anybody sees it.)
+    #[inline]
+    pub(crate) fn has_come(&self, event: &Event) {
+        if event.0.is_item() {
+            self.0.waiting.tally.posted();
+            if event.0.has_handler() {
+                self.0.handlers_due.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
     /// Of a posted event, which is not waited for any more.
     pub(crate) fn handler_is_over(&self) {
         self.0.handlers_due.fetch_sub(1, Ordering::SeqCst);
@@ -169,6 +183,14 @@ impl PassOver for Shared {
             s = self.waiting.state.lock();
         }
         self.release(s);
+    }
+}
+
+impl Home for Shared {
+    fn resume(&self, id: OpId) {
+        if let Some(port) = self.ports.get(id.port()) {
+            port.resume(id);
+        }
     }
 }
 

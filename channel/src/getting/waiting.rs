@@ -257,7 +257,9 @@ impl Waiting {
     /// An event that nobody is called for.
     #[inline]
     pub(crate) fn pop(&self) -> Option<Event> {
-        self.ready.pop()
+        let mut event = self.ready.pop()?;
+        event.0.fetched();
+        Some(event)
     }
 
     /// An event whose handler is to be called, if it is the turn of one.

@@ -1,8 +1,22 @@
 //! Something that the application says to itself.
 
+#![allow(unsafe_code)]
+
 use super::EventKind;
+use crate::events::body::Kept;
 use crate::events::inside::Inside;
 use crate::events::request::Request;
+use crate::events::stream::{Flow, Found, GivenBack, Origin};
+use crate::fork;
+use crate::operation::{Carry, Class, Line, Readiness, Verdict, is_interrupted};
+use crate::posts::{Bell, Posts};
+use crate::sys;
+use io_uring::{opcode, squeue, types};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Instant;
 
 impl Request {
     /// Complete as it is posted: one thread that waits in `get_event` (now or later) gets it. Nothing is allocated for one without context
@@ -16,5 +30,167 @@ impl Request {
     pub fn wake_all(mut self) -> Self {
         self.0.set_wakes_all();
         self
+    }
+}
+
+/// Posts from signal handlers: see [`Request::signal_posts`].
+pub struct SignalPoster(Arc<Posts<Eventfd>>);
+
+impl SignalPoster {
+    /// Its stream gives one event for this. May be called in a signal handler, and anywhere else: it takes no lock, allocates nothing, and
+    /// leaves `errno` as it was (one addition to an atomic, one write(2) that does not block). It does not suspend. In a forked child it
+    /// does nothing.
+    pub fn post(&self) {
+        if !fork::is_child() {
+            self.0.post();
+        }
+    }
+}
+
+impl Drop for SignalPoster {
+    fn drop(&mut self) {
+        if !fork::is_child() {
+            self.0.end();
+        }
+    }
+}
+
+impl fmt::Debug for SignalPoster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignalPoster").finish_non_exhaustive()
+    }
+}
+
+/// An eventfd that does not block. (A forked child keeps it: its number must not come to mean something else under a signal handler.)
+struct Eventfd(OwnedFd);
+
+impl Eventfd {
+    fn new() -> io::Result<Self> {
+        fork::watch()?;
+        // SAFETY: no pointer is passed.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is new and ours.
+        Ok(Eventfd(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+}
+
+impl Bell for Eventfd {
+    /// (If it is too full for another ring it is readable.)
+    fn ring(&self) {
+        let (errno, one) = (sys::errno(), 1u64);
+        // SAFETY: eight live bytes; errno is this thread's.
+        unsafe {
+            libc::write(self.0.as_raw_fd(), (&raw const one).cast(), size_of::<u64>());
+            *libc::__errno_location() = errno;
+        }
+    }
+
+    fn hush(&self) {
+        let mut rung = 0u64;
+        // SAFETY: room for eight bytes.
+        unsafe { libc::read(self.0.as_raw_fd(), (&raw mut rung).cast(), size_of::<u64>()) };
+    }
+}
+
+/// Waits until something was posted.
+struct Await(Arc<Posts<Eventfd>>);
+
+impl Await {
+    fn fd(&self) -> RawFd {
+        self.0.bell.0.as_raw_fd()
+    }
+}
+
+static POSTS: Class = Class::new();
+
+// SAFETY: it touches the counter and the bell, which it holds.
+unsafe impl Carry for Await {
+    fn waits_for(&self) -> Option<Readiness> {
+        Some(Readiness { fd: self.fd(), interest: libc::POLLIN, line: Line::new(&POSTS, 0) })
+    }
+
+    fn entry(&self) -> squeue::Entry {
+        opcode::PollAdd::new(types::Fd(self.fd()), libc::POLLIN as u32).build()
+    }
+
+    unsafe fn attempt(&self, _revents: i16) -> Option<i32> {
+        self.0.is_due().then_some(0)
+    }
+
+    fn judge(&self, result: i32) -> Verdict {
+        if is_interrupted(-result) { Verdict::Again } else { Verdict::Final }
+    }
+
+    fn judge_success(&self, _result: i32) -> Verdict {
+        if self.0.is_due() { Verdict::Final } else { Verdict::Again }
+    }
+}
+
+struct SignalPosts {
+    flow: Flow,
+    operation: Await,
+}
+
+impl Kept for SignalPosts {
+    fn kind(&self) -> u8 {
+        EventKind::Notification as u8
+    }
+
+    fn flow(&mut self) -> Option<&mut Flow> {
+        Some(&mut self.flow)
+    }
+
+    fn point(&mut self) -> *const dyn Carry {
+        &raw const self.operation
+    }
+
+    fn item(&mut self, _result: i32, _now: Instant, origin: &Origin<'_>) -> Result<Inside, i32> {
+        match self.operation.0.take() {
+            true => Ok(origin.item(self.kind(), &self.flow, Posted)),
+            // The poster has gone, and all has come.
+            false => Err(0),
+        }
+    }
+}
+
+struct Posted;
+
+impl Found for Posted {}
+
+impl Request {
+    /// For signal handlers, which may not do what [`post`](crate::EventChannel::post) does: a poster, and a stream, to be posted as any
+    /// other request, that gives one event for each of its posts. Posts made before the stream is posted come as well. When the poster is
+    /// dropped, and all has come, the stream ends without an error. If it is cancelled before, what has not come does not come.
+    ///
+    /// # Errors
+    /// The system has no descriptor left (it takes one).
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request, SignalPoster};
+    /// # use std::sync::OnceLock;
+    /// static HANGUPS: OnceLock<SignalPoster> = OnceLock::new();
+    /// extern "C" fn on_hangup(_signal: i32) {
+    ///     if let Some(poster) = HANGUPS.get() {
+    ///         poster.post();
+    ///     }
+    /// }
+    /// let channel = EventChannel::new()?;
+    /// let (poster, posts) = Request::signal_posts()?;
+    /// HANGUPS.get_or_init(|| poster);
+    /// channel.post(posts.token(7))?;
+    /// // SAFETY: the handler does nothing but post.
+    /// unsafe { libc::signal(libc::SIGHUP, on_hangup as extern "C" fn(i32) as usize) };
+    /// // SAFETY: no pointer is passed.
+    /// unsafe { libc::raise(libc::SIGHUP) };
+    /// assert_eq!(channel.get_event()?.token(), 7);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn signal_posts() -> io::Result<(SignalPoster, Request)> {
+        let posts = Arc::new(Posts::new(Eventfd::new()?));
+        let stream = SignalPosts { flow: Flow::new(GivenBack::Fetched), operation: Await(posts.clone()) };
+        Ok((SignalPoster(posts), Request::of(stream)))
     }
 }

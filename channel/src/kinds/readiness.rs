@@ -5,12 +5,15 @@
 use super::EventKind;
 use crate::events::body::Kept;
 use crate::events::event::Event;
+use crate::events::inside::Inside;
 use crate::events::request::Request;
 use crate::events::source::Source;
+use crate::events::stream::{Flow, Found, GivenBack, Item, Origin};
 use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::os::fd::RawFd;
+use std::time::Instant;
 
 /// poll(2) for one descriptor; the result is `revents`.
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +89,15 @@ struct Held {
     source: Source,
     interest: Interest,
     /// What was found.
-    ready: i16,
+    ready: Ready,
     operation: Poll,
+}
+
+impl Held {
+    fn new(source: impl Into<Source>, interest: Interest) -> Self {
+        let operation = Poll { fd: -1, events: interest.0 };
+        Held { source: source.into(), interest, ready: Ready(Interest(0)), operation }
+    }
 }
 
 impl Kept for Held {
@@ -108,25 +118,93 @@ impl Kept for Held {
     }
 
     fn finish(&mut self, result: i32) -> i32 {
-        self.ready = result.max(0) as i16;
+        self.ready = Ready::new(result.max(0), self.interest);
         result.min(0)
     }
 }
 
+/// The same, time and again.
+struct Stream {
+    flow: Flow,
+    held: Held,
+}
+
+impl Kept for Stream {
+    fn kind(&self) -> u8 {
+        self.held.kind()
+    }
+
+    fn role(&self) -> Option<&'static str> {
+        self.held.role()
+    }
+
+    fn prepare(&mut self) {
+        self.held.prepare();
+    }
+
+    fn flow(&mut self) -> Option<&mut Flow> {
+        Some(&mut self.flow)
+    }
+
+    fn point(&mut self) -> *const dyn Carry {
+        self.held.point()
+    }
+
+    fn item(&mut self, result: i32, _now: Instant, origin: &Origin<'_>) -> Result<Inside, i32> {
+        Ok(origin.item(self.kind(), &self.flow, Ready::new(result, self.held.interest)))
+    }
+}
+
+/// What is ready, of what was waited for.
+struct Ready(Interest);
+
+impl Ready {
+    fn new(revents: i32, interest: Interest) -> Self {
+        let failed = revents as i16 & (libc::POLLERR | libc::POLLHUP) != 0;
+        Ready(if failed { interest } else { Interest(revents as i16 & interest.0) })
+    }
+}
+
+impl Found for Ready {}
+
 impl Request {
-    /// Waits until the descriptor is ready: level semantics, once. Post it again to go on watching. What
-    /// cannot be polled, a regular file say, is always ready.
+    /// Waits until the descriptor is ready: level semantics, once. Post it again to go on watching, or see
+    /// [`readiness_stream`](Self::readiness_stream). What cannot be polled, a regular file say, is always ready.
     pub fn readiness(source: impl Into<Source>, interest: Interest) -> Self {
-        let operation = Poll { fd: -1, events: interest.0 };
-        Self::of(Held { source: source.into(), interest, ready: 0, operation })
+        Self::of(Held::new(source, interest))
+    }
+
+    /// A stream: the descriptor is watched until that is cancelled, its time limit comes, or it fails. Level semantics: an item says what is
+    /// ready; when it has been dropped (that of a handler: when the handler has returned) the descriptor is looked at again, and another
+    /// one comes if something is ready still, or as soon as it is. So whoever takes what is there, and then lets go of the item, hears of
+    /// each readiness once. What cannot be polled is always ready.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Interest, Request};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, sync::Arc};
+    /// let channel = EventChannel::new()?;
+    /// let (near, mut far) = UnixStream::pair()?;
+    /// let near = Arc::new(near);
+    /// channel.post(Request::readiness_stream(near.clone(), Interest::READABLE))?;
+    /// for word in [b"one", b"two"] {
+    ///     far.write_all(word)?;
+    ///     let item = channel.get_event()?;
+    ///     assert!(item.ready() == Interest::READABLE && !item.is_last());
+    ///     let mut there = [0; 3];
+    ///     (&*near).read_exact(&mut there)?;
+    ///     assert_eq!(&there, word);
+    /// } // the item goes here
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn readiness_stream(source: impl Into<Source>, interest: Interest) -> Self {
+        Self::of(Stream { flow: Flow::new(GivenBack::Dropped), held: Held::new(source, interest) })
     }
 }
 
 impl Event {
     /// What is ready, of what was waited for; an error or hang-up counts as readable and writable.
     pub fn ready(&self) -> Interest {
-        let Some(&Held { interest, ready, .. }) = self.0.of_kind() else { return Interest(0) };
-        let failed = ready & (libc::POLLERR | libc::POLLHUP) != 0;
-        if failed { interest } else { Interest(ready & interest.0) }
+        let once = self.0.of_kind::<Held>().map(|held| held.ready.0);
+        once.or_else(|| Some(self.0.of_kind::<Item<Ready>>()?.found.0)).unwrap_or(Interest(0))
     }
 }

@@ -8,13 +8,15 @@
 
 #![allow(unsafe_code)]
 
+mod streams;
+
 use crate::drivers::{Backend, Done, Rests};
 use crate::events::body::Body;
 use crate::events::event::Event;
 use crate::events::inside::Inside;
 use crate::id::OpId;
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
-use crate::operation::{GoOn, RawCompletion, RawOp, Verdict, is_interrupted};
+use crate::operation::{GoOn, Owner, RawCompletion, RawOp, Verdict, is_interrupted};
 use crate::ports::Wait;
 use crate::ports::slots::Slots;
 use crate::ports::wheel::Wheel;
@@ -31,6 +33,8 @@ pub(crate) enum Finished {
 pub(crate) enum Message {
     Submit(OpId, *mut RawOp),
     Cancel(OpId),
+    /// A stream has credit again.
+    Resume(OpId),
     CancelEvents,
 }
 
@@ -64,6 +68,7 @@ pub(crate) struct Counts {
     pub(crate) posted: u64,
     pub(crate) completed: u64,
     pub(crate) cancelled: u64,
+    pub(crate) items: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -76,6 +81,10 @@ enum Phase {
     Resting,
     /// In the wheel only.
     Timer,
+    /// With nobody: a stream without credit.
+    Paused,
+    /// With nobody: a stream that ends with this when the handler of its last item has returned.
+    Ending(i32),
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -83,6 +92,17 @@ enum Abort {
     No,
     Cancelled,
     Deadline,
+}
+
+impl Abort {
+    /// What is given up for this reason ends with it.
+    fn code(self) -> Option<i32> {
+        match self {
+            Abort::No => None,
+            Abort::Cancelled => Some(-libc::ECANCELED),
+            Abort::Deadline => Some(-libc::ETIME),
+        }
+    }
 }
 
 struct Flight {
@@ -113,6 +133,9 @@ pub(crate) struct Drive {
     pub(crate) done: Vec<Done>,
     freed: Vec<u32>,
     cancelled: u64,
+    items: u64,
+    /// The channel goes.
+    closing: bool,
     /// Slots whose deadline came, gathered while the wheel is borrowed.
     due: Vec<(Option<Instant>, u32)>,
 }
@@ -130,6 +153,8 @@ impl Drive {
             done: Vec::new(),
             freed: Vec::new(),
             cancelled: 0,
+            items: 0,
+            closing: false,
             due: Vec::new(),
         }
     }
@@ -150,11 +175,12 @@ impl Drive {
                     self.start(id.slot());
                 }
                 Message::Cancel(id) => self.abort(id.as_u64(), Abort::Cancelled),
+                Message::Resume(id) => self.resume(id),
                 Message::CancelEvents => {
                     for slot in 0..self.flights.len() {
                         let f = &self.flights[slot];
                         // SAFETY: a request in flight is in place.
-                        if f.id != 0 && unsafe { (*f.op).is_event } {
+                        if f.id != 0 && unsafe { (*f.op).owner != Owner::Somebody } {
                             self.abort(f.id, Abort::Cancelled);
                         }
                     }
@@ -205,6 +231,12 @@ impl Drive {
                 }
             }
             Phase::Resting => self.done.push((id, -libc::ECANCELED)),
+            Phase::Paused => {
+                if let Some(end) = self.end_of_paused(slot, why.code().unwrap_or(-libc::ECANCELED)) {
+                    self.done.push((id, end));
+                }
+            }
+            Phase::Ending(_) => {}
             // SAFETY: a request in flight is in place.
             _ => unsafe { self.backend.cancel(id, f.op) },
         }
@@ -323,16 +355,17 @@ impl Drive {
             Phase::Awaiting if is_interrupted(-result) => Verdict::Await,
             Phase::Awaiting => Verdict::Final,
             Phase::Resting => Verdict::Rest,
+            Phase::Paused => Verdict::Again,
+            Phase::Ending(_) => Verdict::Final,
             _ if result >= 0 => what.judge_success(result),
             _ => what.judge(result),
         };
         let mut result = result;
         if f.abort != Abort::No {
             // Also if it was ready, but the call had not been made: nothing was taken.
-            result = match f.abort {
-                _ if verdict == Verdict::Final => result,
-                Abort::Deadline => -libc::ETIME,
-                _ => -libc::ECANCELED,
+            result = match f.abort.code() {
+                Some(code) if verdict != Verdict::Final => code,
+                _ => result,
             };
             verdict = Verdict::Final;
         } else if f.phase == Phase::Awaiting && verdict == Verdict::Again {
@@ -353,9 +386,17 @@ impl Drive {
         if verdict != Verdict::Final {
             return self.once_more(id, verdict);
         }
+        // SAFETY: as above.
+        if result >= 0 && unsafe { streams::is_stream(f.op) } {
+            match self.next_item(id, result, out) {
+                Some(end) => result = end,
+                None => return,
+            }
+        }
         if result == -libc::ECANCELED {
             self.cancelled += 1;
         }
+        let f = &mut self.flights[slot as usize];
         let op = f.op;
         f.id = 0;
         if !self.awaited.is_empty() {
@@ -367,21 +408,22 @@ impl Drive {
         // SAFETY: the request is complete and in place; from here on it is its owner's.
         unsafe {
             (*op).set_result(result);
-            out.push(match (*op).is_event {
-                true => Finished::Event(Event(Inside::Body(Body::completed(op, OpId::from_u64(id))))),
-                false => Finished::Raw(RawCompletion::of(op)),
+            out.push(match (*op).owner {
+                Owner::Somebody => Finished::Raw(RawCompletion::of(op)),
+                _ => Finished::Event(Event(Inside::Body(Body::completed(op, OpId::from_u64(id))))),
             });
         }
     }
 
     /// Gives the slots of what has completed free. Before anybody hears of it.
     pub(crate) fn release(&mut self, shared: &Mutex<PortShared>) {
-        if self.freed.is_empty() {
+        if self.freed.is_empty() && self.items == 0 {
             return;
         }
         let mut s = shared.lock();
         s.counts.completed += self.freed.len() as u64;
         s.counts.cancelled += std::mem::take(&mut self.cancelled);
+        s.counts.items += std::mem::take(&mut self.items);
         for slot in self.freed.drain(..) {
             s.slots.give_back(slot);
         }

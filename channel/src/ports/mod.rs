@@ -30,7 +30,7 @@ use crate::blocker;
 use crate::drivers::Backend;
 use crate::id::OpId;
 use crate::lock::{Mutex, TryLock, TryLockGuard};
-use crate::operation::RawOp;
+use crate::operation::{Owner, RawOp};
 use crate::ports::flight::{Counts, Drive, Finished, Message, PortShared};
 use crate::waker::Waker;
 use std::io;
@@ -86,7 +86,7 @@ impl Port {
     pub(crate) unsafe fn submit(&self, op: *mut RawOp) -> Result<OpId, *mut RawOp> {
         let mut s = PortShared::lock(&self.shared);
         // SAFETY: it is in place, and nobody else's yet.
-        let of_event = unsafe { (*op).is_event };
+        let of_event = unsafe { (*op).owner != Owner::Somebody };
         let Some(id) = s.slots.take(self.index, of_event) else { return Err(op) };
         s.inbox.push(Message::Submit(id, op));
         s.counts.posted += 1;
@@ -109,6 +109,16 @@ impl Port {
             self.waker.call_if_asleep();
         }
         live.is_some()
+    }
+
+    /// The stream `id` has credit again.
+    pub(crate) fn resume(&self, id: OpId) {
+        let mut s = PortShared::lock(&self.shared);
+        if s.slots.is_live(id) {
+            s.inbox.push(Message::Resume(id));
+            drop(s);
+            self.waker.call_if_asleep();
+        }
     }
 
     /// Cancels the events, not the raw operations, that are in flight.
@@ -171,6 +181,7 @@ impl Port {
             // (The channel goes with this: nobody else drives it any more.)
             let Some(mut d) = self.drive.try_lock() else { return false };
             d.take_in(&self.shared);
+            d.close_streams();
             d.ids()
         };
         for id in ids {

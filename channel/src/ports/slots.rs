@@ -61,6 +61,11 @@ impl Slots {
         self.taken -= 1;
     }
 
+    /// Is the request `id` on its way?
+    pub(crate) fn is_live(&self, id: OpId) -> bool {
+        self.all.get(id.slot() as usize).is_some_and(|at| at.busy && at.generation == id.generation())
+    }
+
     /// `id` is to be cancelled: that of a request on its way, an event's or not, as said. `None`: there is no such one; else whether
     /// it is the first time.
     pub(crate) fn cancel(&mut self, id: OpId, of_event: bool) -> Option<bool> {

@@ -1,0 +1,104 @@
+//! Streams in flight: what they came to becomes an item, and they are submitted again. See [`stream`](crate::events::stream).
+
+#![allow(unsafe_code)]
+
+use super::{Abort, Drive, Finished, Phase, Verdict, nanos};
+use crate::events::body::Body;
+use crate::events::event::Event;
+use crate::id::OpId;
+use crate::operation::{Owner, RawOp};
+
+impl Drive {
+    /// The stream `id` came to `result`, which is no error. An item of it comes; `None`: it goes on, or will. Else it ends with what this
+    /// gives.
+    pub(super) fn next_item(&mut self, id: u64, result: i32, out: &mut Vec<Finished>) -> Option<i32> {
+        let now = self.backend.now();
+        let op = OpId::from_u64(id);
+        self.rests.forget(id);
+        self.awaited.remove(&id);
+        let f = &mut self.flights[op.slot() as usize];
+        f.awaited = false;
+        // SAFETY: it is a stream's, in place, and nobody else uses it: the driver has just given it back.
+        let body = unsafe { Body::in_flight(f.op) };
+        let item = match body.next_item(op, result, now) {
+            Ok(item) => item,
+            Err(end) => return Some(end),
+        };
+        out.push(Finished::Event(Event(item)));
+        self.items += 1;
+        if let Some(end) = f.abort.code() {
+            // Behind the item, and not before its handler has returned.
+            return self.end_of_paused(op.slot(), end);
+        }
+        if body.has_credit() {
+            self.go_on(op.slot());
+        } else {
+            f.phase = Phase::Paused;
+            if let Some(limit) = body.limit() {
+                self.wheel.remove(op.slot());
+                self.wheel.insert(op.slot(), nanos(self.base, limit));
+            }
+        }
+        None
+    }
+
+    /// A stream without credit is to end with `code`. `None`: not before the handler of its last item has returned.
+    pub(super) fn end_of_paused(&mut self, slot: u32, code: i32) -> Option<i32> {
+        let f = &mut self.flights[slot as usize];
+        // SAFETY: it is a stream's, in place.
+        let body = unsafe { Body::in_flight(f.op) };
+        if !body.has_handler() || body.has_credit() || self.closing {
+            return Some(code);
+        }
+        f.phase = Phase::Ending(code);
+        None
+    }
+
+    /// It has credit again.
+    pub(super) fn resume(&mut self, id: OpId) {
+        let Some(f) = self.flights.get_mut(id.slot() as usize).filter(|f| f.id == id.as_u64()) else {
+            return;
+        };
+        match f.phase {
+            Phase::Paused if f.abort == Abort::No => self.go_on(id.slot()),
+            Phase::Ending(code) => self.done.push((f.id, code)),
+            _ => {}
+        }
+    }
+
+    /// Submits it again.
+    fn go_on(&mut self, slot: u32) {
+        let f = &mut self.flights[slot as usize];
+        // SAFETY: it is in place, and the driver does not have it.
+        let (needs_driver, deadline) = unsafe { (RawOp::what(f.op).needs_driver(), (*f.op).deadline) };
+        if needs_driver {
+            let id = f.id;
+            return self.once_more(id, Verdict::Again);
+        }
+        f.phase = Phase::Timer;
+        self.wheel.remove(slot);
+        match deadline {
+            Some(at) => self.wheel.insert(slot, nanos(self.base, at)),
+            None => self.done.push((f.id, 0)),
+        }
+    }
+
+    /// The channel goes: no handler will return any more.
+    pub(in crate::ports) fn close_streams(&mut self) {
+        self.closing = true;
+        for f in &self.flights {
+            if let (Phase::Ending(code), true) = (f.phase, f.id != 0) {
+                self.done.push((f.id, code));
+            }
+        }
+    }
+}
+
+/// Is it the head of a stream?
+///
+/// # Safety
+/// It is in place.
+pub(super) unsafe fn is_stream(op: *const RawOp) -> bool {
+    // SAFETY: by contract.
+    unsafe { (*op).owner == Owner::Stream }
+}
