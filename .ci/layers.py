@@ -28,7 +28,7 @@ LAYERS = {
         ["operation"],
         ["id"],
         ["sys", "waker"],
-        ["alarm", "blocker", "fork", "line", "lock", "foreign", "posts", "sync"],
+        ["alarm", "blocker", "fork", "line", "lock", "foreign", "posts", "registrar", "sync"],
     ],
     "tasks": [
         ["lib", "local", "info", "thread"],

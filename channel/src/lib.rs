@@ -163,6 +163,7 @@ mod lock;
 mod operation;
 mod ports;
 mod posts;
+mod registrar;
 mod submit;
 mod sync;
 mod sys;
@@ -204,4 +205,5 @@ pub mod raw {
     pub use crate::kinds::send_to::SendMsg;
     #[doc(inline)]
     pub use crate::operation::{Op, OpId, Operation, RawCompletion, RawOp, Timer};
+    pub use crate::registrar::Registration;
 }

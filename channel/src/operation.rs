@@ -13,6 +13,7 @@
 #![allow(unsafe_code)]
 
 pub use crate::id::OpId;
+use crate::registrar::Registration;
 use io_uring::squeue;
 use std::os::fd::RawFd;
 use std::time::Instant;
@@ -53,6 +54,20 @@ pub unsafe trait Carry: Send + 'static {
     unsafe fn first_attempt(&self, _resting: bool) -> Option<i32> {
         // SAFETY: by contract.
         unsafe { self.attempt(0) }
+    }
+
+    /// An attempt when poll(2) has not been asked: its descriptor was ready the last time that somebody looked.
+    ///
+    /// # Safety
+    /// As for [`attempt`](Self::attempt).
+    unsafe fn attempt_unasked(&self) -> Option<i32> {
+        // SAFETY: by contract.
+        unsafe { self.attempt(0) }
+    }
+
+    /// Of what takes from a stream: is nothing left for another, after this result?
+    fn has_emptied(&self, _result: i32) -> bool {
+        false
     }
 
     /// The attempt when it is to be given up: what has come by now is delivered, as the kernel itself would. `None`: nothing has.
@@ -201,6 +216,10 @@ pub struct RawOp {
     result: i32,
     pub(crate) owner: Owner,
     pub(crate) tried: bool,
+    /// What it receives has no boundaries: if it gets less than it has room for nothing is left.
+    pub(crate) is_stream: bool,
+    /// Its descriptor is registered with the port by this number; 0: not that its owner knows.
+    pub(crate) registration: u32,
 }
 
 // SAFETY: what it points to is `Send`, and is used by one thread at a time: its owner, or from `submit_raw` until it is complete the port.
@@ -216,6 +235,8 @@ impl RawOp {
             result: 0,
             owner: Owner::Somebody,
             tried: false,
+            is_stream: false,
+            registration: 0,
         }
     }
 
@@ -228,6 +249,12 @@ impl RawOp {
     /// try it once more before it waits.
     pub fn set_tried(&mut self, tried: bool) {
         self.tried = tried;
+    }
+
+    /// Its descriptor is that of `registration`, so it need not be armed. It is to be submitted to the
+    /// [port](crate::EventChannel::port_of) of that.
+    pub fn set_registration(&mut self, registration: &Registration) {
+        (self.registration, self.is_stream) = (registration.number, registration.is_stream);
     }
 
     /// What came of it: 0 or more as the system call of its name gives, or minus an errno.

@@ -5,6 +5,8 @@
 use crate::EventChannel;
 use crate::fork;
 use crate::operation::{OpId, RawCompletion, RawOp};
+use crate::registrar::Registration;
+use std::os::fd::RawFd;
 
 impl EventChannel {
     /// Hands `op` to port `port` (taken modulo the number of ports) and returns its id at once. Never
@@ -28,6 +30,28 @@ impl EventChannel {
             }
             OpId::slotless(0)
         })
+    }
+
+    /// Registers a descriptor with port `port` (taken modulo the number of ports), so that operations on it need not arm it each time:
+    /// [`RawOp::set_registration`]. Makes one system call. `None`: the driver has no use for that (all but epoll), the kernel does not watch
+    /// such a descriptor, it is registered already, or this is a forked child.
+    ///
+    /// For TCP and UDP sockets, whose changes the kernel reports without being asked each time; not for Unix datagrams. `is_stream`: what
+    /// is received there has no boundaries, so that who gets less than he has room for has emptied it (TCP; not Unix streams, which
+    /// have some).
+    ///
+    /// # Safety
+    /// The descriptor stays open, and means the same, until the registration has been dropped, and no operation on it is in flight then.
+    pub unsafe fn register(&self, port: usize, fd: RawFd, is_stream: bool) -> Option<Registration> {
+        if fork::is_child() {
+            return None;
+        }
+        self.ports_ref()[port % self.ports()].register(self.0.number, fd, is_stream)
+    }
+
+    /// The port that a registration is with. `None`: it is with another channel.
+    pub fn port_of(&self, registration: &Registration) -> Option<usize> {
+        (registration.channel == self.0.number).then_some(registration.port as usize)
     }
 
     /// Asks to cancel an operation. It completes all the same: with `-ECANCELED`, or done if that was quicker. False: it is

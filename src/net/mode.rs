@@ -10,13 +10,14 @@
 //! * tasks: by a call that does not wait, where it is likely to succeed, and else by an operation of the channel.
 
 use super::ready::Ready;
-use super::sys::{self, Later};
-use ec_pool::wait::{self, Limit, Stop};
+use super::sys::{self, Later, Origin};
+use ec_channel::raw::Registration;
+use ec_pool::wait::{self, Before, Limit, Stop};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Which way a call goes: what it polls for, and whose timeout holds.
@@ -33,6 +34,8 @@ pub(super) struct Mode {
     more: AtomicBool,
     /// What this handle's calls have cost since the last one that waited.
     spent: AtomicUsize,
+    /// How the driver knows this handle's descriptor, once a call of it has had to wait. (Goes before the descriptor is closed.)
+    registration: OnceLock<Option<Registration>>,
 }
 
 /// After so many bytes moved by calls that did not have to wait, the task lets others have the
@@ -66,8 +69,8 @@ impl<A> Moved for (std::net::TcpStream, A) {
     }
 }
 
-#[derive(Default)]
 struct Remembered {
+    origin: Origin,
     /// In nanoseconds; 0 is none.
     read: AtomicU64,
     write: AtomicU64,
@@ -79,16 +82,29 @@ struct Remembered {
     given_out: AtomicBool,
 }
 
+impl Remembered {
+    fn new(origin: Origin) -> Self {
+        Remembered {
+            origin,
+            read: AtomicU64::new(0),
+            write: AtomicU64::new(0),
+            nonblocking: AtomicBool::new(false),
+            error: AtomicI32::new(0),
+            given_out: AtomicBool::new(false),
+        }
+    }
+}
+
 impl Mode {
     /// For a socket just made: no timeouts, blocking.
-    pub(super) fn new() -> Self {
-        Self::with(Remembered::default())
+    pub(super) fn new(origin: Origin) -> Self {
+        Self::with(Remembered::new(origin))
     }
 
     /// For a socket that comes from elsewhere. What is no socket has no timeouts; its calls will fail.
     pub(super) fn of(fd: BorrowedFd<'_>) -> Self {
         let socket = socket2::SockRef::from(&fd);
-        let mode = Self::new();
+        let mode = Self::new(Origin::Elsewhere);
         mode.given_out();
         mode.set_timeout(Way::In, socket.read_timeout().ok().flatten());
         mode.set_timeout(Way::Out, socket.write_timeout().ok().flatten());
@@ -101,16 +117,38 @@ impl Mode {
         let copy = |timeout: &AtomicU64| AtomicU64::new(timeout.load(Ordering::Relaxed));
         let (read, write) = (copy(&self.shared.read), copy(&self.shared.write));
         let given_out = AtomicBool::new(self.was_given_out());
-        Self::with(Remembered { read, write, given_out, ..Remembered::default() })
+        Self::with(Remembered { read, write, given_out, ..Remembered::new(self.shared.origin) })
     }
 
     /// For another handle of the same socket.
     pub(super) fn another(&self) -> Self {
-        Self { shared: self.shared.clone(), more: AtomicBool::new(false), spent: AtomicUsize::new(0) }
+        Self::sharing(self.shared.clone())
     }
 
     fn with(shared: Remembered) -> Self {
-        Self { shared: Arc::new(shared), more: AtomicBool::new(false), spent: AtomicUsize::new(0) }
+        Self::sharing(Arc::new(shared))
+    }
+
+    fn sharing(shared: Arc<Remembered>) -> Self {
+        let (more, spent) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Self { shared, more, spent, registration: OnceLock::new() }
+    }
+
+    /// The descriptor is about to be closed, or to be somebody else's.
+    pub(super) fn leave(&mut self) {
+        drop(self.registration.take());
+    }
+
+    /// How the driver knows the descriptor. The first call that has to wait tells it.
+    fn registration(&self, fd: BorrowedFd<'_>) -> Option<&Registration> {
+        if let Some(known) = self.registration.get() {
+            return known.as_ref();
+        }
+        // SAFETY: `fd` is this handle's, which the registration is dropped before (`leave`); who waits borrows the handle.
+        let new = unsafe { sys::register(fd, self.shared.origin) };
+        // (Of two who come at once only one can register it.)
+        let _ = self.registration.set(new);
+        self.registration.get()?.as_ref()
     }
 
     /// Somebody else is about to have the descriptor.
@@ -160,9 +198,10 @@ impl Mode {
     }
 
     /// Whether a receive is worth a system call before it is posted: a speculative one that
-    /// finds nothing costs more than it saves.
+    /// finds nothing costs more than it saves. (Of a registered descriptor the driver knows what it has last heard.)
     pub(super) fn data_likely(&self) -> bool {
-        self.more.load(Ordering::Relaxed) || wait::try_first()
+        let is_registered = || matches!(self.registration.get(), Some(Some(_)));
+        self.more.load(Ordering::Relaxed) || !is_registered() && wait::try_first()
     }
 
     /// Keeps in mind whether a read has filled its buffer.
@@ -190,7 +229,7 @@ impl Mode {
         likely: bool,
         std: impl FnOnce() -> io::Result<T>,
         now: impl FnMut() -> io::Result<T>,
-        later: impl FnOnce(Later) -> Result<T, Stop>,
+        later: impl FnOnce(Later<'_>) -> Result<T, Stop>,
     ) -> io::Result<T> {
         let result = self.do_call(fd, way, likely, std, now, later);
         if way == Way::In && result.as_ref().is_ok_and(|value| value.moved() == 0) {
@@ -209,7 +248,7 @@ impl Mode {
         likely: bool,
         std: impl FnOnce() -> io::Result<T>,
         mut now: impl FnMut() -> io::Result<T>,
-        later: impl FnOnce(Later) -> Result<T, Stop>,
+        later: impl FnOnce(Later<'_>) -> Result<T, Stop>,
     ) -> io::Result<T> {
         let task = wait::in_task();
         if self.shared.nonblocking.load(Ordering::Relaxed) {
@@ -227,7 +266,8 @@ impl Mode {
             }
         }
         self.spent.store(0, Ordering::Relaxed);
-        later(Later { limit: self.limit(way), tried: likely }).map_err(Stop::deliver)
+        let before = Before { tried: likely, registration: self.registration(fd) };
+        later(Later { limit: self.limit(way), before }).map_err(Stop::deliver)
     }
 
     /// A plain thread inside a `timeout`.
@@ -282,7 +322,7 @@ impl Mode {
         total: usize,
         std: impl FnOnce() -> io::Result<usize>,
         mut now: impl FnMut(usize) -> io::Result<usize>,
-        mut later: impl FnMut(usize, Later) -> Result<usize, Stop>,
+        mut later: impl FnMut(usize, Later<'_>) -> Result<usize, Stop>,
     ) -> io::Result<usize> {
         if let Some(error) = self.take_error() {
             return Err(error);
@@ -302,7 +342,8 @@ impl Mode {
                     self.spent.store(0, Ordering::Relaxed);
                     limit = limit.or_else(|| self.limit(Way::Out));
                     let waited = if task {
-                        later(sent, Later { limit, tried: true })
+                        let before = Before { tried: true, registration: self.registration(fd) };
+                        later(sent, Later { limit, before })
                     } else {
                         ready.wait(fd, Way::Out, limit).map(|()| 0)
                     };
@@ -373,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_timeout_too_long_to_count_is_no_limit() {
-        let mode = Mode::new();
+        let mode = Mode::new(Origin::Stream);
         mode.set_timeout(Way::In, Some(Duration::MAX));
         assert!(mode.limit(Way::In).is_none());
         mode.set_timeout(Way::In, Some(Duration::from_secs(1)));

@@ -8,10 +8,10 @@
 //!   descriptor and the buffers for the whole call. That makes them safe: the kernel is through with both when the
 //!   operation is complete, and the call does not return before that.
 
-use ec_channel::raw::{Accept, Connect, Recv, RecvMsg, Send, SendMsg};
-use ec_pool::wait::{Limit, Stop, attempt, attempt_later};
+use ec_channel::raw::{Accept, Connect, Recv, RecvMsg, Registration, Send, SendMsg};
+use ec_pool::wait::{self, Before, Limit, Stop, attempt, attempt_later};
 use ec_tasks::WaitKind;
-use socket2::{SockAddr, SockAddrStorage};
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockRef};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -39,10 +39,38 @@ kinds! {
 
 /// How an operation waits.
 #[derive(Clone, Copy)]
-pub(super) struct Later {
+pub(super) struct Later<'a> {
     pub(super) limit: Option<Limit>,
-    /// A call that does not wait has just been made in vain.
-    pub(super) tried: bool,
+    pub(super) before: Before<'a>,
+}
+
+/// What is known of a socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// TCP, made here.
+    Stream,
+    /// UDP, made here.
+    Datagrams,
+    /// It was made of a descriptor that came from elsewhere: it may be anything.
+    Elsewhere,
+}
+
+/// Registers a socket with the driver, if it has use for that.
+///
+/// # Safety
+/// It stays open until the registration has been dropped, and nobody waits for it then.
+pub(super) unsafe fn register(fd: BorrowedFd<'_>, origin: Origin) -> Option<Registration> {
+    let socket = SockRef::from(&fd);
+    let is_stream = match origin {
+        Origin::Stream => true,
+        Origin::Datagrams => false,
+        Origin::Elsewhere if socket.domain().is_ok_and(|it| matches!(it, Domain::IPV4 | Domain::IPV6)) => {
+            socket.protocol().is_ok_and(|it| it == Some(Protocol::TCP))
+        }
+        Origin::Elsewhere => return None,
+    };
+    // SAFETY: by contract.
+    unsafe { wait::register(fd, is_stream) }
 }
 
 fn detail(fd: BorrowedFd<'_>) -> u64 {
@@ -88,21 +116,26 @@ pub(super) fn recv_now(fd: BorrowedFd<'_>, buf: &mut [u8], flags: i32) -> io::Re
 }
 
 /// recv(2) as an operation.
-pub(super) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8], flags: i32, later: Later) -> Result<usize, Stop> {
+pub(super) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8], flags: i32, later: Later<'_>) -> Result<usize, Stop> {
     let operation = Recv { fd: fd.as_raw_fd(), buf: buf.as_mut_ptr(), len: buf.len(), flags };
     // SAFETY: the buffer is borrowed mutably and the descriptor borrowed until the call returns.
-    unsafe { attempt_later(operation, &RECV, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
+    unsafe { attempt_later(operation, &RECV, detail(fd), later.limit, later.before) }.map(|n| n as usize)
 }
 
 /// send(2) as an operation.
-pub(super) fn send(fd: BorrowedFd<'_>, buf: &[u8], later: Later) -> Result<usize, Stop> {
+pub(super) fn send(fd: BorrowedFd<'_>, buf: &[u8], later: Later<'_>) -> Result<usize, Stop> {
     let operation = Send { fd: fd.as_raw_fd(), buf: buf.as_ptr(), len: buf.len(), flags: libc::MSG_NOSIGNAL };
     // SAFETY: buffer and descriptor are borrowed until the call returns.
-    unsafe { attempt_later(operation, &SEND, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
+    unsafe { attempt_later(operation, &SEND, detail(fd), later.limit, later.before) }.map(|n| n as usize)
 }
 
 /// sendto(2) as an operation.
-pub(super) fn send_to(fd: BorrowedFd<'_>, buf: &[u8], to: &SockAddr, later: Later) -> Result<usize, Stop> {
+pub(super) fn send_to(
+    fd: BorrowedFd<'_>,
+    buf: &[u8],
+    to: &SockAddr,
+    later: Later<'_>,
+) -> Result<usize, Stop> {
     let mut part = libc::iovec { iov_base: buf.as_ptr().cast_mut().cast(), iov_len: buf.len() };
     let mut msg = message(std::slice::from_mut(&mut part));
     msg.msg_name = to.as_ptr().cast_mut().cast();
@@ -110,7 +143,7 @@ pub(super) fn send_to(fd: BorrowedFd<'_>, buf: &[u8], to: &SockAddr, later: Late
     let operation = SendMsg { fd: fd.as_raw_fd(), msg: &raw const msg, flags: libc::MSG_NOSIGNAL };
     // SAFETY: the message lies on this stack and what it refers to is borrowed, until the call
     // returns; sendmsg(2) writes through none of its pointers.
-    unsafe { attempt_later(operation, &SEND_TO, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
+    unsafe { attempt_later(operation, &SEND_TO, detail(fd), later.limit, later.before) }.map(|n| n as usize)
 }
 
 /// sendmsg(2) of `bufs` without their first `skip` bytes, as an operation.
@@ -118,13 +151,13 @@ pub(super) fn send_vectored(
     fd: BorrowedFd<'_>,
     bufs: &[IoSlice<'_>],
     skip: usize,
-    later: Later,
+    later: Later<'_>,
 ) -> Result<usize, Stop> {
     let mut parts = Parts::of(bufs, skip);
     let msg = message(parts.filled());
     let operation = SendMsg { fd: fd.as_raw_fd(), msg: &raw const msg, flags: libc::MSG_NOSIGNAL };
     // SAFETY: as in `send_to`.
-    unsafe { attempt_later(operation, &SEND, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
+    unsafe { attempt_later(operation, &SEND, detail(fd), later.limit, later.before) }.map(|n| n as usize)
 }
 
 /// sendmsg(2) of `bufs` without their first `skip` bytes, which does not wait.
@@ -147,13 +180,13 @@ pub(super) fn recv_vectored_now(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>])
 pub(super) fn recv_vectored(
     fd: BorrowedFd<'_>,
     bufs: &mut [IoSliceMut<'_>],
-    later: Later,
+    later: Later<'_>,
 ) -> Result<usize, Stop> {
     let mut parts = Parts::of_mut(bufs);
     let mut msg = message(parts.filled());
     let operation = RecvMsg { fd: fd.as_raw_fd(), msg: &raw mut msg, flags: 0 };
     // SAFETY: the message lies on this stack, and the slices are borrowed mutably, until the call returns.
-    unsafe { attempt_later(operation, &RECV, detail(fd), later.limit, later.tried) }.map(|n| n as usize)
+    unsafe { attempt_later(operation, &RECV, detail(fd), later.limit, later.before) }.map(|n| n as usize)
 }
 
 /// recvfrom(2) that does not wait.
@@ -177,7 +210,7 @@ pub(super) fn recv_from(
     fd: BorrowedFd<'_>,
     buf: &mut [u8],
     flags: i32,
-    later: Later,
+    later: Later<'_>,
 ) -> Result<(usize, SocketAddr), Stop> {
     let mut name = Name::new();
     let mut part = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
@@ -187,19 +220,22 @@ pub(super) fn recv_from(
     let operation = RecvMsg { fd: fd.as_raw_fd(), msg: &raw mut msg, flags };
     // SAFETY: the message and the name lie on this stack, and the buffer is borrowed mutably, until
     // the call returns.
-    let n = unsafe { attempt_later(operation, &RECV_FROM, detail(fd), later.limit, later.tried) }?;
+    let n = unsafe { attempt_later(operation, &RECV_FROM, detail(fd), later.limit, later.before) }?;
     name.len = msg.msg_namelen;
     let from = name.socket_addr().map_err(|_| Stop::Os(libc::EINVAL))?;
     Ok((n as usize, from))
 }
 
 /// accept4(2) with `SOCK_CLOEXEC`, as an operation.
-pub(super) fn accept(fd: BorrowedFd<'_>, later: Later) -> Result<(OwnedFd, io::Result<SocketAddr>), Stop> {
+pub(super) fn accept(
+    fd: BorrowedFd<'_>,
+    later: Later<'_>,
+) -> Result<(OwnedFd, io::Result<SocketAddr>), Stop> {
     let mut name = Name::new();
     let operation =
         Accept { fd: fd.as_raw_fd(), addr: name.storage.as_mut_ptr().cast(), len: &raw mut name.len };
     // SAFETY: the room for the name lies on this stack until the call returns.
-    let new = unsafe { attempt_later(operation, &ACCEPT, detail(fd), later.limit, later.tried) }?;
+    let new = unsafe { attempt_later(operation, &ACCEPT, detail(fd), later.limit, later.before) }?;
     // SAFETY: the result of an accept is a descriptor that nobody else knows.
     Ok((unsafe { OwnedFd::from_raw_fd(new) }, name.socket_addr()))
 }

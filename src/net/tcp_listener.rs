@@ -28,8 +28,9 @@ const BACKLOG: i32 = 4096;
 /// # }
 /// ```
 pub struct TcpListener {
-    std: std::net::TcpListener,
+    // (Goes before the descriptor is closed.)
     mode: Mode,
+    std: std::net::TcpListener,
 }
 
 handles!(TcpListener, std::net::TcpListener);
@@ -39,7 +40,8 @@ impl TcpListener {
         Self { std, mode }
     }
 
-    fn into_std(self) -> std::net::TcpListener {
+    fn into_std(mut self) -> std::net::TcpListener {
+        self.mode.leave();
         self.std
     }
 
@@ -56,7 +58,7 @@ impl TcpListener {
         let std = bind::listener(&addrs::all(addr)?)?;
         // std's backlog of 128 overflows when many clients come at once, and costs each of them a second.
         socket2::SockRef::from(&std).listen(BACKLOG)?;
-        Ok(Self::new(std, Mode::new()))
+        Ok(Self::new(std, Mode::new(sys::Origin::Stream)))
     }
 
     /// The address it listens on.

@@ -204,7 +204,7 @@ impl TcpStream {
     }
 
     fn fresh(std: std::net::TcpStream) -> Self {
-        Self::new(std, Mode::new())
+        Self::new(std, Mode::new(sys::Origin::Stream))
     }
 
     pub(super) fn accepted(std: std::net::TcpStream, mode: Mode) -> Self {
@@ -214,6 +214,7 @@ impl TcpStream {
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
+        self.mode.leave();
         // SAFETY: it is not used again.
         let std = unsafe { ManuallyDrop::take(&mut self.std) };
         if self.mode.was_given_out() {

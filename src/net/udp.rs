@@ -30,8 +30,9 @@ const NOW: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 /// # }
 /// ```
 pub struct UdpSocket {
-    std: std::net::UdpSocket,
+    // (Goes before the descriptor is closed.)
     mode: Mode,
+    std: std::net::UdpSocket,
 }
 
 handles!(UdpSocket, std::net::UdpSocket);
@@ -54,7 +55,8 @@ impl UdpSocket {
         Self { std, mode }
     }
 
-    fn into_std(self) -> std::net::UdpSocket {
+    fn into_std(mut self) -> std::net::UdpSocket {
+        self.mode.leave();
         self.std
     }
 
@@ -67,7 +69,7 @@ impl UdpSocket {
     /// That of the last address tried, as bind(2).
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         let std = bind::datagram(&addrs::all(addr)?)?;
-        Ok(Self::new(std, Mode::new()))
+        Ok(Self::new(std, Mode::new(sys::Origin::Datagrams)))
     }
 
     /// Waits for a datagram; returns its length and the sender.

@@ -3,8 +3,10 @@
 #![allow(unsafe_code)]
 
 use crate::operation::RawOp;
+use crate::registrar::Registrar;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A completed request: its id as a word, and its result (>= 0, or minus an errno).
@@ -56,6 +58,11 @@ pub(crate) trait Backend: Send {
     /// The driver's clock. Nothing in a port reads any other.
     fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    /// With whom descriptors are registered, to be reported as long as their owners wish. `None`: there is nobody.
+    fn registrar(&self) -> Option<Arc<Registrar>> {
+        None
     }
 
     /// A descriptor that is readable when `poll` would find something. `None`: there is none, now or later; who waits does so in `poll`.

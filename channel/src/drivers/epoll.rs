@@ -1,9 +1,10 @@
-//! epoll(7) as a selector. Each descriptor has one-shot interest; the waker beside them is edge-triggered.
+//! epoll(7) as a selector. A descriptor has one-shot interest, or is [registered](crate::registrar); the waker is edge-triggered.
 
 #![allow(unsafe_code)]
 
-use super::readiness::Selector;
+use super::readiness::{Armed, Report, Selector};
 use crate::fork;
+use crate::registrar::Registrar;
 use crate::sys::millis;
 use crate::waker::Waker;
 use std::io;
@@ -11,12 +12,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-const WAKER: u64 = u64::MAX;
 const BATCH: usize = 256;
 
 pub(super) struct Epoll {
-    fd: fork::Owned,
-    waker: Arc<Waker>,
+    registrar: Arc<Registrar>,
+    /// (Held for its bell.)
+    _waker: Arc<Waker>,
+    bell: RawFd,
     events: Vec<libc::epoll_event>,
     /// Whether epoll_pwait2 (nanoseconds, Linux 5.11) is there.
     precise: bool,
@@ -32,22 +34,17 @@ impl Epoll {
         // SAFETY: the descriptor is new and ours.
         let fd = fork::Owned::new(unsafe { OwnedFd::from_raw_fd(fd) });
         waker.hang_bell()?;
-        let epoll = Self { fd, waker, events: Vec::with_capacity(BATCH), precise: true };
+        let registrar = Arc::new(Registrar::new(fd));
+        let bell = waker.as_fd().as_raw_fd();
+        let epoll = Self { registrar, _waker: waker, bell, events: Vec::with_capacity(BATCH), precise: true };
         // Edge-triggered: each write to the eventfd reports once, and nobody need read it.
         let interest = (libc::EPOLLIN | libc::EPOLLET) as u32;
-        epoll.control(libc::EPOLL_CTL_ADD, epoll.waker.as_fd().as_raw_fd(), interest, WAKER)?;
+        epoll.registrar.control(libc::EPOLL_CTL_ADD, bell, interest, 0)?;
         Ok(epoll)
     }
 
-    fn control(&self, what: i32, fd: RawFd, events: u32, data: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events, u64: data };
-        // SAFETY: a live epoll_event.
-        let r = unsafe { libc::epoll_ctl(self.fd.as_fd().as_raw_fd(), what, fd, &mut event) };
-        if r < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-    }
-
     fn wait_raw(&mut self, timeout: Option<Duration>) -> i32 {
-        let fd = self.fd.as_fd().as_raw_fd();
+        let fd = self.registrar.as_fd().as_raw_fd();
         let events = self.events.as_mut_ptr();
         if self.precise && timeout != Some(Duration::ZERO) {
             let span = timeout.map(|t| libc::timespec {
@@ -79,24 +76,39 @@ impl Epoll {
 }
 
 impl Selector for Epoll {
-    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<()> {
+    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<Armed> {
+        let (number, _nobody_registers) = self.registrar.look(fd);
+        if number != 0 {
+            return Ok(Armed::Registered(number));
+        }
         // poll's and epoll's bits are the same numbers
         let interest = u32::from(events as u16) | libc::EPOLLONESHOT as u32;
-        let data = fd as u64;
-        match self.control(libc::EPOLL_CTL_MOD, fd, interest, data) {
+        match self.registrar.control(libc::EPOLL_CTL_MOD, fd, interest, 0) {
             Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {
-                self.control(libc::EPOLL_CTL_ADD, fd, interest, data)
+                self.registrar.control(libc::EPOLL_CTL_ADD, fd, interest, 0)
             }
             result => result,
-        }
+        }?;
+        Ok(Armed::Once)
     }
 
     fn disarm(&mut self, fd: RawFd) {
-        // That it is not there, or not pollable, is as good.
-        let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
+        let (number, _nobody_registers) = self.registrar.look(fd);
+        if number == 0 {
+            // That it is not there, or not pollable, is as good.
+            let _ = self.registrar.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
+        }
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<(RawFd, i16)>) -> io::Result<()> {
+    fn registration(&self, fd: RawFd) -> u32 {
+        self.registrar.look(fd).0
+    }
+
+    fn registrar(&self) -> Option<&Arc<Registrar>> {
+        Some(&self.registrar)
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Report>) -> io::Result<()> {
         let n = self.wait_raw(timeout);
         if n < 0 {
             let e = io::Error::last_os_error();
@@ -106,14 +118,15 @@ impl Selector for Epoll {
         unsafe { self.events.set_len(n as usize) };
         for e in self.events.drain(..) {
             let (data, events) = (e.u64, e.events);
-            if data != WAKER {
-                ready.push((data as RawFd, events as i16));
+            let (fd, registration) = (data as u32 as RawFd, (data >> 32) as u32);
+            if fd != self.bell {
+                ready.push(Report { fd, registration, revents: events as i16 });
             }
         }
         Ok(())
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.fd.as_fd())
+        Some(self.registrar.as_fd())
     }
 }

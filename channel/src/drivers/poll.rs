@@ -2,7 +2,7 @@
 //!
 //! Nothing outlives a wait, so nothing has to be registered, and there is nothing whose readability would tell of the rest.
 
-use super::readiness::Selector;
+use super::readiness::{Armed, Report, Selector};
 use crate::sys;
 use crate::waker::Waker;
 use std::io;
@@ -37,7 +37,7 @@ impl Poll {
 }
 
 impl Selector for Poll {
-    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<()> {
+    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<Armed> {
         let end = self.asked.len() as u32;
         match *self.place(fd) {
             NOWHERE => {
@@ -46,7 +46,7 @@ impl Selector for Poll {
             }
             at => self.asked[at as usize].events = events,
         }
-        Ok(())
+        Ok(Armed::Once)
     }
 
     fn disarm(&mut self, fd: RawFd) {
@@ -60,17 +60,17 @@ impl Selector for Poll {
         }
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<(RawFd, i16)>) -> io::Result<()> {
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Report>) -> io::Result<()> {
         let n = sys::poll(&mut self.asked, timeout)?;
         if n > 0 && self.asked[0].revents != 0 {
             self.waker.hush();
         }
         let told = self.asked[1..].iter().filter(|it| it.revents != 0).take(n);
         let first = ready.len();
-        ready.extend(told.map(|it| (it.fd, it.revents)));
+        ready.extend(told.map(|it| Report { fd: it.fd, registration: 0, revents: it.revents }));
         // Each is told once.
-        for (fd, _) in &ready[first..] {
-            self.disarm(*fd);
+        for it in &ready[first..] {
+            self.disarm(it.fd);
         }
         Ok(())
     }

@@ -12,6 +12,9 @@
 //!
 //! One-shot interest keeps a closed and reused descriptor number harmless: nothing is armed for a descriptor that
 //! nobody waits for.
+//!
+//! A descriptor whose owner tells of its close can be [registered](crate::registrar) instead. Then each change is reported, once, whether
+//! somebody waits or not, and nothing is armed or disarmed. What has been reported is kept, until an attempt finds that it is over.
 
 #![allow(unsafe_code)]
 
@@ -19,23 +22,52 @@ use super::backend::{Backend, Done};
 use super::rest::Rests;
 use super::waiters::{Lines, Tried, Waiters, What};
 use crate::operation::{self, RawOp};
-use crate::sys::{ready_now, told};
+use crate::registrar::{Registrar, is_younger};
+use crate::sys::{ready_now, told, with_errors};
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A technique that tells which descriptors are ready.
 pub(super) trait Selector: Send {
     /// Report `fd` once when one of `events` (or an error) is there. Replaces what was armed for it before. It fails for a
     /// descriptor that the technique cannot watch: a file or a directory, say.
-    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<()>;
-    /// Report `fd` no more.
+    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<Armed>;
+    /// Report `fd` no more, unless it is registered.
     fn disarm(&mut self, fd: RawFd);
-    /// Waits, and appends `(fd, revents)`.
-    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<(RawFd, i16)>) -> io::Result<()>;
+    /// The number of the registration of `fd`; 0: there is none.
+    fn registration(&self, _fd: RawFd) -> u32 {
+        0
+    }
+    /// With whom it would be registered.
+    fn registrar(&self) -> Option<&Arc<Registrar>> {
+        None
+    }
+    /// Waits, and appends what is ready.
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Report>) -> io::Result<()>;
     /// A descriptor that is readable when `wait` would find something, if there is one.
     fn as_fd(&self) -> Option<BorrowedFd<'_>>;
 }
+
+/// What came of [`Selector::arm`].
+pub(super) enum Armed {
+    /// It is reported once.
+    Once,
+    /// Nothing was armed: it is registered, by this number.
+    Registered(u32),
+}
+
+/// A descriptor is ready.
+pub(super) struct Report {
+    pub(super) fd: RawFd,
+    /// The number of the registration that says so; 0: it was armed.
+    pub(super) registration: u32,
+    pub(super) revents: i16,
+}
+
+/// What attempts do not find to be over.
+const LASTING: i16 = libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR;
 
 /// One descriptor.
 #[derive(Default)]
@@ -43,6 +75,30 @@ struct Watched {
     lines: Lines,
     /// What the selector has been armed for, and has not reported yet.
     armed: i16,
+    /// The registration that was last heard of; 0: none. (It may have gone.)
+    registration: u32,
+    /// What that has reported, and nobody has found to be over.
+    ready: i16,
+}
+
+impl Watched {
+    /// An operation has found that it would block.
+    fn is_over(&mut self, interest: i16) {
+        self.ready &= !interest | LASTING;
+    }
+
+    /// An operation has come to `result`.
+    fn has_come(&mut self, op: *const RawOp, result: i32) {
+        // (A read that ends at urgent data has not emptied anything.)
+        if self.ready & (LASTING | libc::POLLPRI) != 0 {
+            return;
+        }
+        // SAFETY: it has not been reported, so by `submit`'s contract all is still valid.
+        let emptied = unsafe { (*op).is_stream && RawOp::what(op).has_emptied(result) };
+        if emptied {
+            self.ready &= !libc::POLLIN;
+        }
+    }
 }
 
 pub(super) struct Readiness<S> {
@@ -53,7 +109,7 @@ pub(super) struct Readiness<S> {
     rests: Rests,
     /// Settled outside `poll`, reported by the next.
     settled: Vec<Done>,
-    ready: Vec<(RawFd, i16)>,
+    ready: Vec<Report>,
 }
 
 impl<S: Selector> Readiness<S> {
@@ -78,30 +134,97 @@ impl<S: Selector> Readiness<S> {
         }
         let events = watched.lines.interest();
         let is_armed = watched.armed != 0 && events & !watched.armed == 0;
-        if is_armed || self.rests.is_resting(fd as u64) {
+        if watched.registration != 0 || is_armed || self.rests.is_resting(fd as u64) {
             return;
         }
-        watched.armed = events;
-        if let Err(e) = self.selector.arm(fd, events) {
-            watched.armed = 0;
-            // What is ready all the same is done (a file always is); nothing would ever tell of the rest. (What is no
-            // descriptor that can be used is not ready, whatever poll(2) calls it.)
-            self.try_all(fd, ready_now(fd, events).unwrap_or(0) & !libc::POLLNVAL);
-            let code = -e.raw_os_error().unwrap_or(libc::EIO);
-            let watched = &mut self.watched[fd as usize];
-            self.waiters.fail_all(&mut watched.lines, code, &mut self.settled);
+        match self.selector.arm(fd, events) {
+            Ok(Armed::Once) => watched.armed = events,
+            // What it has to say is still to come.
+            Ok(Armed::Registered(number)) => self.adopt(fd, number),
+            Err(e) => self.refused(fd, events, &e),
+        }
+    }
+
+    #[cold]
+    fn refused(&mut self, fd: RawFd, events: i16, e: &io::Error) {
+        self.watched[fd as usize].armed = 0;
+        // What is ready all the same is done (a file always is); nothing would ever tell of the rest. (What is no
+        // descriptor that can be used is not ready, whatever poll(2) calls it.)
+        self.try_all(fd, ready_now(fd, events).unwrap_or(0) & !libc::POLLNVAL);
+        let code = -e.raw_os_error().unwrap_or(libc::EIO);
+        let watched = &mut self.watched[fd as usize];
+        self.waiters.fail_all(&mut watched.lines, code, &mut self.settled);
+        self.rests.forget(fd as u64);
+    }
+
+    /// From here on the descriptor is reported by registration `number`.
+    fn adopt(&mut self, fd: RawFd, number: u32) {
+        let watched = &mut self.watched[fd as usize];
+        if watched.registration != number {
+            (watched.registration, watched.ready, watched.armed) = (number, 0, 0);
             self.rests.forget(fd as u64);
         }
     }
 
+    /// Is the descriptor registered? An operation is to wait for it whose owner says by which number (0: he does not know).
+    fn is_registered(&mut self, fd: RawFd, number: u32) -> bool {
+        let known = self.watched[fd as usize].registration;
+        let number = if number == 0 && known != 0 { self.selector.registration(fd) } else { number };
+        if number != 0 {
+            self.adopt(fd, number);
+        } else if known != 0 {
+            // It has gone, and the descriptor's number has another owner.
+            self.watched[fd as usize].registration = 0;
+        }
+        number != 0
+    }
+
+    /// An operation that is to wait for a registered descriptor.
+    fn submit_registered(&mut self, id: u64, op: *const RawOp, waits_for: operation::Readiness) {
+        let watched = &mut self.watched[waits_for.fd as usize];
+        let (line, interest) = (waits_for.line, waits_for.interest);
+        let may_be_ready = watched.ready & with_errors(interest) != 0;
+        if may_be_ready && (line.barges || !watched.lines.wait_in(line)) {
+            // SAFETY: by `submit`'s contract.
+            let what = unsafe { RawOp::what(op) };
+            // SAFETY: as above.
+            let mut result = unsafe { what.attempt_unasked() };
+            if result.is_none() && watched.ready & LASTING != 0 {
+                let revents = ready_now(waits_for.fd, interest).unwrap_or(0);
+                // SAFETY: as above.
+                result = unsafe { what.end_of_input(revents) };
+            }
+            if let Some(result) = result {
+                watched.has_come(op, result);
+                self.settled.push((id, result));
+                return;
+            }
+            watched.is_over(interest);
+        }
+        self.waiters.join(&mut watched.lines, waits_for, id, What::Operation(op));
+    }
+
     fn try_all(&mut self, fd: RawFd, revents: i16) -> Tried {
-        let lines = &mut self.watched[fd as usize].lines;
+        let watched = &mut self.watched[fd as usize];
+        let mut lines = std::mem::take(&mut watched.lines);
         let attempt = |what: What| match what {
-            // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
-            What::Operation(op) => unsafe { RawOp::what(op).attempt(revents) },
+            What::Operation(op) => {
+                // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
+                let operation = unsafe { RawOp::what(op) };
+                // SAFETY: as above.
+                let result = unsafe { operation.attempt(revents) };
+                match (result, operation.waits_for()) {
+                    (Some(result), _) => watched.has_come(op, result),
+                    (None, Some(it)) => watched.is_over(it.interest),
+                    (None, None) => {}
+                }
+                result
+            }
             What::Readiness(events) => told(revents, events),
         };
-        self.waiters.try_all(lines, revents, attempt, &mut self.settled)
+        let tried = self.waiters.try_all(&mut lines, revents, attempt, &mut self.settled);
+        self.watched[fd as usize].lines = lines;
+        tried
     }
 
     /// The place of a descriptor. `None`: there is none of that number.
@@ -113,7 +236,10 @@ impl<S: Selector> Readiness<S> {
         Some(&mut self.watched[at])
     }
 
-    fn reported(&mut self, fd: RawFd, revents: i16) {
+    fn reported(&mut self, Report { fd, registration, revents }: Report) {
+        if registration != 0 {
+            return self.reported_by(fd, registration, revents);
+        }
         let Some(watched) = self.watched.get_mut(fd as usize) else { return };
         watched.armed = 0;
         if revents & libc::POLLNVAL != 0 {
@@ -130,6 +256,18 @@ impl<S: Selector> Readiness<S> {
             }
         }
         self.arm(fd);
+    }
+
+    /// What a registration has to say, whether somebody waits or not.
+    fn reported_by(&mut self, fd: RawFd, number: u32, revents: i16) {
+        let Some(watched) = self.watched(fd) else { return };
+        let known = watched.registration;
+        if known != 0 && is_younger(known, number) {
+            return;
+        }
+        self.adopt(fd, number);
+        self.watched[fd as usize].ready |= revents;
+        self.try_all(fd, revents);
     }
 
     fn join(&mut self, id: u64, waits_for: operation::Readiness, what: What) {
@@ -158,11 +296,16 @@ impl<S: Selector> Backend for Readiness<S> {
             self.settled.push((id, 0));
             return;
         };
-        let resting = self.rests.is_resting(waits_for.fd as u64);
-        let Some(watched) = self.watched(waits_for.fd) else {
+        if self.watched(waits_for.fd).is_none() {
             self.settled.push((id, -libc::EBADF));
             return;
-        };
+        }
+        // SAFETY: by contract.
+        if self.is_registered(waits_for.fd, unsafe { (*op).registration }) {
+            return self.submit_registered(id, op, waits_for);
+        }
+        let resting = self.rests.is_resting(waits_for.fd as u64);
+        let watched = &self.watched[waits_for.fd as usize];
         let line = waits_for.line;
         // SAFETY: by contract.
         let attempt = || unsafe { what.first_attempt(resting) };
@@ -180,6 +323,12 @@ impl<S: Selector> Backend for Readiness<S> {
             self.settled.push((id, -libc::EBADF));
             return;
         }
+        if self.is_registered(fd, 0)
+            && let Some(revents) = told(ready_now(fd, events).unwrap_or(0), events)
+        {
+            self.settled.push((id, revents));
+            return;
+        }
         let line = operation::Line::new(&AWAITED, i32::from(events));
         self.join(id, operation::Readiness { fd, interest: events, line }, What::Readiness(events));
     }
@@ -190,7 +339,7 @@ impl<S: Selector> Backend for Readiness<S> {
         let Some(fd) = waits_for.map(|it| it.fd).filter(|fd| *fd >= 0) else { return };
         let Some(watched) = self.watched.get_mut(fd as usize) else { return };
         let Some(gone) = self.waiters.leave(&mut watched.lines, id) else { return };
-        if watched.lines.is_empty() {
+        if watched.lines.is_empty() && watched.registration == 0 {
             // While the descriptor is still open: another may have its number next, and this file live on elsewhere.
             self.selector.disarm(fd);
             watched.armed = 0;
@@ -209,8 +358,8 @@ impl<S: Selector> Backend for Readiness<S> {
         let timeout = if self.settled.is_empty() { timeout } else { Some(Duration::ZERO) };
         let mut ready = std::mem::take(&mut self.ready);
         let waited = self.selector.wait(timeout, &mut ready);
-        for (fd, revents) in ready.drain(..) {
-            self.reported(fd, revents);
+        for report in ready.drain(..) {
+            self.reported(report);
         }
         self.ready = ready;
         self.end_rests();
@@ -224,6 +373,10 @@ impl<S: Selector> Backend for Readiness<S> {
 
     fn due(&self) -> Option<Instant> {
         self.rests.next()
+    }
+
+    fn registrar(&self) -> Option<Arc<Registrar>> {
+        self.selector.registrar().cloned()
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {

@@ -46,6 +46,11 @@ unsafe impl Carry for Poll {
         if resting { unsafe { self.last_attempt() } } else { None }
     }
 
+    unsafe fn attempt_unasked(&self) -> Option<i32> {
+        // SAFETY: it touches nothing.
+        unsafe { self.last_attempt() }
+    }
+
     unsafe fn last_attempt(&self) -> Option<i32> {
         // SAFETY: it touches nothing.
         unsafe { self.attempt(sys::ready_now(self.fd, self.events).unwrap_or(0) & !libc::POLLNVAL) }

@@ -32,6 +32,7 @@ use crate::id::OpId;
 use crate::lock::{Mutex, TryLock, TryLockGuard};
 use crate::operation::{Owner, RawOp};
 use crate::ports::flight::{Counts, Drive, Finished, Message, PortShared};
+use crate::registrar::{Registrar, Registration};
 use crate::waker::Waker;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -53,6 +54,7 @@ pub enum Wait {
 pub(crate) struct Port {
     index: usize,
     has_descriptor: bool,
+    registrar: Option<Arc<Registrar>>,
     shared: Mutex<PortShared>,
     drive: TryLock<Drive>,
     /// Who makes a pass, as [`blocker::caller_number`] has it; 0: nobody.
@@ -71,6 +73,7 @@ impl Port {
         Self {
             index,
             has_descriptor: backend.as_fd().is_some(),
+            registrar: backend.registrar(),
             shared: Mutex::default(),
             drive: TryLock::new(Drive::new(backend)),
             driven_by: AtomicU64::new(0),
@@ -125,6 +128,11 @@ impl Port {
     pub(crate) fn cancel_events(&self) {
         PortShared::lock(&self.shared).inbox.push(Message::CancelEvents);
         self.waker.call();
+    }
+
+    /// See [`EventChannel::register`](crate::EventChannel::register).
+    pub(crate) fn register(&self, channel: u32, fd: RawFd, is_stream: bool) -> Option<Registration> {
+        Registration::new(self.registrar.as_ref()?, channel, self.index, fd, is_stream)
     }
 
     pub(crate) fn waker(&self) -> &Waker {

@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::wait::{self, Limit, Stop};
+use crate::wait::{self, Before, Limit, Stop};
 use crate::worker::context;
 use crate::worker::current::is_abandoned;
 use ec_channel::raw::Poll;
@@ -99,7 +99,15 @@ impl Blocker for TaskBlocker {
         let limit = deadline.map(|at| Limit { at, errno: libc::ETIMEDOUT });
         // SAFETY: the action points to nothing, and the descriptor is borrowed until the call returns.
         let end = unsafe {
-            wait::attempt_unless(poll, &GET_EVENT, fd.as_raw_fd() as u64, limit, true, false, called)
+            wait::attempt_unless(
+                poll,
+                &GET_EVENT,
+                fd.as_raw_fd() as u64,
+                limit,
+                true,
+                Before::default(),
+                called,
+            )
         };
         match end {
             Err(Stop::Os(libc::ECANCELED)) if called() => Waited::Called,

@@ -28,9 +28,10 @@ use crate::wait::cancel::Cancelled;
 use crate::worker::context;
 use crate::worker::current::{current_port, with_channel};
 use ec_channel::Driver;
-use ec_channel::raw::{Op, OpId, Operation, RawOp, Timer};
+use ec_channel::raw::{Op, OpId, Operation, RawOp, Registration, Timer};
 use ec_tasks::{Kind, Tokens, WaitKind};
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -111,10 +112,33 @@ pub unsafe fn attempt(
     point: bool,
 ) -> Result<i32, Stop> {
     // SAFETY: the caller's promise.
-    unsafe { attempt_unless(operation, kind, detail, limit, point, false, || false) }
+    unsafe { attempt_unless(operation, kind, detail, limit, point, Before::default(), || false) }
 }
 
-/// As [`attempt`], a cancellation point. `tried`: the caller has just tried it by a system call that does not wait, in vain.
+/// What has been done for an operation before it is posted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Before<'a> {
+    /// The caller has just tried it by a system call that does not wait, in vain.
+    pub tried: bool,
+    /// Its descriptor is [registered](register) so.
+    pub registration: Option<&'a Registration>,
+}
+
+/// In a task: registers a descriptor with the port of the core that it runs on; see [`EventChannel::register`](ec_channel::EventChannel::register).
+/// `None` also in a dedicated task, which may have to look after its port itself.
+///
+/// # Safety
+/// As there.
+pub unsafe fn register(fd: BorrowedFd<'_>, is_stream: bool) -> Option<Registration> {
+    let (_, false) = this_task()? else { return None };
+    let port = current_port();
+    with_channel(|channel| {
+        // SAFETY: by contract.
+        unsafe { channel?.register(port, fd.as_raw_fd(), is_stream) }
+    })
+}
+
+/// As [`attempt`], a cancellation point, with what was done before.
 ///
 /// # Safety
 /// As for [`attempt`].
@@ -123,10 +147,10 @@ pub unsafe fn attempt_later(
     kind: &'static WaitKind,
     detail: u64,
     limit: Option<Limit>,
-    tried: bool,
+    before: Before<'_>,
 ) -> Result<i32, Stop> {
     // SAFETY: the caller's promise.
-    unsafe { attempt_unless(operation, kind, detail, limit, true, tried, || false) }
+    unsafe { attempt_unless(operation, kind, detail, limit, true, before, || false) }
 }
 
 /// As [`attempt`], but given up (ECANCELED) when `unless` says so. Whoever makes it true wakes the task with [`Tokens::SYNC`]
@@ -141,7 +165,7 @@ pub(crate) unsafe fn attempt_unless(
     detail: u64,
     limit: Option<Limit>,
     point: bool,
-    tried: bool,
+    before: Before<'_>,
     unless: impl Fn() -> bool,
 ) -> Result<i32, Stop> {
     let worker = context::worker_if_forced();
@@ -150,10 +174,12 @@ pub(crate) unsafe fn attempt_unless(
     let deadline = earliest(limit.map(|limit| limit.at), scope);
     let mut op = Op::new(operation, wake_task, task);
     op.set_deadline(deadline);
-    op.set_tried(tried);
+    op.set_tried(before.tried);
     // SAFETY: the operation lies on this stack, and what it points to is the caller's promise; both stay until `run_op` has seen the
     // completion.
-    let result = unsafe { run_op(op.raw(), kind, detail, point, alone, &unless) };
+    let result = unsafe {
+        run_op(op.raw(), kind, detail, point, alone, before.registration.filter(|_| !alone), &unless)
+    };
     context::migrate_if_forced(worker);
     match (-result, deadline) {
         (..=0, _) => Ok(result),
@@ -231,7 +257,7 @@ pub(crate) fn until_token(
         op.set_deadline(at);
         // SAFETY: the timer lies on this stack, which stays until the wait below has seen its
         // completion; nothing can unwind past it (`armed`).
-        unsafe { submit(op.raw()) }
+        unsafe { submit(op.raw(), None) }
     });
     let mut in_flight = timer.is_some();
     ec_tasks::begin_wait(kind, timer.map_or(0, OpId::as_u64), detail);
@@ -280,11 +306,12 @@ unsafe fn run_op(
     detail: u64,
     point: bool,
     alone: bool,
+    registration: Option<&Registration>,
     unless: &dyn Fn() -> bool,
 ) -> i32 {
     let armed = AbortOnUnwind;
     // SAFETY: by contract, until `wait_for_op` has seen the completion; nothing can unwind past it (`armed`).
-    let id = unsafe { submit(op) };
+    let id = unsafe { submit(op, registration) };
     ec_tasks::begin_wait(kind, id.as_u64(), detail);
     let mut open = point;
     loop {
@@ -330,10 +357,18 @@ unsafe fn suspend_for_op(alone: bool, accept: Tokens) -> Tokens {
 
 /// # Safety
 /// As for `submit_raw`; the wake word is the current task.
-unsafe fn submit(op: *mut RawOp) -> OpId {
-    let port = current_port();
+unsafe fn submit(op: *mut RawOp, registration: Option<&Registration>) -> OpId {
     with_channel(|channel| {
         let channel = channel.expect("a task belongs to a pool");
+        let registered = registration.and_then(|it| Some((it, channel.port_of(it)?)));
+        let port = match registered {
+            Some((registration, port)) => {
+                // SAFETY: it is the caller's, until it is submitted.
+                unsafe { (*op).set_registration(registration) };
+                port
+            }
+            None => current_port(),
+        };
         // SAFETY: by contract.
         unsafe { channel.submit_raw(port, op) }
     })
