@@ -1,12 +1,107 @@
 //! Connections made.
 
-use crate::SOON;
 use crate::common::{each_driver, fresh_socket, none_for};
-use ec_channel::{EventKind, Request};
+use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
+use crate::{SOON, world};
+use ec_channel::{EventKind, Request, Source};
 use ec_test_support::limit;
+use socket2::{SockFilter, Socket};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, OnceLock};
+
+pub static ROW: Row = Row {
+    kind: EventKind::Connect,
+    completes: Cell::Can { make: waits, allowed: &[Outcome::Done] },
+    fails: Cell::Can { make: refused, allowed: &[Outcome::Failed(libc::ECONNREFUSED)] },
+    cancelled: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },
+    races: Cell::Can { make: waits, allowed: &[Outcome::Done, Outcome::Cancelled] },
+    shut_down: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },
+    inputs: &[
+        Input { words: "no socket", make: || of(world::null()), gives: Err(libc::ENOTSOCK) },
+        Input { words: "a pipe", make: || of(world::pipe()), gives: Err(libc::ENOTSOCK) },
+        Input { words: "O_PATH", make: || of(world::path_only()), gives: Err(libc::EBADF) },
+        Input { words: "no descriptor", make: || of(world::not_open()), gives: Err(libc::EBADF) },
+        Input { words: "it listens", make: || of(world::listener().into()), gives: Err(libc::EISCONN) },
+        Input { words: "connected", make: connected, gives: Err(libc::EISCONN) },
+        Input { words: "of AF_UNIX", make: || of(unix_socket()), gives: Err(libc::EINVAL) },
+        Input { words: "an address of IPv6", make: || to("[::1]:9"), gives: Err(libc::EAFNOSUPPORT) },
+        Input { words: "port 0", make: || to("127.0.0.1:0"), gives: Err(libc::ECONNREFUSED) },
+        Input { words: "datagrams", make: || of(world::datagrams().into()), gives: Ok(0) },
+    ],
+};
+
+fn of(socket: Source) -> Scene {
+    Scene::new(Request::connect(socket, SocketAddr::from(([127, 0, 0, 1], 9))))
+}
+
+fn to(address: &str) -> Scene {
+    Scene::new(Request::connect(world::unconnected(), address.parse().unwrap()))
+}
+
+fn unix_socket() -> Source {
+    Source::from(UnixStream::pair().unwrap().0)
+}
+
+fn bound_to(address: SocketAddr) -> Socket {
+    let socket = fresh_socket();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    world::reset_when_closed(&socket);
+    socket
+}
+
+fn address_of(socket: &Socket) -> SocketAddr {
+    socket.local_addr().unwrap().as_socket().unwrap()
+}
+
+/// Whoever listens hears nothing: so the connect waits. Then somebody connects from there to here: such a pair is connected, too.
+fn waits() -> Scene {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let deaf = bound_to(anywhere);
+    deaf.listen(1).unwrap();
+    // "Return 0": of each packet nothing is let in.
+    deaf.attach_filter(&[SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0)]).unwrap();
+    let near = Arc::new(OwnedFd::from(bound_to(anywhere)));
+    let (to, from) = (address_of(&deaf), TcpStream::from(near.try_clone().unwrap()).local_addr().unwrap());
+    let peer = Arc::new(OnceLock::new());
+    let connects = peer.clone();
+    Scene::new(Request::connect(near.clone(), to))
+        .late()
+        .cause(move || {
+            let far = bound_to(to);
+            // (Refused, if it was cancelled before it was begun.)
+            if far.connect(&from.into()).is_ok() {
+                connects.set(TcpStream::from(far)).unwrap();
+            }
+        })
+        .check(move |got, outcome| {
+            let (near, _deaf) = (TcpStream::from(near.try_clone().unwrap()), deaf);
+            ensure(got.address == Some(to), || format!("it says that it went to {:?}", got.address))?;
+            if outcome != Outcome::Done {
+                return Ok(());
+            }
+            let mut far = peer.get().ok_or("nobody is connected")?;
+            far.write_all(b"x").map_err(|error| error.to_string())?;
+            let said = (near.peer_addr().ok(), (&near).read(&mut [0; 2]).ok());
+            ensure(said == (Some(to), Some(1)), || format!("{said:?}"))
+        })
+}
+
+/// Nobody listens, and nobody else can.
+fn refused() -> Scene {
+    let nobody = fresh_socket();
+    nobody.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let to = address_of(&nobody);
+    Scene::new(Request::connect(world::unconnected(), to)).keeping(nobody)
+}
+
+fn connected() -> Scene {
+    let (near, far) = world::connected();
+    of(Source::from(near)).keeping(far)
+}
 
 #[test]
 fn accept_and_connect_meet() {

@@ -2,10 +2,43 @@
 
 use crate::SOON;
 use crate::common::each_driver;
-use ec_channel::Request;
+use crate::row::{Cell, Input, Outcome, Row, Scene};
+use ec_channel::{EventKind, Request};
 use ec_test_support::limit;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
+
+pub static ROW: Row = Row {
+    kind: EventKind::Notification,
+    completes: Cell::Can { make: said, allowed: &[Outcome::Done] },
+    fails: Cell::Cannot("nothing can go wrong with what is complete as it is posted"),
+    // Each cancel comes too late.
+    cancelled: Cell::Can { make: said, allowed: &[Outcome::Done] },
+    races: Cell::Can { make: said, allowed: &[Outcome::Done] },
+    shut_down: Cell::Can { make: said, allowed: &[Outcome::Done] },
+    inputs: &[
+        Input {
+            words: "a limit",
+            make: || Scene::new(Request::notification().within(Duration::ZERO)),
+            gives: Ok(0),
+        },
+        Input { words: "with a context and a limit", make: in_a_box, gives: Ok(0) },
+        Input {
+            words: "for all, and one waits",
+            make: || Scene::new(Request::notification().wake_all()),
+            gives: Ok(0),
+        },
+    ],
+};
+
+fn said() -> Scene {
+    Scene::new(Request::notification())
+}
+
+fn in_a_box() -> Scene {
+    Scene::new(Request::notification().context(Box::new(1)).within(Duration::ZERO))
+}
 
 #[test]
 fn a_notification_is_complete_as_it_is_posted() {

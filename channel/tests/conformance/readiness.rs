@@ -1,12 +1,50 @@
 //! Descriptors ready.
 
-use crate::SOON;
 use crate::common::{each_driver, none_for, room};
-use ec_channel::{Interest, Request, Source};
+use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
+use crate::{SOON, world};
+use ec_channel::{EventKind, Interest, Request, Source};
 use ec_test_support::limit;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
+
+pub static ROW: Row = Row {
+    kind: EventKind::Readiness,
+    completes: Cell::Can { make: waits, allowed: &[Outcome::Done] },
+    fails: Cell::Can { make: || of(world::path_only()), allowed: &[Outcome::Failed(libc::EBADF)] },
+    cancelled: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },
+    races: Cell::Can { make: waits, allowed: &[Outcome::Done, Outcome::Cancelled] },
+    shut_down: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },
+    inputs: &[
+        Input { words: "no descriptor", make: || of(world::not_open()), gives: Err(libc::EBADF) },
+        Input { words: "a device", make: || ready(world::null()), gives: Ok(0) },
+        Input { words: "a directory", make: || ready(world::directory()), gives: Ok(0) },
+        Input { words: "a pipe of nobody's", make: || ready(world::pipe()), gives: Ok(0) },
+        Input { words: "not connected", make: || ready(world::unconnected()), gives: Ok(0) },
+    ],
+};
+
+fn of(descriptor: Source) -> Scene {
+    Scene::new(Request::readiness(descriptor, Interest::READABLE))
+}
+
+fn ready(descriptor: Source) -> Scene {
+    of(descriptor).check(|got, _| ensure(got.ready == Interest::READABLE, || format!("{got:?}")))
+}
+
+/// Whatever it says, the bytes stay in the socket.
+fn waits() -> Scene {
+    let (near, far) = world::streams();
+    let writer = far.clone();
+    of(Source::from(near.clone())).cause(move || (&*writer).write_all(b"here").unwrap()).check(
+        move |got, outcome| {
+            let (rest, _open) = (world::rest_of(&near), far);
+            let is_due = rest == b"here" && (outcome != Outcome::Done || got.ready == Interest::READABLE);
+            ensure(is_due, || format!("{got:?}, and in the socket {rest:?}"))
+        },
+    )
+}
 
 #[test]
 fn readiness_is_level_triggered_and_once() {

@@ -1,11 +1,79 @@
 //! Bytes received.
 
-use crate::SOON;
 use crate::common::{each_driver, none_for, room};
-use ec_channel::{EventKind, Request};
+use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
+use crate::{SOON, world};
+use ec_channel::{EventKind, Request, Source};
 use ec_test_support::limit;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+pub static ROW: Row = Row {
+    kind: EventKind::Recv,
+    completes: Cell::Can { make: waits, allowed: &[Outcome::Done] },
+    fails: Cell::Can { make: reset, allowed: &[Outcome::Failed(libc::ECONNRESET)] },
+    cancelled: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },
+    races: Cell::Can { make: waits, allowed: &[Outcome::Done, Outcome::Cancelled] },
+    shut_down: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },
+    inputs: &[
+        Input { words: "no socket", make: || of(world::null()), gives: Err(libc::ENOTSOCK) },
+        Input { words: "a pipe", make: || of(world::pipe()), gives: Err(libc::ENOTSOCK) },
+        Input { words: "O_PATH", make: || of(world::path_only()), gives: Err(libc::EBADF) },
+        Input { words: "no descriptor", make: || of(world::not_open()), gives: Err(libc::EBADF) },
+        Input { words: "not connected", make: || of(world::unconnected()), gives: Err(libc::ENOTCONN) },
+        Input { words: "it listens", make: || of(world::listener().into()), gives: Err(libc::ENOTCONN) },
+        Input { words: "no room", make: no_room, gives: Ok(0) },
+        Input { words: "its own end is shut", make: shut, gives: Ok(0) },
+    ],
+};
+
+fn of(socket: Source) -> Scene {
+    Scene::new(Request::recv(socket, room(8)))
+}
+
+/// The bytes are in the event or in the socket.
+fn waits() -> Scene {
+    let (near, far) = world::streams();
+    let writer = far.clone();
+    Scene::new(Request::recv(near.clone(), room(64)))
+        .cause(move || (&*writer).write_all(b"some bytes").unwrap())
+        .check(move |got, outcome| {
+            let (rest, _open) = (world::rest_of(&near), far);
+            let due = if outcome == Outcome::Done {
+                (&b"some bytes"[..], &b""[..])
+            } else {
+                (&b""[..], &b"some bytes"[..])
+            };
+            ensure((&got.buffer[..], &rest[..]) == due, || {
+                format!("received {:?}, and in the socket {rest:?}", got.buffer)
+            })
+        })
+}
+
+/// The peer closes, and has not read what it was sent.
+fn reset() -> Scene {
+    let (near, far) = world::streams();
+    (&*near).write_all(b"unread").unwrap();
+    Scene::new(Request::recv(near, room(8))).cause(move || drop(far))
+}
+
+/// What is there stays.
+fn no_room() -> Scene {
+    let (near, far) = world::connected();
+    (&far).write_all(b"here").unwrap();
+    let near = Arc::new(near);
+    Scene::new(Request::recv(near.clone(), Vec::new())).check(move |_, _| {
+        let (rest, _open) = (world::rest_of(&near), far);
+        ensure(rest == b"here", || format!("{rest:?} in the socket"))
+    })
+}
+
+fn shut() -> Scene {
+    let (near, far) = world::streams();
+    near.shutdown(std::net::Shutdown::Read).unwrap();
+    Scene::new(Request::recv(near, room(8))).keeping(far)
+}
 
 #[test]
 fn a_receive_completes_with_the_bytes() {

@@ -2,9 +2,61 @@
 
 use crate::SOON;
 use crate::common::{each_driver, none_for};
-use ec_channel::Request;
+use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
+use ec_channel::{EventKind, Request};
 use ec_test_support::limit;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+pub static ROW: Row = Row {
+    kind: EventKind::Timer,
+    completes: Cell::Can { make: short, allowed: &[Outcome::Done] },
+    fails: Cell::Cannot("nothing can go wrong with a point in time"),
+    cancelled: Cell::Can { make: long, allowed: &[Outcome::Cancelled] },
+    races: Cell::Can { make: short, allowed: &[Outcome::Done, Outcome::Cancelled] },
+    shut_down: Cell::Can { make: long, allowed: &[Outcome::Cancelled] },
+    inputs: &[
+        Input { words: "no time", make: || after(Duration::ZERO), gives: Ok(0) },
+        Input {
+            words: "a time gone by",
+            make: || Scene::new(Request::timer_at(Instant::now() - SOON)),
+            gives: Ok(0),
+        },
+        Input {
+            words: "its limit in place of its time",
+            make: || limited(Request::timer(Duration::MAX)),
+            gives: Ok(0),
+        },
+        Input {
+            words: "nor is its limit an error",
+            make: || limited(Request::timer_at(Instant::now())),
+            gives: Ok(0),
+        },
+    ],
+};
+
+/// Not early.
+fn after(time: Duration) -> Scene {
+    let start = Instant::now();
+    Scene::new(Request::timer(time)).late().check(move |_, outcome| {
+        let passed = start.elapsed();
+        ensure(outcome != Outcome::Done || passed >= time, || format!("{passed:?} of {time:?}"))
+    })
+}
+
+/// Each another one, up to 0.2 ms.
+fn short() -> Scene {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    after(Duration::from_micros(MADE.fetch_add(7, Ordering::Relaxed) % 200))
+}
+
+fn long() -> Scene {
+    after(Duration::from_secs(1000))
+}
+
+fn limited(timer: Request) -> Scene {
+    Scene::new(timer.within(Duration::from_micros(10)))
+}
 
 #[test]
 fn timers_come_in_order_and_never_early() {
