@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 pub static ROW: Row = Row {
     kind: EventKind::Accept,
+    on_descriptor: true,
     completes: Cell::Can { make: waits, allowed: &[Outcome::Done] },
     fails: Cell::Can { make: shut, allowed: &[Outcome::Failed(libc::EINVAL)] },
     cancelled: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },

@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 pub static ROW: Row = Row {
     kind: EventKind::Connect,
+    on_descriptor: true,
     completes: Cell::Can { make: waits, allowed: &[Outcome::Done] },
     fails: Cell::Can { make: refused, allowed: &[Outcome::Failed(libc::ECONNREFUSED)] },
     cancelled: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },

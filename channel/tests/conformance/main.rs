@@ -15,6 +15,7 @@ mod connect;
 mod errors;
 mod getting;
 mod handlers;
+mod native;
 mod notification;
 mod observed;
 mod planted;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub static ROW: Row = Row {
     kind: EventKind::Notification,
+    on_descriptor: false,
     completes: Cell::Can { make: said, allowed: &[Outcome::Done] },
     fails: Cell::Cannot("nothing can go wrong with what is complete as it is posted"),
     // Each cancel comes too late.

@@ -159,6 +159,7 @@ fn an_outcome_that_never_comes_fails() {
     let cell = |allowed| Cell::Can { make: said, allowed };
     let row = Row {
         kind: EventKind::Notification,
+        on_descriptor: false,
         completes: cell(&[Outcome::Done]),
         fails: Cell::Cannot("as ever"),
         cancelled: cell(&[Outcome::Done]),

@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 
 pub static ROW: Row = Row {
     kind: EventKind::Readiness,
+    on_descriptor: true,
     completes: Cell::Can { make: waits, allowed: &[Outcome::Done] },
     fails: Cell::Can { make: || of(world::path_only()), allowed: &[Outcome::Failed(libc::EBADF)] },
     cancelled: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },

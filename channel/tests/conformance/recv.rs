@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub static ROW: Row = Row {
     kind: EventKind::Recv,
+    on_descriptor: true,
     completes: Cell::Can { make: waits, allowed: &[Outcome::Done] },
     fails: Cell::Can { make: reset, allowed: &[Outcome::Failed(libc::ECONNRESET)] },
     cancelled: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub static ROW: Row = Row {
     kind: EventKind::RecvFrom,
+    on_descriptor: true,
     completes: Cell::Can { make: waits, allowed: &[Outcome::Done] },
     fails: Cell::Can { make: refused, allowed: &[Outcome::Failed(libc::ECONNREFUSED)] },
     cancelled: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },

@@ -95,6 +95,8 @@ pub struct Input {
 
 pub struct Row {
     pub kind: EventKind,
+    /// Else a driver has nothing to do for it.
+    pub on_descriptor: bool,
     pub completes: Cell,
     pub fails: Cell,
     /// Cancelled before anything has happened.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 
 pub static ROW: Row = Row {
     kind: EventKind::Send,
+    on_descriptor: true,
     completes: Cell::Can { make: waits, allowed: &[Outcome::Done] },
     fails: Cell::Can { make: broken, allowed: &[Outcome::Failed(libc::EPIPE)] },
     cancelled: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub static ROW: Row = Row {
     kind: EventKind::SendTo,
+    on_descriptor: true,
     completes: Cell::Can { make: waits, allowed: &[Outcome::Done] },
     fails: Cell::Can { make: reset, allowed: &[Outcome::Failed(libc::ECONNRESET)] },
     cancelled: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },

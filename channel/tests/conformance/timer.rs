@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 pub static ROW: Row = Row {
     kind: EventKind::Timer,
+    on_descriptor: false,
     completes: Cell::Can { make: short, allowed: &[Outcome::Done] },
     fails: Cell::Cannot("nothing can go wrong with a point in time"),
     cancelled: Cell::Can { make: long, allowed: &[Outcome::Cancelled] },
@@ -36,7 +37,7 @@ pub static ROW: Row = Row {
 };
 
 /// Not early.
-fn after(time: Duration) -> Scene {
+pub fn after(time: Duration) -> Scene {
     let start = Instant::now();
     Scene::new(Request::timer(time)).late().check(move |_, outcome| {
         let passed = start.elapsed();
