@@ -1,11 +1,11 @@
 //! Connections made.
 
-use crate::common::{each_driver, fresh_socket, none_for};
+use crate::common::{each_driver, fresh_socket, none_for, until_ready};
 use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
 use crate::{SOON, world};
 use ec_channel::{EventKind, Request, Source};
 use ec_test_support::limit;
-use socket2::{SockFilter, Socket};
+use socket2::Socket;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -58,15 +58,17 @@ fn address_of(socket: &Socket) -> SocketAddr {
     socket.local_addr().unwrap().as_socket().unwrap()
 }
 
-/// Whoever listens hears nothing: so the connect waits. Then somebody connects from there to here: such a pair is connected, too.
+/// Whoever listens has no room for one more: so the connect waits. Then somebody connects from there to here: such a pair is connected,
+/// too.
 fn waits() -> Scene {
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let deaf = bound_to(anywhere);
-    deaf.listen(1).unwrap();
-    // "Return 0": of each packet nothing is let in.
-    deaf.attach_filter(&[SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0)]).unwrap();
+    let full = bound_to(anywhere);
+    full.listen(0).unwrap();
+    let first = TcpStream::connect(address_of(&full)).unwrap();
+    world::reset_when_closed(&first);
+    until_ready(&full, libc::POLLIN);
     let near = Arc::new(OwnedFd::from(bound_to(anywhere)));
-    let (to, from) = (address_of(&deaf), TcpStream::from(near.try_clone().unwrap()).local_addr().unwrap());
+    let (to, from) = (address_of(&full), TcpStream::from(near.try_clone().unwrap()).local_addr().unwrap());
     let peer = Arc::new(OnceLock::new());
     let connects = peer.clone();
     Scene::new(Request::connect(near.clone(), to))
@@ -79,7 +81,7 @@ fn waits() -> Scene {
             }
         })
         .check(move |got, outcome| {
-            let (near, _deaf) = (TcpStream::from(near.try_clone().unwrap()), deaf);
+            let (near, _full) = (TcpStream::from(near.try_clone().unwrap()), (full, first));
             ensure(got.address == Some(to), || format!("it says that it went to {:?}", got.address))?;
             if outcome != Outcome::Done {
                 return Ok(());
