@@ -106,3 +106,23 @@ fn a_send_to_a_closed_peer_is_an_error_not_a_signal() {
         })
     });
 }
+
+/// As a call that blocks. But poll(2) tells nobody of it: where a driver waits for that it fails only as the peer reads.
+#[test]
+fn a_send_fails_whose_own_side_is_shut_meanwhile() {
+    limit(30, || {
+        each_driver(|channel| {
+            let (near, far) = world::streams();
+            world::fill(&near, 1);
+            channel.post(Request::send(near.clone(), vec![2; 100])).unwrap();
+            none_for(&channel, SOON);
+            near.shutdown(std::net::Shutdown::Write).unwrap();
+            let read = world::rest_of(&far);
+            assert_eq!(channel.get_event().unwrap().failure().unwrap().errno(), libc::EPIPE);
+            assert!(
+                read.iter().chain(&world::rest_of(&far)).all(|byte| *byte == 1),
+                "nothing of it was sent"
+            );
+        })
+    });
+}
