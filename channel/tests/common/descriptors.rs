@@ -1,5 +1,6 @@
 //! Descriptors of all kinds, and what may have happened to them.
 
+use crate::common::until_ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -95,13 +96,6 @@ pub fn set_nonblocking(fd: &OwnedFd) {
     let mut on = 1;
     // SAFETY: a live int.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut on) } as isize);
-}
-
-/// Waits until it is so.
-pub fn until_ready(fd: &OwnedFd, events: i16) {
-    let mut ask = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
-    // SAFETY: a live pollfd.
-    while unsafe { libc::poll(&mut ask, 1, -1) } < 1 {}
 }
 
 fn socket(domain: i32, kind: i32) -> OwnedFd {

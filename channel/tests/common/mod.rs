@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 use ec_channel::{Driver, EventChannel, Serving, Source};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -49,6 +50,13 @@ pub fn until_asleep(channel: &EventChannel) {
     while !channel.is_asleep(0) {
         std::thread::yield_now();
     }
+}
+
+/// Waits until one of `events` (or an error) is there.
+pub fn until_ready(it: &impl AsRawFd, events: i16) {
+    let mut ask = libc::pollfd { fd: it.as_raw_fd(), events, revents: 0 };
+    // SAFETY: a live pollfd.
+    while unsafe { libc::poll(&mut ask, 1, -1) } < 1 {}
 }
 
 /// A small generator of numbers, the same each time.

@@ -1,5 +1,10 @@
 //! What the project's tests share.
 
+mod calls;
+
+pub use calls::{Watch, system_calls};
+
+use std::io;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -129,24 +134,32 @@ fn go_on_if(value: u32) -> libc::sock_filter {
 }
 
 fn fail(errno: i32) -> libc::sock_filter {
-    step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | errno as u32)
+    end(libc::SECCOMP_RET_ERRNO | errno as u32)
+}
+
+/// What becomes of the call.
+fn end(action: u32) -> libc::sock_filter {
+    step(libc::BPF_RET | libc::BPF_K, 0, action)
 }
 
 fn step(code: u32, jf: u8, k: u32) -> libc::sock_filter {
     libc::sock_filter { code: code as u16, jt: 0, jf, k }
 }
 
-fn install(mut steps: Vec<libc::sock_filter>) -> bool {
-    steps.push(step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW));
+fn install(steps: Vec<libc::sock_filter>) -> bool {
+    install_with(steps, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_FILTER_FLAG_TSYNC).is_ok()
+}
+
+/// At the end of the steps there is `last`. Gives what seccomp(2) does.
+fn install_with(mut steps: Vec<libc::sock_filter>, last: u32, flags: libc::c_ulong) -> io::Result<i32> {
+    steps.push(end(last));
     let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
     // SAFETY: the filter lives as long as the call.
-    unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-            && libc::syscall(
-                libc::SYS_seccomp,
-                libc::SECCOMP_SET_MODE_FILTER,
-                libc::SECCOMP_FILTER_FLAG_TSYNC,
-                &raw const program,
-            ) == 0
-    }
+    let result = unsafe {
+        match libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) {
+            0 => libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program),
+            failed => failed.into(),
+        }
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
 }

@@ -1,0 +1,175 @@
+//! Which system calls a thread makes.
+//!
+//! A seccomp filter of that thread's own hands each call to another thread, which notes its number and lets it go on. Memory, locks,
+//! yields, signals' returns and the thread's end are not asked about: they are no part of what is watched, and whoever notes could wait
+//! for them himself.
+
+use super::{end, go_on_if, install_with, load};
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+
+const NOT_ASKED: [libc::c_long; 11] = [
+    libc::SYS_brk,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_mprotect,
+    libc::SYS_futex,
+    libc::SYS_sched_yield,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// Calls in one watch. (Nothing is allocated where they are noted.)
+const MOST: usize = 10_000;
+
+/// See [`system_calls`].
+pub struct Watch {
+    thread: AtomicI32,
+    /// Where the calls are told of; -1: nowhere yet.
+    listener: AtomicI32,
+    notes: AtomicBool,
+    /// -1: none yet.
+    last: AtomicI64,
+    failed: Mutex<Option<io::Error>>,
+    /// The listener is there, or there will be none.
+    told: mpsc::Sender<()>,
+}
+
+impl Watch {
+    /// What this thread calls during `f` is noted. From the first time on whatever it calls takes longer.
+    pub fn note<T>(&self, f: impl FnOnce() -> T) -> T {
+        if !self.works() {
+            let mut steps = vec![load(0)];
+            for call in NOT_ASKED {
+                steps.extend([go_on_if(call as u32), end(libc::SECCOMP_RET_ALLOW)]);
+            }
+            match install_with(steps, libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER) {
+                Ok(listener) => self.listener.store(listener, Ordering::SeqCst),
+                Err(error) => *self.failed.lock().unwrap() = Some(error),
+            }
+            let _ = self.told.send(());
+        }
+        self.notes.store(true, Ordering::SeqCst);
+        let result = f();
+        self.notes.store(false, Ordering::SeqCst);
+        result
+    }
+
+    /// Calls can be noted here.
+    pub fn works(&self) -> bool {
+        self.listener.load(Ordering::SeqCst) >= 0
+    }
+
+    /// The call that was noted last: the thread makes it now, or has made it.
+    pub fn last(&self) -> Option<libc::c_long> {
+        Some(self.last.load(Ordering::SeqCst)).filter(|call| *call >= 0)
+    }
+}
+
+/// Runs `work` on a thread of its own. Gives the numbers of the system calls which that has made in [`Watch::note`], each once.
+///
+/// # Errors
+/// The machine does not allow it: the kernel is older than Linux 5.5, or whoever runs the program watches its calls already, say.
+pub fn system_calls(work: impl FnOnce(&Watch) + Send) -> io::Result<BTreeSet<libc::c_long>> {
+    let (told, heard) = mpsc::channel();
+    let watch = Watch {
+        told,
+        thread: AtomicI32::new(0),
+        listener: AtomicI32::new(-1),
+        notes: AtomicBool::new(false),
+        last: AtomicI64::new(-1),
+        failed: Mutex::new(None),
+    };
+    let mut calls = Vec::with_capacity(MOST);
+    thread::scope(|s| {
+        s.spawn(|| {
+            // SAFETY: no pointer is passed.
+            watch.thread.store(unsafe { libc::gettid() }, Ordering::SeqCst);
+            // If it watches nothing, or panics before.
+            let _told = Told(&watch.told);
+            work(&watch);
+        });
+        let _ = heard.recv();
+        let listener = watch.listener.load(Ordering::SeqCst);
+        if listener >= 0 {
+            // SAFETY: made for this thread alone.
+            let listener = unsafe { OwnedFd::from_raw_fd(listener) };
+            // Until it is gone. (Without a listener its calls would fail.)
+            while is_there(watch.thread.load(Ordering::SeqCst)) {
+                let_go_on(listener.as_raw_fd(), |call| {
+                    if watch.notes.load(Ordering::SeqCst) && calls.len() < MOST {
+                        calls.push(call);
+                        watch.last.store(call, Ordering::SeqCst);
+                    }
+                });
+            }
+        }
+    });
+    match watch.failed.into_inner().unwrap() {
+        Some(error) => Err(error),
+        None => Ok(calls.into_iter().collect()),
+    }
+}
+
+struct Told<'a>(&'a mpsc::Sender<()>);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+fn is_there(thread: i32) -> bool {
+    // SAFETY: no pointer is passed, and no signal is sent.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) == 0 }
+}
+
+/// Waits a moment for a call, which goes on once it is noted.
+fn let_go_on(listener: RawFd, note: impl FnOnce(libc::c_long)) {
+    let mut ask = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };
+    // SAFETY: a live pollfd; all zero is a valid value of both structures, which live as long as the calls.
+    unsafe {
+        if libc::poll(&mut ask, 1, 20) < 1 || ask.revents & libc::POLLIN == 0 {
+            return;
+        }
+        let mut call: libc::seccomp_notif = std::mem::zeroed();
+        // (Else a signal has ended it meanwhile.)
+        if libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) != 0 {
+            return;
+        }
+        note(libc::c_long::from(call.data.nr));
+        let mut answer: libc::seccomp_notif_resp = std::mem::zeroed();
+        answer.id = call.id;
+        answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+        libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_noted_while_they_are_watched() {
+        let calls = system_calls(|watch| {
+            // SAFETY: no pointer is passed.
+            let call = |number| unsafe { libc::syscall(number) };
+            call(libc::SYS_getuid);
+            assert_eq!(watch.last(), None);
+            watch.note(|| (call(libc::SYS_getpid), call(libc::SYS_getppid), call(libc::SYS_getpid)));
+            assert_eq!(watch.last(), watch.works().then_some(libc::SYS_getpid));
+            call(libc::SYS_getgid);
+        });
+        match calls {
+            Ok(calls) => assert_eq!(calls, BTreeSet::from([libc::SYS_getpid, libc::SYS_getppid])),
+            Err(error) => super::super::skipped(&format!("calls cannot be watched here: {error}")),
+        }
+    }
+}
