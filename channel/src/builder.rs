@@ -4,8 +4,10 @@ use crate::drivers::{self, Driver};
 use crate::events::request::Request;
 use crate::fork;
 use crate::getting::shared::EventChannel;
+use crate::getting::user_data::UserData;
 use crate::id::{EventId, MAX_PORTS};
 use crate::ports::Port;
+use std::any::Any;
 use std::fmt;
 use std::io;
 
@@ -14,6 +16,7 @@ use std::io;
 pub struct ChannelBuilder {
     driver: Option<Driver>,
     ports: Option<usize>,
+    user_data: UserData,
 }
 
 impl ChannelBuilder {
@@ -27,6 +30,20 @@ impl ChannelBuilder {
     /// core; getters that drive the channel themselves post to the first.
     pub fn ports(mut self, ports: usize) -> Self {
         self.ports = Some(ports);
+        self
+    }
+
+    /// Anything of the program's own, for whoever has the channel, a handler for one: see [`EventChannel::user_data`].
+    ///
+    /// It is dropped once: with the last clone of the channel, on whichever thread that goes, after the last event that nobody has got, with
+    /// what is in that, and after the channel's descriptors were closed. (An event that somebody has got may live longer.) If
+    /// [`build`](Self::build) fails it is dropped there. A clone of the builder has the same data, and keeps it, too. A panic in its
+    /// destructor is caught and logged.
+    ///
+    /// Data that holds a clone of the channel keeps it, and itself, for ever, unless somebody takes that out again. In a forked child, where
+    /// the channel does nothing, the data can still be looked at. It is not dropped there: it is the parent's.
+    pub fn user_data(mut self, data: impl Any + Send + Sync) -> Self {
+        self.user_data = UserData::new(data);
         self
     }
 
@@ -47,7 +64,7 @@ impl ChannelBuilder {
         fork::watch()?;
         let (info, backends) = drivers::open(self.driver, n)?;
         let ports = backends.into_iter().enumerate().map(|(i, (b, w))| Port::new(i, b, w)).collect();
-        Ok(EventChannel::with(ports, info))
+        Ok(EventChannel::with(ports, info, self.user_data))
     }
 }
 

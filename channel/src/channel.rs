@@ -14,6 +14,7 @@ use crate::getting::shared::{EventChannel, forked_error, shut_down_error};
 use crate::getting::tally::Tally;
 use crate::id::{EventId, OpId};
 use crate::ports::{Port, Wait};
+use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
@@ -33,6 +34,26 @@ impl EventChannel {
     /// The driver in use, and why this one.
     pub fn driver(&self) -> &DriverInfo {
         &self.0.info
+    }
+
+    /// What [`ChannelBuilder::user_data`] has put into the channel, if it is a `T`.
+    ///
+    /// ```
+    /// use ec_channel::{EventChannel, Request};
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// #[derive(Default)]
+    /// struct Served(AtomicU64);
+    /// let channel = EventChannel::builder().user_data(Served::default()).build()?;
+    /// channel.post(Request::notification().on_complete(|channel, _| {
+    ///     channel.user_data::<Served>().unwrap().0.fetch_add(1, Ordering::Relaxed);
+    /// }))?;
+    /// assert!(channel.try_get_event()?.is_none());
+    /// assert_eq!(channel.user_data::<Served>().unwrap().0.load(Ordering::Relaxed), 1);
+    /// assert!(channel.user_data::<String>().is_none()); // it is something else
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn user_data<T: Any>(&self) -> Option<&T> {
+        self.0.user_data.get()
     }
 
     /// The number of ports.

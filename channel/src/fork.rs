@@ -1,7 +1,8 @@
 //! After fork(2) the child must not touch the parent's rings: a child's submission would be the parent's.
 //!
 //! The child handler closes the channels' descriptors in the child (of the first 2,048; what there is beyond is merely inherited)
-//! and marks the process. A channel that exists there refuses every call. Dropping it does nothing. None can be made.
+//! and marks the process. A channel that exists there refuses every call. Dropping it drops nothing of the
+//! program's: events that are ready and the channel's data are the parent's. None can be made.
 
 #![allow(unsafe_code)]
 

@@ -7,4 +7,5 @@ pub(crate) mod listed;
 pub(crate) mod serve;
 pub(crate) mod shared;
 pub(crate) mod tally;
+pub(crate) mod user_data;
 pub(crate) mod waiting;

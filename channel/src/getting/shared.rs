@@ -7,6 +7,7 @@ use crate::drivers::DriverInfo;
 use crate::foreign::{self, quietly};
 use crate::fork;
 use crate::getting::listed::{Listed, PassOver};
+use crate::getting::user_data::UserData;
 use crate::getting::waiting::{State, Waiting};
 use crate::lock::MutexGuard;
 use crate::ports::Port;
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) next_port: AtomicUsize,
     /// Tasks have waited here.
     pub(crate) listed: Listed,
+    /// (Dropped last, when the ports have gone.)
+    pub(crate) user_data: UserData,
 }
 
 pub(crate) fn shut_down_error() -> io::Error {
@@ -66,7 +69,7 @@ pub(crate) fn forked_error() -> io::Error {
 }
 
 impl EventChannel {
-    pub(crate) fn with(ports: Box<[Port]>, info: DriverInfo) -> Self {
+    pub(crate) fn with(ports: Box<[Port]>, info: DriverInfo, user_data: UserData) -> Self {
         static NUMBERS: AtomicU32 = AtomicU32::new(1);
         Self(Arc::new(Shared {
             ports,
@@ -77,6 +80,7 @@ impl EventChannel {
             handlers_due: AtomicUsize::new(0),
             next_port: AtomicUsize::new(0),
             listed: Listed::default(),
+            user_data,
         }))
     }
 
@@ -175,6 +179,9 @@ impl PassOver for Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         if fork::is_child() {
+            // What the program has put in is its parent's. And a thread that is not here may have been half-way through a push.
+            std::mem::forget(std::mem::take(&mut self.waiting));
+            std::mem::forget(std::mem::take(&mut self.user_data));
             return;
         }
         // (Nobody else is here any more.)
