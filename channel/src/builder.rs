@@ -158,4 +158,9 @@ pub struct ChannelMetrics {
     pub handlers_due: u64,
     /// How often a thread or task that waits in `get_event` was woken by another.
     pub wakeups: u64,
+    /// The most that others had woken for one event, and that were on their way at the same time (those who are called for other events
+    /// that are ready are not counted; nor are those who leave a channel that has ended). It is 2 at most, however many wait: one gets the
+    /// event, one goes to wait in the operating system. More would be a thundering herd. A notification that
+    /// [wakes all](crate::Request::wake_all) is an event for each.
+    pub most_woken: u64,
 }

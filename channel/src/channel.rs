@@ -278,8 +278,11 @@ impl EventChannel {
             return ChannelMetrics::default();
         }
         let immediate = self.0.waiting.tally.all_immediate();
-        let wakeups = self.0.waiting.state.lock().calls;
-        let mut m = ChannelMetrics { posted: immediate, completed: immediate, wakeups, ..Default::default() };
+        let state = self.0.waiting.state.lock();
+        let (wakeups, most_woken) = (state.calls, state.most_called);
+        drop(state);
+        let (posted, completed) = (immediate, immediate);
+        let mut m = ChannelMetrics { posted, completed, wakeups, most_woken, ..Default::default() };
         for port in &self.0.ports {
             let c = port.counts();
             m.posted += c.posted;
