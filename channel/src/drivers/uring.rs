@@ -334,8 +334,42 @@ fn build() -> io::Result<IoUring> {
     loop {
         match with(flags) {
             Err(e) if flags > 0 && e.raw_os_error() == Some(libc::EINVAL) => flags -= 1,
-            built => return built,
+            built => return built.map_err(|e| why_not(&e)),
         }
+    }
+}
+
+/// Why there is no ring, for those who have to do something about it.
+#[cold]
+fn why_not(e: &io::Error) -> io::Error {
+    let why = match e.raw_os_error() {
+        // mmap(2) says so where all memory is to be locked (mlockall); a kernel that charges rings to the limit says ENOMEM.
+        Some(libc::EAGAIN) => {
+            format!("locked memory is short (RLIMIT_MEMLOCK is {}): {e}", locked_memory())
+        }
+        Some(libc::ENOMEM) => {
+            format!("locked memory is short (RLIMIT_MEMLOCK is {}), or memory is: {e}", locked_memory())
+        }
+        Some(libc::EPERM | libc::EACCES) => {
+            format!("disabled by kernel.io_uring_disabled or a filter of system calls: {e}")
+        }
+        Some(libc::ENOSYS) => {
+            format!("the kernel has no io_uring, or a filter of system calls hides it: {e}")
+        }
+        Some(libc::EINVAL) => format!("the kernel lacks what the ring is made with (Linux 5.13): {e}"),
+        Some(libc::EMFILE | libc::ENFILE) => format!("no descriptor is left for a ring: {e}"),
+        _ => format!("no ring can be made: {e}"),
+    };
+    io::Error::new(e.kind(), why)
+}
+
+fn locked_memory() -> String {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: room for a limit.
+    match unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) } {
+        0 if limit.rlim_cur == libc::RLIM_INFINITY => String::from("unlimited"),
+        0 => format!("{} KiB", limit.rlim_cur / 1024),
+        _ => String::from("unknown"),
     }
 }
 
@@ -350,7 +384,13 @@ fn check(ring: &IoUring) -> io::Result<()> {
         return lacks("EXT_ARG, NODROP, FAST_POLL or multishot poll (Linux 5.13)");
     }
     let mut probe = Probe::new();
-    ring.submitter().register_probe(&mut probe)?;
+    ring.submitter().register_probe(&mut probe).map_err(|e| {
+        io::Error::new(e.kind(), format!("the kernel, or a filter, does not tell what io_uring can do: {e}"))
+    })?;
+    // (With nothing to submit. A filter may allow a ring to be made, and forbid its use.)
+    ring.submit().map_err(|e| {
+        io::Error::new(e.kind(), format!("a filter of system calls refuses io_uring_enter: {e}"))
+    })?;
     let needed = [
         (opcode::Nop::CODE, "NOP"),
         (opcode::Accept::CODE, "ACCEPT"),

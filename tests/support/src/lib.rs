@@ -110,12 +110,18 @@ pub fn refuse(calls: &[libc::c_long], errno: i32) -> bool {
 
 /// As [`refuse`], for one call, and only if its second argument is this.
 pub fn refuse_with_second(call: libc::c_long, argument: u32, errno: i32) -> bool {
-    let second =
-        std::mem::offset_of!(libc::seccomp_data, args) + 8 + if cfg!(target_endian = "big") { 4 } else { 0 };
+    refuse_with(call, 1, argument, errno)
+}
+
+/// As [`refuse`], for one call, and only if its argument of this place (0 to 5; its lower half) is this. (Errno 0: nothing is done, and the
+/// call says that it was.)
+pub fn refuse_with(call: libc::c_long, place: usize, argument: u32, errno: i32) -> bool {
+    let low = if cfg!(target_endian = "big") { 4 } else { 0 };
+    let at = std::mem::offset_of!(libc::seccomp_data, args) + 8 * place + low;
     // (Whatever the call: past the end of the list there is what allows it.)
     let mut steps = vec![load(0), go_on_if(call as u32)];
     steps[1].jf = 3;
-    steps.extend([load(second as u32), go_on_if(argument), fail(errno)]);
+    steps.extend([load(at as u32), go_on_if(argument), fail(errno)]);
     install(steps)
 }
 
