@@ -3,6 +3,7 @@
 use crate::drivers::{self, Driver};
 use crate::events::request::Request;
 use crate::fork;
+use crate::getting::internal::{Hook, InternalError};
 use crate::getting::shared::EventChannel;
 use crate::getting::user_data::UserData;
 use crate::id::{EventId, MAX_PORTS};
@@ -16,6 +17,7 @@ use std::io;
 pub struct ChannelBuilder {
     driver: Option<Driver>,
     ports: Option<usize>,
+    hook: Hook,
     user_data: UserData,
 }
 
@@ -47,6 +49,33 @@ impl ChannelBuilder {
         self
     }
 
+    /// Is told, once, if the channel cannot go on: the driver of a port fails for good, since somebody has closed its descriptor or
+    /// forbidden its calls.
+    ///
+    /// By then the channel is shut down, as far as that goes. Posts are refused. What the driver had has come back, or comes with the next
+    /// passes, with that errno: events from `get_event`, operations to their tasks. What is submitted to that port afterwards does, too;
+    /// timers of tasks go on. On io_uring the kernel may still write to the buffers of requests that it has in its hands: these come back
+    /// if it gives them back, and else are left behind, like the ring. Then `get_event` returns the [`InternalError`], each time.
+    ///
+    /// Without a hook: where getters drive the channel, they hear of it, and that is all. Where a pool does (a runtime's channel), those
+    /// who wait would wait for ever, and nobody would hear of it: a message goes to stderr, and the process is aborted. The
+    /// same happens, with a hook too, if somebody sleeps in a driver that was closed under him, and cannot be woken.
+    ///
+    /// It is called under no lock: where getters drive, by one of them; where a pool does, on a thread of its own. A panic in it is caught
+    /// and logged. (What fails for one request is that one's error, and never comes here.)
+    ///
+    /// ```
+    /// use ec_channel::EventChannel;
+    /// let channel = EventChannel::builder()
+    ///     .on_internal_error(|error| eprintln!("{error}; this service goes on without it"))
+    ///     .build()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn on_internal_error(mut self, told: impl Fn(&InternalError) + Send + Sync + 'static) -> Self {
+        self.hook = Hook::new(told);
+        self
+    }
+
     /// # Errors
     /// The operating system refuses what the driver needs; `EVENT_CHANNEL_DRIVER` names none that exists
     /// or works; `EVENT_CHANNEL_EXCLUDE` leaves none. No ports, or more than 1023, are invalid. [`Unsupported`](io::ErrorKind::Unsupported): this is a forked child of a
@@ -64,7 +93,7 @@ impl ChannelBuilder {
         fork::watch()?;
         let (info, backends) = drivers::open(self.driver, n)?;
         let ports = backends.into_iter().enumerate().map(|(i, (b, w))| Port::new(i, b, w)).collect();
-        Ok(EventChannel::with(ports, info, self.user_data))
+        Ok(EventChannel::with(ports, info, self.hook, self.user_data))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::events::event::Event;
 use crate::events::inside::Inside;
 use crate::events::request::Request;
 use crate::fork;
-use crate::getting::shared::{EventChannel, forked_error, shut_down_error};
+use crate::getting::shared::{EventChannel, forked_error};
 use crate::getting::tally::Tally;
 use crate::id::{EventId, OpId};
 use crate::ports::{Port, Wait};
@@ -129,7 +129,7 @@ impl EventChannel {
             self.0.handlers_due.fetch_add(1, Ordering::SeqCst);
         }
         if self.is_shut_down() {
-            return Err(self.refuse(request, shut_down_error()));
+            return Err(self.refuse(request, self.end_error()));
         }
         let port = *posted.port.get_or_insert_with(|| self.port_for_post());
         // SAFETY: the operation lies in a box of its own that nobody else can reach; it holds its descriptor open,
@@ -170,7 +170,7 @@ impl EventChannel {
         let waiting = &self.0.waiting;
         let serial = posted.serial();
         if self.is_shut_down() {
-            return Err(self.refuse(request, shut_down_error()));
+            return Err(self.refuse(request, self.end_error()));
         }
         let id = EventId::new(OpId::slotless(serial), self.0.number);
         request.0.complete_at_once(id);
@@ -198,7 +198,7 @@ impl EventChannel {
     ///
     /// # Errors
     /// The channel was shut down and everything posted has come back, or the operating system fails in a way that
-    /// is not one request's. Called by what this very thread calls while it drives the channel (an allocator), [`Deadlock`](io::ErrorKind::Deadlock). In a task, also the task's cancel or the end of a deadline around the call; no event
+    /// is not one request's (if for good, an [`InternalError`](crate::InternalError), and the channel is shut down; requests come back first, with that errno). Called by what this very thread calls while it drives the channel (an allocator), [`Deadlock`](io::ErrorKind::Deadlock). In a task, also the task's cancel or the end of a deadline around the call; no event
     /// is lost to either.
     pub fn get_event(&self) -> io::Result<Event> {
         if let Some(event) = self.next_at_once() {
@@ -266,10 +266,10 @@ impl EventChannel {
         self.0.shut_down.load(Ordering::SeqCst)
     }
 
-    /// Whether there are posted events that nobody has got: in flight, or ready.
+    /// Whether there is something of the program's in it: posted events that nobody has got, in flight or ready; a hook.
     #[doc(hidden)]
-    pub fn holds_events(&self) -> bool {
-        !self.0.waiting.tally.is_even()
+    pub fn holds_foreign(&self) -> bool {
+        self.0.hook.is_there() || !self.0.waiting.tally.is_even()
     }
 
     /// What has passed through the channel so far.

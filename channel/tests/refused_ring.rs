@@ -4,7 +4,7 @@
 mod common;
 
 use ec_channel::{DRIVER_VARIABLE, Driver, EXCLUDE_VARIABLE, EventChannel, EventKind, Request};
-use ec_test_support::{limit, refuse, refuse_with, skipped, this_test_again};
+use ec_test_support::{descriptors_of, limit, refuse, refuse_with, skipped, this_test_again, went_well};
 use ec_unkind as _;
 use std::io;
 use std::time::Duration;
@@ -17,18 +17,6 @@ const SUBMISSIONS: u32 = 0x1000_0000;
 const PORTS: usize = 3;
 
 const LOCKED: &str = "locked memory is short (RLIMIT_MEMLOCK is ";
-
-/// The descriptors of this process that are rings.
-fn rings() -> Vec<u32> {
-    let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
-    let rings = entries.filter(|entry| {
-        std::fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().contains("[io_uring]"))
-    });
-    let mut rings: Vec<u32> =
-        rings.map(|entry| entry.file_name().to_string_lossy().parse().unwrap()).collect();
-    rings.sort_unstable();
-    rings
-}
 
 /// The descriptors of this process, and the mappings of rings.
 fn held() -> (usize, usize) {
@@ -52,13 +40,7 @@ fn refused(
 ) {
     if let Some(mut child) = this_test_again(test) {
         child.env_remove(DRIVER_VARIABLE).env_remove(EXCLUDE_VARIABLE);
-        let output = limit(60, move || child.output().unwrap());
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {said}", output.status);
-        return said
-            .lines()
-            .filter_map(|line| line.split_once(" is skipped: "))
-            .for_each(|(_, why)| skipped(why));
+        return went_well(Some(limit(60, move || child.output().unwrap())));
     }
     limit(30, || {
         // (What is made once, and stays, is there before anything is counted.)
@@ -147,7 +129,7 @@ fn where_a_ring_cannot_be_mapped() {
 /// The number that the second of several rings has, made now.
 fn second_ring() -> u32 {
     let _channel = builder().driver(Driver::IoUring).build().unwrap();
-    rings()[1]
+    *descriptors_of(&["[io_uring]"]).iter().nth(1).unwrap() as u32
 }
 
 #[test]

@@ -58,8 +58,9 @@ fn whoever_has_the_channel_reaches_it_by_its_type() {
                 seen.0.lock().unwrap().push(("handler", thread::current().id()));
             };
             channel.post(Request::notification().on_complete(handler)).unwrap();
-            channel.post(Request::timer(Duration::from_millis(1))).unwrap();
-            channel.get_event().unwrap();
+            while record.names().is_empty() {
+                assert!(channel.try_get_event().unwrap().is_none());
+            }
             assert_eq!(record.names(), ["handler"]);
             drop(channel);
             assert_eq!(record.names(), ["handler", "data"]);

@@ -113,6 +113,10 @@ impl Selector for Epoll {
         Ok(())
     }
 
+    fn lose(&mut self) {
+        self.fd.lose();
+    }
+
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.fd.as_fd())
     }

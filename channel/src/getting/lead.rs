@@ -90,10 +90,10 @@ impl EventChannel {
             Wait::Forever if plain && !alone => Wait::For(SLICE),
             wait => wait,
         };
-        let mut result =
-            self.pass(0, if plain && lead.may_sleep.get() { wait } else { Wait::No }, &mut batch);
+        let first = if plain && lead.may_sleep.get() { wait } else { Wait::No };
+        let mut result = self.pass(0, first, &mut batch).map_err(|error| (0, error));
         for p in &busy {
-            result = result.and(self.pass(*p, Wait::No, &mut batch));
+            result = result.and(self.pass(*p, Wait::No, &mut batch).map_err(|error| (*p, error)));
         }
         let mut waited = Waited::Called;
         if result.is_ok() && batch.finished.is_empty() && !plain && wait != Wait::No {
@@ -113,8 +113,14 @@ impl EventChannel {
             }
         }
         drop(batch);
-        // (An error will come again.)
-        if n > 0 { Ok((waited, n)) } else { result.map(|()| (waited, 0)) }
+        if let Err((port, error)) = &result {
+            self.has_failed(*port, error);
+        }
+        match result {
+            // (An error will come again.)
+            Err((_, error)) if n == 0 => Err(if self.is_broken() { self.end_error() } else { error }),
+            _ => Ok((waited, n)),
+        }
     }
 
     /// Waits for the ports' descriptors instead of in a port: as a task, or for several ports at once.

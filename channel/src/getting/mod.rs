@@ -2,6 +2,7 @@
 
 mod get;
 pub(crate) mod handler;
+pub(crate) mod internal;
 mod lead;
 pub(crate) mod listed;
 pub(crate) mod serve;

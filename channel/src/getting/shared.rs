@@ -6,6 +6,7 @@ use crate::blocker;
 use crate::drivers::DriverInfo;
 use crate::foreign::{self, quietly};
 use crate::fork;
+use crate::getting::internal::{Hook, InternalError};
 use crate::getting::listed::{Listed, PassOver};
 use crate::getting::user_data::UserData;
 use crate::getting::waiting::{State, Waiting};
@@ -15,7 +16,7 @@ use crate::ports::flight::Finished;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// How long a dropped channel waits for the kernel to give buffers back.
@@ -55,12 +56,11 @@ pub(crate) struct Shared {
     pub(crate) next_port: AtomicUsize,
     /// Tasks have waited here.
     pub(crate) listed: Listed,
+    /// A driver has failed: the channel is over. (Set before `shut_down` is.)
+    pub(crate) broken: OnceLock<InternalError>,
+    pub(crate) hook: Hook,
     /// (Dropped last, when the ports have gone.)
     pub(crate) user_data: UserData,
-}
-
-pub(crate) fn shut_down_error() -> io::Error {
-    io::Error::other("the event channel was shut down")
 }
 
 pub(crate) fn forked_error() -> io::Error {
@@ -69,7 +69,7 @@ pub(crate) fn forked_error() -> io::Error {
 }
 
 impl EventChannel {
-    pub(crate) fn with(ports: Box<[Port]>, info: DriverInfo, user_data: UserData) -> Self {
+    pub(crate) fn with(ports: Box<[Port]>, info: DriverInfo, hook: Hook, user_data: UserData) -> Self {
         static NUMBERS: AtomicU32 = AtomicU32::new(1);
         Self(Arc::new(Shared {
             ports,
@@ -80,6 +80,8 @@ impl EventChannel {
             handlers_due: AtomicUsize::new(0),
             next_port: AtomicUsize::new(0),
             listed: Listed::default(),
+            broken: OnceLock::new(),
+            hook,
             user_data,
         }))
     }
@@ -108,6 +110,14 @@ impl EventChannel {
     /// Of a posted event, which is not waited for any more.
     pub(crate) fn handler_is_over(&self) {
         self.0.handlers_due.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Why nothing is posted any more, or got.
+    pub(crate) fn end_error(&self) -> io::Error {
+        match self.0.broken.get() {
+            Some(error) => error.clone().into(),
+            None => io::Error::other("the event channel was shut down"),
+        }
     }
 
     /// See [`Shared::ended`].
@@ -157,9 +167,9 @@ impl Shared {
         }
     }
 
-    /// Shut down, and nothing left to come.
+    /// Shut down, and nothing left to come that anybody waits for.
     fn ended(&self) -> bool {
-        self.shut_down.load(Ordering::SeqCst) && self.waiting.tally.is_even()
+        self.shut_down.load(Ordering::SeqCst) && (self.broken.get().is_some() || self.waiting.tally.is_even())
     }
 }
 
@@ -181,6 +191,7 @@ impl Drop for Shared {
         if fork::is_child() {
             // What the program has put in is its parent's. And a thread that is not here may have been half-way through a push.
             std::mem::forget(std::mem::take(&mut self.waiting));
+            std::mem::forget(std::mem::take(&mut self.hook));
             std::mem::forget(std::mem::take(&mut self.user_data));
             return;
         }

@@ -8,6 +8,8 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod failed;
+
 use crate::drivers::{Backend, Done, Rests};
 use crate::events::body::Body;
 use crate::events::event::Event;
@@ -19,6 +21,7 @@ use crate::ports::Wait;
 use crate::ports::slots::Slots;
 use crate::ports::wheel::Wheel;
 use crate::sys::told;
+use failed::Failed;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -83,6 +86,8 @@ enum Abort {
     No,
     Cancelled,
     Deadline,
+    /// The driver has, with this errno.
+    Failed(i32),
 }
 
 struct Flight {
@@ -109,6 +114,7 @@ pub(crate) struct Drive {
     /// What poll(2) said of the descriptors of requests that are tried again. They are few: the driver itself waits for most.
     awaited: BTreeMap<u64, i16>,
     rests: Rests,
+    failed: Option<Failed>,
     messages: Vec<Message>,
     pub(crate) done: Vec<Done>,
     freed: Vec<u32>,
@@ -126,6 +132,7 @@ impl Drive {
             flights: Vec::new(),
             awaited: BTreeMap::new(),
             rests: Rests::default(),
+            failed: None,
             messages: Vec::new(),
             done: Vec::new(),
             freed: Vec::new(),
@@ -186,6 +193,10 @@ impl Drive {
         }
         if let Some(t) = deadline {
             self.wheel.insert(slot, nanos(self.base, t));
+        }
+        if let Some(failed) = &self.failed {
+            f.abort = Abort::Failed(failed.errno);
+            return self.done.push((f.id, -failed.errno));
         }
         // SAFETY: `submit_raw`'s contract covers the driver's.
         unsafe { self.backend.submit(f.id, f.op, tried) };
@@ -332,6 +343,7 @@ impl Drive {
             result = match f.abort {
                 _ if verdict == Verdict::Final => result,
                 Abort::Deadline => -libc::ETIME,
+                Abort::Failed(errno) => -errno,
                 _ => -libc::ECANCELED,
             };
             verdict = Verdict::Final;

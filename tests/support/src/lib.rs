@@ -1,6 +1,8 @@
 //! What the project's tests share.
 
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -86,6 +88,46 @@ pub fn this_test_again(name: &str) -> Option<Command> {
     let mut again = Command::new(std::env::current_exe().unwrap());
     again.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(NAME, name);
     Some(again)
+}
+
+/// Runs `case` in a process of its own, for the test `name`, and gives how that ended. `None`: this is that process, and `case` has run.
+pub fn in_child(name: &str, case: impl FnOnce()) -> Option<Output> {
+    match this_test_again(name) {
+        Some(mut child) => limit(60, || Some(child.stdin(Stdio::null()).output().unwrap())),
+        None => {
+            limit(30, case);
+            None
+        }
+    }
+}
+
+/// Such a process has ended as it should. What it has skipped is told here.
+pub fn went_well(output: Option<Output>) {
+    let Some(output) = output else { return };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    said.lines().filter_map(|line| line.split_once(" is skipped: ")).for_each(|(_, why)| skipped(why));
+}
+
+/// Such a process has aborted itself with these words, if it could do what the case is about.
+pub fn ended_itself(output: Option<Output>, words: &str) {
+    let Some(output) = output else { return };
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains(" is skipped: ") {
+        return went_well(Some(output));
+    }
+    let aborted = output.status.signal() == Some(libc::SIGABRT);
+    assert!(aborted && said.contains(words), "{}: {said}", output.status);
+}
+
+/// The descriptors of this process whose files have one of these in their names (`[io_uring]`, say).
+pub fn descriptors_of(names: &[&str]) -> BTreeSet<i32> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let wanted = entries.filter(|entry| {
+        let what = std::fs::read_link(entry.path()).unwrap_or_default();
+        names.iter().any(|name| what.to_string_lossy().contains(name))
+    });
+    wanted.map(|entry| entry.file_name().to_string_lossy().parse().unwrap()).collect()
 }
 
 /// The pools' threads (not the test harness's, which come and go) and the open descriptors of this process.
