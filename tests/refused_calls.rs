@@ -4,7 +4,7 @@
 
 mod net_common;
 
-use ec_test_support::{limit, refuse, skipped, this_test_again};
+use ec_test_support::{descriptors_of, ended_itself, in_child, refuse, skipped, went_well};
 use event_channel::channel::{Driver, EventChannel, Interest, Request};
 use event_channel::{Runtime, task, time};
 use net_common::eventually;
@@ -12,8 +12,6 @@ use std::ffi::c_void;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -54,39 +52,6 @@ pub extern "C" fn getauxval(which: libc::c_ulong) -> libc::c_ulong {
     // SAFETY: a question.
     let answer = unsafe { __getauxval(which) };
     if which == libc::AT_HWCAP2 && NO_FSGSBASE.load(Ordering::SeqCst) { answer & !2 } else { answer }
-}
-
-/// Runs `case` in a child and gives how it ended; in the child itself runs it.
-fn in_child(test: &str, case: impl FnOnce()) -> Option<Output> {
-    match this_test_again(test) {
-        Some(mut child) => limit(60, || Some(child.stdin(Stdio::null()).output().unwrap())),
-        None => {
-            limit(30, case);
-            None
-        }
-    }
-}
-
-/// The child has ended itself with these words, if it could do what the case is about.
-fn ended_itself(output: Option<Output>, words: &str) {
-    let Some(output) = output else { return };
-    let said = String::from_utf8_lossy(&output.stderr);
-    if let Some((_, why)) = said.lines().find_map(|line| line.split_once(" is skipped: ")) {
-        assert!(output.status.success(), "{said}");
-        return skipped(why);
-    }
-    assert!(
-        output.status.signal() == Some(libc::SIGABRT) && said.contains(words),
-        "{}: {said}",
-        output.status
-    );
-}
-
-fn went_well(output: Option<Output>) {
-    let Some(output) = output else { return };
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
-    said.lines().filter_map(|line| line.split_once(" is skipped: ")).for_each(|(_, why)| skipped(why));
 }
 
 #[test]
@@ -159,18 +124,6 @@ fn a_forked_child_does_not_go_on_where_the_kernel_would_write_to_its_memory() {
     }));
 }
 
-/// The descriptors of this process by which a sleeper in a port is woken.
-fn bells() -> Vec<i32> {
-    let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
-    let bells = entries.filter(|entry| {
-        std::fs::read_link(entry.path()).is_ok_and(|target| {
-            let target = target.to_string_lossy();
-            target.contains("[eventfd]") || target.contains("[io_uring]")
-        })
-    });
-    bells.map(|entry| entry.file_name().to_string_lossy().parse().unwrap()).collect()
-}
-
 fn with_closed_bell(driver: Driver) {
     let runtime = match Runtime::builder().cores(1).driver(driver).build() {
         Ok(runtime) => runtime,
@@ -181,8 +134,11 @@ fn with_closed_bell(driver: Driver) {
         return skipped("here each task is a thread of its own");
     }
     eventually(|| runtime.metrics().workers_asleep == 1);
+    // (By which a sleeper in a port is woken.)
     // SAFETY: not safe at all: that is what the case is about.
-    bells().into_iter().for_each(|fd| assert_eq!(unsafe { libc::close(fd) }, 0));
+    descriptors_of(&["[eventfd]", "[io_uring]"])
+        .into_iter()
+        .for_each(|fd| assert_eq!(unsafe { libc::close(fd) }, 0));
     // (Counted as asleep a moment before it is.)
     loop {
         let _ = runtime.spawn(|| ());

@@ -74,6 +74,11 @@ impl Alarm {
         self.0.load(Ordering::SeqCst) & STATE == ASLEEP
     }
 
+    /// Has somebody called whom nobody has heard yet?
+    pub fn is_called(&self) -> bool {
+        self.0.load(Ordering::SeqCst) & STATE == CALLED
+    }
+
     /// Wakes the sleeper, or makes the next announcement fail. True: it sleeps, and the caller has to ring.
     #[must_use = "a sleeper that nobody rings for sleeps on"]
     pub fn call(&self) -> bool {

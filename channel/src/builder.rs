@@ -3,9 +3,12 @@
 use crate::drivers::{self, Driver};
 use crate::events::request::Request;
 use crate::fork;
+use crate::getting::internal::{Hook, InternalError};
 use crate::getting::shared::EventChannel;
+use crate::getting::user_data::UserData;
 use crate::id::{EventId, MAX_PORTS};
 use crate::ports::Port;
+use std::any::Any;
 use std::fmt;
 use std::io;
 
@@ -14,6 +17,8 @@ use std::io;
 pub struct ChannelBuilder {
     driver: Option<Driver>,
     ports: Option<usize>,
+    hook: Hook,
+    user_data: UserData,
 }
 
 impl ChannelBuilder {
@@ -27,6 +32,47 @@ impl ChannelBuilder {
     /// core; getters that drive the channel themselves post to the first.
     pub fn ports(mut self, ports: usize) -> Self {
         self.ports = Some(ports);
+        self
+    }
+
+    /// Anything of the program's own, for whoever has the channel, a handler for one: see [`EventChannel::user_data`].
+    ///
+    /// It is dropped once: with the last clone of the channel, on whichever thread that goes, after the last event that nobody has got, with
+    /// what is in that, and after the channel's descriptors were closed. (An event that somebody has got may live longer.) If
+    /// [`build`](Self::build) fails it is dropped there. A clone of the builder has the same data, and keeps it, too. A panic in its
+    /// destructor is caught and logged.
+    ///
+    /// Data that holds a clone of the channel keeps it, and itself, for ever, unless somebody takes that out again. In a forked child, where
+    /// the channel does nothing, the data can still be looked at. It is not dropped there: it is the parent's.
+    pub fn user_data(mut self, data: impl Any + Send + Sync) -> Self {
+        self.user_data = UserData::new(data);
+        self
+    }
+
+    /// Is told, once, if the channel cannot go on: the driver of a port fails for good, since somebody has closed its descriptor or
+    /// forbidden its calls.
+    ///
+    /// By then the channel is shut down, as far as that goes. Posts are refused. What the driver had has come back, or comes with the next
+    /// passes, with that errno: events from `get_event`, operations to their tasks. What is submitted to that port afterwards does, too;
+    /// timers of tasks go on. On io_uring the kernel may still write to the buffers of requests that it has in its hands: these come back
+    /// if it gives them back, and else are left behind, like the ring. Then `get_event` returns the [`InternalError`], each time.
+    ///
+    /// Without a hook: where getters drive the channel, they hear of it, and that is all. Where a pool does (a runtime's channel), those
+    /// who wait would wait for ever, and nobody would hear of it: a message goes to stderr, and the process is aborted. The
+    /// same happens, with a hook too, if somebody sleeps in a driver that was closed under him, and cannot be woken.
+    ///
+    /// It is called under no lock: where getters drive, by one of them; where a pool does, on a thread of its own. A panic in it is caught
+    /// and logged. (What fails for one request is that one's error, and never comes here.)
+    ///
+    /// ```
+    /// use ec_channel::EventChannel;
+    /// let channel = EventChannel::builder()
+    ///     .on_internal_error(|error| eprintln!("{error}; this service goes on without it"))
+    ///     .build()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn on_internal_error(mut self, told: impl Fn(&InternalError) + Send + Sync + 'static) -> Self {
+        self.hook = Hook::new(told);
         self
     }
 
@@ -47,7 +93,7 @@ impl ChannelBuilder {
         fork::watch()?;
         let (info, backends) = drivers::open(self.driver, n)?;
         let ports = backends.into_iter().enumerate().map(|(i, (b, w))| Port::new(i, b, w)).collect();
-        Ok(EventChannel::with(ports, info))
+        Ok(EventChannel::with(ports, info, self.hook, self.user_data))
     }
 }
 
@@ -143,4 +189,9 @@ pub struct ChannelMetrics {
     pub handlers_due: u64,
     /// How often a thread or task that waits in `get_event` was woken by another.
     pub wakeups: u64,
+    /// The most that others had woken for one event, and that were on their way at the same time (those who are called for other events
+    /// that are ready are not counted; nor are those who leave a channel that has ended). It is 2 at most, however many wait: one gets the
+    /// event, one goes to wait in the operating system. More would be a thundering herd. A notification that
+    /// [wakes all](crate::Request::wake_all) is an event for each.
+    pub most_woken: u64,
 }

@@ -10,10 +10,11 @@ use crate::events::event::Event;
 use crate::events::inside::Inside;
 use crate::events::request::Request;
 use crate::fork;
-use crate::getting::shared::{EventChannel, Shared, forked_error, shut_down_error};
+use crate::getting::shared::{EventChannel, Shared, forked_error};
 use crate::getting::tally::Tally;
 use crate::id::{EventId, OpId};
 use crate::ports::{Port, Wait};
+use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
@@ -34,6 +35,26 @@ impl EventChannel {
     /// The driver in use, and why this one.
     pub fn driver(&self) -> &DriverInfo {
         &self.0.info
+    }
+
+    /// What [`ChannelBuilder::user_data`] has put into the channel, if it is a `T`.
+    ///
+    /// ```
+    /// use ec_channel::{EventChannel, Request};
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// #[derive(Default)]
+    /// struct Served(AtomicU64);
+    /// let channel = EventChannel::builder().user_data(Served::default()).build()?;
+    /// channel.post(Request::notification().on_complete(|channel, _| {
+    ///     channel.user_data::<Served>().unwrap().0.fetch_add(1, Ordering::Relaxed);
+    /// }))?;
+    /// assert!(channel.try_get_event()?.is_none());
+    /// assert_eq!(channel.user_data::<Served>().unwrap().0.load(Ordering::Relaxed), 1);
+    /// assert!(channel.user_data::<String>().is_none()); // it is something else
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn user_data<T: Any>(&self) -> Option<&T> {
+        self.0.user_data.get()
     }
 
     /// The number of ports.
@@ -117,7 +138,7 @@ impl EventChannel {
             self.0.handlers_due.fetch_add(1, Ordering::SeqCst);
         }
         if self.is_shut_down() {
-            return Err(self.refuse(request, shut_down_error()));
+            return Err(self.refuse(request, self.end_error()));
         }
         let port = *posted.port.get_or_insert_with(|| self.port_for_post());
         // SAFETY: the operation lies in a box of its own that nobody else can reach; it holds its descriptor open,
@@ -158,7 +179,7 @@ impl EventChannel {
         let waiting = &self.0.waiting;
         let serial = posted.serial();
         if self.is_shut_down() {
-            return Err(self.refuse(request, shut_down_error()));
+            return Err(self.refuse(request, self.end_error()));
         }
         let id = EventId::new(OpId::slotless(serial), self.0.number);
         request.0.complete_at_once(id);
@@ -186,7 +207,7 @@ impl EventChannel {
     ///
     /// # Errors
     /// The channel was shut down and everything posted has come back, or the operating system fails in a way that
-    /// is not one request's. Called by what this very thread calls while it drives the channel (an allocator), [`Deadlock`](io::ErrorKind::Deadlock). In a task, also the task's cancel or the end of a deadline around the call; no event
+    /// is not one request's (if for good, an [`InternalError`](crate::InternalError), and the channel is shut down; requests come back first, with that errno). Called by what this very thread calls while it drives the channel (an allocator), [`Deadlock`](io::ErrorKind::Deadlock). In a task, also the task's cancel or the end of a deadline around the call; no event
     /// is lost to either.
     pub fn get_event(&self) -> io::Result<Event> {
         if let Some(event) = self.next_at_once() {
@@ -254,10 +275,10 @@ impl EventChannel {
         self.0.shut_down.load(Ordering::SeqCst)
     }
 
-    /// Whether there are posted events that nobody has got: in flight, or ready.
+    /// Whether there is something of the program's in it: posted events that nobody has got, in flight or ready; a hook.
     #[doc(hidden)]
-    pub fn holds_events(&self) -> bool {
-        !self.0.waiting.tally.is_even()
+    pub fn holds_foreign(&self) -> bool {
+        self.0.hook.is_there() || !self.0.waiting.tally.is_even()
     }
 
     /// What has passed through the channel so far.
@@ -266,8 +287,11 @@ impl EventChannel {
             return ChannelMetrics::default();
         }
         let immediate = self.0.waiting.tally.all_immediate();
-        let wakeups = self.0.waiting.state.lock().calls;
-        let mut m = ChannelMetrics { posted: immediate, completed: immediate, wakeups, ..Default::default() };
+        let state = self.0.waiting.state.lock();
+        let (wakeups, most_woken) = (state.calls, state.most_called);
+        drop(state);
+        let (posted, completed) = (immediate, immediate);
+        let mut m = ChannelMetrics { posted, completed, wakeups, most_woken, ..Default::default() };
         for port in &self.0.ports {
             let c = port.counts();
             m.posted += c.posted;

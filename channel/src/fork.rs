@@ -1,7 +1,8 @@
 //! After fork(2) the child must not touch the parent's rings: a child's submission would be the parent's.
 //!
 //! The child handler closes the channels' descriptors in the child (of the first 2,048; what there is beyond is merely inherited)
-//! and marks the process. A channel that exists there refuses every call. Dropping it does nothing. None can be made.
+//! and marks the process. A channel that exists there refuses every call. Dropping it drops nothing of the
+//! program's: events that are ready and the channel's data are the parent's. None can be made.
 
 #![allow(unsafe_code)]
 
@@ -35,11 +36,19 @@ extern "C" fn in_child() {
 pub(crate) struct Owned {
     fd: Option<OwnedFd>,
     place: Option<usize>,
+    /// Its number may be another file's.
+    lost: bool,
 }
 
 impl Owned {
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self { place: register(fd.as_raw_fd()), fd: Some(fd) }
+        Self { place: register(fd.as_raw_fd()), fd: Some(fd), lost: false }
+    }
+
+    /// Somebody else has closed it, as it seems: it is not closed again.
+    pub(crate) fn lose(&mut self) {
+        self.lost = true;
+        forget(self.place.take());
     }
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -52,10 +61,19 @@ impl Drop for Owned {
         let fd = self.fd.take().expect("dropped once");
         if is_child() {
             let _gone = fd.into_raw_fd();
-        } else {
-            forget(self.place);
+            return;
+        }
+        forget(self.place);
+        if self.lost || is_closed(fd.as_raw_fd()) {
+            let _gone = fd.into_raw_fd();
         }
     }
+}
+
+/// Is there no descriptor of this number?
+pub(crate) fn is_closed(fd: i32) -> bool {
+    // SAFETY: a question.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) < 0 }
 }
 
 /// Before the first descriptor is made: children forked from now on know that they are. Without that there must be no channel, for a

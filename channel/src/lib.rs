@@ -180,6 +180,7 @@ pub use events::event::Event;
 pub use events::request::Request;
 pub use events::source::Source;
 pub use getting::handler::HandlerCall;
+pub use getting::internal::InternalError;
 pub use getting::listed::tasks_were_left;
 pub use getting::serve::{Completion, Completions, Serving};
 pub use getting::shared::EventChannel;

@@ -102,6 +102,11 @@ impl LocalChannel {
         self.channel.driver()
     }
 
+    /// As [`EventChannel::user_data`]. (It goes with the last [`Poster`], if one outlives the channel.)
+    pub fn user_data<T: Any>(&self) -> Option<&T> {
+        self.channel.user_data()
+    }
+
     /// As [`EventChannel::post`].
     ///
     /// # Errors

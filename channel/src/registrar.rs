@@ -13,7 +13,7 @@ use crate::lock::{Mutex, MutexGuard, has_room, make_room};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 const REGISTERED: i32 = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLET;
@@ -24,19 +24,35 @@ pub(crate) struct Registrar {
     /// By descriptor: the number of its registration; 0: none. (Held while the kernel is told.)
     live: Mutex<Vec<u32>>,
     last: AtomicU32,
+    /// The epoll's descriptor may be somebody else's by now. (Changed under the lock.)
+    lost: AtomicBool,
 }
 
 impl Registrar {
     pub(crate) fn new(epoll: fork::Owned) -> Self {
-        Registrar { epoll, live: Mutex::new(Vec::new()), last: AtomicU32::new(0) }
+        Registrar {
+            epoll,
+            live: Mutex::new(Vec::new()),
+            last: AtomicU32::new(0),
+            lost: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }
 
-    /// epoll_ctl(2). What is reported carries the descriptor, and the number of a registration or 0.
+    /// It is used no more, and not closed.
+    pub(crate) fn lose(&self) {
+        let _nobody_registers = self.live.lock();
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// epoll_ctl(2), under the lock or before anybody else knows it. What is reported carries the descriptor, and the number of a registration or 0.
     pub(crate) fn control(&self, what: i32, fd: RawFd, events: u32, number: u32) -> io::Result<()> {
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
         let mut event = libc::epoll_event { events, u64: u64::from(number) << 32 | u64::from(fd as u32) };
         // SAFETY: a live epoll_event.
         let r = unsafe { libc::epoll_ctl(self.epoll.as_fd().as_raw_fd(), what, fd, &mut event) };
@@ -92,6 +108,14 @@ impl Registrar {
             // That it is not there is as good.
             let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
             live[fd as usize] = 0;
+        }
+    }
+}
+
+impl Drop for Registrar {
+    fn drop(&mut self) {
+        if *self.lost.get_mut() {
+            self.epoll.lose();
         }
     }
 }

@@ -4,11 +4,15 @@
 
 use crate::alarm::{Alarm, Asleep};
 use crate::fork;
-use crate::sys::mode;
+use crate::sys::{end_process, mode};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
+
+/// So many milliseconds a sleeper has to come back by itself, if it cannot be rung for.
+const GRACE: u32 = 100;
 
 /// An [`Alarm`] with a bell that the operating system hears.
 pub(crate) struct Waker {
@@ -17,12 +21,19 @@ pub(crate) struct Waker {
     bell: OnceLock<Bell>,
     /// The ring that is sent a message instead. -1: none.
     ring: AtomicI32,
+    /// Whoever drives the port does not sleep in the driver, which has failed, and looks up by itself.
+    unheard: AtomicBool,
 }
 
 impl Waker {
     /// With neither bell nor ring yet.
     pub(crate) fn new() -> Self {
-        Self { alarm: Alarm::new(), bell: OnceLock::new(), ring: AtomicI32::new(-1) }
+        Self {
+            alarm: Alarm::new(),
+            bell: OnceLock::new(),
+            ring: AtomicI32::new(-1),
+            unheard: AtomicBool::new(false),
+        }
     }
 
     /// From now on there is a bell.
@@ -51,11 +62,25 @@ impl Waker {
     }
 
     /// Takes out of a pipe what rings have put into it. By whoever listens, before it looks for what it was called for.
-    pub(crate) fn hush(&self) {
-        let Some(pipe) = self.bell.get().and_then(|bell| bell.pipe.as_ref()) else { return };
+    ///
+    /// # Errors
+    /// It is not that pipe: somebody has closed it.
+    pub(crate) fn hush(&self) -> io::Result<()> {
+        let Some(pipe) = self.bell.get().and_then(|bell| bell.pipe.as_ref()) else { return Ok(()) };
         let mut rings = [0u8; 512];
-        // SAFETY: as many bytes of a live array as said.
-        while unsafe { libc::read(pipe.as_fd().as_raw_fd(), rings.as_mut_ptr().cast(), rings.len()) } > 0 {}
+        loop {
+            // SAFETY: as many bytes of a live array as said.
+            match unsafe { libc::read(pipe.as_fd().as_raw_fd(), rings.as_mut_ptr().cast(), rings.len()) } {
+                1.. => {}
+                // (Its other end is there as long as this one.)
+                0 => return Err(io::Error::from_raw_os_error(libc::EBADF)),
+                _ => match io::Error::last_os_error() {
+                    e if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                    e if e.kind() == io::ErrorKind::Interrupted => {}
+                    _ => return Err(io::Error::from_raw_os_error(libc::EBADF)),
+                },
+            }
+        }
     }
 
     /// See [`Alarm::sleep`].
@@ -87,7 +112,7 @@ impl Waker {
     }
 
     fn ring(&self) {
-        if fork::is_child() {
+        if fork::is_child() || self.unheard.load(Ordering::SeqCst) {
             return; // the number is somebody else's by now
         }
         match self.ring.load(Ordering::Relaxed) {
@@ -95,7 +120,7 @@ impl Waker {
             ring => match send_message(ring, Self::MESSAGE).map_err(|error| error.raw_os_error()) {
                 // It has completions that nobody has taken: nobody sleeps in it for long.
                 Ok(()) | Err(Some(libc::EOVERFLOW)) => {}
-                Err(_) => abort_deaf(),
+                Err(_) => self.was_not_heard(),
             },
         }
     }
@@ -116,9 +141,29 @@ impl Waker {
                 // The counter, or the pipe, is full: it is readable all the same.
                 Some(libc::EAGAIN) => return,
                 // Somebody has closed it. The sleeper would sleep for ever, and the number may be another file's next time.
-                _ => abort_deaf(),
+                _ => return self.was_not_heard(),
             }
         }
+    }
+
+    /// The driver has failed: nobody sleeps in it any more, and nobody is rung for.
+    pub(crate) fn nobody_hears(&self) {
+        self.unheard.store(true, Ordering::SeqCst);
+    }
+
+    /// Who sleeps in a driver whose descriptor was closed meanwhile sleeps for ever. But it may be about to find that out by itself.
+    #[cold]
+    fn was_not_heard(&self) {
+        for _ in 0..GRACE {
+            if self.unheard.load(Ordering::SeqCst) || !self.alarm.is_called() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // (No hook: whoever rings may hold a lock.)
+        end_process(
+            "fatal runtime error: somebody has closed a descriptor of an event channel, or forbidden its calls\n",
+        )
     }
 
     /// What a completion in the ring is called that stands for a call.
@@ -136,6 +181,18 @@ impl Waker {
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         let bell = self.bell.get().expect("the driver that listens has asked for a bell");
         bell.pipe.as_ref().unwrap_or(&bell.rope).as_fd()
+    }
+}
+
+impl Drop for Waker {
+    fn drop(&mut self) {
+        if *self.unheard.get_mut()
+            && let Some(Bell { rope, pipe: Some(pipe) }) = self.bell.get_mut()
+        {
+            // It was the driver's own descriptor.
+            rope.lose();
+            pipe.lose();
+        }
     }
 }
 
@@ -167,14 +224,4 @@ fn send_message(ring: RawFd, data: u64) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
-}
-
-/// No logger: whoever rings may hold a lock.
-#[cold]
-fn abort_deaf() -> ! {
-    let words =
-        "fatal runtime error: somebody has closed a descriptor of an event channel, or forbidden its calls\n";
-    // SAFETY: the pointer and length are those of a live string.
-    unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
-    std::process::abort()
 }

@@ -9,7 +9,7 @@ use crate::size::monitor::Monitor;
 use crate::sync::fence;
 use crate::wait::get_event;
 use crate::worker::shared::{Settings, Shared};
-use ec_channel::{Driver, EventChannel};
+use ec_channel::{ChannelBuilder, Driver, EventChannel, InternalError};
 use ec_tasks::DEFAULT_STACK_SIZE;
 use std::io;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 #[must_use = "nothing runs before `build`"]
 pub struct Builder {
     cores: Option<usize>,
-    driver: Option<Driver>,
+    channel: ChannelBuilder,
     settings: Settings,
 }
 
@@ -35,7 +35,7 @@ impl Builder {
             monitor: true,
             size: Limits { max_threads: MAX_THREADS, keep_alive: KEEP_ALIVE, listener: Listener::default() },
         };
-        Builder { cores: None, driver: None, settings }
+        Builder { cores: None, channel: EventChannel::builder(), settings }
     }
 
     /// How many tasks can run at once. The default is [`available_cpus`].
@@ -78,7 +78,15 @@ impl Builder {
 
     /// The driver of the channel. By default the channel chooses, and says why.
     pub fn driver(mut self, driver: Driver) -> Builder {
-        self.driver = Some(driver);
+        self.channel = self.channel.driver(driver);
+        self
+    }
+
+    /// Is told, once, if the channel cannot go on: see [`ChannelBuilder::on_internal_error`]. Called on a thread of its own. By then tasks
+    /// that wait for a descriptor of that port get an error, and so does each that will; it is for the hook to end the pool, or the
+    /// process. Without a hook a message goes to stderr, and the process is aborted.
+    pub fn on_internal_error(mut self, told: impl Fn(&InternalError) + Send + Sync + 'static) -> Builder {
+        self.channel = self.channel.on_internal_error(told);
         self
     }
 
@@ -122,10 +130,7 @@ impl Builder {
         if cores == 0 {
             return invalid(String::from("a pool needs at least one thread"));
         }
-        let mut channel = EventChannel::builder().ports(cores);
-        if let Some(driver) = self.driver {
-            channel = channel.driver(driver);
-        }
+        let channel = self.channel.ports(cores);
         get_event::install();
         ec_tasks::watch_forks()?;
         fence::prepare();

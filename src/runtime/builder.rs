@@ -1,7 +1,7 @@
 //! How a runtime is to be made.
 
 use super::{PoolEvent, Runtime};
-use crate::channel::Driver;
+use crate::channel::{Driver, InternalError};
 use std::io;
 use std::time::Duration;
 
@@ -71,6 +71,31 @@ impl Builder {
     /// The driver of the channel. By default the channel chooses, and `channel().driver()` says why.
     pub fn driver(self, driver: Driver) -> Builder {
         Builder(self.0.driver(driver))
+    }
+
+    /// Is told, once, if the runtime's channel cannot go on: somebody has closed a descriptor of it, or forbidden its system calls. Called
+    /// on a thread of its own.
+    ///
+    /// By then tasks that wait for sockets of that port get that error, and so does each that comes to wait; timers and all else go on. (On
+    /// io_uring one whose buffer the kernel has waits until it gets that back; a [shutdown](Runtime::shutdown) leaves it behind.) It is for
+    /// the hook to have the runtime, or the process, end. See
+    /// [`ChannelBuilder::on_internal_error`](crate::channel::ChannelBuilder::on_internal_error). Without a hook a message goes to
+    /// stderr, and the process is aborted: the tasks would wait for ever.
+    ///
+    /// ```
+    /// use event_channel::Runtime;
+    ///
+    /// let runtime = Runtime::builder()
+    ///     .on_internal_error(|error| {
+    ///         eprintln!("no I/O any more: {error}");
+    ///         std::process::exit(70);
+    ///     })
+    ///     .build()?;
+    /// # drop(runtime);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn on_internal_error(self, told: impl Fn(&InternalError) + Send + Sync + 'static) -> Builder {
+        Builder(self.0.on_internal_error(told))
     }
 
     /// For tests: with two cores or more, a task that becomes ready again is run next by a worker other than

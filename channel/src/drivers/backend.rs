@@ -50,6 +50,11 @@ pub(crate) trait Backend: Send {
     /// for the descriptor instead of calling `poll`.
     fn flush(&mut self) -> bool;
 
+    /// It has failed for good, and is not asked for anything any more: nothing more goes to the operating system, and nothing is closed that
+    /// may be somebody else's by now. Appends what it has with minus this errno; but for what the kernel has in its hands. True: there may
+    /// be such, and [`glance`](Self::glance) still finds what of it comes back.
+    fn fail(&mut self, errno: i32, done: &mut Vec<Done>) -> bool;
+
     /// When `poll` is to be called, although nothing may have happened by then. `None`: it need not.
     fn due(&self) -> Option<Instant> {
         None

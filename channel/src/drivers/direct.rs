@@ -52,7 +52,7 @@ impl Direct {
             return Ok(0);
         }
         if asked[0].revents != 0 {
-            self.waker.hush();
+            self.waker.hush()?;
         }
         Ok(asked[1].revents)
     }
@@ -130,6 +130,12 @@ impl Backend for Direct {
 
     fn flush(&mut self) -> bool {
         self.settled.is_empty()
+    }
+
+    fn fail(&mut self, errno: i32, done: &mut Vec<Done>) -> bool {
+        done.append(&mut self.settled);
+        done.extend(self.queue.drain(..).map(|it| (it.id, -errno)));
+        false
     }
 
     fn due(&self) -> Option<Instant> {

@@ -126,6 +126,10 @@ impl Selector for Epoll {
         Ok(())
     }
 
+    fn lose(&mut self) {
+        self.registrar.lose();
+    }
+
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.registrar.as_fd())
     }

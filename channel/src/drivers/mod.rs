@@ -8,6 +8,7 @@ mod at_exit;
 mod backend;
 mod direct;
 mod epoll;
+mod no_ring;
 mod poll;
 mod readiness;
 mod rest;

@@ -63,7 +63,7 @@ impl Selector for Poll {
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Report>) -> io::Result<()> {
         let n = sys::poll(&mut self.asked, timeout)?;
         if n > 0 && self.asked[0].revents != 0 {
-            self.waker.hush();
+            self.waker.hush()?;
         }
         let told = self.asked[1..].iter().filter(|it| it.revents != 0).take(n);
         let first = ready.len();

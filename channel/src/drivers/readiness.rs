@@ -46,6 +46,8 @@ pub(super) trait Selector: Send {
     }
     /// Waits, and appends what is ready.
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Report>) -> io::Result<()>;
+    /// Its own descriptor may be somebody else's by now: it is used no more, and not closed.
+    fn lose(&mut self) {}
     /// A descriptor that is readable when `wait` would find something, if there is one.
     fn as_fd(&self) -> Option<BorrowedFd<'_>>;
 }
@@ -369,6 +371,16 @@ impl<S: Selector> Backend for Readiness<S> {
 
     fn flush(&mut self) -> bool {
         self.settled.is_empty()
+    }
+
+    fn fail(&mut self, errno: i32, done: &mut Vec<Done>) -> bool {
+        self.selector.lose();
+        self.rests = Rests::default();
+        for watched in &mut self.watched {
+            self.waiters.fail_all(&mut watched.lines, -errno, &mut self.settled);
+        }
+        done.append(&mut self.settled);
+        false
     }
 
     fn due(&self) -> Option<Instant> {

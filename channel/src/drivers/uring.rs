@@ -10,10 +10,11 @@
 
 use super::at_exit;
 use super::backend::{Backend, Done};
+use super::no_ring;
 use crate::fork;
 use crate::operation::{AtExit, OpId, RawOp};
 use crate::waker::Waker;
-use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem::ManuallyDrop;
@@ -38,6 +39,11 @@ pub(crate) struct Uring {
     waker: Arc<Waker>,
     /// Entries for which the submission queue had no room; none is ever dropped.
     backlog: VecDeque<squeue::Entry>,
+    /// What was put into the submission queue last, as many as it has room for; and how many ever were.
+    put: Box<[u64]>,
+    puts: usize,
+    /// The ring's descriptor may be somebody else's by now.
+    failed: bool,
     /// The waker sends messages to the ring.
     told: bool,
     /// Else: the poll request on the waker's descriptor, if it is out, and the thread whose it is.
@@ -64,7 +70,7 @@ pub(crate) struct Uring {
 impl Uring {
     pub(crate) fn new(waker: Arc<Waker>) -> io::Result<Self> {
         let mut ring = build()?;
-        check(&ring)?;
+        no_ring::check(&ring)?;
         let told = waker.send_to(Some(ring.as_raw_fd()));
         if !told {
             waker.hang_bell()?;
@@ -74,6 +80,9 @@ impl Uring {
         let place = fork::register(ring.as_raw_fd());
         let exit = ManuallyDrop::new(at_exit::Place::new(ring.as_raw_fd()));
         Ok(Self {
+            put: vec![0; ring.params().sq_entries() as usize].into_boxed_slice(),
+            puts: 0,
+            failed: false,
             ring: ManuallyDrop::new(ring),
             waker,
             backlog: VecDeque::new(),
@@ -93,25 +102,45 @@ impl Uring {
 
     fn push(&mut self, entry: squeue::Entry) {
         if self.backlog.is_empty() {
-            // SAFETY: what the entry points to is kept valid under the contract of `Backend::submit`.
-            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+            if self.put(&entry) {
                 return;
             }
             let _ = self.ring.submit();
-            // SAFETY: as above.
-            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+            if self.put(&entry) {
                 return;
             }
         }
         self.backlog.push_back(entry);
     }
 
+    /// Into the submission queue, if there is room.
+    fn put(&mut self, entry: &squeue::Entry) -> bool {
+        // SAFETY: what the entry points to is kept valid under the contract of `Backend::submit`.
+        let has_room = unsafe { self.ring.submission().push(entry) }.is_ok();
+        if has_room {
+            // (Its length is a power of two.)
+            let at = self.puts & (self.put.len() - 1);
+            self.put[at] = entry.get_user_data();
+            self.puts = self.puts.wrapping_add(1);
+        }
+        has_room
+    }
+
+    /// The requests that the kernel has not taken yet.
+    fn not_taken(&mut self) -> Vec<u64> {
+        let queued = self.ring.submission().len();
+        let last = (1..=queued).map(|n| self.put[self.puts.wrapping_sub(n) & (self.put.len() - 1)]);
+        let later = self.backlog.iter().map(squeue::Entry::get_user_data);
+        last.chain(later).filter(|id| !OWN.contains(id)).collect()
+    }
+
     fn drain_backlog(&mut self) {
-        while let Some(entry) = self.backlog.front() {
-            // SAFETY: as in `push`.
-            if unsafe { self.ring.submission().push(entry) }.is_ok() {
-                self.backlog.pop_front();
-            } else if !matches!(self.ring.submit(), Ok(n) if n > 0) {
+        while let Some(entry) = self.backlog.pop_front() {
+            if self.put(&entry) {
+                continue;
+            }
+            self.backlog.push_front(entry);
+            if !matches!(self.ring.submit(), Ok(n) if n > 0) {
                 return;
             }
         }
@@ -219,6 +248,10 @@ impl Backend for Uring {
             self.given_up.push(self.kept.swap_remove(at));
             return;
         }
+        if self.failed {
+            // It comes back when the kernel gives it back.
+            return;
+        }
         self.cancelled.insert(OpId::from_u64(id).slot(), id);
         self.ask_to_cancel(id);
     }
@@ -281,6 +314,21 @@ impl Backend for Uring {
         nothing_left && self.given_up.is_empty() && self.ring.completion().is_empty()
     }
 
+    fn fail(&mut self, errno: i32, done: &mut Vec<Done>) -> bool {
+        self.failed = true;
+        self.reap(done);
+        // What is in the submission queue stays there: nobody calls io_uring_enter for this ring any more, not even at the process's end.
+        let ids = self.not_taken();
+        done.extend(ids.into_iter().chain(self.kept.drain(..)).map(|id| (id, -errno)));
+        self.give_up(done);
+        self.backlog.clear();
+        (self.ask_again, self.not_found) = (None, Vec::new());
+        fork::forget(self.place.take());
+        // SAFETY: it is not used after: nothing is submitted any more, and a ring that has failed is not dropped.
+        unsafe { ManuallyDrop::drop(&mut self.exit) };
+        true
+    }
+
     fn due(&self) -> Option<Instant> {
         self.ask_again
     }
@@ -294,7 +342,8 @@ impl Backend for Uring {
 impl Drop for Uring {
     fn drop(&mut self) {
         // In a forked child the ring's memory is not mapped, and its descriptor has been closed.
-        if !fork::is_child() {
+        // (One that has failed stays mapped: the kernel may still write there.)
+        if !fork::is_child() && !self.failed {
             fork::forget(self.place);
             self.waker.send_to(None);
             // SAFETY: neither is used after.
@@ -334,38 +383,7 @@ fn build() -> io::Result<IoUring> {
     loop {
         match with(flags) {
             Err(e) if flags > 0 && e.raw_os_error() == Some(libc::EINVAL) => flags -= 1,
-            built => return built,
+            built => return built.map_err(|e| no_ring::why_not(&e)),
         }
     }
-}
-
-/// Has this kernel what the driver needs?
-fn check(ring: &IoUring) -> io::Result<()> {
-    let lacks =
-        |what: &str| Err(io::Error::new(io::ErrorKind::Unsupported, format!("the kernel lacks {what}")));
-    let p = ring.params();
-    // The last one came with multishot poll, which has no flag of its own.
-    let features = p.is_feature_ext_arg() && p.is_feature_nodrop() && p.is_feature_fast_poll();
-    if !features || !p.is_feature_resource_tagging() {
-        return lacks("EXT_ARG, NODROP, FAST_POLL or multishot poll (Linux 5.13)");
-    }
-    let mut probe = Probe::new();
-    ring.submitter().register_probe(&mut probe)?;
-    let needed = [
-        (opcode::Nop::CODE, "NOP"),
-        (opcode::Accept::CODE, "ACCEPT"),
-        (opcode::Connect::CODE, "CONNECT"),
-        (opcode::Recv::CODE, "RECV"),
-        (opcode::Send::CODE, "SEND"),
-        (opcode::RecvMsg::CODE, "RECVMSG"),
-        (opcode::SendMsg::CODE, "SENDMSG"),
-        (opcode::PollAdd::CODE, "POLL_ADD"),
-        (opcode::AsyncCancel::CODE, "ASYNC_CANCEL"),
-    ];
-    for (code, name) in needed {
-        if !probe.is_supported(code) {
-            return lacks(&format!("IORING_OP_{name}"));
-        }
-    }
-    Ok(())
 }

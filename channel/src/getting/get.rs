@@ -17,7 +17,7 @@ use crate::events::event::Event;
 use crate::fork;
 use crate::getting::handler::HandlerCall;
 use crate::getting::lead::Lead;
-use crate::getting::shared::{EventChannel, forked_error, shut_down_error};
+use crate::getting::shared::{EventChannel, forked_error};
 use crate::getting::waiting::Waiter;
 use crate::line::Place;
 use crate::ports::Wait;
@@ -80,6 +80,7 @@ impl EventChannel {
         checkpoint()?;
         let mut asked = true;
         let mut last = false;
+        let mut collected = false;
         // A thread looks again before it sleeps. (A task does not sleep: it lets others run.)
         let is_thread = blocker::current().is_none();
         let mut looks = is_thread;
@@ -113,11 +114,19 @@ impl EventChannel {
             let n = self.take(out, max);
             if n > 0 || last {
                 self.tell_if_ended();
-                return if n == 0 && self.ended() { Err(shut_down_error()) } else { Ok(n) };
+                return if n == 0 && self.ended() { Err(self.end_error()) } else { Ok(n) };
             }
             if self.ended() {
+                if !std::mem::replace(&mut collected, true) && self.is_broken() {
+                    // What was posted at that very moment comes back, too, and what the kernel has given back since.
+                    lead = lead.or_else(|| Lead::take(self, false));
+                    if let Some(lead) = &lead {
+                        let _ = self.lead(lead, Wait::No, out, 0, &mut hands_on.is_due);
+                    }
+                    continue;
+                }
                 self.release(waiting.state.lock());
-                return Err(shut_down_error());
+                return Err(self.end_error());
             }
             if points.is_some() && !asked {
                 // There is no event to return, so none is lost by giving up.

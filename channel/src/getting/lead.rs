@@ -97,17 +97,24 @@ impl EventChannel {
             self.hand_on(batch, out, max, &mut n);
         };
         let first = if plain && lead.may_sleep.get() { wait } else { Wait::No };
-        let mut result = self.pass(0, first, &mut batch, &mut hand_on);
+        let mut result = self.pass(0, first, &mut batch, &mut hand_on).map_err(|error| (0, error));
         for p in &busy {
-            result = result.and(self.pass(*p, Wait::No, &mut batch, &mut hand_on));
+            let passed = self.pass(*p, Wait::No, &mut batch, &mut hand_on);
+            result = result.and(passed.map_err(|error| (*p, error)));
         }
         let mut waited = Waited::Called;
         if result.is_ok() && !came && !plain && wait != Wait::No {
             waited = self.sleep_outside(lead.number, &busy, wait, hands_on);
         }
         drop(batch);
-        // (An error will come again.)
-        if n > 0 { Ok((waited, n)) } else { result.map(|()| (waited, 0)) }
+        if let Err((port, error)) = &result {
+            self.has_failed(*port, error);
+        }
+        match result {
+            // (An error will come again.)
+            Err((_, error)) if n == 0 => Err(if self.is_broken() { self.end_error() } else { error }),
+            _ => Ok((waited, n)),
+        }
     }
 
     /// What a pass has brought: up to `max` events go to the caller, the others are queued.

@@ -2,9 +2,11 @@
 
 mod get;
 pub(crate) mod handler;
+pub(crate) mod internal;
 mod lead;
 pub(crate) mod listed;
 pub(crate) mod serve;
 pub(crate) mod shared;
 pub(crate) mod tally;
+pub(crate) mod user_data;
 pub(crate) mod waiting;

@@ -69,6 +69,11 @@ impl Serving {
     /// woken or time is over.
     ///
     /// `Ok(false)`: another thread drives this port right now, nothing was done.
+    ///
+    /// # Errors
+    /// The driver fails. If it has failed for good this is told once
+    /// ([`on_internal_error`](crate::ChannelBuilder::on_internal_error): without a hook the process ends); from then on the port's timers
+    /// go on, and its requests end with that errno. In a forked child.
     pub fn drive(&self, port: usize, wait: Wait, out: &mut Completions) -> io::Result<bool> {
         self.pass(port, out, |pass, finished| pass.drive(wait, finished))
     }
@@ -94,6 +99,10 @@ impl Serving {
         let result = look(&mut pass, &mut out.finished);
         // (In the pass: what is called here, an allocator say, must not wait for what this thread has in hand.)
         self.0.hand_out(out);
+        drop(pass);
+        if let Err(error) = &result {
+            self.0.has_failed(port, error);
+        }
         result.map(|()| true)
     }
 

@@ -8,7 +8,9 @@ use crate::events::event::Event;
 use crate::events::stream::Home;
 use crate::foreign::{self, quietly};
 use crate::fork;
+use crate::getting::internal::{Hook, InternalError};
 use crate::getting::listed::{Listed, PassOver};
+use crate::getting::user_data::UserData;
 use crate::getting::waiting::{State, Waiting};
 use crate::id::OpId;
 use crate::lock::MutexGuard;
@@ -17,7 +19,7 @@ use crate::ports::flight::Finished;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// How long a dropped channel waits for the kernel to give buffers back.
@@ -57,10 +59,11 @@ pub(crate) struct Shared {
     pub(crate) next_port: AtomicUsize,
     /// Tasks have waited here.
     pub(crate) listed: Listed,
-}
-
-pub(crate) fn shut_down_error() -> io::Error {
-    io::Error::other("the event channel was shut down")
+    /// A driver has failed: the channel is over. (Set before `shut_down` is.)
+    pub(crate) broken: OnceLock<InternalError>,
+    pub(crate) hook: Hook,
+    /// (Dropped last, when the ports have gone.)
+    pub(crate) user_data: UserData,
 }
 
 pub(crate) fn forked_error() -> io::Error {
@@ -69,7 +72,7 @@ pub(crate) fn forked_error() -> io::Error {
 }
 
 impl EventChannel {
-    pub(crate) fn with(ports: Box<[Port]>, info: DriverInfo) -> Self {
+    pub(crate) fn with(ports: Box<[Port]>, info: DriverInfo, hook: Hook, user_data: UserData) -> Self {
         static NUMBERS: AtomicU32 = AtomicU32::new(1);
         Self(Arc::new(Shared {
             ports,
@@ -80,6 +83,9 @@ impl EventChannel {
             handlers_due: AtomicUsize::new(0),
             next_port: AtomicUsize::new(0),
             listed: Listed::default(),
+            broken: OnceLock::new(),
+            hook,
+            user_data,
         }))
     }
 
@@ -118,6 +124,14 @@ impl EventChannel {
     /// Of a posted event, which is not waited for any more.
     pub(crate) fn handler_is_over(&self) {
         self.0.handlers_due.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Why nothing is posted any more, or got.
+    pub(crate) fn end_error(&self) -> io::Error {
+        match self.0.broken.get() {
+            Some(error) => error.clone().into(),
+            None => io::Error::other("the event channel was shut down"),
+        }
     }
 
     /// See [`Shared::ended`].
@@ -167,9 +181,9 @@ impl Shared {
         }
     }
 
-    /// Shut down, and nothing left to come.
+    /// Shut down, and nothing left to come that anybody waits for.
     fn ended(&self) -> bool {
-        self.shut_down.load(Ordering::SeqCst) && self.waiting.tally.is_even()
+        self.shut_down.load(Ordering::SeqCst) && (self.broken.get().is_some() || self.waiting.tally.is_even())
     }
 }
 
@@ -197,6 +211,10 @@ impl Home for Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         if fork::is_child() {
+            // What the program has put in is its parent's. And a thread that is not here may have been half-way through a push.
+            std::mem::forget(std::mem::take(&mut self.waiting));
+            std::mem::forget(std::mem::take(&mut self.hook));
+            std::mem::forget(std::mem::take(&mut self.user_data));
             return;
         }
         // (Nobody else is here any more.)

@@ -94,6 +94,8 @@ pub(crate) struct State {
     leader: Option<Leader>,
     /// How many followers were called so far.
     pub(crate) calls: u64,
+    /// The most that were under way at once for one event: see [`ChannelMetrics::most_woken`](crate::ChannelMetrics::most_woken).
+    pub(crate) most_called: u64,
     /// A pool drives the ports: nobody leads.
     pub(crate) served: bool,
 }
@@ -166,11 +168,12 @@ impl State {
     /// as called no longer.)
     #[inline]
     pub(crate) fn callee(&mut self, ready: usize, everybody: bool) -> Option<Arc<Waiter>> {
-        if self.calls_more(ready, everybody) { self.call_first() } else { None }
+        if self.calls_more(ready, everybody) { self.call_first((!everybody).then_some(ready)) } else { None }
     }
 
+    /// `ready`: so many events are, if it is for them that the first is called (or to lead).
     #[inline(never)]
-    fn call_first(&mut self) -> Option<Arc<Waiter>> {
+    fn call_first(&mut self, ready: Option<usize>) -> Option<Arc<Waiter>> {
         let (place, follower) = self.followers.first()?;
         let follower = follower.clone();
         if follower.is_gone() {
@@ -179,6 +182,10 @@ impl State {
         } else {
             self.followers.call(place);
             self.calls += 1;
+            if let Some(ready) = ready {
+                let for_one = self.followers.called().saturating_sub(ready.saturating_sub(1));
+                self.most_called = self.most_called.max(for_one as u64);
+            }
         }
         Some(follower)
     }

@@ -8,6 +8,7 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod failed;
 mod streams;
 
 use crate::drivers::{Backend, Done, Rests};
@@ -21,6 +22,7 @@ use crate::ports::Wait;
 use crate::ports::slots::Slots;
 use crate::ports::wheel::Wheel;
 use crate::sys::told;
+use failed::Failed;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -92,6 +94,8 @@ enum Abort {
     No,
     Cancelled,
     Deadline,
+    /// The driver has, with this errno.
+    Failed(i32),
 }
 
 impl Abort {
@@ -101,6 +105,7 @@ impl Abort {
             Abort::No => None,
             Abort::Cancelled => Some(-libc::ECANCELED),
             Abort::Deadline => Some(-libc::ETIME),
+            Abort::Failed(errno) => Some(-errno),
         }
     }
 }
@@ -129,6 +134,7 @@ pub(crate) struct Drive {
     /// What poll(2) said of the descriptors of requests that are tried again. They are few: the driver itself waits for most.
     awaited: BTreeMap<u64, i16>,
     rests: Rests,
+    failed: Option<Failed>,
     messages: Vec<Message>,
     pub(crate) done: Vec<Done>,
     freed: Vec<u32>,
@@ -149,6 +155,7 @@ impl Drive {
             flights: Vec::new(),
             awaited: BTreeMap::new(),
             rests: Rests::default(),
+            failed: None,
             messages: Vec::new(),
             done: Vec::new(),
             freed: Vec::new(),
@@ -212,6 +219,10 @@ impl Drive {
         }
         if let Some(t) = deadline {
             self.wheel.insert(slot, nanos(self.base, t));
+        }
+        if let Some(failed) = &self.failed {
+            f.abort = Abort::Failed(failed.errno);
+            return self.done.push((f.id, -failed.errno));
         }
         // SAFETY: `submit_raw`'s contract covers the driver's.
         unsafe { self.backend.submit(f.id, f.op, tried) };

@@ -31,6 +31,7 @@ use crate::drivers::Backend;
 use crate::id::OpId;
 use crate::lock::{Mutex, TryLock, TryLockGuard};
 use crate::operation::{Owner, RawOp};
+use crate::ports::flight::failed::lasting;
 use crate::ports::flight::{Counts, Drive, Finished, Message, PortShared};
 use crate::registrar::{Registrar, Registration};
 use crate::waker::Waker;
@@ -169,7 +170,7 @@ impl Port {
     /// `None`: there is something to do. (Only of a port that [has](Self::has_descriptor) one.)
     pub(crate) fn begin_sleep(&self) -> Option<OutsideSleep<'_>> {
         let mut d = self.drive.try_lock()?;
-        if !d.backend.flush() {
+        if d.has_failed() || !d.backend.flush() {
             return None;
         }
         let asleep = self.waker.sleep()?;
@@ -199,7 +200,11 @@ impl Port {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let wait = Wait::For(left.min(Duration::from_millis(50)));
-            match self.begin_pass().map(|mut pass| pass.drive(wait, out)) {
+            // (A pass does not sleep while there is something in its hands.)
+            let mut came = Vec::new();
+            let driven = self.begin_pass().map(|mut pass| pass.drive(wait, &mut came));
+            out.append(&mut came);
+            match driven {
                 Some(Ok(())) if self.is_busy() && !left.is_zero() => {}
                 _ => return !self.is_busy(),
             }
@@ -247,7 +252,15 @@ impl Pass<'_> {
                 timeout = d.timeout(wait);
             }
         }
-        let polled = d.backend.poll(timeout, &mut d.done);
+        let polled = match d.has_failed() {
+            false => d.backend.poll(timeout, &mut d.done),
+            true => {
+                d.nap(timeout, || port.waker.is_asleep());
+                Ok(())
+            }
+        };
+        self.see(&polled);
+        let (port, d) = (self.port, &mut *self.drive);
         if let Some(asleep) = asleep {
             port.waker.awake(asleep);
         }
@@ -264,10 +277,26 @@ impl Pass<'_> {
     pub(crate) fn glance(&mut self, out: &mut Vec<Finished>) -> io::Result<()> {
         let d = &mut *self.drive;
         d.take_in(&self.port.shared);
-        let looked = d.backend.glance(&mut d.done);
+        let looked = match d.has_failed() {
+            false => d.backend.glance(&mut d.done),
+            true => {
+                d.look();
+                Ok(())
+            }
+        };
+        self.see(&looked);
+        let d = &mut *self.drive;
         d.expire(out);
         d.release(&self.port.shared);
         looked
+    }
+
+    /// If the driver has failed for good, it is not asked any more.
+    fn see(&mut self, looked: &io::Result<()>) {
+        if let Some(errno) = looked.as_ref().err().and_then(lasting) {
+            self.port.waker.nobody_hears();
+            self.drive.fail(errno);
+        }
     }
 }
 

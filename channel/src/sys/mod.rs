@@ -69,6 +69,11 @@ pub(crate) fn poll(asked: &mut [libc::pollfd], timeout: Option<Duration>) -> io:
         Ok(n) => Ok(n),
         Err(_) => match io::Error::last_os_error() {
             e if e.kind() == io::ErrorKind::Interrupted => Ok(0),
+            // (It has no errno then: the limit may be raised again.)
+            e if e.raw_os_error() == Some(libc::EINVAL) => Err(io::Error::new(
+                e.kind(),
+                "poll(2): more descriptors to wait for than RLIMIT_NOFILE allows",
+            )),
             e => Err(e),
         },
     }
@@ -78,6 +83,14 @@ pub(crate) fn poll(asked: &mut [libc::pollfd], timeout: Option<Duration>) -> io:
 pub(crate) fn is_setuid() -> bool {
     // SAFETY: no pointer is passed.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// Ends the process with these words. By no logger, nor std's lock of stderr: the caller may hold a lock.
+#[cold]
+pub(crate) fn end_process(words: &str) -> ! {
+    // SAFETY: the pointer and length are those of a live string.
+    unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
+    std::process::abort()
 }
 
 /// The kernel transfers at most this much in one call anyway.

@@ -86,7 +86,7 @@ impl Shared {
 
     /// Is there something of the program's that would be dropped with the pool?
     pub(crate) fn holds_foreign(&self) -> bool {
-        self.size.limits.listener.is_there() || self.channel.holds_events()
+        self.size.limits.listener.is_there() || self.channel.holds_foreign()
     }
 
     /// What `ec_tasks::spawn_in` knows this pool by.

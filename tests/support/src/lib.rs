@@ -4,8 +4,10 @@ mod calls;
 
 pub use calls::{Watch, system_calls};
 
+use std::collections::BTreeSet;
 use std::io;
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -93,6 +95,46 @@ pub fn this_test_again(name: &str) -> Option<Command> {
     Some(again)
 }
 
+/// Runs `case` in a process of its own, for the test `name`, and gives how that ended. `None`: this is that process, and `case` has run.
+pub fn in_child(name: &str, case: impl FnOnce()) -> Option<Output> {
+    match this_test_again(name) {
+        Some(mut child) => limit(60, || Some(child.stdin(Stdio::null()).output().unwrap())),
+        None => {
+            limit(30, case);
+            None
+        }
+    }
+}
+
+/// Such a process has ended as it should. What it has skipped is told here.
+pub fn went_well(output: Option<Output>) {
+    let Some(output) = output else { return };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    said.lines().filter_map(|line| line.split_once(" is skipped: ")).for_each(|(_, why)| skipped(why));
+}
+
+/// Such a process has aborted itself with these words, if it could do what the case is about.
+pub fn ended_itself(output: Option<Output>, words: &str) {
+    let Some(output) = output else { return };
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains(" is skipped: ") {
+        return went_well(Some(output));
+    }
+    let aborted = output.status.signal() == Some(libc::SIGABRT);
+    assert!(aborted && said.contains(words), "{}: {said}", output.status);
+}
+
+/// The descriptors of this process whose files have one of these in their names (`[io_uring]`, say).
+pub fn descriptors_of(names: &[&str]) -> BTreeSet<i32> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let wanted = entries.filter(|entry| {
+        let what = std::fs::read_link(entry.path()).unwrap_or_default();
+        names.iter().any(|name| what.to_string_lossy().contains(name))
+    });
+    wanted.map(|entry| entry.file_name().to_string_lossy().parse().unwrap()).collect()
+}
+
 /// The pools' threads (not the test harness's, which come and go) and the open descriptors of this process.
 pub fn threads_and_files() -> (usize, usize) {
     let entries = |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().flatten();
@@ -115,12 +157,18 @@ pub fn refuse(calls: &[libc::c_long], errno: i32) -> bool {
 
 /// As [`refuse`], for one call, and only if its second argument is this.
 pub fn refuse_with_second(call: libc::c_long, argument: u32, errno: i32) -> bool {
-    let second =
-        std::mem::offset_of!(libc::seccomp_data, args) + 8 + if cfg!(target_endian = "big") { 4 } else { 0 };
+    refuse_with(call, 1, argument, errno)
+}
+
+/// As [`refuse`], for one call, and only if its argument of this place (0 to 5; its lower half) is this. (Errno 0: nothing is done, and the
+/// call says that it was.)
+pub fn refuse_with(call: libc::c_long, place: usize, argument: u32, errno: i32) -> bool {
+    let low = if cfg!(target_endian = "big") { 4 } else { 0 };
+    let at = std::mem::offset_of!(libc::seccomp_data, args) + 8 * place + low;
     // (Whatever the call: past the end of the list there is what allows it.)
     let mut steps = vec![load(0), go_on_if(call as u32)];
     steps[1].jf = 3;
-    steps.extend([load(second as u32), go_on_if(argument), fail(errno)]);
+    steps.extend([load(at as u32), go_on_if(argument), fail(errno)]);
     install(steps)
 }
 
