@@ -3,6 +3,8 @@
 // Not every test file uses all of it.
 #![allow(dead_code)]
 
+pub mod storm;
+
 use ec_channel::{Driver, EventChannel, Serving, Source};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
