@@ -44,8 +44,11 @@ fn storm_on(builder: ChannelBuilder, storm: Storm) {
     );
     assert_eq!(done + cancelled + timed_out + failed, storm.events as u64);
     assert!(done > 0 && cancelled > 0 && timed_out > 0, "the storm is to have all of them");
+    // (Where all ports are in use nobody can connect.)
+    let excused = |kind: &EventKind| failed > 0 && matches!(kind, EventKind::Accept | EventKind::Connect);
     let never = EventKind::ALL.iter().filter(|kind| t.kinds[**kind as usize].load(SeqCst) == 0);
-    assert_eq!(never.collect::<Vec<_>>(), [] as [&EventKind; 0], "not one of these was done");
+    let never: Vec<_> = never.filter(|kind| !excused(kind)).collect();
+    assert!(never.is_empty(), "not one of these was done: {never:?}");
     assert!(!storm.panics || deaths > 0 && panics > 0);
 }
 

@@ -7,12 +7,13 @@ use common::{Random, each_driver, none_for, room};
 use ec_channel::{Event, EventChannel, EventKind, Request, Source};
 use ec_test_support::{alone, limit, skipped};
 use ec_unkind as _;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -279,25 +280,40 @@ fn sleeps(thread: i32) -> Option<u64> {
 
 /// Waits until all of these threads sleep at the same time: one in the kernel's poller, and the others by themselves, in `futex`. Gives how
 /// often each has gone to sleep.
-fn until_one_polls(threads: &[i32]) -> Vec<Option<u64>> {
+fn until_one_polls(threads: &BTreeSet<i32>) -> HashMap<i32, u64> {
+    let all =
+        || threads.iter().map(|thread| Some((*thread, sleeps(*thread)?))).collect::<Option<HashMap<_, _>>>();
     loop {
-        let before: Vec<_> = threads.iter().map(|thread| sleeps(*thread)).collect();
+        let before = all();
         let calls: Vec<_> = threads.iter().map(|thread| system_call(*thread)).collect();
         let polling = calls.iter().filter(|call| call.is_some_and(|call| call != libc::SYS_futex)).count();
         // (Who had been woken meanwhile, and slept again, or had woken another one, would show.)
-        let after = threads.iter().map(|thread| sleeps(*thread));
-        if calls.iter().all(Option::is_some) && polling == 1 && after.eq(before.iter().copied()) {
-            return before;
+        match before {
+            Some(before)
+                if calls.iter().all(Option::is_some) && polling == 1 && all().as_ref() == Some(&before) =>
+            {
+                return before;
+            }
+            _ => thread::yield_now(),
         }
-        thread::yield_now();
+    }
+}
+
+/// Shuts a channel down, also if its test fails: the getters are to end.
+struct ShutDown<'a>(&'a EventChannel);
+
+impl Drop for ShutDown<'_> {
+    fn drop(&mut self) {
+        self.0.shutdown();
     }
 }
 
 /// 64 wait, one event comes. One returns with it; of the others at most one is woken, to wait in the kernel if nobody does any more.
-/// All others sleep on.
+/// All others sleep on. (The one that has returned comes back when the next event has come: somebody else waits in the kernel meanwhile.)
 #[test]
 fn one_event_for_sixty_four_who_wait_disturbs_no_more_than_two() {
     const WAITERS: usize = 64;
+    const EVENTS: usize = 10;
     alone(120, || {
         let me = std::process::id() as i32;
         if sleeps(me).is_none() || fs::read(format!("/proc/self/task/{me}/syscall")).is_err() {
@@ -306,45 +322,45 @@ fn one_event_for_sixty_four_who_wait_disturbs_no_more_than_two() {
         each_driver(|channel| {
             let (near, mut far) = UnixStream::pair().unwrap();
             channel.post(Request::recv(near, room(1)).token(1)).unwrap();
-            let threads: Vec<_> = (0..WAITERS).map(|_| AtomicI32::new(0)).collect();
-            let got: Vec<_> = (0..WAITERS).map(|_| AtomicUsize::new(0)).collect();
-            let total = || got.iter().map(|got| got.load(SeqCst)).sum::<usize>();
+            let (told, heard) = mpsc::channel();
             thread::scope(|s| {
-                for (thread, got) in threads.iter().zip(&got) {
-                    let channel = &channel;
+                let _end = ShutDown(&channel);
+                let waiter = || {
+                    let (channel, told) = (&channel, told.clone());
+                    let (go_on, wait) = mpsc::channel::<()>();
                     s.spawn(move || {
                         // SAFETY: it takes nothing.
-                        thread.store(unsafe { libc::gettid() }, SeqCst);
+                        let me = unsafe { libc::gettid() };
+                        told.send(me).unwrap();
                         while channel.get_event().is_ok() {
-                            got.fetch_add(1, SeqCst);
+                            told.send(me).unwrap();
+                            // (Or the test has failed.)
+                            let _ = wait.recv();
                         }
                     });
-                }
-                while threads.iter().any(|thread| thread.load(SeqCst) == 0) {
-                    thread::yield_now();
-                }
-                let threads: Vec<i32> = threads.iter().map(|thread| thread.load(SeqCst)).collect();
-                for event in 1..=10 {
-                    let asleep = until_one_polls(&threads);
-                    let before: Vec<_> = got.iter().map(|got| got.load(SeqCst)).collect();
+                    (heard.recv().unwrap(), go_on)
+                };
+                let waiters: HashMap<i32, mpsc::Sender<()>> = (0..WAITERS).map(|_| waiter()).collect();
+                let mut waiting: BTreeSet<i32> = waiters.keys().copied().collect();
+                for event in 1..=EVENTS {
+                    let asleep = until_one_polls(&waiting);
                     let wakeups = channel.metrics().wakeups;
                     match event {
                         1 => far.write_all(b"x").unwrap(),
                         2..6 => drop(channel.post(Request::notification()).unwrap()),
                         _ => drop(channel.post(Request::timer(Duration::from_millis(1))).unwrap()),
                     }
-                    while total() < event {
-                        thread::yield_now();
-                    }
-                    let asleep_again = until_one_polls(&threads);
-                    assert_eq!(total(), event, "one returns");
+                    let returned = heard.recv().unwrap();
+                    assert!(waiting.remove(&returned));
+                    let asleep_again = until_one_polls(&waiting);
+                    assert!(heard.try_recv().is_err(), "one returns");
                     let wakeups = channel.metrics().wakeups - wakeups;
                     assert!(wakeups <= 2, "{wakeups} were called, for one event");
-                    let others = (0..WAITERS).filter(|at| got[*at].load(SeqCst) == before[*at]);
-                    let woken = others.filter(|at| asleep[*at] != asleep_again[*at]).count();
+                    let woken = waiting.iter().filter(|one| asleep[one] != asleep_again[one]).count();
                     assert!(woken <= 1, "{woken} others have woken, for one event");
+                    waiters[&returned].send(()).unwrap();
+                    waiting.insert(returned);
                 }
-                channel.shutdown();
             });
         })
     });

@@ -40,6 +40,13 @@ pub fn fresh_socket() -> socket2::Socket {
     socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket")
 }
 
+/// A stream socket whose port is free as soon as it is closed: for those that connect time and again.
+pub fn fleeting_socket() -> socket2::Socket {
+    let socket = fresh_socket();
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+    socket
+}
+
 /// As a pool does.
 pub fn serve(channel: &EventChannel) -> Serving {
     // SAFETY: the tests drive the ports as long as somebody waits, and see to what comes of it.

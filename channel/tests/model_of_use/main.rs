@@ -6,7 +6,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod pair;
 mod play;
+mod posted;
 mod steps;
 
 use ec_channel::{Driver, EventChannel};
@@ -37,8 +39,13 @@ fn play(driver: Driver, short: bool, steps: &[Step], patience: Duration) -> Resu
 }
 
 fn try_seed(driver: Driver, seed: u64) {
-    let config =
-        Config { cases: CASES, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        max_shrink_time: 60_000,
+        ..Config::default()
+    };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
@@ -68,12 +75,12 @@ fn try_seed(driver: Driver, seed: u64) {
 fn try_driver(driver: Driver) {
     let Some(seconds) = number("EC_PROPTEST_SECONDS") else {
         let first = number("EC_PROPTEST_SEED").unwrap_or(0);
-        return limit(120, || (first..first + ROUNDS).for_each(|seed| try_seed(driver, seed)));
+        return limit(240, || (first..first + ROUNDS).for_each(|seed| try_seed(driver, seed)));
     };
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut seed = number("EC_PROPTEST_SEED").unwrap_or_else(clock);
     println!("{driver}: from seed {seed} on");
-    limit(seconds + 120, || {
+    limit(seconds + 240, || {
         let (began, first) = (Instant::now(), seed);
         while began.elapsed() < Duration::from_secs(seconds) {
             try_seed(driver, seed);
