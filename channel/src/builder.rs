@@ -19,6 +19,7 @@ pub struct ChannelBuilder {
     ports: Option<usize>,
     hook: Hook,
     user_data: UserData,
+    queue_depth: Option<usize>,
 }
 
 impl ChannelBuilder {
@@ -76,9 +77,34 @@ impl ChannelBuilder {
         self
     }
 
+    /// The entries of each port's submission queue on io_uring, 128 by default: rounded up to a power of two, at least 8, at most 32,768.
+    /// The completion queue has 8 times as many, at most 65,536. A longer one saves system calls where much is posted at a time; it
+    /// takes some 200 bytes of the kernel's memory an entry. Other drivers have no such queue, and take no notice.
+    ///
+    /// It bounds nothing: of what does not fit nothing is dropped. Requests wait in the port, in their order; completions wait
+    /// in the kernel.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # use std::time::Duration;
+    /// let channel = EventChannel::builder().queue_depth(8).build()?;
+    /// let (near, _far) = std::os::unix::net::UnixStream::pair()?;
+    /// let near = ec_channel::Source::from(near);
+    /// channel.post_all((0..100).map(|_| Request::recv(near.clone(), vec![0; 1]).within(Duration::from_millis(1))))?;
+    /// for _ in 0..100 {
+    ///     assert!(channel.get_event()?.is_timed_out());
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn queue_depth(mut self, entries: usize) -> Self {
+        self.queue_depth = Some(entries);
+        self
+    }
+
     /// # Errors
     /// The operating system refuses what the driver needs; `EVENT_CHANNEL_DRIVER` names none that exists
-    /// or works; `EVENT_CHANNEL_EXCLUDE` leaves none. No ports, or more than 1023, are invalid. [`Unsupported`](io::ErrorKind::Unsupported): this is a forked child of a
+    /// or works; `EVENT_CHANNEL_EXCLUDE` leaves none. io_uring was asked for with a longer [queue](Self::queue_depth) than it has (if it was
+    /// not, the next driver is taken). No ports, or more than 1023, are invalid. [`Unsupported`](io::ErrorKind::Unsupported): this is a forked child of a
     /// process that had a channel.
     pub fn build(self) -> io::Result<EventChannel> {
         if fork::is_child() {
@@ -91,7 +117,7 @@ impl ChannelBuilder {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         fork::watch()?;
-        let (info, backends) = drivers::open(self.driver, n)?;
+        let (info, backends) = drivers::open(self.driver, n, self.queue_depth)?;
         let ports = backends.into_iter().enumerate().map(|(i, (b, w))| Port::new(i, b, w)).collect();
         Ok(EventChannel::with(ports, info, self.hook, self.user_data))
     }

@@ -124,8 +124,12 @@ fn named(variable: &str, name: &str) -> io::Result<Driver> {
 }
 
 /// Makes `ports` back ends of one kind: the one asked for, else the one the environment names,
-/// else the first that works and is not excluded.
-pub(crate) fn open(asked: Option<Driver>, ports: usize) -> io::Result<(DriverInfo, Vec<Opened>)> {
+/// else the first that works and is not excluded. `depth` is that of their queues, where they have any.
+pub(crate) fn open(
+    asked: Option<Driver>,
+    ports: usize,
+    depth: Option<usize>,
+) -> io::Result<(DriverInfo, Vec<Opened>)> {
     let forced = match (asked, variable(DRIVER_VARIABLE)) {
         (Some(driver), _) => Some((driver, "chosen by the program".to_owned())),
         (None, Some(name)) => Some((named(DRIVER_VARIABLE, &name)?, format!("{DRIVER_VARIABLE} says so"))),
@@ -133,12 +137,12 @@ pub(crate) fn open(asked: Option<Driver>, ports: usize) -> io::Result<(DriverInf
     };
     let (kind, reason, backends) = match forced {
         Some((kind, reason)) => {
-            let backends = open_all(kind, ports).map_err(|e| {
+            let backends = open_all(kind, ports, depth).map_err(|e| {
                 io::Error::new(e.kind(), format!("the {kind} driver was asked for ({reason}) but fails: {e}"))
             })?;
             (kind, reason, backends)
         }
-        None => first_of(&excluded()?, ports)?,
+        None => first_of(&excluded()?, ports, depth)?,
     };
     let info = DriverInfo { kind, reason };
     quietly!(info, "event channel: driver {info}, {ports} port(s)");
@@ -151,7 +155,11 @@ fn excluded() -> io::Result<Vec<Driver>> {
 }
 
 /// The first that works, and why none before it.
-fn first_of(excluded: &[Driver], ports: usize) -> io::Result<(Driver, String, Vec<Opened>)> {
+fn first_of(
+    excluded: &[Driver],
+    ports: usize,
+    depth: Option<usize>,
+) -> io::Result<(Driver, String, Vec<Opened>)> {
     let mut why_not = Vec::new();
     let mut last = None;
     for driver in Driver::ALL {
@@ -159,7 +167,7 @@ fn first_of(excluded: &[Driver], ports: usize) -> io::Result<(Driver, String, Ve
             why_not.push(format!("{driver}: {EXCLUDE_VARIABLE} says so"));
             continue;
         }
-        match open_all(driver, ports) {
+        match open_all(driver, ports, depth) {
             Ok(backends) if why_not.is_empty() => {
                 return Ok((driver, "the kernel has all that it needs".to_owned(), backends));
             }
@@ -174,12 +182,12 @@ fn first_of(excluded: &[Driver], ports: usize) -> io::Result<(Driver, String, Ve
     Err(io::Error::new(last.unwrap_or(io::ErrorKind::Unsupported), what))
 }
 
-fn open_all(kind: Driver, ports: usize) -> io::Result<Vec<Opened>> {
+fn open_all(kind: Driver, ports: usize, depth: Option<usize>) -> io::Result<Vec<Opened>> {
     (0..ports)
         .map(|_| -> io::Result<Opened> {
             let waker = Arc::new(Waker::new());
             let backend: Box<dyn Backend> = match kind {
-                Driver::IoUring => Box::new(uring::Uring::new(waker.clone())?),
+                Driver::IoUring => Box::new(uring::Uring::new(waker.clone(), depth)?),
                 Driver::Epoll => Box::new(readiness::Readiness::new(epoll::Epoll::new(waker.clone())?)),
                 Driver::Direct => Box::new(direct::Direct::new(waker.clone())?),
                 Driver::Poll => Box::new(readiness::Readiness::new(poll::Poll::new(waker.clone())?)),

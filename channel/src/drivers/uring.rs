@@ -30,9 +30,12 @@ const OWN: std::ops::Range<u64> = 0..1 << 32;
 /// Between two attempts to cancel what the kernel does not find.
 const PAUSE: Duration = Duration::from_millis(1);
 const GET_EVENTS: u32 = 1;
-const SUBMISSIONS: u32 = 128;
-/// The kernel keeps what does not fit (NODROP) and hands it over later.
-const COMPLETIONS: u32 = 1024;
+const SUBMISSIONS: usize = 128;
+const FEWEST: usize = 8;
+/// As many as the kernel makes.
+const MOST: usize = 32_768;
+/// So many for each submission, as far as the kernel makes them. It keeps what does not fit (NODROP) and hands it over later.
+const COMPLETIONS: usize = 8;
 
 pub(crate) struct Uring {
     ring: ManuallyDrop<IoUring>,
@@ -68,8 +71,9 @@ pub(crate) struct Uring {
 }
 
 impl Uring {
-    pub(crate) fn new(waker: Arc<Waker>) -> io::Result<Self> {
-        let mut ring = build()?;
+    /// With so many places for submissions.
+    pub(crate) fn new(waker: Arc<Waker>, depth: Option<usize>) -> io::Result<Self> {
+        let mut ring = build(depth.unwrap_or(SUBMISSIONS))?;
         no_ring::check(&ring)?;
         let told = waker.send_to(Some(ring.as_raw_fd()));
         if !told {
@@ -364,10 +368,16 @@ fn this_thread() -> usize {
 /// The flags only save work; an older kernel refuses those it does not know. COOP_TASKRUN: what is to be done for a
 /// request when its event has come is done when its thread enters the kernel anyway, or is interrupted by the
 /// clock at the latest, in place of an interrupt for each.
-fn build() -> io::Result<IoUring> {
+fn build(depth: usize) -> io::Result<IoUring> {
+    if depth > MOST {
+        let what = format!("a submission queue of {depth} entries is more than the {MOST} that io_uring has");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    let submissions = depth.max(FEWEST).next_power_of_two();
+    let completions = (submissions * COMPLETIONS).min(2 * MOST);
     let with = |flags: u32| {
         let mut b = IoUring::builder();
-        b.setup_cqsize(COMPLETIONS).dontfork();
+        b.setup_cqsize(completions as u32).dontfork();
         if flags >= 1 {
             b.setup_submit_all();
         }
@@ -377,7 +387,7 @@ fn build() -> io::Result<IoUring> {
         if flags >= 3 {
             b.setup_no_sqarray();
         }
-        b.build(SUBMISSIONS)
+        b.build(submissions as u32)
     };
     let mut flags = 3;
     loop {

@@ -23,6 +23,7 @@
 
 pub(crate) mod flight;
 mod slots;
+mod wait;
 mod wheel;
 
 use crate::alarm::Asleep;
@@ -41,16 +42,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long [`Serving::drive`](crate::Serving::drive) may block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Not at all.
-    No,
-    /// At most so long.
-    For(Duration),
-    /// Until something happens.
-    Forever,
-}
+pub use wait::Wait;
 
 pub(crate) struct Port {
     index: usize,

@@ -3,6 +3,8 @@
 // Not every test file uses all of it.
 #![allow(dead_code)]
 
+pub mod storm;
+
 use ec_channel::{Driver, EventChannel, Serving, Source};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -37,6 +39,13 @@ pub fn drivers() -> Vec<Driver> {
 /// A stream socket that is not connected yet.
 pub fn fresh_socket() -> socket2::Socket {
     socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket")
+}
+
+/// A stream socket whose port is free as soon as it is closed: for those that connect time and again.
+pub fn fleeting_socket() -> socket2::Socket {
+    let socket = fresh_socket();
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+    socket
 }
 
 /// As a pool does.

@@ -84,7 +84,7 @@ impl Drive {
     }
 
     /// The channel goes: no handler will return any more.
-    pub(in crate::ports) fn close_streams(&mut self) {
+    pub(crate) fn close_streams(&mut self) {
         self.closing = true;
         for f in &self.flights {
             if let (Phase::Ending(code), true) = (f.phase, f.id != 0) {
