@@ -16,7 +16,7 @@ use ec_pool::wait::{self, Before, Limit, Stop};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -27,11 +27,49 @@ pub(super) enum Way {
     Out,
 }
 
+/// Whether it pays to try a receive before it is posted, as the last attempts went: one is made as long as the last one found something.
+/// After each in vain twice as many are posted without one. (Several may use it at a time: then it is less exact.)
+#[derive(Default)]
+struct Luck {
+    /// So many are posted without an attempt.
+    rests: AtomicU8,
+    /// So many were, the last time.
+    pause: AtomicU8,
+}
+
+/// An attempt in vain costs a system call: among so many receives that is little.
+const LONGEST_PAUSE: u8 = 64;
+
+impl Luck {
+    /// Whether one is to be made now.
+    fn tries(&self) -> bool {
+        let rests = self.rests.load(Ordering::Relaxed);
+        if rests > 0 {
+            self.rests.store(rests - 1, Ordering::Relaxed);
+        }
+        rests == 0
+    }
+
+    fn was_good(&self) {
+        if self.pause.load(Ordering::Relaxed) != 0 {
+            self.pause.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn was_bad(&self) {
+        let pause = (2 * self.pause.load(Ordering::Relaxed)).clamp(1, LONGEST_PAUSE);
+        self.pause.store(pause, Ordering::Relaxed);
+        self.rests.store(pause, Ordering::Relaxed);
+    }
+}
+
 /// One handle's knowledge of its socket.
 pub(super) struct Mode {
     shared: Arc<Remembered>,
     /// The last read of this handle filled its buffer: there may be more.
     more: AtomicBool,
+    /// Whether attempts find something.
+    luck: Luck,
     /// What this handle's calls have cost since the last one that waited.
     spent: AtomicUsize,
     /// How the driver knows this handle's descriptor, once a call of it has had to wait. (Goes before the descriptor is closed.)
@@ -131,7 +169,7 @@ impl Mode {
 
     fn sharing(shared: Arc<Remembered>) -> Self {
         let (more, spent) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Self { shared, more, spent, registration: OnceLock::new() }
+        Self { shared, more, luck: Luck::default(), spent, registration: OnceLock::new() }
     }
 
     /// The descriptor is about to be closed, or to be somebody else's.
@@ -197,11 +235,9 @@ impl Mode {
         Some(Limit { at, errno: libc::EAGAIN })
     }
 
-    /// Whether a receive is worth a system call before it is posted: a speculative one that
-    /// finds nothing costs more than it saves. (Of a registered descriptor the driver knows what it has last heard.)
+    /// Whether a receive is worth a system call before it is posted: one that finds nothing costs more than it saves.
     pub(super) fn data_likely(&self) -> bool {
-        let is_registered = || matches!(self.registration.get(), Some(Some(_)));
-        self.more.load(Ordering::Relaxed) || !is_registered() && wait::try_first()
+        self.more.load(Ordering::Relaxed) || self.luck.tries()
     }
 
     /// Keeps in mind whether a read has filled its buffer.
@@ -261,8 +297,11 @@ impl Mode {
         wait::checkpoint()?;
         if likely {
             match self.at_once(&mut now) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                result => return result,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.luck.was_bad(),
+                result => {
+                    self.luck.was_good();
+                    return result;
+                }
             }
         }
         self.spent.store(0, Ordering::Relaxed);
