@@ -51,8 +51,9 @@ impl Luck {
     }
 
     fn was_good(&self) {
-        if self.pause.load(Ordering::Relaxed) != 0 {
-            self.pause.store(0, Ordering::Relaxed);
+        let pause = self.pause.load(Ordering::Relaxed);
+        if pause != 0 {
+            self.pause.store(pause / 2, Ordering::Relaxed);
         }
     }
 
