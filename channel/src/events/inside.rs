@@ -139,10 +139,12 @@ impl Inside {
     }
 
     /// Somebody has got it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fetched(&mut self) {
-        if self.is_item() {
-            drop(self.body_mut().and_then(|body| body.take_credit(true)));
+        if let Inside::Body(body) = self
+            && body.is_item()
+        {
+            give_back(body);
         }
     }
 
@@ -227,4 +229,10 @@ impl Inside {
             body.discard();
         }
     }
+}
+
+/// The credit of an item that has been fetched, if it is to be given back now.
+#[inline(never)]
+fn give_back(item: &mut Body<dyn Kept>) {
+    drop(item.take_credit(true));
 }

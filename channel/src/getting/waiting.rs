@@ -262,7 +262,7 @@ impl Waiting {
     }
 
     /// An event that nobody is called for.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Event> {
         let mut event = self.ready.pop()?;
         event.0.fetched();

@@ -27,7 +27,6 @@ pub(crate) mod get_event;
 use crate::wait::cancel::Cancelled;
 use crate::worker::context;
 use crate::worker::current::{current_port, with_channel};
-use ec_channel::Driver;
 use ec_channel::raw::{Op, OpId, Operation, RawOp, Registration, Timer};
 use ec_tasks::{Kind, Tokens, WaitKind};
 use std::io;
@@ -90,12 +89,6 @@ fn pending() -> Option<Stop> {
     }
     let at = scope_deadline()?;
     (at <= Instant::now()).then_some(Stop::Scope(at))
-}
-
-/// Whether the current task's channel is driven by readiness: a system call that may succeed at once
-/// is then cheaper than an operation, which suspends the task in any case.
-pub fn try_first() -> bool {
-    with_channel(|channel| channel.is_some_and(|channel| channel.driver().kind() != Driver::IoUring))
 }
 
 /// In a task: posts the operation, suspends until it is complete, and returns its result (0 or more).
