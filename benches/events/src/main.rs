@@ -1,4 +1,4 @@
-//! What the channel itself costs: `events posters=P getters=G batch=B driver=io_uring|epoll n=N [floor=1]`.
+//! What the channel itself costs: an [echo server](echo), [wake-ups](wakeups), [timers that are cancelled](cancels), and `events posters=P getters=G batch=B driver=io_uring|epoll n=N [floor=1]`.
 //!
 //! P threads post N notifications in all, G threads get them. A notification is complete as it is posted: no system
 //! call, no timer, so what is measured is the way through the channel (the request's allocation, `post`, the queue,
@@ -8,9 +8,12 @@
 //! Not more than `WINDOW` events are on their way: posters that are ahead give their CPU away, so that no figure is
 //! one of a queue that grows. The floor is the same with numbers over crossbeam's unbounded channel.
 
+mod cancels;
+mod echo;
 mod floor;
 mod pace;
 mod product;
+mod wakeups;
 
 use common::{args, die_after, na, out};
 use pace::Pace;
@@ -30,10 +33,17 @@ trait Carrier: Sync {
 
 fn main() {
     let a = args();
-    if a.workload != "events" {
-        na("no such workload");
+    match a.workload.as_str() {
+        "events" => die_after(a.num("limit", 120)),
+        "echo" => {
+            die_after(a.num("limit", 620));
+            common::raise_descriptors();
+            echo::serve()
+        }
+        "cancels" => return cancels::run(),
+        "wakeups" => return wakeups::run(),
+        _ => na("no such workload"),
     }
-    die_after(a.num("limit", 120));
     let (posters, getters) = (a.num("posters", 1), a.num("getters", 1));
     let (batch, n) = (a.num("batch", 1), a.num("n", 1_000_000) / posters * posters);
     let ns = if a.flag("floor") {

@@ -5,15 +5,20 @@ use event_channel::channel::{Driver, EventChannel, Request};
 
 pub struct Channel(EventChannel);
 
+/// With the driver of that name; the channel's own choice if there is none.
+pub fn channel(name: &str) -> EventChannel {
+    let mut builder = EventChannel::builder();
+    if !name.is_empty() {
+        let driver = Driver::ALL.into_iter().find(|driver| driver.name() == name);
+        builder = builder.driver(driver.unwrap_or_else(|| na(&format!("there is no driver {name}"))));
+    }
+    builder.build().unwrap_or_else(|error| na(&format!("no channel: {error}")))
+}
+
 impl Channel {
-    /// With the driver of that name; the channel's own choice if there is none.
+    /// See [`channel`].
     pub fn new(name: &str) -> Channel {
-        let mut builder = EventChannel::builder();
-        if !name.is_empty() {
-            let driver = Driver::ALL.into_iter().find(|driver| driver.name() == name);
-            builder = builder.driver(driver.unwrap_or_else(|| na(&format!("there is no driver {name}"))));
-        }
-        Channel(builder.build().unwrap_or_else(|error| na(&format!("no channel: {error}"))))
+        Channel(channel(name))
     }
 }
 

@@ -25,20 +25,26 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Where events go that are taken.
+/// Where events go that are taken. Whoever has them there has fetched them.
 pub(crate) trait Sink {
     fn put(&mut self, event: Event);
 }
 
 impl Sink for Vec<Event> {
+    #[inline]
     fn put(&mut self, event: Event) {
         self.push(event);
+        // (In place: an event is not copied for it.)
+        if let Some(event) = self.last_mut() {
+            event.0.fetched();
+        }
     }
 }
 
 impl Sink for Option<Event> {
+    #[inline]
     fn put(&mut self, event: Event) {
-        *self = Some(event);
+        self.insert(event).0.fetched();
     }
 }
 
@@ -50,10 +56,13 @@ impl EventChannel {
         if waiting.look_is_due() || waiting.calls() > 0 || blocker::current().is_some() || fork::is_child() {
             return None;
         }
-        let event = waiting.pop()?;
-        self.taken(1);
-        self.tell_if_ended();
-        Some(event)
+        let mut event = waiting.pop();
+        if let Some(event) = &mut event {
+            event.0.fetched();
+            self.taken(1);
+            self.tell_if_ended();
+        }
+        event
     }
 
     /// If that was the last, everybody is to know.

@@ -126,8 +126,7 @@ impl EventChannel {
             }
             match it {
                 // (It need not queue for itself.)
-                Finished::Event(mut event) if *n < max && !event.0.has_handler() && waiting.is_empty() => {
-                    event.0.fetched();
+                Finished::Event(event) if *n < max && !event.0.has_handler() && waiting.is_empty() => {
                     out.put(event);
                     *n += 1;
                 }

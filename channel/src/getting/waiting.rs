@@ -262,11 +262,9 @@ impl Waiting {
     }
 
     /// An event that nobody is called for.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn pop(&self) -> Option<Event> {
-        let mut event = self.ready.pop()?;
-        event.0.fetched();
-        Some(event)
+        self.ready.pop()
     }
 
     /// An event whose handler is to be called, if it is the turn of one.

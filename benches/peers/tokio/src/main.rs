@@ -120,6 +120,11 @@ mod rt {
 #[path = "../../../common/src/async/mod.rs"]
 mod workloads;
 
+mod cancels;
+
 fn main() {
-    workloads::main();
+    match common::args().workload.as_str() {
+        "cancels" => cancels::run(),
+        _ => workloads::main(),
+    }
 }
