@@ -8,17 +8,25 @@ use ec_channel::{
     Completion, Completions, DRIVER_VARIABLE, Driver, EventChannel, InternalError, Request, Serving, Source,
     Wait, lock_held,
 };
-use ec_test_support::{cpu_time, descriptors_of, ended_itself, in_child, refuse, skipped, went_well};
-use ec_unkind as _;
+use ec_test_support::{cpu_time, descriptors_of, ended_itself, refuse, skipped, went_well};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
+
+/// As [`ec_test_support::in_child`], without a runtime of the logger's, whose channel would fail, too.
+fn in_child(name: &str, case: impl FnOnce()) -> Option<Output> {
+    ec_test_support::in_child(name, || {
+        ec_unkind::no_other_runtime();
+        case();
+    })
+}
 
 const FAR: Duration = Duration::from_secs(100);
 

@@ -5,7 +5,6 @@ mod common;
 
 use ec_channel::{DRIVER_VARIABLE, Driver, EXCLUDE_VARIABLE, EventChannel, EventKind, Request};
 use ec_test_support::{descriptors_of, limit, refuse, refuse_with, skipped, this_test_again, went_well};
-use ec_unkind as _;
 use std::io;
 use std::time::Duration;
 
@@ -43,6 +42,7 @@ fn refused(
         return went_well(Some(limit(60, move || child.output().unwrap())));
     }
     limit(30, || {
+        ec_unkind::no_other_runtime();
         // (What is made once, and stays, is there before anything is counted.)
         if let Err(error) = builder().driver(Driver::IoUring).build() {
             return skipped(&format!("io_uring: {error}"));

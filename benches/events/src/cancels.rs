@@ -42,7 +42,7 @@ fn raw(channel: &EventChannel, n: usize) -> u128 {
     }
     let mut woken = 0usize;
     let word = &raw mut woken;
-    let mut operations: Vec<Op<Timer>> = (0..n).map(|_| Op::new(Timer, |word| wake(word), word as usize)).collect();
+    let mut operations: Vec<Op<Timer>> = (0..n).map(|_| Op::new(Timer, wake, word as usize)).collect();
     let begun = Instant::now();
     let at = begun + LONG;
     let ids: Vec<OpId> = operations

@@ -21,7 +21,8 @@ struct Connection {
 pub fn serve() -> ! {
     let room = args().num("buf", 16384);
     let channel = product::channel(&args().str("driver", ""));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| na(&format!("no listener: {error}")));
+    let listener =
+        TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| na(&format!("no listener: {error}")));
     println!("{{\"port\":{}}}", listener.local_addr().expect("its address").port());
     channel.post(Request::accept(listener)).expect("posted");
     let (mut connections, mut free) = (Vec::<Option<Connection>>::new(), Vec::new());
