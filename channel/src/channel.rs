@@ -17,8 +17,8 @@ use crate::ports::{Port, Wait};
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 impl EventChannel {
@@ -124,10 +124,7 @@ impl EventChannel {
                 // (There.)
                 return Err(PostError { request, error: forked_error() });
             }
-            body.open(|| {
-                let home: Weak<Shared> = Arc::downgrade(&self.0);
-                home
-            });
+            body.open(|| Arc::<Shared>::downgrade(&self.0));
         }
         if request.0.is_immediate() {
             return self.hand_over_immediate(request, posted);

@@ -32,6 +32,11 @@ impl EventChannel {
         })
     }
 
+    /// Whether the driver has use for [registered](Self::register) descriptors.
+    pub fn registers(&self) -> bool {
+        self.ports_ref()[0].registers()
+    }
+
     /// Registers a descriptor with port `port` (taken modulo the number of ports), so that operations on it need not arm it each time:
     /// [`RawOp::set_registration`]. Makes one system call. `None`: the driver has no use for that (all but epoll), the kernel does not watch
     /// such a descriptor, it is registered already, or this is a forked child.

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(1000);
+const TICK: Duration = Duration::from_millis(1);
 
 /// On each driver, and on the one that carries out one request at a time.
 fn each(f: impl Fn(LocalChannel)) {
@@ -202,4 +203,50 @@ fn a_handler_that_would_go_elsewhere_is_refused() {
     assert!(error.to_string().contains("post_with"), "{error}");
     assert_eq!(std::io::Error::from(error).kind(), ErrorKind::InvalidInput);
     channel.run().unwrap();
+}
+
+/// A channel of one thread: the handler stays with the stream, and is not called within itself.
+#[test]
+fn a_local_handler_gets_each_item_of_its_stream() {
+    limit(30, || {
+        let channel = EventChannel::builder().single_threaded().build().unwrap();
+        let (depth, seen) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Vec::new())));
+        let (within, noted) = (depth.clone(), seen.clone());
+        let id = channel
+            .post_with(Request::interval(TICK), move |channel, event| {
+                assert_eq!(within.replace(1), 0, "called within itself");
+                noted.borrow_mut().push(event.is_last());
+                // What comes meanwhile comes after.
+                assert!(channel.get_event_timeout(3 * TICK).unwrap().is_none());
+                if noted.borrow().len() == 5 {
+                    channel.cancel(event.id());
+                }
+                within.set(0);
+                (event.is_last() && event.is_cancelled()).then(|| Request::timer(TICK))
+            })
+            .unwrap();
+        channel.run().unwrap();
+        let seen = seen.borrow();
+        // The last event, and then the timer that it was followed by.
+        assert_eq!(seen.iter().rev().take_while(|last| **last).count(), 2, "{seen:?}");
+        assert!(seen.len() >= 7 && !channel.cancel(id));
+    });
+}
+
+#[test]
+fn a_local_handler_that_panics_is_gone_and_its_stream_is_not() {
+    limit(30, || {
+        let channel = EventChannel::builder().single_threaded().build().unwrap();
+        let id = channel
+            .post_with(Request::interval(TICK), |channel, _| {
+                assert!(channel.get_event_timeout(3 * TICK).unwrap().is_none());
+                panic!("as the test wants")
+            })
+            .unwrap();
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| channel.get_event()));
+        assert!(caught.is_err());
+        assert_eq!(channel.get_event().unwrap().id(), id);
+        channel.cancel(id);
+        while !channel.get_event().unwrap().is_last() {}
+    });
 }

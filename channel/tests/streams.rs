@@ -6,11 +6,9 @@ use common::{Random, each_driver, none_for, pair, serve};
 use ec_channel::{Completion, Completions, Event, EventChannel, EventId, EventKind, Interest, Request, Wait};
 use ec_test_support::limit;
 use ec_unkind as _;
-use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -351,52 +349,6 @@ fn a_dropped_channel_takes_its_streams_along() {
             far.set_nonblocking(true).unwrap();
             assert_ne!(far.read(&mut [0]).map_err(|e| e.kind()), Err(io::ErrorKind::WouldBlock));
         })
-    });
-}
-
-/// A channel of one thread: the handler stays with the stream, and is not called within itself.
-#[test]
-fn a_local_handler_gets_each_item_of_its_stream() {
-    limit(30, || {
-        let channel = EventChannel::builder().single_threaded().build().unwrap();
-        let (depth, seen) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Vec::new())));
-        let (within, noted) = (depth.clone(), seen.clone());
-        let id = channel
-            .post_with(Request::interval(TICK), move |channel, event| {
-                assert_eq!(within.replace(1), 0, "called within itself");
-                noted.borrow_mut().push(event.is_last());
-                // What comes meanwhile comes after.
-                assert!(channel.get_event_timeout(3 * TICK).unwrap().is_none());
-                if noted.borrow().len() == 5 {
-                    channel.cancel(event.id());
-                }
-                within.set(0);
-                (event.is_last() && event.is_cancelled()).then(|| Request::timer(TICK))
-            })
-            .unwrap();
-        channel.run().unwrap();
-        let seen = seen.borrow();
-        // The last event, and then the timer that it was followed by.
-        assert_eq!(seen.iter().rev().take_while(|last| **last).count(), 2, "{seen:?}");
-        assert!(seen.len() >= 7 && !channel.cancel(id));
-    });
-}
-
-#[test]
-fn a_local_handler_that_panics_is_gone_and_its_stream_is_not() {
-    limit(30, || {
-        let channel = EventChannel::builder().single_threaded().build().unwrap();
-        let id = channel
-            .post_with(Request::interval(TICK), |channel, _| {
-                assert!(channel.get_event_timeout(3 * TICK).unwrap().is_none());
-                panic!("as the test wants")
-            })
-            .unwrap();
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| channel.get_event()));
-        assert!(caught.is_err());
-        assert_eq!(channel.get_event().unwrap().id(), id);
-        channel.cancel(id);
-        while !channel.get_event().unwrap().is_last() {}
     });
 }
 

@@ -31,6 +31,7 @@ mod close;
 mod connect;
 mod handles;
 mod holders;
+mod luck;
 mod mode;
 mod ready;
 mod sys;

@@ -9,6 +9,7 @@
 //! * plain threads inside a `timeout`: by poll(2) and a call that does not wait;
 //! * tasks: by a call that does not wait, where it is likely to succeed, and else by an operation of the channel.
 
+use super::luck::Luck;
 use super::ready::Ready;
 use super::sys::{self, Later, Origin};
 use ec_channel::raw::Registration;
@@ -16,7 +17,7 @@ use ec_pool::wait::{self, Before, Limit, Stop};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -25,43 +26,6 @@ use std::time::{Duration, Instant};
 pub(super) enum Way {
     In,
     Out,
-}
-
-/// Whether it pays to try a receive before it is posted, as the last attempts went: one is made as long as the last one found something.
-/// After each in vain twice as many are posted without one. (Several may use it at a time: then it is less exact.)
-#[derive(Default)]
-struct Luck {
-    /// So many are posted without an attempt.
-    rests: AtomicU8,
-    /// So many were, the last time.
-    pause: AtomicU8,
-}
-
-/// An attempt in vain costs a system call: among so many receives that is little.
-const LONGEST_PAUSE: u8 = 64;
-
-impl Luck {
-    /// Whether one is to be made now.
-    fn tries(&self) -> bool {
-        let rests = self.rests.load(Ordering::Relaxed);
-        if rests > 0 {
-            self.rests.store(rests - 1, Ordering::Relaxed);
-        }
-        rests == 0
-    }
-
-    fn was_good(&self) {
-        let pause = self.pause.load(Ordering::Relaxed);
-        if pause != 0 {
-            self.pause.store(pause / 2, Ordering::Relaxed);
-        }
-    }
-
-    fn was_bad(&self) {
-        let pause = (2 * self.pause.load(Ordering::Relaxed)).clamp(1, LONGEST_PAUSE);
-        self.pause.store(pause, Ordering::Relaxed);
-        self.rests.store(pause, Ordering::Relaxed);
-    }
 }
 
 /// One handle's knowledge of its socket.

@@ -61,13 +61,12 @@ pub(super) enum Origin {
 /// It stays open until the registration has been dropped, and nobody waits for it then.
 pub(super) unsafe fn register(fd: BorrowedFd<'_>, origin: Origin) -> Option<Registration> {
     let socket = SockRef::from(&fd);
-    let is_stream = match origin {
-        Origin::Stream => true,
-        Origin::Datagrams => false,
-        Origin::Elsewhere if socket.domain().is_ok_and(|it| matches!(it, Domain::IPV4 | Domain::IPV6)) => {
-            socket.protocol().is_ok_and(|it| it == Some(Protocol::TCP))
-        }
-        Origin::Elsewhere => return None,
+    let is_inet = || socket.domain().is_ok_and(|it| matches!(it, Domain::IPV4 | Domain::IPV6));
+    let is_tcp = || socket.protocol().is_ok_and(|it| it == Some(Protocol::TCP));
+    let is_stream = || match origin {
+        Origin::Stream => Some(true),
+        Origin::Datagrams => Some(false),
+        Origin::Elsewhere => is_inet().then(is_tcp),
     };
     // SAFETY: by contract.
     unsafe { wait::register(fd, is_stream) }

@@ -16,9 +16,7 @@ const BATCH: usize = 256;
 
 pub(super) struct Epoll {
     registrar: Arc<Registrar>,
-    /// (Held for its bell.)
-    _waker: Arc<Waker>,
-    bell: RawFd,
+    waker: Arc<Waker>,
     events: Vec<libc::epoll_event>,
     /// Whether epoll_pwait2 (nanoseconds, Linux 5.11) is there.
     precise: bool,
@@ -35,11 +33,10 @@ impl Epoll {
         let fd = fork::Owned::new(unsafe { OwnedFd::from_raw_fd(fd) });
         waker.hang_bell()?;
         let registrar = Arc::new(Registrar::new(fd));
-        let bell = waker.as_fd().as_raw_fd();
-        let epoll = Self { registrar, _waker: waker, bell, events: Vec::with_capacity(BATCH), precise: true };
+        let epoll = Self { registrar, waker, events: Vec::with_capacity(BATCH), precise: true };
         // Edge-triggered: each write to the eventfd reports once, and nobody need read it.
         let interest = (libc::EPOLLIN | libc::EPOLLET) as u32;
-        epoll.registrar.control(libc::EPOLL_CTL_ADD, bell, interest, 0)?;
+        epoll.registrar.control(libc::EPOLL_CTL_ADD, epoll.waker.as_fd().as_raw_fd(), interest, 0)?;
         Ok(epoll)
     }
 
@@ -116,10 +113,11 @@ impl Selector for Epoll {
         }
         // SAFETY: the kernel has filled n of the BATCH places.
         unsafe { self.events.set_len(n as usize) };
+        let bell = self.waker.as_fd().as_raw_fd();
         for e in self.events.drain(..) {
             let (data, events) = (e.u64, e.events);
             let (fd, registration) = (data as u32 as RawFd, (data >> 32) as u32);
-            if fd != self.bell {
+            if fd != bell {
                 ready.push(Report { fd, registration, revents: events as i16 });
             }
         }

@@ -79,26 +79,29 @@ struct Watched {
     armed: i16,
     /// The registration that was last heard of; 0: none. (It may have gone.)
     registration: u32,
-    /// What that has reported, and nobody has found to be over.
-    ready: i16,
+    ready: Reported,
 }
 
-impl Watched {
+/// What a registration has reported, and nobody has found to be over.
+#[derive(Default)]
+struct Reported(i16);
+
+impl Reported {
     /// An operation has found that it would block.
     fn is_over(&mut self, interest: i16) {
-        self.ready &= !interest | LASTING;
+        self.0 &= !interest | LASTING;
     }
 
     /// An operation has come to `result`.
     fn has_come(&mut self, op: *const RawOp, result: i32) {
         // (A read that ends at urgent data has not emptied anything.)
-        if self.ready & (LASTING | libc::POLLPRI) != 0 {
+        if self.0 & (LASTING | libc::POLLPRI) != 0 {
             return;
         }
         // SAFETY: it has not been reported, so by `submit`'s contract all is still valid.
         let emptied = unsafe { (*op).is_stream && RawOp::what(op).has_emptied(result) };
         if emptied {
-            self.ready &= !libc::POLLIN;
+            self.0 &= !libc::POLLIN;
         }
     }
 }
@@ -163,7 +166,7 @@ impl<S: Selector> Readiness<S> {
     fn adopt(&mut self, fd: RawFd, number: u32) {
         let watched = &mut self.watched[fd as usize];
         if watched.registration != number {
-            (watched.registration, watched.ready, watched.armed) = (number, 0, 0);
+            (watched.registration, watched.ready, watched.armed) = (number, Reported::default(), 0);
             self.rests.forget(fd as u64);
         }
     }
@@ -185,30 +188,29 @@ impl<S: Selector> Readiness<S> {
     fn submit_registered(&mut self, id: u64, op: *const RawOp, waits_for: operation::Readiness) {
         let watched = &mut self.watched[waits_for.fd as usize];
         let (line, interest) = (waits_for.line, waits_for.interest);
-        let may_be_ready = watched.ready & with_errors(interest) != 0;
+        let may_be_ready = watched.ready.0 & with_errors(interest) != 0;
         if may_be_ready && (line.barges || !watched.lines.wait_in(line)) {
             // SAFETY: by `submit`'s contract.
             let what = unsafe { RawOp::what(op) };
             // SAFETY: as above.
             let mut result = unsafe { what.attempt_unasked() };
-            if result.is_none() && watched.ready & LASTING != 0 {
+            if result.is_none() && watched.ready.0 & LASTING != 0 {
                 let revents = ready_now(waits_for.fd, interest).unwrap_or(0);
                 // SAFETY: as above.
                 result = unsafe { what.end_of_input(revents) };
             }
             if let Some(result) = result {
-                watched.has_come(op, result);
+                watched.ready.has_come(op, result);
                 self.settled.push((id, result));
                 return;
             }
-            watched.is_over(interest);
+            watched.ready.is_over(interest);
         }
         self.waiters.join(&mut watched.lines, waits_for, id, What::Operation(op));
     }
 
     fn try_all(&mut self, fd: RawFd, revents: i16) -> Tried {
-        let watched = &mut self.watched[fd as usize];
-        let mut lines = std::mem::take(&mut watched.lines);
+        let Watched { lines, ready, .. } = &mut self.watched[fd as usize];
         let attempt = |what: What| match what {
             What::Operation(op) => {
                 // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
@@ -216,17 +218,15 @@ impl<S: Selector> Readiness<S> {
                 // SAFETY: as above.
                 let result = unsafe { operation.attempt(revents) };
                 match (result, operation.waits_for()) {
-                    (Some(result), _) => watched.has_come(op, result),
-                    (None, Some(it)) => watched.is_over(it.interest),
+                    (Some(result), _) => ready.has_come(op, result),
+                    (None, Some(it)) => ready.is_over(it.interest),
                     (None, None) => {}
                 }
                 result
             }
             What::Readiness(events) => told(revents, events),
         };
-        let tried = self.waiters.try_all(&mut lines, revents, attempt, &mut self.settled);
-        self.watched[fd as usize].lines = lines;
-        tried
+        self.waiters.try_all(lines, revents, attempt, &mut self.settled)
     }
 
     /// The place of a descriptor. `None`: there is none of that number.
@@ -268,7 +268,7 @@ impl<S: Selector> Readiness<S> {
             return;
         }
         self.adopt(fd, number);
-        self.watched[fd as usize].ready |= revents;
+        self.watched[fd as usize].ready.0 |= revents;
         self.try_all(fd, revents);
     }
 

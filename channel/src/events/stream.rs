@@ -12,7 +12,6 @@ use crate::events::body::{Body, Handler, Kept};
 use crate::events::inside::Inside;
 use crate::fork;
 use crate::id::{EventId, OpId};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -106,20 +105,9 @@ pub(crate) struct Item<T> {
     pub(crate) found: T,
 }
 
-/// What an item of some kind gives.
-pub(crate) trait Found: Send + 'static {
-    fn address(&self) -> Option<SocketAddr> {
-        None
-    }
-}
-
-impl<T: Found> Kept for Item<T> {
+impl<T: Send + 'static> Kept for Item<T> {
     fn kind(&self) -> u8 {
         self.kind
-    }
-
-    fn address(&self) -> Option<SocketAddr> {
-        self.found.address()
     }
 
     fn credit(&mut self) -> Option<(&mut Option<Credit>, GivenBack)> {
@@ -137,7 +125,7 @@ pub(crate) struct Origin<'a> {
 
 impl Origin<'_> {
     /// An item of this kind (see [`Kept::kind`]).
-    pub(crate) fn item<T: Found>(&self, kind: u8, flow: &Flow, found: T) -> Inside {
+    pub(crate) fn item<T: Send + 'static>(&self, kind: u8, flow: &Flow, found: T) -> Inside {
         let credit = flow.credit(self.op);
         let mut body = Body::item(Item { kind, given_back: flow.given_back, credit, found });
         body.common.id = self.id;

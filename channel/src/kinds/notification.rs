@@ -6,7 +6,7 @@ use super::EventKind;
 use crate::events::body::Kept;
 use crate::events::inside::Inside;
 use crate::events::request::Request;
-use crate::events::stream::{Flow, Found, GivenBack, Origin};
+use crate::events::stream::{Flow, GivenBack, Origin};
 use crate::fork;
 use crate::operation::{Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::posts::{Bell, Posts};
@@ -149,16 +149,12 @@ impl Kept for SignalPosts {
 
     fn item(&mut self, _result: i32, _now: Instant, origin: &Origin<'_>) -> Result<Inside, i32> {
         match self.operation.0.take() {
-            true => Ok(origin.item(self.kind(), &self.flow, Posted)),
+            true => Ok(origin.item(self.kind(), &self.flow, ())),
             // The poster has gone, and all has come.
             false => Err(0),
         }
     }
 }
-
-struct Posted;
-
-impl Found for Posted {}
 
 impl Request {
     /// For signal handlers, which may not do what [`post`](crate::EventChannel::post) does: a poster, and a stream, to be posted as any

@@ -8,7 +8,7 @@ use crate::events::event::Event;
 use crate::events::inside::Inside;
 use crate::events::request::Request;
 use crate::events::source::Source;
-use crate::events::stream::{Flow, Found, GivenBack, Item, Origin};
+use crate::events::stream::{Flow, GivenBack, Item, Origin};
 use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
@@ -169,8 +169,6 @@ impl Ready {
         Ready(if failed { interest } else { Interest(revents as i16 & interest.0) })
     }
 }
-
-impl Found for Ready {}
 
 impl Request {
     /// Waits until the descriptor is ready: level semantics, once. Post it again to go on watching, or see

@@ -16,9 +16,9 @@ use crate::events::body::Body;
 use crate::events::event::Event;
 use crate::events::inside::Inside;
 use crate::id::OpId;
-use crate::lock::{Mutex, MutexGuard, has_room, make_room};
+use crate::lock::Mutex;
 use crate::operation::{GoOn, Owner, RawCompletion, RawOp, Verdict, is_interrupted};
-use crate::ports::slots::Slots;
+use crate::ports::inbox::{Message, PortShared};
 use crate::ports::wait::Wait;
 use crate::ports::wheel::Wheel;
 use crate::sys::told;
@@ -30,47 +30,6 @@ use std::time::{Duration, Instant};
 pub(crate) enum Finished {
     Raw(RawCompletion),
     Event(Event),
-}
-
-pub(crate) enum Message {
-    Submit(OpId, *mut RawOp),
-    Cancel(OpId),
-    /// A stream has credit again.
-    Resume(OpId),
-    CancelEvents,
-}
-
-/// What all threads see of a port.
-#[derive(Default)]
-pub(crate) struct PortShared {
-    pub(crate) slots: Slots,
-    pub(crate) inbox: Vec<Message>,
-    pub(crate) counts: Counts,
-}
-
-impl PortShared {
-    /// Locks it at a moment when a request can be entered, or cancelled, without an allocation.
-    #[inline]
-    pub(crate) fn lock(shared: &Mutex<PortShared>) -> MutexGuard<'_, PortShared> {
-        loop {
-            let s = shared.lock();
-            if s.slots.has_room() && has_room(&s.inbox, 1) {
-                return s;
-            }
-            drop(s);
-            make_room(shared, |s| &mut s.slots, 1);
-            make_room(shared, |s| &mut s.inbox, 1);
-        }
-    }
-}
-
-/// What has passed through a port.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Counts {
-    pub(crate) posted: u64,
-    pub(crate) completed: u64,
-    pub(crate) cancelled: u64,
-    pub(crate) items: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -210,12 +169,7 @@ impl Drive {
         // SAFETY: a request in flight is in place.
         let (deadline, tried, what) = unsafe { ((*f.op).deadline, (*f.op).tried, RawOp::what(f.op)) };
         if !what.needs_driver() {
-            f.phase = Phase::Timer;
-            match deadline {
-                Some(t) => self.wheel.insert(slot, nanos(self.base, t)),
-                None => self.done.push((f.id, 0)),
-            }
-            return;
+            return self.await_time(slot, deadline);
         }
         if let Some(t) = deadline {
             self.wheel.insert(slot, nanos(self.base, t));
@@ -228,29 +182,46 @@ impl Drive {
         unsafe { self.backend.submit(f.id, f.op, tried) };
     }
 
+    /// The request in this slot needs no driver: it is complete when its time comes, or at once.
+    fn await_time(&mut self, slot: u32, at: Option<Instant>) {
+        let f = &mut self.flights[slot as usize];
+        f.phase = Phase::Timer;
+        match at {
+            Some(at) => self.wheel.insert(slot, nanos(self.base, at)),
+            None => self.done.push((f.id, 0)),
+        }
+    }
+
     fn abort(&mut self, id: u64, why: Abort) {
+        let Some(code) = why.code() else { return };
         let slot = OpId::from_u64(id).slot();
         let Some(f) = self.flights.get_mut(slot as usize).filter(|f| f.id == id && f.abort == Abort::No)
         else {
             return;
         };
         f.abort = why;
-        match f.phase {
-            Phase::Timer => {
-                if self.wheel.remove(slot) {
-                    self.done.push((id, -libc::ECANCELED));
-                }
-            }
-            Phase::Resting => self.done.push((id, -libc::ECANCELED)),
-            Phase::Paused => {
-                if let Some(end) = self.end_of_paused(slot, why.code().unwrap_or(-libc::ECANCELED)) {
-                    self.done.push((id, end));
-                }
-            }
-            Phase::Ending(_) => {}
+        let op = f.op;
+        if !self.end_idle(slot, code) {
             // SAFETY: a request in flight is in place.
-            _ => unsafe { self.backend.cancel(id, f.op) },
+            unsafe { self.backend.cancel(id, op) };
         }
+    }
+
+    /// The request in this slot is given up, with `code`, if it is with nobody who would give it back. False: the driver has it.
+    fn end_idle(&mut self, slot: u32, code: i32) -> bool {
+        let f = &self.flights[slot as usize];
+        let id = f.id;
+        let ends = match f.phase {
+            Phase::Direct | Phase::Awaiting => return false,
+            Phase::Timer => self.wheel.remove(slot),
+            Phase::Resting => true,
+            Phase::Paused => self.end_of_paused(slot, code).is_some(),
+            Phase::Ending(_) => false,
+        };
+        if ends {
+            self.done.push((id, code));
+        }
+        true
     }
 
     pub(crate) fn expire(&mut self, out: &mut Vec<Finished>) {
@@ -398,7 +369,7 @@ impl Drive {
             return self.once_more(id, verdict);
         }
         // SAFETY: as above.
-        if result >= 0 && unsafe { streams::is_stream(f.op) } {
+        if result >= 0 && unsafe { (*f.op).owner == Owner::Stream } {
             match self.next_item(id, result, out) {
                 Some(end) => result = end,
                 None => return,

@@ -22,6 +22,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod flight;
+mod inbox;
 mod slots;
 mod wait;
 mod wheel;
@@ -33,7 +34,8 @@ use crate::id::OpId;
 use crate::lock::{Mutex, TryLock, TryLockGuard};
 use crate::operation::{Owner, RawOp};
 use crate::ports::flight::failed::lasting;
-use crate::ports::flight::{Counts, Drive, Finished, Message, PortShared};
+use crate::ports::flight::{Drive, Finished};
+use crate::ports::inbox::{Counts, Message, PortShared};
 use crate::registrar::{Registrar, Registration};
 use crate::waker::Waker;
 use std::io;
@@ -121,6 +123,11 @@ impl Port {
     pub(crate) fn cancel_events(&self) {
         PortShared::lock(&self.shared).inbox.push(Message::CancelEvents);
         self.waker.call();
+    }
+
+    /// See [`EventChannel::registers`](crate::EventChannel::registers).
+    pub(crate) fn registers(&self) -> bool {
+        self.registrar.is_some()
     }
 
     /// See [`EventChannel::register`](crate::EventChannel::register).

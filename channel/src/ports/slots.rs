@@ -62,16 +62,20 @@ impl Slots {
     }
 
     /// Is the request `id` on its way?
-    pub(crate) fn is_live(&self, id: OpId) -> bool {
-        self.all.get(id.slot() as usize).is_some_and(|at| at.busy && at.generation == id.generation())
+    pub(crate) fn is_live(&mut self, id: OpId) -> bool {
+        self.live(id).is_some()
+    }
+
+    /// The slot of the request `id`, if that is on its way.
+    fn live(&mut self, id: OpId) -> Option<&mut Slot> {
+        self.all.get_mut(id.slot() as usize).filter(|at| at.busy && at.generation == id.generation())
     }
 
     /// `id` is to be cancelled: that of a request on its way, an event's or not, as said. `None`: there is no such one; else whether
     /// it is the first time.
     pub(crate) fn cancel(&mut self, id: OpId, of_event: bool) -> Option<bool> {
-        let at = self.all.get_mut(id.slot() as usize)?;
-        let live = at.busy && at.generation == id.generation() && at.of_event == of_event;
-        live.then(|| !std::mem::replace(&mut at.cancelled, true))
+        let at = self.live(id).filter(|at| at.of_event == of_event)?;
+        Some(!std::mem::replace(&mut at.cancelled, true))
     }
 
     /// How many are taken.

@@ -51,16 +51,8 @@ impl Drive {
             }
             // (What comes of it is final from now on: it is not handed to the driver again.)
             f.abort = Abort::Failed(errno);
-            let id = f.id;
-            let is_over = match f.phase {
-                Phase::Resting => true,
-                Phase::Timer => self.wheel.remove(slot as u32),
-                Phase::Paused => self.end_of_paused(slot as u32, -errno).is_some(),
-                _ => false,
-            };
-            if is_over {
-                self.done.push((id, -errno));
-            }
+            // (Those that the driver has come with it, below.)
+            self.end_idle(slot as u32, -errno);
         }
         let looks = self.backend.fail(errno, &mut self.done);
         self.failed = Some(Failed { errno, looks });

@@ -6,7 +6,7 @@ use super::{Abort, Drive, Finished, Phase, Verdict, nanos};
 use crate::events::body::Body;
 use crate::events::event::Event;
 use crate::id::OpId;
-use crate::operation::{Owner, RawOp};
+use crate::operation::RawOp;
 
 impl Drive {
     /// The stream `id` came to `result`, which is no error. An item of it comes; `None`: it goes on, or will. Else it ends with what this
@@ -68,19 +68,15 @@ impl Drive {
 
     /// Submits it again.
     fn go_on(&mut self, slot: u32) {
-        let f = &mut self.flights[slot as usize];
+        let f = &self.flights[slot as usize];
         // SAFETY: it is in place, and the driver does not have it.
         let (needs_driver, deadline) = unsafe { (RawOp::what(f.op).needs_driver(), (*f.op).deadline) };
         if needs_driver {
-            let id = f.id;
-            return self.once_more(id, Verdict::Again);
+            return self.once_more(f.id, Verdict::Again);
         }
-        f.phase = Phase::Timer;
+        // (Its limit, while it was paused.)
         self.wheel.remove(slot);
-        match deadline {
-            Some(at) => self.wheel.insert(slot, nanos(self.base, at)),
-            None => self.done.push((f.id, 0)),
-        }
+        self.await_time(slot, deadline);
     }
 
     /// The channel goes: no handler will return any more.
@@ -92,13 +88,4 @@ impl Drive {
             }
         }
     }
-}
-
-/// Is it the head of a stream?
-///
-/// # Safety
-/// It is in place.
-pub(super) unsafe fn is_stream(op: *const RawOp) -> bool {
-    // SAFETY: by contract.
-    unsafe { (*op).owner == Owner::Stream }
 }
