@@ -78,6 +78,11 @@ pub unsafe trait Carry: Send + 'static {
         None
     }
 
+    /// The ring's kernel wakes one alone of those that wait for this: who was woken has to take it.
+    fn is_woken_alone(&self) -> bool {
+        false
+    }
+
     /// What the ring's result, below 0, means.
     fn judge(&self, result: i32) -> Verdict {
         match -result {

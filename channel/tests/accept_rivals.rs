@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::each_driver;
-use ec_channel::{EventKind, Request};
+use common::{each_driver, fleeting_socket};
+use ec_channel::{EventChannel, EventKind, Request};
 use ec_test_support::limit;
 use ec_unkind as _;
 use std::cell::Cell;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -63,6 +64,51 @@ fn each_connection_comes_once_no_rival_is_sent_away_and_the_port_goes_on() {
                 // Each rival has one more.
                 (0..RIVALS).for_each(|_| drop(TcpStream::connect(addr).unwrap()));
             });
+        })
+    });
+}
+
+/// One accept is given up just as somebody connects, another waits behind it in `others`: one of the two has the connection.
+fn given_up_as_somebody_connects(channel: &EventChannel, others: &EventChannel, by_deadline: bool) {
+    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+    let addr = listener.local_addr().unwrap();
+    let connect = || Request::connect(OwnedFd::from(fleeting_socket()), addr);
+    let first = Request::accept(listener.clone());
+    let id = channel.post(if by_deadline { first.within(Duration::from_millis(1)) } else { first }).unwrap();
+    assert!(channel.try_get_event().unwrap().is_none());
+    others.post(Request::accept(listener.clone())).unwrap();
+    assert!(by_deadline || others.try_get_event().unwrap().is_none());
+    if by_deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    } else {
+        channel.cancel(id);
+    }
+    channel.post(connect()).unwrap();
+    let (a, b) = (channel.get_event().unwrap(), channel.get_event().unwrap());
+    let both = [&a, &b].map(|event| (event.kind(), event.failure().is_none()));
+    let accepted = match both {
+        [(EventKind::Connect, true), (EventKind::Accept, accepted)]
+        | [(EventKind::Accept, accepted), (EventKind::Connect, true)] => accepted,
+        _ => panic!("{both:?}"),
+    };
+    if !accepted {
+        assert!(others.get_event().unwrap().failure().is_none());
+        return;
+    }
+    // Then the other one has the next.
+    channel.post(connect()).unwrap();
+    channel.get_event().unwrap().result().unwrap();
+    assert!(others.get_event().unwrap().failure().is_none());
+}
+
+#[test]
+fn an_accept_that_is_given_up_takes_no_connection_from_another() {
+    limit(60, || {
+        each_driver(|channel| {
+            let others = EventChannel::builder().driver(channel.driver().kind()).build().unwrap();
+            for round in 0..200 {
+                given_up_as_somebody_connects(&channel, &others, round % 2 == 1);
+            }
         })
     });
 }

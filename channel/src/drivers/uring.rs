@@ -15,6 +15,7 @@ use crate::fork;
 use crate::operation::{AtExit, OpId, RawOp};
 use crate::waker::Waker;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem::ManuallyDrop;
@@ -60,7 +61,7 @@ pub(crate) struct Uring {
     exit: ManuallyDrop<at_exit::Place>,
     /// Requests that are to be given up and have not ended yet, by slot: each is asked for again until it has. (The kernel does not
     /// find one that it has in its hands at that moment: between an event and the next attempt, or with a thread of its own.)
-    cancelled: HashMap<u32, u64>,
+    cancelled: HashMap<u32, GivenUp>,
     /// Those of them that were not found, and when they are asked for again.
     not_found: Vec<u64>,
     ask_again: Option<Instant>,
@@ -68,6 +69,30 @@ pub(crate) struct Uring {
     kept: Vec<u64>,
     /// Those of them that were given up.
     given_up: Vec<u64>,
+}
+
+/// A request that is to be given up.
+struct GivenUp {
+    id: u64,
+    op: *const RawOp,
+}
+
+// SAFETY: an operation in flight is used by whoever drives the port.
+unsafe impl Send for GivenUp {}
+
+impl GivenUp {
+    /// What it comes to, if the kernel says `result`. It wakes one of those that wait for a connection, and that may be one that is just
+    /// given up. What that was woken for is still there then, and nobody else is told: so it takes it.
+    fn result(&self, result: i32) -> i32 {
+        // SAFETY: the request has not been reported, so by `submit`'s contract all is still valid.
+        unsafe {
+            let what = RawOp::what(self.op);
+            match result {
+                _ if result != -libc::ECANCELED || !what.is_woken_alone() => result,
+                _ => what.last_attempt().unwrap_or(result),
+            }
+        }
+    }
 }
 
 impl Uring {
@@ -182,10 +207,14 @@ impl Uring {
         }
         self.ask_again = None;
         for id in std::mem::take(&mut self.not_found) {
-            if self.cancelled.get(&OpId::from_u64(id).slot()) == Some(&id) {
+            if self.is_given_up(id) {
                 self.ask_to_cancel(id);
             }
         }
+    }
+
+    fn is_given_up(&self, id: u64) -> bool {
+        self.cancelled.get(&OpId::from_u64(id).slot()).is_some_and(|it| it.id == id)
     }
 
     #[cold]
@@ -197,17 +226,20 @@ impl Uring {
         for entry in self.ring.completion() {
             let id = entry.user_data();
             if !OWN.contains(&id) {
+                let mut result = entry.result();
                 if !self.cancelled.is_empty() {
                     let slot = OpId::from_u64(id).slot();
-                    if self.cancelled.get(&slot) == Some(&id) {
-                        self.cancelled.remove(&slot);
+                    if let Entry::Occupied(given_up) = self.cancelled.entry(slot)
+                        && given_up.get().id == id
+                    {
+                        result = given_up.remove().result(result);
                     }
                 }
-                done.push((id, entry.result()));
+                done.push((id, result));
             } else if id & ((1 << KIND_BITS) - 1) == CANCEL {
                 if matches!(-entry.result(), libc::ENOENT | libc::EALREADY) {
                     let slot = (id >> KIND_BITS) as u32;
-                    self.not_found.extend(self.cancelled.get(&slot));
+                    self.not_found.extend(self.cancelled.get(&slot).map(|it| it.id));
                 }
             } else if id & ((1 << KIND_BITS) - 1) == WAKE {
                 self.rung = true;
@@ -247,7 +279,7 @@ impl Backend for Uring {
         self.push(opcode::PollAdd::new(types::Fd(fd), u32::from(events as u16)).build().user_data(id));
     }
 
-    unsafe fn cancel(&mut self, id: u64, _op: *const RawOp) {
+    unsafe fn cancel(&mut self, id: u64, op: *const RawOp) {
         if let Some(at) = self.kept.iter().position(|kept| *kept == id) {
             self.given_up.push(self.kept.swap_remove(at));
             return;
@@ -256,7 +288,7 @@ impl Backend for Uring {
             // It comes back when the kernel gives it back.
             return;
         }
-        self.cancelled.insert(OpId::from_u64(id).slot(), id);
+        self.cancelled.insert(OpId::from_u64(id).slot(), GivenUp { id, op });
         self.ask_to_cancel(id);
     }
 

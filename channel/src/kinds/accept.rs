@@ -64,6 +64,10 @@ unsafe impl Carry for Accept {
         unsafe { self.attempt(0) }
     }
 
+    fn is_woken_alone(&self) -> bool {
+        true
+    }
+
     fn judge(&self, result: i32) -> Verdict {
         match -result {
             libc::EAGAIN => Verdict::Await,
