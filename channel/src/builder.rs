@@ -165,6 +165,7 @@ impl std::error::Error for PostError {
 pub struct PostAllError {
     pub(crate) ids: Vec<EventId>,
     pub(crate) first: PostError,
+    pub(crate) rest: Vec<Request>,
 }
 
 impl PostAllError {
@@ -176,6 +177,21 @@ impl PostAllError {
     /// The first that was not, with the reason.
     pub fn into_first(self) -> PostError {
         self.first
+    }
+
+    /// The first that was not, with the reason, and what comes behind it.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # let channel = EventChannel::new()?;
+    /// channel.shutdown();
+    /// let error = channel.post_all((0..3).map(|n| Request::notification().token(n))).unwrap_err();
+    /// let (first, rest) = error.into_parts();
+    /// assert!(first.to_string().contains("shut down") && rest.len() == 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn into_parts(self) -> (PostError, Vec<Request>) {
+        (self.first, self.rest)
     }
 }
 

@@ -66,17 +66,32 @@ impl EventChannel {
     /// as it is, without allocating.
     ///
     /// # Errors
-    /// The channel was shut down; the request comes back inside the error. An error of the operation itself
-    /// is found in its event.
+    /// The channel was [shut down](Self::shutdown); it belongs to the parent process of this one; 16,777,216 requests are in flight on one
+    /// port ([`QuotaExceeded`](io::ErrorKind::QuotaExceeded)); an item of a stream cannot be posted
+    /// ([`InvalidInput`](io::ErrorKind::InvalidInput)). The request comes back inside the error. An error of the operation itself is found
+    /// in its event.
+    ///
+    /// # Panics
+    /// If the `AsFd` of what the program has given as a [`Source`](crate::Source) does.
     pub fn post(&self, request: impl Into<Request>) -> Result<EventId, PostError> {
-        let mut posted = Posted::new(self);
-        self.hand_over(request.into(), &mut posted)
+        self.post_one(request.into())
     }
 
-    /// As [`post`](Self::post), for many: whoever sleeps is woken once for all of them. Gives their ids, in order.
+    fn post_one(&self, mut request: Request) -> Result<EventId, PostError> {
+        match self.prepare(&mut request.0) {
+            Ok(()) => self.hand_over(request, &mut Posted::new(self)),
+            Err(error) => Err(PostError { request, error }),
+        }
+    }
+
+    /// As [`post`](Self::post), for many. First the iterator is run to its end; then all that it has given are posted, and whoever sleeps is
+    /// woken once for all of them. Gives their ids, in order.
     ///
     /// # Errors
-    /// As there. What comes before the first that was not posted has been posted; the rest of the iterator is not asked for.
+    /// As there. What comes before the first that was not posted has been posted; what comes behind it is given back.
+    ///
+    /// # Panics
+    /// As there, and if the iterator does. Then none is posted.
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};
@@ -91,44 +106,86 @@ impl EventChannel {
         &self,
         requests: impl IntoIterator<Item = impl Into<Request>>,
     ) -> Result<Vec<EventId>, PostAllError> {
+        // What is the program's is run first, while nothing has been counted, and nobody is to be woken: it may wait, call this channel
+        // and panic.
         let requests = requests.into_iter();
-        let many = requests.size_hint().0;
-        let mut ids = Vec::with_capacity(many);
-        let mut posted = Posted { at_once: (many as u64).clamp(1, MOST_AT_ONCE), ..Posted::new(self) };
-        for request in requests {
-            match self.hand_over(request.into(), &mut posted) {
-                Ok(id) => ids.push(id),
-                Err(first) => return Err(PostAllError { ids, first }),
-            }
-        }
-        Ok(ids)
+        let mut unposted = Unposted(Vec::with_capacity(requests.size_hint().0.min(MOST_FORESEEN)));
+        requests.for_each(|request| unposted.0.push(Event(request.into().0)));
+        self.post_these(unposted)
     }
 
-    fn hand_over(&self, mut request: Request, posted: &mut Posted<'_>) -> Result<EventId, PostError> {
+    fn post_these(&self, mut unposted: Unposted) -> Result<Vec<EventId>, PostAllError> {
+        let (mut fine, mut refused) = (unposted.0.len(), None);
+        for (at, event) in unposted.0.iter_mut().enumerate() {
+            if let Err(error) = self.prepare(&mut event.0) {
+                (fine, refused) = (at, Some(error));
+                break;
+            }
+        }
+        let mut events = std::mem::take(&mut unposted.0).into_iter();
+        let mut ids = Vec::with_capacity(events.len());
+        let mut posted =
+            Posted { at_once: (events.len() as u64).clamp(1, MOST_AT_ONCE), ..Posted::new(self) };
+        let first = loop {
+            let left = fine - ids.len();
+            let together = posted.complete(&mut events.as_mut_slice()[..left], &mut ids);
+            self.0.waiting.push_all(&mut events, together);
+            let Some(event) = events.next() else { return Ok(ids) };
+            let request = Request(event.0);
+            if left == together
+                && let Some(error) = refused.take()
+            {
+                break PostError { request, error };
+            }
+            match self.hand_over(request, &mut posted) {
+                Ok(id) => ids.push(id),
+                Err(error) => break error,
+            }
+        };
+        drop(posted);
+        Err(PostAllError { ids, first, rest: events.map(|event| Request(event.0)).collect() })
+    }
+
+    /// Before anything is counted: what is the program's own is called here (`AsFd`).
+    #[inline]
+    fn prepare(&self, request: &mut Inside) -> io::Result<()> {
         if fork::is_child() {
-            return Err(PostError { request, error: forked_error() });
+            return Err(forked_error());
         }
-        if request.0.is_item() {
+        match request {
+            Inside::Body(_) => self.prepare_body(request),
+            Inside::Bare(_) => Ok(()),
+        }
+    }
+
+    fn prepare_body(&self, request: &mut Inside) -> io::Result<()> {
+        let Some(body) = request.body_mut() else { return Ok(()) };
+        if body.is_item() {
             let what = "an item of a stream cannot be posted: its stream goes on by itself";
-            return Err(PostError { request, error: io::Error::new(io::ErrorKind::InvalidInput, what) });
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
+        let prepare = || body.prepare(Instant::now(), self.0.number);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(prepare)) {
+            // What goes with the request may panic, too: not while this unwinds.
+            std::mem::replace(request, Inside::bare(0)).discard();
+            resume_unwind(panic);
+        }
+        // (There.)
+        if fork::is_child() { Err(forked_error()) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    fn hand_over(&self, mut request: Request, posted: &mut Posted<'_>) -> Result<EventId, PostError> {
         if let Inside::Body(body) = &mut request.0 {
-            // The program's `AsFd` is called here, before anything is counted: it may panic, block, and call this channel.
-            let prepare = || body.prepare(Instant::now(), self.0.number);
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(prepare)) {
-                // What goes with the request may panic, too: not while this unwinds.
-                request.0.discard();
-                resume_unwind(panic);
-            }
-            if fork::is_child() {
-                // (There.)
-                return Err(PostError { request, error: forked_error() });
-            }
             body.open(|| Arc::<Shared>::downgrade(&self.0));
         }
         if request.0.is_immediate() {
             return self.hand_over_immediate(request, posted);
         }
+        self.hand_over_to_port(request, posted)
+    }
+
+    fn hand_over_to_port(&self, request: Request, posted: &mut Posted<'_>) -> Result<EventId, PostError> {
         // Before the look at the state: a shutdown that this does not see waits for it.
         self.0.waiting.tally.posted();
         if request.0.has_handler() {
@@ -155,11 +212,7 @@ impl EventChannel {
     }
 
     fn refuse(&self, request: Request, error: io::Error) -> PostError {
-        if request.0.is_immediate() {
-            self.0.waiting.tally.unused(1);
-        } else {
-            self.0.waiting.tally.not_posted();
-        }
+        self.0.waiting.tally.not_posted();
         if request.0.has_handler() {
             self.handler_is_over();
         }
@@ -168,17 +221,18 @@ impl EventChannel {
         PostError { request, error }
     }
 
+    #[inline]
     fn hand_over_immediate(
         &self,
         mut request: Request,
         posted: &mut Posted<'_>,
     ) -> Result<EventId, PostError> {
         let waiting = &self.0.waiting;
-        let serial = posted.serial();
+        posted.count();
         if self.is_shut_down() {
-            return Err(self.refuse(request, self.end_error()));
+            return Err(PostError { request, error: self.end_error() });
         }
-        let id = EventId::new(OpId::slotless(serial), self.0.number);
+        let id = EventId::new(OpId::slotless(posted.number()), self.0.number);
         request.0.complete_at_once(id);
         posted.ready = true;
         if request.0.wakes_all() {
@@ -302,6 +356,18 @@ impl EventChannel {
     }
 }
 
+/// For so many of them room is made at once. An iterator may say that it has more than it has.
+const MOST_FORESEEN: usize = 4096;
+
+/// Requests that are to be posted. If something panics meanwhile they go without noise.
+struct Unposted(Vec<Event>);
+
+impl Drop for Unposted {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|event| event.0.discard());
+    }
+}
+
 /// So many are counted at once, at most.
 const MOST_AT_ONCE: u64 = 64;
 
@@ -324,21 +390,42 @@ impl<'a> Posted<'a> {
         Posted { channel, ready: false, port: None, at_once: 1, next: 0, left: 0 }
     }
 
-    /// A number for one that is complete at once. It is counted: before the look at the state, so a shutdown that this does not see waits
-    /// for it.
+    /// Completes those at the beginning of `events` that are complete as they are posted and go with nothing. They are to be queued. Gives
+    /// how many they are.
     #[inline]
-    fn serial(&mut self) -> u64 {
-        if self.at_once == 1 {
-            return self.channel.0.waiting.tally.immediate(1);
+    fn complete(&mut self, events: &mut [Event], ids: &mut Vec<EventId>) -> usize {
+        let mut many = 0;
+        for event in events {
+            let Inside::Bare(bare) = &mut event.0 else { break };
+            self.count();
+            if bare.wakes_all() || self.channel.is_shut_down() {
+                break;
+            }
+            bare.id = EventId::new(OpId::slotless(self.number()), self.channel.0.number);
+            ids.push(bare.id);
+            many += 1;
         }
+        self.ready |= many > 0;
+        many
+    }
+
+    /// One that is complete at once has been counted when this returns: before the look at the state, so a shutdown that that does not see
+    /// waits for it.
+    #[inline]
+    fn count(&mut self) {
         if self.left == 0 {
             self.left = self.at_once;
             self.next = self.channel.0.waiting.tally.immediate(self.at_once);
         }
+    }
+
+    /// The number of one that has been counted.
+    #[inline]
+    fn number(&mut self) -> u64 {
         self.left -= 1;
-        let serial = self.next;
+        let number = self.next;
         self.next += Tally::STEP;
-        serial
+        number
     }
 }
 

@@ -86,6 +86,7 @@ impl OpId {
     }
 
     /// An id for a request that is complete as it is posted: it has no slot, so nothing can cancel it.
+    #[inline]
     pub(crate) fn slotless(serial: u64) -> Self {
         let generation = ((serial >> SLOT_BITS) as u32) & ((1 << GENERATION_BITS) - 1);
         Self::new(generation.max(1), MAX_PORTS, (serial as u32) & (MAX_SLOTS as u32 - 1))

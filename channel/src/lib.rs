@@ -163,6 +163,7 @@ mod lock;
 mod operation;
 mod ports;
 mod posts;
+mod queue;
 mod registrar;
 mod submit;
 mod sync;

@@ -41,9 +41,7 @@ pub fn batch() {
     let mut events = Vec::with_capacity(BATCH);
     count(6_400, |operations| {
         for _ in 0..operations as usize / BATCH {
-            for _ in 0..BATCH {
-                channel.post(Request::notification()).expect("posted");
-            }
+            channel.post_all((0..BATCH).map(|_| Request::notification())).expect("posted");
             assert_eq!(channel.get_events(&mut events, BATCH, None).ok(), Some(BATCH));
             events.clear();
         }

@@ -44,6 +44,13 @@ impl Kept for Plain {
     }
 }
 
+impl Bare {
+    #[inline]
+    pub(crate) fn wakes_all(&self) -> bool {
+        self.plain.wakes_all
+    }
+}
+
 impl Inside {
     /// Of this kind (see [`Kept::kind`]), complete as it is posted.
     pub(crate) fn bare(kind: u8) -> Self {

@@ -177,11 +177,11 @@ impl EventChannel {
     /// Takes up to `max` events that are ready.
     fn take(&self, out: &mut impl Sink, max: usize) -> usize {
         let mut n = 0;
-        while n < max
-            && let Some(event) = self.0.waiting.pop()
-        {
-            out.put(event);
-            n += 1;
+        while n < max {
+            match self.0.waiting.pop_all(max - n, |event| out.put(event)) {
+                0 => break,
+                more => n += more,
+            }
         }
         if n > 0 {
             self.taken(n);

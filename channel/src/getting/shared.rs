@@ -18,6 +18,7 @@ use crate::ports::Port;
 use crate::ports::flight::Finished;
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -52,7 +53,8 @@ pub(crate) struct Shared {
     pub(crate) info: DriverInfo,
     /// No other channel of the process has it.
     pub(crate) number: u32,
-    pub(crate) waiting: Waiting,
+    /// (Not dropped in a forked child.)
+    pub(crate) waiting: ManuallyDrop<Waiting>,
     pub(crate) shut_down: AtomicBool,
     /// Posted events whose handler has not returned yet.
     pub(crate) handlers_due: AtomicUsize,
@@ -78,7 +80,7 @@ impl EventChannel {
             ports,
             info,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            waiting: Waiting::default(),
+            waiting: ManuallyDrop::default(),
             shut_down: AtomicBool::new(false),
             handlers_due: AtomicUsize::new(0),
             next_port: AtomicUsize::new(0),
@@ -212,7 +214,6 @@ impl Drop for Shared {
     fn drop(&mut self) {
         if fork::is_child() {
             // What the program has put in is its parent's. And a thread that is not here may have been half-way through a push.
-            std::mem::forget(std::mem::take(&mut self.waiting));
             std::mem::forget(std::mem::take(&mut self.hook));
             std::mem::forget(std::mem::take(&mut self.user_data));
             return;
@@ -239,6 +240,8 @@ impl Drop for Shared {
                 );
             }
         }
+        // SAFETY: it is not used after.
+        unsafe { ManuallyDrop::drop(&mut self.waiting) };
     }
 }
 

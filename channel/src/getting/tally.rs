@@ -27,6 +27,7 @@ struct Place {
 impl Tally {
     pub(crate) const STEP: u64 = PLACES as u64;
 
+    #[inline]
     fn here(&self) -> (usize, &Place) {
         thread_local!(static HERE: u8 = const { 0 });
         let address = HERE.with(|here| std::ptr::from_ref(here).addr() as u64);
@@ -42,6 +43,7 @@ impl Tally {
 
     /// `n` are about to be posted that are complete at once. Gives the number of the first; the next one's is larger by
     /// [`STEP`](Self::STEP).
+    #[inline]
     pub(crate) fn immediate(&self, n: u64) -> u64 {
         let (at, place) = self.here();
         place.immediate.fetch_add(n, Ordering::SeqCst) * PLACES as u64 + at as u64

@@ -9,12 +9,13 @@ use crate::events::event::Event;
 use crate::getting::tally::Tally;
 use crate::line::{Line, Place};
 use crate::lock::{Mutex, has_room, make_room};
-use crossbeam::queue::SegQueue;
+use crate::queue::Queue;
 use crossbeam::utils::Backoff;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::thread::Thread;
 use std::time::Instant;
+use std::vec;
 
 /// Somebody who waits until he is called, for one wait: a follower, or a leader that sleeps outside of the ports.
 pub(crate) struct Waiter {
@@ -231,9 +232,9 @@ impl State {
 #[derive(Default)]
 pub(crate) struct Waiting {
     /// Complete, for whoever comes first.
-    ready: SegQueue<Event>,
+    ready: Queue<Event>,
     /// Complete, for handlers that a getter calls.
-    calls: SegQueue<Event>,
+    calls: Queue<Event>,
     /// Whose turn it is if there are both.
     calls_turn: AtomicBool,
     pub(crate) state: Mutex<State>,
@@ -261,10 +262,22 @@ impl Waiting {
         if event.0.has_handler() { self.calls.push(event) } else { self.ready.push(event) }
     }
 
+    /// As [`push`](Self::push), for the first `many` of them, which have no handler.
+    #[inline]
+    pub(crate) fn push_all(&self, events: &mut vec::IntoIter<Event>, many: usize) {
+        self.ready.push_all(events, many);
+    }
+
     /// An event that nobody is called for.
     #[inline]
     pub(crate) fn pop(&self) -> Option<Event> {
         self.ready.pop()
+    }
+
+    /// As [`pop`](Self::pop), up to `max` of those that lie together. Gives how many.
+    #[inline]
+    pub(crate) fn pop_all(&self, max: usize, take: impl FnMut(Event)) -> usize {
+        self.ready.pop_all(max, take)
     }
 
     /// An event whose handler is to be called, if it is the turn of one.

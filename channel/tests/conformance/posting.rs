@@ -68,21 +68,76 @@ fn many_posted_at_once_come_back_each_and_wake_who_sleeps() {
     });
 }
 
+/// A context whose destructor panics.
+struct Unkind;
+
+impl Drop for Unkind {
+    fn drop(&mut self) {
+        panic!("on purpose, too");
+    }
+}
+
 #[test]
-fn what_panics_amid_many_posts_costs_none_of_those_before() {
+fn while_the_iterator_of_many_posts_runs_nothing_is_owed() {
     limit(30, || {
         each_driver(|channel| {
-            std::thread::scope(|s| {
-                let getter = s.spawn(|| channel.get_event().unwrap().token());
-                until_asleep(&channel);
-                let requests =
-                    (0..3).map(|n| if n == 1 { panic!("on purpose") } else { Request::notification() });
-                let posted =
-                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| channel.post_all(requests)));
-                assert!(posted.is_err());
-                assert_eq!(getter.join().unwrap(), 0);
-            });
+            // Whatever it does comes first: it posts, gets, looks and panics.
+            let amid = |n| {
+                if n == 1 {
+                    channel.post(Request::notification().token(7)).unwrap();
+                    assert_eq!(channel.metrics().posted, 1);
+                    assert_eq!(channel.get_event().unwrap().token(), 7);
+                }
+                Request::notification().token(n)
+            };
+            assert_eq!(channel.post_all((0..3).map(amid)).unwrap().len(), 3);
+            let mut got = Vec::new();
+            channel.get_events(&mut got, 9, None).unwrap();
+            assert!(got.iter().map(Event::token).eq(0..3));
+
+            let panics = |n| if n == 2 { panic!("on purpose") } else { Request::notification() };
+            let unkind = std::iter::once(Request::notification().context(Box::new(Unkind)));
+            let requests = unkind.chain((0..3).map(panics));
+            let posted =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| channel.post_all(requests)));
+            assert!(posted.is_err());
             none_for(&channel, Duration::ZERO);
+
+            // A shutdown is not held up by one that goes on.
+            let ends = |n| {
+                if n == 1 {
+                    channel.shutdown();
+                    assert!(channel.get_event().is_err());
+                }
+                Request::notification().token(n)
+            };
+            let (first, rest) = channel.post_all((0..3).map(ends)).unwrap_err().into_parts();
+            assert_eq!((first.into_request().kind(), rest.len()), (EventKind::Notification, 2));
+            assert_eq!(channel.metrics().posted, 4);
+        })
+    });
+}
+
+#[test]
+fn of_many_posts_those_before_the_first_refused_are_posted_and_the_rest_comes_back() {
+    limit(30, || {
+        each_driver(|channel| {
+            channel.post(Request::interval(Duration::from_millis(1))).unwrap();
+            let item = channel.get_event().unwrap();
+            let posts = |n| Request::notification().token(n);
+            let requests = [posts(0), posts(1), item.again(), posts(3), posts(4)];
+            let error = channel.post_all(requests).unwrap_err();
+            assert_eq!(error.ids().len(), 2);
+            let (first, rest) = error.into_parts();
+            assert!(first.to_string().contains("an item of a stream"), "{first}");
+            assert_eq!(rest.len(), 2);
+            channel.post_all(rest).unwrap();
+            let mut tokens = Vec::new();
+            while tokens.len() < 4 {
+                let event = channel.get_event().unwrap();
+                tokens.extend((event.kind() == EventKind::Notification).then(|| event.token()));
+            }
+            assert_eq!(tokens, [0, 1, 3, 4]);
         })
     });
 }

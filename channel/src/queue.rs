@@ -1,0 +1,386 @@
+//! A queue without a lock, into which many may be put at once, and out of which many may be taken: whoever has reserved a run of places,
+//! by one step, fills or empties them by plain reads and writes.
+//!
+//! It is a list of blocks, as crossbeam's `SegQueue` is, whose way to number the places this is: each block has one number more than
+//! places, and while an end stands at that number the block behind it is being put in, so others wait for a moment. What is put in comes
+//! out in one order, that of the reservations.
+
+#![allow(unsafe_code)]
+
+use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Backoff, Ordering, SLOTS, UnsafeCell, fence};
+use crossbeam::utils::CachePadded;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::vec;
+
+/// Numbers of a block.
+const LAP: usize = SLOTS + 1;
+/// In the number of the front: there is a block behind its own.
+const HAS_NEXT: usize = 1;
+/// A place's number without that.
+const ONE: usize = 2;
+
+struct Slot<T> {
+    value: UnsafeCell<MaybeUninit<T>>,
+    written: AtomicBool,
+}
+
+struct Block<T> {
+    next: AtomicPtr<Block<T>>,
+    /// So many of its places are empty again.
+    emptied: AtomicUsize,
+    slots: [Slot<T>; SLOTS],
+}
+
+impl<T> Block<T> {
+    fn new() -> Box<Self> {
+        Box::new(Block {
+            next: AtomicPtr::new(ptr::null_mut()),
+            emptied: AtomicUsize::new(0),
+            slots: std::array::from_fn(|_| Slot {
+                value: UnsafeCell::new(MaybeUninit::uninit()),
+                written: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// The block behind this one, which is being put in.
+    fn next(&self) -> *mut Self {
+        let backoff = Backoff::new();
+        loop {
+            let next = self.next.load(Ordering::Acquire);
+            if !next.is_null() {
+                return next;
+            }
+            backoff.snooze();
+        }
+    }
+}
+
+struct End<T> {
+    /// The number of the next place, times [`ONE`].
+    at: AtomicUsize,
+    /// Its block.
+    block: AtomicPtr<Block<T>>,
+}
+
+/// See the module.
+pub(crate) struct Queue<T> {
+    front: CachePadded<End<T>>,
+    back: CachePadded<End<T>>,
+    /// A block that is empty, to be used again.
+    spare: CachePadded<AtomicPtr<Block<T>>>,
+}
+
+// SAFETY: each item is put in by one thread and taken out by one.
+unsafe impl<T: Send> Send for Queue<T> {}
+// SAFETY: as above; nobody sees an item that lies in it.
+unsafe impl<T: Send> Sync for Queue<T> {}
+
+/// The place of number `at` in its block.
+fn offset(at: usize) -> usize {
+    at / ONE % LAP
+}
+
+/// How many places lie before that of number `at`.
+fn places_before(at: usize) -> usize {
+    at / ONE - at / ONE / LAP
+}
+
+/// Places of one block that are whoever's who has reserved them.
+struct Run<T> {
+    block: *mut Block<T>,
+    from: usize,
+    to: usize,
+}
+
+impl<T> Run<T> {
+    #[inline]
+    fn slot(&self, at: usize) -> &Slot<T> {
+        // SAFETY: a block stays until all its places have been emptied, and these are not yet.
+        unsafe { &(*self.block).slots[at] }
+    }
+
+    /// To be done once for each place that was reserved.
+    #[inline]
+    fn fill(&self, at: usize, item: T) {
+        let slot = self.slot(at);
+        // SAFETY: the place is the caller's alone until it is marked as written.
+        slot.value.with_mut(|value| unsafe { (*value).write(item) });
+        slot.written.store(true, Ordering::Release);
+    }
+
+    /// To be done once for each place that was claimed.
+    #[inline]
+    fn empty(&self, at: usize) -> T {
+        let slot = self.slot(at);
+        if !slot.written.load(Ordering::Acquire) {
+            slot.until_written();
+        }
+        // SAFETY: it was written, and is read once: the place is the caller's alone.
+        let item = slot.value.with(|value| unsafe { (*value).assume_init_read() });
+        slot.written.store(false, Ordering::Relaxed);
+        item
+    }
+}
+
+impl<T> Slot<T> {
+    #[cold]
+    fn until_written(&self) {
+        let backoff = Backoff::new();
+        while !self.written.load(Ordering::Acquire) {
+            backoff.snooze();
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    pub(crate) fn new() -> Self {
+        let first = Box::into_raw(Block::new());
+        let end = || CachePadded::new(End { at: AtomicUsize::new(0), block: AtomicPtr::new(first) });
+        Queue { front: end(), back: end(), spare: CachePadded::new(AtomicPtr::new(ptr::null_mut())) }
+    }
+
+    #[inline]
+    pub(crate) fn push(&self, item: T) {
+        let run = self.reserve(1);
+        run.fill(run.from, item);
+    }
+
+    /// Puts the first `many` of `items` in. They are together as far as a block goes.
+    pub(crate) fn push_all(&self, items: &mut vec::IntoIter<T>, many: usize) {
+        let mut left = many.min(items.len());
+        while left > 0 {
+            let run = self.reserve(left);
+            left -= run.to - run.from;
+            for (at, item) in (run.from..run.to).zip(&mut *items) {
+                run.fill(at, item);
+            }
+        }
+    }
+
+    /// Up to `many` places at the back, one at least. All of them are to be filled.
+    #[inline]
+    fn reserve(&self, many: usize) -> Run<T> {
+        let backoff = Backoff::new();
+        let mut next = None;
+        let mut at = self.back.at.load(Ordering::Acquire);
+        loop {
+            // (If the number is still the same below, this is its block.)
+            let block = self.back.block.load(Ordering::Acquire);
+            let from = offset(at);
+            if from == SLOTS {
+                backoff.snooze();
+                at = self.back.at.load(Ordering::Acquire);
+                continue;
+            }
+            let to = SLOTS.min(from.saturating_add(many));
+            // (Made before anybody waits for it.)
+            if to == SLOTS && next.is_none() {
+                next = Some(self.empty_block());
+            }
+            let after = at + (to - from) * ONE;
+            match self.back.at.compare_exchange_weak(at, after, Ordering::SeqCst, Ordering::Acquire) {
+                Ok(_) => {
+                    match next {
+                        Some(next) if to == SLOTS => {
+                            let next = Box::into_raw(next);
+                            self.back.block.store(next, Ordering::Release);
+                            self.back.at.store(after + ONE, Ordering::Release);
+                            // SAFETY: see `Run::slot`.
+                            unsafe { (*block).next.store(next, Ordering::Release) };
+                        }
+                        Some(unused) => self.keep(unused),
+                        None => {}
+                    }
+                    return Run { block, from, to };
+                }
+                Err(now) => {
+                    at = now;
+                    backoff.spin();
+                }
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<T> {
+        let run = self.claim(1)?;
+        let item = run.empty(run.from);
+        self.emptied(&run);
+        Some(item)
+    }
+
+    /// Takes out up to `max`, and as many as lie together. Gives how many: 0 if it is empty.
+    pub(crate) fn pop_all(&self, max: usize, mut take: impl FnMut(T)) -> usize {
+        let Some(run) = self.claim(max) else { return 0 };
+        let run = Emptying { queue: self, left: run.from, run };
+        let many = run.run.to - run.run.from;
+        run.each(&mut take);
+        many
+    }
+
+    /// All places of this run are empty.
+    #[inline]
+    fn emptied(&self, run: &Run<T>) {
+        let many = run.to - run.from;
+        // SAFETY: see `Run::slot`.
+        let before = unsafe { (*run.block).emptied.fetch_add(many, Ordering::AcqRel) };
+        if before + many == SLOTS {
+            // SAFETY: all have emptied their places, whoever has filled them is through, and both ends have gone on to other blocks: so
+            // has whoever put in the one behind it, for the front has been there.
+            self.use_again(unsafe { Box::from_raw(run.block) });
+        }
+    }
+
+    #[cold]
+    fn use_again(&self, block: Box<Block<T>>) {
+        block.next.store(ptr::null_mut(), Ordering::Relaxed);
+        block.emptied.store(0, Ordering::Relaxed);
+        self.keep(block);
+    }
+
+    /// Up to `max` places at the front that are filled, or about to be.
+    #[inline]
+    fn claim(&self, max: usize) -> Option<Run<T>> {
+        let backoff = Backoff::new();
+        let mut at = self.front.at.load(Ordering::Acquire);
+        loop {
+            // (As at the back.)
+            let block = self.front.block.load(Ordering::Acquire);
+            let from = offset(at);
+            if from == SLOTS {
+                backoff.snooze();
+                at = self.front.at.load(Ordering::Acquire);
+                continue;
+            }
+            let (mut has_next, mut end) = (at & HAS_NEXT, SLOTS);
+            if has_next == 0 {
+                fence(Ordering::SeqCst);
+                let back = self.back.at.load(Ordering::Relaxed);
+                if at / ONE == back / ONE {
+                    return None;
+                }
+                if at / ONE / LAP == back / ONE / LAP {
+                    end = offset(back);
+                } else {
+                    has_next = HAS_NEXT;
+                }
+            }
+            let to = end.min(from.saturating_add(max));
+            let after = (at / ONE + to - from) * ONE;
+            let new = after | has_next;
+            match self.front.at.compare_exchange_weak(at, new, Ordering::SeqCst, Ordering::Acquire) {
+                Ok(_) => {
+                    if to == SLOTS {
+                        // SAFETY: see `Run::slot`; and the block behind it stays as long as nobody claims places there.
+                        let next = unsafe { (*block).next() };
+                        // SAFETY: as above.
+                        let more = unsafe { !(*next).next.load(Ordering::Relaxed).is_null() };
+                        self.front.block.store(next, Ordering::Release);
+                        self.front
+                            .at
+                            .store((after + ONE) | if more { HAS_NEXT } else { 0 }, Ordering::Release);
+                    }
+                    return Some(Run { block, from, to });
+                }
+                Err(now) => {
+                    at = now;
+                    backoff.spin();
+                }
+            }
+        }
+    }
+
+    /// How many are in it, those among them that are about to be.
+    pub(crate) fn len(&self) -> usize {
+        loop {
+            let back = self.back.at.load(Ordering::SeqCst);
+            let front = self.front.at.load(Ordering::SeqCst);
+            // (What was true at one moment.)
+            if self.back.at.load(Ordering::SeqCst) == back {
+                return places_before(back).saturating_sub(places_before(front));
+            }
+        }
+    }
+
+    /// (It may be said not to be for a moment more, after the last has been claimed.)
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        let front = self.front.at.load(Ordering::SeqCst);
+        let back = self.back.at.load(Ordering::SeqCst);
+        front / ONE == back / ONE
+    }
+
+    fn empty_block(&self) -> Box<Block<T>> {
+        let spare = self.spare.swap(ptr::null_mut(), Ordering::Acquire);
+        if spare.is_null() {
+            return Block::new();
+        }
+        // SAFETY: whoever kept it had it alone, and now the caller has.
+        unsafe { Box::from_raw(spare) }
+    }
+
+    /// Nobody knows this block, which is as a new one.
+    fn keep(&self, block: Box<Block<T>>) {
+        let block = Box::into_raw(block);
+        let kept = self.spare.compare_exchange(ptr::null_mut(), block, Ordering::Release, Ordering::Relaxed);
+        if kept.is_err() {
+            // SAFETY: it is the caller's still.
+            drop(unsafe { Box::from_raw(block) });
+        }
+    }
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Drop for Queue<T> {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
+        let spare = self.spare.load(Ordering::Acquire);
+        let block = self.front.block.load(Ordering::Acquire);
+        // SAFETY: nobody else is here; the queue is empty, so there is one block and perhaps the spare one.
+        unsafe {
+            drop(Box::from_raw(block));
+            if !spare.is_null() {
+                drop(Box::from_raw(spare));
+            }
+        }
+    }
+}
+
+/// A run that is being taken out; what is left of it when that panics is dropped.
+struct Emptying<'a, T> {
+    queue: &'a Queue<T>,
+    run: Run<T>,
+    left: usize,
+}
+
+impl<T> Emptying<'_, T> {
+    fn each(mut self, take: &mut impl FnMut(T)) {
+        while let Some(item) = self.next() {
+            take(item);
+        }
+    }
+
+    fn next(&mut self) -> Option<T> {
+        let at = self.left;
+        (at < self.run.to).then(|| {
+            self.left += 1;
+            self.run.empty(at)
+        })
+    }
+}
+
+impl<T> Drop for Emptying<'_, T> {
+    fn drop(&mut self) {
+        while let Some(item) = self.next() {
+            drop(item);
+        }
+        self.queue.emptied(&self.run);
+    }
+}
