@@ -28,7 +28,7 @@ LAYERS = {
         ["operation"],
         ["id"],
         ["sys", "waker"],
-        ["alarm", "blocker", "fork", "line", "lock", "foreign", "posts", "registrar", "sync"],
+        ["alarm", "blocker", "fork", "line", "lock", "foreign", "posts", "queue", "registrar", "sync"],
     ],
     "tasks": [
         ["lib", "local", "info", "thread"],

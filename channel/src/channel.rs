@@ -5,7 +5,7 @@
 use crate::blocker;
 use crate::builder::{ChannelBuilder, ChannelMetrics, PostAllError, PostError};
 use crate::drivers::DriverInfo;
-use crate::events::body::Body;
+use crate::events::body::{Body, Taker};
 use crate::events::event::Event;
 use crate::events::inside::Inside;
 use crate::events::request::Request;
@@ -74,11 +74,12 @@ impl EventChannel {
     /// # Panics
     /// If the `AsFd` of what the program has given as a [`Source`](crate::Source) does.
     pub fn post(&self, request: impl Into<Request>) -> Result<EventId, PostError> {
-        self.post_one(request.into())
+        self.post_for(Taker::Anybody, request.into())
     }
 
-    fn post_one(&self, mut request: Request) -> Result<EventId, PostError> {
-        match self.prepare(&mut request.0) {
+    /// Its events are for this one.
+    pub(crate) fn post_for(&self, taker: Taker, mut request: Request) -> Result<EventId, PostError> {
+        match self.prepare(&mut request.0, taker) {
             Ok(()) => self.hand_over(request, &mut Posted::new(self)),
             Err(error) => Err(PostError { request, error }),
         }
@@ -117,7 +118,7 @@ impl EventChannel {
     fn post_these(&self, mut unposted: Unposted) -> Result<Vec<EventId>, PostAllError> {
         let (mut fine, mut refused) = (unposted.0.len(), None);
         for (at, event) in unposted.0.iter_mut().enumerate() {
-            if let Err(error) = self.prepare(&mut event.0) {
+            if let Err(error) = self.prepare(&mut event.0, Taker::Anybody) {
                 (fine, refused) = (at, Some(error));
                 break;
             }
@@ -148,23 +149,23 @@ impl EventChannel {
 
     /// Before anything is counted: what is the program's own is called here (`AsFd`).
     #[inline]
-    fn prepare(&self, request: &mut Inside) -> io::Result<()> {
+    fn prepare(&self, request: &mut Inside, taker: Taker) -> io::Result<()> {
         if fork::is_child() {
             return Err(forked_error());
         }
         match request {
-            Inside::Body(_) => self.prepare_body(request),
+            Inside::Body(_) => self.prepare_body(request, taker),
             Inside::Bare(_) => Ok(()),
         }
     }
 
-    fn prepare_body(&self, request: &mut Inside) -> io::Result<()> {
+    fn prepare_body(&self, request: &mut Inside, taker: Taker) -> io::Result<()> {
         let Some(body) = request.body_mut() else { return Ok(()) };
         if body.is_item() {
             let what = "an item of a stream cannot be posted: its stream goes on by itself";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
-        let prepare = || body.prepare(Instant::now(), self.0.number);
+        let prepare = || body.prepare(Instant::now(), self.0.number, taker);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(prepare)) {
             // What goes with the request may panic, too: not while this unwinds.
             std::mem::replace(request, Inside::bare(0)).discard();

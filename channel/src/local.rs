@@ -2,11 +2,14 @@
 
 use crate::builder::{ChannelBuilder, ChannelMetrics, PostError};
 use crate::drivers::{Driver, DriverInfo};
+use crate::events::body::Taker;
 use crate::events::event::Event;
 use crate::events::request::Request;
 use crate::foreign;
-use crate::getting::shared::EventChannel;
+use crate::fork;
+use crate::getting::shared::{EventChannel, forked_error};
 use crate::id::EventId;
+use crate::ports::Wait;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -52,10 +55,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// ```
 pub struct LocalChannel {
     channel: EventChannel,
-    /// `None`: that of a stream, while it runs.
-    handlers: RefCell<HashMap<EventId, Option<Handler>>>,
-    /// Items of streams that came while their handlers ran.
-    early: RefCell<Vec<Event>>,
+    /// (One that runs is not in it.)
+    handlers: RefCell<HashMap<EventId, Handler>>,
+    /// That of what others post.
+    on_posts: RefCell<Option<PostsHandler>>,
     /// Got in [`run`](Self::run), for whoever gets events.
     kept: RefCell<VecDeque<Event>>,
     /// So many that were posted here have not come back yet.
@@ -64,6 +67,7 @@ pub struct LocalChannel {
 }
 
 type Handler = Box<dyn FnMut(&LocalChannel, Event) -> Option<Request>>;
+type PostsHandler = Box<dyn FnMut(&LocalChannel, Event)>;
 
 /// Makes a [`LocalChannel`]: see [`ChannelBuilder::single_threaded`].
 #[derive(Clone, Debug)]
@@ -88,7 +92,7 @@ impl LocalBuilder {
         Ok(LocalChannel {
             channel: self.0.build()?,
             handlers: RefCell::default(),
-            early: RefCell::default(),
+            on_posts: RefCell::default(),
             kept: RefCell::default(),
             ours: Cell::new(0),
             stays: PhantomData,
@@ -113,13 +117,16 @@ impl LocalChannel {
     /// As there. A request with a handler by [`Request::on_complete`], which may go to other threads, is
     /// [invalid](io::ErrorKind::InvalidInput): [`post_with`](Self::post_with) is for that.
     pub fn post(&self, request: impl Into<Request>) -> Result<EventId, PostError> {
-        let mut request = request.into();
+        self.post_for(Taker::Owner, request.into())
+    }
+
+    fn post_for(&self, taker: Taker, mut request: Request) -> Result<EventId, PostError> {
         request.0.set_foreign(false);
         if request.0.has_handler() {
             let what = "a handler of a LocalChannel is given to post_with, and not to the request";
             return Err(PostError { request, error: io::Error::new(io::ErrorKind::InvalidInput, what) });
         }
-        let id = self.channel.post(request)?;
+        let id = self.channel.post_for(taker, request)?;
         self.ours.set(self.ours.get() + 1);
         Ok(id)
     }
@@ -127,8 +134,8 @@ impl LocalChannel {
     /// Posts a request whose event `handler` gets, in place of whoever gets events. What it returns is posted next, with the same handler.
     /// (If that is refused, since the channel has been shut down, both are dropped.)
     ///
-    /// Of a stream it gets each item, one after the other, and then the last event. It stays with the stream: what it returns for an item
-    /// is posted without a handler.
+    /// Of a stream it gets each item, one after the other: the next one comes when it has returned; and then the last event. It stays
+    /// with the stream: what it returns for an item is posted without a handler.
     ///
     /// # Errors
     /// As [`post`](Self::post). The handler is dropped then.
@@ -137,10 +144,31 @@ impl LocalChannel {
         request: impl Into<Request>,
         handler: impl FnMut(&LocalChannel, Event) -> Option<Request> + 'static,
     ) -> Result<EventId, PostError> {
-        let id = self.post(request)?;
+        let id = self.post_for(Taker::OwnersHandler, request.into())?;
         // (Nobody else gets events: it cannot have come back.)
-        self.handlers.borrow_mut().insert(id, Some(Box::new(handler)));
+        self.handlers.borrow_mut().insert(id, Box::new(handler));
         Ok(id)
+    }
+
+    /// From now on `handler` gets what [`Poster`]s post, in place of whoever gets events. (What is taken out of the channel by then is not
+    /// for it. The one before is dropped.)
+    ///
+    /// ```
+    /// # use ec_channel::EventChannel;
+    /// # use std::time::Duration;
+    /// let channel = EventChannel::builder().single_threaded().build()?;
+    /// channel.on_posts(|channel, event| match event.token() {
+    ///     0 => channel.shutdown(),
+    ///     n => println!("{n}"),
+    /// });
+    /// let poster = channel.poster();
+    /// std::thread::spawn(move || (0..10).rev().try_for_each(|n| poster.post(n)));
+    /// assert!(channel.get_event().is_err()); // when it has been shut down
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn on_posts(&self, handler: impl FnMut(&LocalChannel, Event) + 'static) {
+        let before = self.on_posts.replace(Some(Box::new(handler)));
+        drop(before);
     }
 
     /// As [`EventChannel::cancel`]: the event comes back all the same, to its handler if it has one.
@@ -157,17 +185,25 @@ impl LocalChannel {
     /// If a handler does. It is gone then; the others are not.
     pub fn get_event(&self) -> io::Result<Event> {
         loop {
-            if let Some(event) = self.take_kept() {
-                return Ok(event);
-            }
-            let event = self.channel.get_event()?;
-            if let Some(event) = self.handle(event) {
+            if let Some(event) = self.next(Wait::Forever)? {
                 return Ok(event);
             }
         }
     }
 
-    /// As [`get_event`](Self::get_event), but returns `None` after `timeout`. (A handler that takes longer is waited for.)
+    /// As [`get_event`](Self::get_event), but returns `None` when no such request is complete right now. It calls the handlers of what is
+    /// ready, and not of what they make ready.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn try_get_event(&self) -> io::Result<Option<Event>> {
+        self.get_event_timeout(Duration::ZERO)
+    }
+
+    /// As [`get_event`](Self::get_event), but returns `None` after `timeout`. (The handlers of what is ready then are waited for.)
     ///
     /// # Errors
     /// As there.
@@ -176,20 +212,43 @@ impl LocalChannel {
     /// As there.
     pub fn get_event_timeout(&self, timeout: Duration) -> io::Result<Option<Event>> {
         let end = Instant::now().checked_add(timeout);
-        loop {
-            if let Some(event) = self.take_kept() {
-                return Ok(Some(event));
-            }
+        // When the time is over: so many more. (Each handler may make another one ready.)
+        let mut last = None;
+        while last != Some(0) {
             let left = end.map_or(timeout, |end| end.saturating_duration_since(Instant::now()));
-            let Some(event) = self.channel.get_event_timeout(left)? else { return Ok(None) };
-            if let Some(event) = self.handle(event) {
-                return Ok(Some(event));
+            let event = self.next(Wait::For(left))?;
+            if event.is_some() {
+                return Ok(event);
+            }
+            if left.is_zero() {
+                last = Some(last.map_or_else(|| self.channel.ready(), |last: usize| last - 1));
             }
         }
+        Ok(None)
+    }
+
+    /// What is kept, or comes, for whoever gets events. `None`: a handler was called, or the time is over.
+    fn next(&self, wait: Wait) -> io::Result<Option<Event>> {
+        if fork::is_child() {
+            return Err(forked_error());
+        }
+        let kept = self.kept.borrow_mut().pop_front();
+        let event = kept.map_or_else(|| self.next_of_channel(wait), |event| Ok(Some(event)))?;
+        Ok(event.map(|mut event| {
+            event.0.fetched_from_owner();
+            event
+        }))
+    }
+
+    /// As [`next`](Self::next), but not fetched yet.
+    fn next_of_channel(&self, wait: Wait) -> io::Result<Option<Event>> {
+        let mut one = None;
+        self.channel.next(&mut one, 1, wait)?;
+        Ok(one.and_then(|event| self.handle(event)))
     }
 
     /// Calls handlers until all that was posted here has come back. (What has no handler is kept, for [`get_event`](Self::get_event). What
-    /// a [`Poster`] posts is not waited for.)
+    /// a [`Poster`] posts is not waited for.) A stream without a handler goes no further than its [credit](Request::credit) here.
     ///
     /// # Errors
     /// As [`EventChannel::get_event`].
@@ -198,12 +257,20 @@ impl LocalChannel {
     /// As [`get_event`](Self::get_event).
     pub fn run(&self) -> io::Result<()> {
         while self.ours.get() > 0 {
-            let event = self.channel.get_event()?;
-            if let Some(event) = self.handle(event) {
-                self.kept.borrow_mut().push_back(event);
-            }
+            let event = self.next_of_channel(Wait::Forever)?;
+            self.kept.borrow_mut().extend(event);
         }
         Ok(())
+    }
+
+    /// As [`EventChannel::shutdown`].
+    pub fn shutdown(&self) {
+        self.channel.shutdown();
+    }
+
+    /// Whether [`shutdown`](Self::shutdown) was called.
+    pub fn is_shut_down(&self) -> bool {
+        self.channel.is_shut_down()
     }
 
     /// For other threads and tasks, to post to this channel.
@@ -222,73 +289,51 @@ impl LocalChannel {
         self.ours.set(self.ours.get().saturating_sub(usize::from(is_over)));
     }
 
-    fn take_kept(&self) -> Option<Event> {
-        self.kept.borrow_mut().pop_front()
-    }
-
     /// Calls the handler of an event that has come, or gives it back.
-    fn handle(&self, event: Event) -> Option<Event> {
+    fn handle(&self, mut event: Event) -> Option<Event> {
         self.has_come(&event);
-        let id = event.id();
-        // (Taken out: it may post, cancel and get as it likes.)
-        let taken = match self.handlers.borrow_mut().get_mut(&id) {
-            Some(handler) => handler.take(),
-            None => return Some(event),
-        };
-        let Some(mut handler) = taken else {
-            self.early.borrow_mut().push(event);
-            return None;
-        };
-        // (Gone with a panic.)
-        let mut running = Running { channel: self, id: Some(id) };
-        let mut event = event;
-        loop {
-            let is_last = event.is_last();
-            let next = handler(self, event);
-            if is_last {
-                drop(running);
-                if let Some(next) = next
-                    && let Ok(id) = self.post(next)
-                {
-                    self.handlers.borrow_mut().insert(id, Some(handler));
-                }
-                return None;
-            }
-            if let Some(next) = next {
-                let _ = self.post(next);
-            }
-            match running.next() {
-                Some(early) => event = early,
-                None => break,
-            }
+        if event.0.is_foreign() {
+            return self.handle_post(event);
         }
-        self.handlers.borrow_mut().insert(id, Some(handler));
-        running.id = None;
+        let id = event.id();
+        // (Taken out: it may post, cancel and get as it likes; and it is gone with a panic.)
+        let Some(mut handler) = self.handlers.borrow_mut().remove(&id) else { return Some(event) };
+        // Of an item of a stream: the next one comes when this handler has returned.
+        let _credit = event.0.take_credit();
+        let is_last = event.is_last();
+        let next = handler(self, event);
+        if fork::is_child() {
+            // (There.)
+            std::mem::forget((next, handler));
+        } else if !is_last {
+            self.handlers.borrow_mut().insert(id, handler);
+            next.map(|next| self.post(next));
+        } else if let Some(next) = next
+            && let Ok(id) = self.post_for(Taker::OwnersHandler, next)
+        {
+            self.handlers.borrow_mut().insert(id, handler);
+        }
         None
     }
-}
 
-/// A handler runs. When this is dropped it is gone: what comes for it, and what came meanwhile, is for whoever gets events.
-struct Running<'a> {
-    channel: &'a LocalChannel,
-    id: Option<EventId>,
-}
-
-impl Running<'_> {
-    /// What came while it ran, the oldest first.
-    fn next(&self) -> Option<Event> {
-        let mut early = self.channel.early.borrow_mut();
-        let at = early.iter().position(|event| Some(event.id()) == self.id)?;
-        Some(early.remove(at))
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.channel.handlers.borrow_mut().remove(&id);
-            self.channel.kept.borrow_mut().extend(std::iter::from_fn(|| self.next()));
+    /// As [`handle`](Self::handle), for what others have posted.
+    fn handle_post(&self, event: Event) -> Option<Event> {
+        let Some(mut handler) = self.on_posts.take() else { return Some(event) };
+        handler(self, event);
+        if fork::is_child() {
+            std::mem::forget(handler);
+            return None;
         }
+        // (It may have been replaced meanwhile, by itself.)
+        let replaced = {
+            let mut now = self.on_posts.borrow_mut();
+            match *now {
+                Some(_) => Some(handler),
+                None => now.replace(handler),
+            }
+        };
+        drop(replaced);
+        None
     }
 }
 
@@ -308,9 +353,21 @@ impl Drop for LocalChannel {
                 Err(_) => break,
             }
         }
-        for (_, handler) in self.handlers.take() {
-            foreign::call(|| drop(handler));
+        for event in self.kept.take() {
+            let_go(event, |event| event.0.discard());
         }
+        for (_, handler) in self.handlers.take() {
+            let_go(handler, |handler| drop(foreign::call(|| drop(handler))));
+        }
+        let_go(self.on_posts.take(), |handler| drop(foreign::call(|| drop(handler))));
+    }
+}
+
+/// It is the program's, and may panic as it goes; or fork: a child drops nothing of its parent's.
+fn let_go<T>(held: T, go: impl FnOnce(T)) {
+    match fork::is_child() {
+        true => std::mem::forget(held),
+        false => go(held),
     }
 }
 

@@ -102,6 +102,18 @@ pub(crate) struct Common {
     pub(crate) when: When,
     pub(crate) context: Option<Box<dyn Any + Send>>,
     pub(crate) handler: Option<Handler>,
+    pub(crate) taker: Taker,
+}
+
+/// Who takes what has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taker {
+    /// Whoever gets it first, or its own handler.
+    Anybody,
+    /// The owner of the channel, who does not fetch it yet as he takes it out.
+    Owner,
+    /// As there, for a handler.
+    OwnersHandler,
 }
 
 /// See the module. The head comes first: the port knows the body by its address.
@@ -136,6 +148,7 @@ impl<K: Kept> Body<K> {
             when: When::Never,
             context: None,
             handler: None,
+            taker: Taker::Anybody,
         };
         Box::new(Body { head, common, own })
     }
@@ -190,9 +203,15 @@ impl Body<dyn Kept> {
         self.own.is_immediate() && !self.has_handler()
     }
 
+    /// If it is a stream: is a handler to return before the next item comes?
+    pub(crate) fn is_serial(&self) -> bool {
+        self.has_handler() || self.common.taker == Taker::OwnersHandler
+    }
+
     /// Before it is handed over to the channel of this number.
-    pub(crate) fn prepare(&mut self, now: Instant, channel: u32) {
+    pub(crate) fn prepare(&mut self, now: Instant, channel: u32, taker: Taker) {
         self.common.id = EventId::none(channel);
+        self.common.taker = taker;
         self.own.prepare();
         let limit = match self.common.when {
             _ if self.own.is_immediate() => None,
@@ -207,9 +226,9 @@ impl Body<dyn Kept> {
     /// It is posted to the channel of this home: if it is a stream, its items may come.
     pub(crate) fn open(&mut self, home: impl FnOnce() -> Weak<dyn Home>) {
         if self.head.owner == Owner::Stream {
-            let has_handler = self.has_handler();
+            let is_serial = self.is_serial();
             if let Some(flow) = self.own.flow() {
-                flow.open(home(), has_handler);
+                flow.open(home(), is_serial);
             }
         }
     }
@@ -226,7 +245,8 @@ impl Body<dyn Kept> {
     /// The item that the stream, `op` to its port, came to with `result`; or what it ends with.
     pub(crate) fn next_item(&mut self, op: OpId, result: i32, now: Instant) -> Result<Inside, i32> {
         let id = EventId::new(op, self.common.id.channel());
-        let origin = Origin { op, id, token: self.common.token, handler: self.common.handler.as_ref() };
+        let Common { token, taker, .. } = self.common;
+        let origin = Origin { op, id, token, taker, handler: self.common.handler.as_ref() };
         let item = self.own.item(result, now, &origin);
         let own = &mut self.own;
         if let Some(next) = own.flow().map(|flow| flow.next) {

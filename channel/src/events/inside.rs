@@ -1,6 +1,6 @@
 //! What a request and its event are: a body, or the little that one needs which has none.
 
-use crate::events::body::{Body, Kept};
+use crate::events::body::{Body, Kept, Taker};
 use crate::events::stream::Credit;
 use crate::id::EventId;
 
@@ -145,9 +145,19 @@ impl Inside {
         self.body().is_some_and(Body::is_item)
     }
 
-    /// Somebody has got it.
+    /// Somebody has taken it out: so it is fetched, if he is anybody.
     #[inline(always)]
-    pub(crate) fn fetched(&mut self) {
+    pub(crate) fn taken_out(&mut self) {
+        if let Inside::Body(body) = self
+            && body.is_item()
+            && body.common.taker == Taker::Anybody
+        {
+            give_back(body);
+        }
+    }
+
+    /// The owner, who has taken it out, gives it to the program.
+    pub(crate) fn fetched_from_owner(&mut self) {
         if let Inside::Body(body) = self
             && body.is_item()
         {

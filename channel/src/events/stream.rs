@@ -8,7 +8,7 @@
 //! in its slot until then, and the port submits it again after each item. Without a credit it pauses. So nothing is dropped, and nothing
 //! is begun that nobody has room for.
 
-use crate::events::body::{Body, Handler, Kept};
+use crate::events::body::{Body, Handler, Kept, Taker};
 use crate::events::inside::Inside;
 use crate::fork;
 use crate::id::{EventId, OpId};
@@ -60,9 +60,9 @@ impl Flow {
         self.most = most.max(1);
     }
 
-    /// The stream is posted. The items of one with a handler come one at a time.
-    pub(crate) fn open(&mut self, home: Weak<dyn Home>, has_handler: bool) {
-        let one_at_a_time = has_handler || self.given_back == GivenBack::Dropped;
+    /// The stream is posted. The items of one with a handler (`is_serial`) come one at a time.
+    pub(crate) fn open(&mut self, home: Weak<dyn Home>, is_serial: bool) {
+        let one_at_a_time = is_serial || self.given_back == GivenBack::Dropped;
         let left = AtomicU32::new(if one_at_a_time { 1 } else { self.most });
         self.account = Some(Arc::new(Account { left, home }));
     }
@@ -120,6 +120,7 @@ pub(crate) struct Origin<'a> {
     pub(crate) op: OpId,
     pub(crate) id: EventId,
     pub(crate) token: u64,
+    pub(crate) taker: Taker,
     pub(crate) handler: Option<&'a Handler>,
 }
 
@@ -130,6 +131,7 @@ impl Origin<'_> {
         let mut body = Body::item(Item { kind, given_back: flow.given_back, credit, found });
         body.common.id = self.id;
         body.common.token = self.token;
+        body.common.taker = self.taker;
         body.common.handler = self.handler.cloned();
         Inside::Body(body)
     }

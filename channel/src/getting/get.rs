@@ -36,7 +36,7 @@ impl Sink for Vec<Event> {
         self.push(event);
         // (In place: an event is not copied for it.)
         if let Some(event) = self.last_mut() {
-            event.0.fetched();
+            event.0.taken_out();
         }
     }
 }
@@ -44,7 +44,7 @@ impl Sink for Vec<Event> {
 impl Sink for Option<Event> {
     #[inline]
     fn put(&mut self, event: Event) {
-        self.insert(event).0.fetched();
+        self.insert(event).0.taken_out();
     }
 }
 
@@ -58,7 +58,7 @@ impl EventChannel {
         }
         let mut event = waiting.pop();
         if let Some(event) = &mut event {
-            event.0.fetched();
+            event.0.taken_out();
             self.taken(1);
             self.tell_if_ended();
         }

@@ -108,6 +108,11 @@ impl EventChannel {
         }
     }
 
+    /// How many events are complete, and nobody has taken them.
+    pub(crate) fn ready(&self) -> usize {
+        self.0.waiting.len()
+    }
+
     pub(crate) fn taken(&self, n: usize) {
         self.0.waiting.tally.taken(n);
     }

@@ -47,7 +47,7 @@ impl Drive {
         let f = &mut self.flights[slot as usize];
         // SAFETY: it is a stream's, in place.
         let body = unsafe { Body::in_flight(f.op) };
-        if !body.has_handler() || body.has_credit() || self.closing {
+        if !body.is_serial() || body.has_credit() || self.closing {
             return Some(code);
         }
         f.phase = Phase::Ending(code);
