@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::storm::{Sort, Storm};
+use common::storm::Storm;
+use common::storm::streams::Sort;
 use common::{Random, drivers};
 use ec_channel::{ChannelBuilder, Driver, EventChannel, EventKind, Interest, Request, Source};
 use ec_test_support::{alone, limit};

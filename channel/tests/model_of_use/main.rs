@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod course;
 mod pair;
 mod play;
 mod posted;

@@ -2,7 +2,7 @@
 //! after its items.
 
 mod parts;
-mod streams;
+pub mod streams;
 
 use super::{Random, fleeting_socket, room};
 use ec_channel::{Event, EventChannel, EventKind, Interest, Request, Source};
@@ -17,8 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
-use streams::{Got, Hands};
-pub use streams::{Sort, Streams};
+use streams::{Got, Hands, Streams};
 
 /// Of those in flight so many connects, each with a socket of its own.
 const CONNECTS: usize = 64;

@@ -1,0 +1,78 @@
+//! A stream in flight, as the model knows it.
+
+use super::play::Checked;
+use super::steps::What;
+use proptest::prop_assert;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How far a stream has come.
+pub struct Course {
+    /// So many of its items may be unfetched; of readiness: held.
+    credit: usize,
+    /// Of ticks: they are so far apart.
+    period: Option<Duration>,
+    /// Items that have come, and with them the ticks that were missed.
+    pub items: usize,
+    ticks: u32,
+    /// When the gets of its latest items began, as many as there is credit for.
+    gets: VecDeque<Instant>,
+    /// Of readiness: somebody has its item, so that it pauses.
+    pub is_held: bool,
+    /// It was cancelled: so many items may still come.
+    left: Option<usize>,
+}
+
+impl Course {
+    pub fn of(what: What) -> Option<Self> {
+        let (credit, period) = match what {
+            What::Interval { ms, credit } => (credit, Some(Duration::from_millis(ms.into()))),
+            What::ReadableAgain(_) => (1, None),
+            _ => return None,
+        };
+        let gets = VecDeque::new();
+        Some(Course { credit, period, items: 0, ticks: 0, gets, is_held: false, left: None })
+    }
+
+    /// So many of its items may have come that nobody has fetched.
+    pub fn room(&self) -> usize {
+        self.credit - usize::from(self.is_held)
+    }
+
+    /// It was cancelled, and of all streams so many items had come that nobody had fetched. What is ready is still found by the cancel, if
+    /// the stream does not pause; a tick is not.
+    pub fn give_up(&mut self, unfetched: usize) {
+        let room = self.room();
+        self.left.get_or_insert(if self.period.is_some() { room.min(unfetched) } else { room });
+    }
+
+    /// After these items it has used its credit up, and got it back.
+    pub fn goes_on_with(&self) -> usize {
+        if self.period.is_some() { self.credit + 1 } else { 1 }
+    }
+
+    /// An item has come, with so many ticks missed, by a get that began then. The stream was posted between these two times.
+    pub fn item(&mut self, missed: u64, get_began: Instant, posted: (Instant, Instant)) -> Checked {
+        prop_assert!(!self.is_held, "more items than there is credit for");
+        if let Some(left) = &mut self.left {
+            prop_assert!(*left > 0, "an item of a stream that was cancelled");
+            *left -= 1;
+        }
+        self.items += 1;
+        let Some(period) = self.period else {
+            self.is_held = true;
+            return Ok(());
+        };
+        self.ticks += 1 + missed as u32;
+        prop_assert!(posted.0 + self.ticks * period <= Instant::now(), "tick {} is early", self.ticks);
+        if self.gets.len() == self.credit
+            && let Some(room_since) = self.gets.pop_front()
+        {
+            // There has been room for it since then, and not before: it is the youngest tick of some time after that.
+            let next = posted.1 + (self.ticks + 1) * period;
+            prop_assert!(next > room_since, "tick {}, and missed ones are not counted", self.ticks);
+        }
+        self.gets.push_back(get_began);
+        Ok(())
+    }
+}
