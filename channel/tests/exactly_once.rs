@@ -1,4 +1,4 @@
-//! No event lost, none twice: many requests, random cancels, limits and getters.
+//! No event lost, none twice: many requests and streams, random cancels, limits and getters.
 //!
 //! `EC_STRESS_EVENTS` sets the number of events for each driver (the full run has 10,000,000).
 

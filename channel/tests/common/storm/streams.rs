@@ -91,7 +91,8 @@ impl Streams {
         self.clock.fetch_add(1, SeqCst) + 1
     }
 
-    /// A stream. `alone`: or one that only a cancel ends, and that is said with it.
+    /// A stream: of the first of these sources it can read, into the second it can write, of the third it cannot read. `alone`: or one
+    /// that only a cancel ends, and that is said with it.
     pub fn request(
         &self,
         token: u64,
@@ -106,62 +107,43 @@ impl Streams {
         };
         let limit = Duration::from_micros(20 + random.below(3_000));
         let period = Duration::from_micros(20 + random.below(300));
-        let mut course = Course {
-            sort: Sort::Ticks,
-            end,
-            first: Instant::now() + period,
-            period,
-            posts: AtomicU64::new(0),
-            id: OnceLock::new(),
-            items: AtomicU64::new(0),
-            ticks: AtomicU64::new(0),
-            in_hand: AtomicBool::new(false),
-            began: AtomicU64::new(0),
-            ended: AtomicU64::new(0),
-            is_done: AtomicBool::new(false),
-        };
-        let mut poster = None;
-        let request = match random.below(6) {
+        let now = Instant::now();
+        let (course, request) = match random.below(6) {
             0 if self.posting.fetch_add(2, SeqCst) < 2 * POSTERS => {
-                let (mine, posts) = Request::signal_posts().unwrap();
-                poster = Some(mine);
-                course.sort = Sort::Posts;
-                if !matches!(end, End::Limit) {
-                    course.end = End::Itself;
-                }
-                posts
+                let (poster, posts) = Request::signal_posts().unwrap();
+                let end = if end == End::Limit { end } else { End::Itself };
+                let course = Arc::new(Course::new(Sort::Posts, end, now, period));
+                // (Some come before the stream is posted.)
+                course.post(&poster, random.below(4));
+                self.posters.lock().unwrap().push((poster, course.clone()));
+                (course, posts)
             }
-            which @ 0..3 => {
-                if which == 0 {
-                    self.posting.fetch_sub(2, SeqCst);
-                }
-                Request::interval(period)
+            0 => {
+                self.posting.fetch_sub(2, SeqCst);
+                (Arc::new(Course::new(Sort::Ticks, end, now + period, period)), Request::interval(period))
+            }
+            1 | 2 => {
+                (Arc::new(Course::new(Sort::Ticks, end, now + period, period)), Request::interval(period))
             }
             3 => {
-                // (Before now, or after it.)
-                course.first = Instant::now() + period - 2 * Duration::from_micros(random.below(300));
-                Request::interval_at(course.first, period)
+                // (It has passed, or it comes.)
+                let first = now + period - 2 * Duration::from_micros(random.below(300));
+                (Arc::new(Course::new(Sort::Ticks, end, first, period)), Request::interval_at(first, period))
             }
             _ => {
-                course.sort = Sort::Readiness;
-                // What nobody writes to is for those that end without an item.
+                // What nobody writes to is for those that may end without an item.
                 let silent = matches!(end, End::Limit | End::Cancel) && random.below(4) == 0;
                 let (source, interest) = match random.below(2) {
                     _ if silent => (sources[2], Interest::READABLE),
                     0 => (sources[0], Interest::READABLE),
                     _ => (sources[1], Interest::WRITABLE),
                 };
-                Request::readiness_stream(source.clone(), interest)
+                let request = Request::readiness_stream(source.clone(), interest);
+                (Arc::new(Course::new(Sort::Readiness, end, now, period)), request)
             }
         };
         let request = if course.end == End::Limit { request.within(limit) } else { request };
         let only_a_cancel = course.end == End::Cancel;
-        let course = Arc::new(course);
-        if let Some(poster) = poster {
-            // (Some come before the stream is posted.)
-            course.post(&poster, random.below(4));
-            self.posters.lock().unwrap().push((poster, course.clone()));
-        }
         self.courses.lock().unwrap().insert(token, course);
         (request.credit(1 + random.below(4) as u32), only_a_cancel)
     }
@@ -267,6 +249,23 @@ impl Streams {
 }
 
 impl Course {
+    fn new(sort: Sort, end: End, first: Instant, period: Duration) -> Self {
+        Course {
+            sort,
+            end,
+            first,
+            period,
+            posts: AtomicU64::new(0),
+            id: OnceLock::new(),
+            items: AtomicU64::new(0),
+            ticks: AtomicU64::new(0),
+            in_hand: AtomicBool::new(false),
+            began: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            is_done: AtomicBool::new(false),
+        }
+    }
+
     fn post(&self, poster: &SignalPoster, n: u64) {
         for _ in 0..n {
             self.posts.fetch_add(1, SeqCst);
