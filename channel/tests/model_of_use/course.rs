@@ -15,8 +15,8 @@ pub struct Course {
     /// Items that have come, and with them the ticks that were missed.
     pub items: usize,
     ticks: u32,
-    /// When the gets of its latest items began, as many as there is credit for.
-    gets: VecDeque<Instant>,
+    /// When its latest items were there, as many as there is credit for.
+    got: VecDeque<Instant>,
     /// Of readiness: somebody has its item, so that it pauses.
     pub is_held: bool,
     /// It was cancelled: so many items may still come.
@@ -30,8 +30,8 @@ impl Course {
             What::ReadableAgain(_) => (1, None),
             _ => return None,
         };
-        let gets = VecDeque::new();
-        Some(Course { credit, period, items: 0, ticks: 0, gets, is_held: false, left: None })
+        let got = VecDeque::new();
+        Some(Course { credit, period, items: 0, ticks: 0, got, is_held: false, left: None })
     }
 
     /// So many of its items may have come that nobody has fetched.
@@ -51,8 +51,8 @@ impl Course {
         if self.period.is_some() { self.credit + 1 } else { 1 }
     }
 
-    /// An item has come, with so many ticks missed, by a get that began then. The stream was posted between these two times.
-    pub fn item(&mut self, missed: u64, get_began: Instant, posted: (Instant, Instant)) -> Checked {
+    /// An item has come, with so many ticks missed, by a get that was over then. The stream was posted between these two times.
+    pub fn item(&mut self, missed: u64, got: Instant, posted: (Instant, Instant)) -> Checked {
         prop_assert!(!self.is_held, "more items than there is credit for");
         if let Some(left) = &mut self.left {
             prop_assert!(*left > 0, "an item of a stream that was cancelled");
@@ -64,15 +64,15 @@ impl Course {
             return Ok(());
         };
         self.ticks += 1 + missed as u32;
-        prop_assert!(posted.0 + self.ticks * period <= Instant::now(), "tick {} is early", self.ticks);
-        if self.gets.len() == self.credit
-            && let Some(room_since) = self.gets.pop_front()
+        prop_assert!(posted.0 + self.ticks * period <= got, "tick {} is early", self.ticks);
+        if self.got.len() == self.credit
+            && let Some(room_since) = self.got.pop_front()
         {
-            // There has been room for it since then, and not before: it is the youngest tick of some time after that.
+            // There was room for it since that get, and it has come out of the port in a later one: it is the youngest tick of a time then.
             let next = posted.1 + (self.ticks + 1) * period;
             prop_assert!(next > room_since, "tick {}, and missed ones are not counted", self.ticks);
         }
-        self.gets.push_back(get_began);
+        self.got.push_back(got);
         Ok(())
     }
 }

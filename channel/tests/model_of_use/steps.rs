@@ -116,7 +116,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => pair.prop_map(Step::Close),
         2 => Just(Step::Dial),
         2 => Just(Step::Datagram),
-        1 => Just(Step::Pause),
+        2 => Just(Step::Pause),
         1 => Just(Step::Shutdown),
     ]
 }

@@ -45,12 +45,13 @@ impl Play<'_> {
         let comes = self.something_comes();
         let at_once = self.flying.values().any(|it| it.ask.what == What::Notification);
         let time = if comes { self.patience } else { Duration::from_millis(1) };
-        let (mut events, began) = (Vec::new(), Instant::now());
+        let mut events = Vec::new();
         let got = match (many, waits) {
             (1, false) => self.channel.try_get_event().map(|event| events.extend(event)),
             (1, true) => self.channel.get_event_timeout(time).map(|event| events.extend(event)),
             _ => self.channel.get_events(&mut events, many, Some(time)).map(drop),
         };
+        let now = Instant::now();
         if let Err(error) = got {
             prop_assert!(self.shut_down && self.flying.is_empty(), "{}", error);
             return Ok(());
@@ -59,13 +60,13 @@ impl Play<'_> {
         prop_assert!(events.len() <= many);
         let must = if waits { comes } else { at_once };
         prop_assert!(!must || !events.is_empty(), "nothing came of what is in flight");
-        events.into_iter().try_for_each(|event| self.came(event, began))
+        events.into_iter().try_for_each(|event| self.came(event, now))
     }
 
     /// An event has come back: may it, and with this?
-    fn came(&mut self, event: Event, get_began: Instant) -> Checked {
+    fn came(&mut self, event: Event, got: Instant) -> Checked {
         if !event.is_last() {
-            return self.item(event, get_began);
+            return self.item(event, got);
         }
         let Some(posted) = self.flying.remove(&event.token()) else {
             return Err(TestCaseError::fail(format!("{event:?} was not in flight")));

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 impl Play<'_> {
     /// An item has come: may it, and with this?
-    pub(super) fn item(&mut self, event: Event, get_began: Instant) -> Checked {
+    pub(super) fn item(&mut self, event: Event, got: Instant) -> Checked {
         let (Some(posted), failure) = (self.flying.get_mut(&event.token()), event.failure()) else {
             return Err(TestCaseError::fail(format!("{event:?} is of nothing in flight")));
         };
@@ -20,7 +20,7 @@ impl Play<'_> {
         let Some(course) = &mut posted.stream else {
             return Err(TestCaseError::fail(format!("{event:?} is of no stream")));
         };
-        course.item(event.missed(), get_began, posted.between)?;
+        course.item(event.missed(), got, posted.between)?;
         match posted.ask.what {
             What::ReadableAgain(pair) => {
                 prop_assert_eq!((event.kind(), event.ready()), (EventKind::Readiness, Interest::READABLE));
