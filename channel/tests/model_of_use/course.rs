@@ -6,6 +6,14 @@ use proptest::prop_assert;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+/// A get.
+pub struct Get {
+    pub began: Instant,
+    pub over: Instant,
+    /// No item was there when it began.
+    pub finds_nothing: bool,
+}
+
 /// How far a stream has come.
 pub struct Course {
     /// So many of its items may be unfetched; of readiness: held.
@@ -51,8 +59,8 @@ impl Course {
         if self.period.is_some() { self.credit + 1 } else { 1 }
     }
 
-    /// An item has come, with so many ticks missed, by a get that was over then. The stream was posted between these two times.
-    pub fn item(&mut self, missed: u64, got: Instant, posted: (Instant, Instant)) -> Checked {
+    /// An item has come, with so many ticks missed. The stream was posted between these two times.
+    pub fn item(&mut self, missed: u64, get: &Get, posted: (Instant, Instant)) -> Checked {
         prop_assert!(!self.is_held, "more items than there is credit for");
         if let Some(left) = &mut self.left {
             prop_assert!(*left > 0, "an item of a stream that was cancelled");
@@ -64,15 +72,14 @@ impl Course {
             return Ok(());
         };
         self.ticks += 1 + missed as u32;
-        prop_assert!(posted.0 + self.ticks * period <= got, "tick {} is early", self.ticks);
-        if self.got.len() == self.credit
-            && let Some(room_since) = self.got.pop_front()
-        {
-            // There was room for it since that get, and it has come out of the port in a later one: it is the youngest tick of a time then.
+        prop_assert!(posted.0 + self.ticks * period <= get.over, "tick {} is early", self.ticks);
+        // It came out of the port in this get, or in one since there was room for it: it is the youngest tick of a time then.
+        let room_since = if self.got.len() == self.credit { self.got.pop_front() } else { None };
+        if let Some(since) = if get.finds_nothing { Some(get.began) } else { room_since } {
             let next = posted.1 + (self.ticks + 1) * period;
-            prop_assert!(next > room_since, "tick {}, and missed ones are not counted", self.ticks);
+            prop_assert!(next > since, "tick {}, and missed ones are not counted", self.ticks);
         }
-        self.got.push_back(got);
+        self.got.push_back(get.over);
         Ok(())
     }
 }

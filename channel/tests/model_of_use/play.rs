@@ -151,7 +151,7 @@ impl<'a> Play<'a> {
                 self.far.send_to(b"datagram", self.near.local_addr().unwrap()).unwrap();
                 self.datagrams += 1;
             }
-            Step::Pause => thread::sleep(Duration::from_millis(1)),
+            Step::Pause(ms) => thread::sleep(Duration::from_millis((*ms).into())),
             Step::Shutdown => {
                 self.channel.shutdown();
                 self.shut_down = true;

@@ -72,8 +72,8 @@ pub enum Step {
     Dial,
     /// Somebody sends a datagram.
     Datagram,
-    /// A millisecond goes by.
-    Pause,
+    /// So many milliseconds go by.
+    Pause(u8),
     Shutdown,
 }
 
@@ -116,7 +116,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => pair.prop_map(Step::Close),
         2 => Just(Step::Dial),
         2 => Just(Step::Datagram),
-        2 => Just(Step::Pause),
+        2 => (1..5_u8).prop_map(Step::Pause),
         1 => Just(Step::Shutdown),
     ]
 }

@@ -51,6 +51,8 @@ struct Course {
     items: AtomicU64,
     /// Items, and ticks that were missed.
     ticks: AtomicU64,
+    /// Of ticks: when the first was at the latest, and when one before was there, of those that come to a handler one at a time.
+    seen: Mutex<Option<(Instant, Instant)>>,
     /// The one item that it may have at a time is in somebody's hands.
     in_hand: AtomicBool,
     /// By the storm's clock, which goes by one each time somebody looks: when the latest get of an item began, and when that of the last
@@ -171,9 +173,18 @@ impl Streams {
                 let n = 1 + event.missed();
                 let n = course.ticks.fetch_add(n, SeqCst) + n;
                 // Whichever of them have been seen.
-                let since = Instant::now().saturating_duration_since(course.first);
-                if u128::from(n - 1) * course.period.as_nanos() > since.as_nanos() {
+                let (now, ticks) = (Instant::now(), course.period * (n - 1) as u32);
+                if course.first + ticks > now {
                     fatal(&format!("{n} ticks, more than there can have been: {event:?}"));
+                }
+                if got.handles {
+                    // It is the youngest of a time since the one before was there.
+                    let mut seen = course.seen.lock().unwrap();
+                    let first = seen.map_or(now - ticks, |(first, _)| first.min(now - ticks));
+                    if seen.is_some_and(|(_, before)| first + ticks + course.period <= before) {
+                        fatal(&format!("{n} ticks, and missed ones are not counted: {event:?}"));
+                    }
+                    *seen = Some((first, now));
                 }
             }
             Sort::Readiness if event.ready() == Interest::WRITABLE => {}
@@ -259,6 +270,7 @@ impl Course {
             id: OnceLock::new(),
             items: AtomicU64::new(0),
             ticks: AtomicU64::new(0),
+            seen: Mutex::new(None),
             in_hand: AtomicBool::new(false),
             began: AtomicU64::new(0),
             ended: AtomicU64::new(0),

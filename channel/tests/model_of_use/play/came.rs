@@ -1,6 +1,7 @@
 //! What may come of what is in flight, and whether anything has to.
 
 use super::{Checked, KEPT, Play};
+use crate::course::Get;
 use crate::posted::Posted;
 use crate::steps::What;
 use ec_channel::{Driver, Event, EventKind, Interest};
@@ -45,13 +46,13 @@ impl Play<'_> {
         let comes = self.something_comes();
         let at_once = self.flying.values().any(|it| it.ask.what == What::Notification);
         let time = if comes { self.patience } else { Duration::from_millis(1) };
-        let mut events = Vec::new();
+        let (mut events, finds_nothing, began) = (Vec::new(), self.unfetched() == 0, Instant::now());
         let got = match (many, waits) {
             (1, false) => self.channel.try_get_event().map(|event| events.extend(event)),
             (1, true) => self.channel.get_event_timeout(time).map(|event| events.extend(event)),
             _ => self.channel.get_events(&mut events, many, Some(time)).map(drop),
         };
-        let now = Instant::now();
+        let get = Get { began, over: Instant::now(), finds_nothing };
         if let Err(error) = got {
             prop_assert!(self.shut_down && self.flying.is_empty(), "{}", error);
             return Ok(());
@@ -60,13 +61,13 @@ impl Play<'_> {
         prop_assert!(events.len() <= many);
         let must = if waits { comes } else { at_once };
         prop_assert!(!must || !events.is_empty(), "nothing came of what is in flight");
-        events.into_iter().try_for_each(|event| self.came(event, now))
+        events.into_iter().try_for_each(|event| self.came(event, &get))
     }
 
     /// An event has come back: may it, and with this?
-    fn came(&mut self, event: Event, got: Instant) -> Checked {
+    fn came(&mut self, event: Event, get: &Get) -> Checked {
         if !event.is_last() {
-            return self.item(event, got);
+            return self.item(event, get);
         }
         let Some(posted) = self.flying.remove(&event.token()) else {
             return Err(TestCaseError::fail(format!("{event:?} was not in flight")));

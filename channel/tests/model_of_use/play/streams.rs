@@ -1,7 +1,7 @@
 //! Streams in the model: their items, and what is counted.
 
 use super::{Checked, KEPT, Play};
-use crate::course::Course;
+use crate::course::{Course, Get};
 use crate::posted::Posted;
 use crate::steps::What;
 use ec_channel::{Driver, Event, EventKind, Interest};
@@ -11,7 +11,7 @@ use std::time::Instant;
 
 impl Play<'_> {
     /// An item has come: may it, and with this?
-    pub(super) fn item(&mut self, event: Event, got: Instant) -> Checked {
+    pub(super) fn item(&mut self, event: Event, get: &Get) -> Checked {
         let (Some(posted), failure) = (self.flying.get_mut(&event.token()), event.failure()) else {
             return Err(TestCaseError::fail(format!("{event:?} is of nothing in flight")));
         };
@@ -20,7 +20,7 @@ impl Play<'_> {
         let Some(course) = &mut posted.stream else {
             return Err(TestCaseError::fail(format!("{event:?} is of no stream")));
         };
-        course.item(event.missed(), got, posted.between)?;
+        course.item(event.missed(), get, posted.between)?;
         match posted.ask.what {
             What::ReadableAgain(pair) => {
                 prop_assert_eq!((event.kind(), event.ready()), (EventKind::Readiness, Interest::READABLE));
@@ -86,7 +86,7 @@ impl Play<'_> {
         !stays || posted.limit().is_some() || posted.cancelled || self.shut_down
     }
 
-    /// Each stream that has something to give gives it: as much as shows that credit is given back.
+    /// Each stream that has something to give gives it: as much as shows that credit is given back. What has a limit ends.
     pub(super) fn streams_go_on(&mut self) -> Checked {
         let streams = self.flying.iter().filter_map(|(token, it)| Some((*token, it.stream.as_ref()?)));
         let streams: Vec<_> =
@@ -97,6 +97,11 @@ impl Play<'_> {
                 prop_assert!(began.elapsed() < self.patience, "the stream {} does not go on", token);
                 self.get(1, true)?;
             }
+        }
+        // What has a limit ends, also if it pauses.
+        while self.flying.values().any(|it| it.limit().is_some()) {
+            prop_assert!(began.elapsed() < self.patience, "what is over does not end");
+            self.get(1, true)?;
         }
         Ok(())
     }
