@@ -1,12 +1,13 @@
-//! No event lost, none twice: many requests, random cancels, limits and getters.
+//! No event lost, none twice: many requests and streams, random cancels, limits and getters.
 //!
 //! `EC_STRESS_EVENTS` sets the number of events for each driver (the full run has 10,000,000).
 
 mod common;
 
 use common::storm::Storm;
+use common::storm::streams::Sort;
 use common::{Random, drivers};
-use ec_channel::{ChannelBuilder, Driver, EventChannel, EventKind, Request, Source};
+use ec_channel::{ChannelBuilder, Driver, EventChannel, EventKind, Interest, Request, Source};
 use ec_test_support::{alone, limit};
 use ec_unkind as _;
 use std::io::Write;
@@ -33,9 +34,12 @@ fn storm_on(builder: ChannelBuilder, storm: Storm) {
     let t = common::storm::storm(&channel, storm);
     let [done, cancelled, timed_out, failed, deaths, panics] =
         [&t.done, &t.cancelled, &t.timed_out, &t.failed, &t.deaths, &t.panics].map(|n| n.load(SeqCst));
+    let [ticks, readiness, posts] = Sort::ALL.map(|sort| t.streams.items[sort as usize].load(SeqCst));
+    let ended_in_pause = t.streams.ended_in_pause.load(SeqCst);
     println!(
         "{}, {} posters, {} getters: {} posted, {done} done, {cancelled} cancelled, {timed_out} timed out, \
-         {failed} failed; {deaths} getters died, {panics} other panics; {:?}",
+         {failed} failed; items of streams: {ticks} ticks, {readiness} readiness, {posts} posts, \
+         {ended_in_pause} ended in a pause; {deaths} getters died, {panics} other panics; {:?}",
         channel.driver().kind(),
         storm.posters,
         storm.getters,
@@ -49,6 +53,9 @@ fn storm_on(builder: ChannelBuilder, storm: Storm) {
     let never = EventKind::ALL.iter().filter(|kind| t.kinds[**kind as usize].load(SeqCst) == 0);
     let never: Vec<_> = never.filter(|kind| !excused(kind)).collect();
     assert!(never.is_empty(), "not one of these was done: {never:?}");
+    assert!(ticks > 0 && readiness > 0 && posts > 0, "items of all sorts");
+    // (Of a few thousand there are some, as a rule.)
+    assert!(ended_in_pause > 0 || storm.events < 10_000, "none ended in a pause");
     assert!(!storm.panics || deaths > 0 && panics > 0);
 }
 
@@ -105,12 +112,13 @@ fn shutdown_in_the_middle_of_a_storm_returns_everything_posted() {
                 let channel = EventChannel::builder().driver(driver).build().unwrap();
                 let (a, _b) = UnixStream::pair().unwrap();
                 let a = Source::from(a);
-                let (posted, got) = (AtomicUsize::new(0), AtomicUsize::new(0));
+                let (posted, got, items) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
                 std::thread::scope(|s| {
                     for _ in 0..3 {
                         s.spawn(|| {
-                            while channel.get_event().is_ok() {
-                                got.fetch_add(1, Ordering::SeqCst);
+                            while let Ok(event) = channel.get_event() {
+                                let count = if event.is_last() { &got } else { &items };
+                                count.fetch_add(1, Ordering::SeqCst);
                             }
                         });
                     }
@@ -119,9 +127,13 @@ fn shutdown_in_the_middle_of_a_storm_returns_everything_posted() {
                         s.spawn(move || {
                             let mut random = Random(round * 2 + p + 1);
                             loop {
-                                let request = match random.below(3) {
+                                let request = match random.below(5) {
                                     0 => Request::recv(a.clone(), Vec::with_capacity(8)),
                                     1 => Request::timer(Duration::from_micros(random.below(1_000_000))),
+                                    2 => {
+                                        Request::interval(Duration::from_micros(random.below(500))).credit(2)
+                                    }
+                                    3 => Request::readiness_stream(a.clone(), Interest::WRITABLE),
                                     _ => Request::notification(),
                                 };
                                 if channel.post(request).is_err() {
@@ -135,6 +147,7 @@ fn shutdown_in_the_middle_of_a_storm_returns_everything_posted() {
                     channel.shutdown();
                 });
                 assert_eq!(got.load(Ordering::SeqCst), posted.load(Ordering::SeqCst));
+                assert_eq!(items.load(Ordering::SeqCst) as u64, channel.metrics().items);
             }
         }
     });

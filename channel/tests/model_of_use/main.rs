@@ -1,11 +1,13 @@
-//! Random sequences of what a program may do with a channel, against a simple model: what is in flight, what may come of it, and
-//! whether something has to come. One thread does it all, so a sequence that fails can be made shorter.
+//! Random sequences of what a program may do with a channel, against a simple model: what is in flight, what may come of it (of a
+//! stream: its items, and one last event), and whether something has to come. One thread does it all, so a sequence that fails can be
+//! made shorter.
 //!
 //! By default it is the same short run each time. `EC_PROPTEST_SECONDS=3600` runs for an hour on each driver, from a seed that is
 //! printed; `EC_PROPTEST_SEED` begins with that one.
 
 #[path = "../common/mod.rs"]
 mod common;
+mod course;
 mod pair;
 mod play;
 mod posted;

@@ -1,14 +1,19 @@
 //! The model: what is in flight, what may come of it, and whether anything has to come.
 
+mod came;
+mod end;
+mod streams;
+
 use super::common::{fleeting_socket, room};
+use super::course::Course;
 use super::pair::Pair;
 use super::posted::Posted;
 use super::steps::{Ask, PAIRS, Step, What};
-use ec_channel::{Driver, Event, EventChannel, EventId, EventKind, Interest, Request, Source};
+use ec_channel::{Event, EventChannel, EventId, Interest, Request, Source};
 use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -44,8 +49,15 @@ pub struct Play<'a> {
     /// All that were ever posted.
     ids: Vec<(EventId, u64)>,
     kept: Vec<(Event, Ask)>,
+    /// Items of streams.
+    held: Vec<Event>,
     shut_down: bool,
     posts: usize,
+    /// Posts, and streams that went on.
+    order: usize,
+    /// Items that have come, and events that were cancelled.
+    items: usize,
+    cancelled: u64,
 }
 
 impl<'a> Play<'a> {
@@ -71,12 +83,21 @@ impl<'a> Play<'a> {
             flying: BTreeMap::new(),
             ids: Vec::new(),
             kept: Vec::new(),
+            held: Vec::new(),
             shut_down: false,
             posts: 0,
+            order: 0,
+            items: 0,
+            cancelled: 0,
         }
     }
 
     pub fn step(&mut self, step: &Step) -> Checked {
+        self.take(step)?;
+        self.check_counts()
+    }
+
+    fn take(&mut self, step: &Step) -> Checked {
         match step {
             Step::Post(ask) => {
                 let (request, before) = (self.request(ask), Instant::now());
@@ -103,7 +124,10 @@ impl<'a> Play<'a> {
                 }
             }
             Step::Cancel(index) if !self.ids.is_empty() => self.cancel(index.index(self.ids.len()))?,
-            Step::Again(_) | Step::Cancel(_) => {}
+            Step::LetGo { item, posts } if !self.held.is_empty() => {
+                self.let_go(item.index(self.held.len()), *posts)?;
+            }
+            Step::Again(_) | Step::Cancel(_) | Step::LetGo { .. } => {}
             Step::Get => self.get(1, true)?,
             Step::Try => self.get(1, false)?,
             Step::GetMany(n) => self.get(*n, true)?,
@@ -127,13 +151,22 @@ impl<'a> Play<'a> {
                 self.far.send_to(b"datagram", self.near.local_addr().unwrap()).unwrap();
                 self.datagrams += 1;
             }
-            Step::Pause => thread::sleep(Duration::from_millis(1)),
+            Step::Pause(ms) => thread::sleep(Duration::from_millis((*ms).into())),
             Step::Shutdown => {
                 self.channel.shutdown();
                 self.shut_down = true;
+                let unfetched = self.unfetched();
+                for course in self.flying.values_mut().filter_map(|it| it.stream.as_mut()) {
+                    course.give_up(unfetched);
+                }
             }
         }
         Ok(())
+    }
+
+    fn next_serial(&mut self) -> usize {
+        self.order += 1;
+        self.order
     }
 
     fn token(&self, ahead: usize) -> u64 {
@@ -157,6 +190,10 @@ impl<'a> Play<'a> {
                 let to = self.near.local_addr().unwrap();
                 Request::send_to(self.far.clone(), b"datagram".to_vec(), to)
             }
+            What::Interval { ms, credit } => {
+                Request::interval(Duration::from_millis(ms.into())).credit(credit as u32)
+            }
+            What::ReadableAgain(pair) => Request::readiness_stream(near(pair), Interest::READABLE),
         };
         let limit = ask.limit.filter(|_| !matches!(ask.what, What::Timer(_)));
         let request = request.token(self.token(0));
@@ -171,7 +208,9 @@ impl<'a> Play<'a> {
         prop_assert_eq!(ids.len(), asks.len());
         for (&id, &ask) in ids.iter().zip(asks) {
             let (fed, was_readable) = match ask.what {
-                What::Readable(pair) => (self.pairs[pair].fed, self.pairs[pair].unreceived()),
+                What::Readable(pair) | What::ReadableAgain(pair) => {
+                    (self.pairs[pair].fed, self.pairs[pair].unreceived())
+                }
                 _ => (0, false),
             };
             match ask.what {
@@ -183,8 +222,8 @@ impl<'a> Play<'a> {
             let token = self.token(0);
             prop_assert!(self.ids.iter().all(|(other, _)| *other != id), "an id came twice");
             let between = (before, Instant::now());
-            let serial = self.posts;
-            let posted = Posted { id, ask, serial, cancelled: false, between, fed, was_readable };
+            let (serial, stream) = (self.next_serial(), Course::of(ask.what));
+            let posted = Posted { id, ask, serial, cancelled: false, between, fed, was_readable, stream };
             self.flying.insert(token, posted);
             self.ids.push((id, token));
             self.posts += 1;
@@ -194,205 +233,19 @@ impl<'a> Play<'a> {
 
     fn cancel(&mut self, at: usize) -> Checked {
         let (id, token) = self.ids[at];
-        let found = self.channel.cancel(id);
+        let (found, unfetched) = (self.channel.cancel(id), self.unfetched());
+        // (One that was cancelled before may be ready. A timer of an hour is not, nor is a stream.)
+        let may_be_ready = self.flying.get(&token).is_some_and(|it| self.may_be_ready(it));
         match self.flying.get_mut(&token) {
             None => prop_assert!(!found, "{:?} has come back, and was cancelled", id),
             Some(posted) => {
-                // (One that was cancelled before may be ready. A timer of an hour is not.)
-                let may_be_ready = posted.ask.what != What::Timer(None) || posted.cancelled || self.shut_down;
                 prop_assert!(found || may_be_ready, "{:?} is in flight, and is not found", id);
                 posted.cancelled |= found;
-            }
-        }
-        Ok(())
-    }
-
-    /// Is it to come now?
-    fn is_due(&self, posted: &Posted) -> bool {
-        let over = posted.limit().is_some_and(|limit| posted.between.1.elapsed() >= limit);
-        over || posted.cancelled
-            || self.shut_down
-            || match posted.ask.what {
-                What::Notification | What::Connect | What::SendTo => true,
-                What::Timer(_) => false,
-                What::Recv { pair, .. } | What::Readable(pair) => {
-                    self.pairs[pair].unreceived() || self.pairs[pair].is_closed()
+                if let (Some(course), true) = (&mut posted.stream, found) {
+                    course.give_up(unfetched);
                 }
-                What::Send { pair, .. } | What::Writable(pair) => self.pairs[pair].takes(),
-                What::Accept => self.connected > self.accepted,
-                What::RecvFrom => self.datagrams > self.datagrams_received,
-            }
-    }
-
-    /// Will something come, whatever else is done? (Where one request is carried out at a time, those behind it wait for it.)
-    fn something_comes(&self) -> bool {
-        let direct = self.channel.driver().kind() == Driver::Direct;
-        let first = self.flying.values().filter(|it| it.needs_driver()).map(|it| it.serial).min();
-        self.flying.values().any(|it| {
-            let has_its_turn = !direct || !it.needs_driver() || first == Some(it.serial);
-            let ends = it.limit().is_some() || it.cancelled || self.shut_down;
-            ends || has_its_turn && self.is_due(it)
-        })
-    }
-
-    fn get(&mut self, many: usize, waits: bool) -> Checked {
-        let comes = self.something_comes();
-        let at_once = self.flying.values().any(|it| it.ask.what == What::Notification);
-        let time = if comes { self.patience } else { Duration::from_millis(1) };
-        let mut events = Vec::new();
-        let got = match (many, waits) {
-            (1, false) => self.channel.try_get_event().map(|event| events.extend(event)),
-            (1, true) => self.channel.get_event_timeout(time).map(|event| events.extend(event)),
-            _ => self.channel.get_events(&mut events, many, Some(time)).map(drop),
-        };
-        if let Err(error) = got {
-            prop_assert!(self.shut_down && self.flying.is_empty(), "{}", error);
-            return Ok(());
-        }
-        prop_assert!(!(self.shut_down && self.flying.is_empty()), "no error where nothing can come any more");
-        prop_assert!(events.len() <= many);
-        let must = if waits { comes } else { at_once };
-        prop_assert!(!must || !events.is_empty(), "nothing came of what is in flight");
-        events.into_iter().try_for_each(|event| self.came(event))
-    }
-
-    /// An event has come back: may it, and with this?
-    fn came(&mut self, event: Event) -> Checked {
-        let Some(posted) = self.flying.remove(&event.token()) else {
-            return Err(TestCaseError::fail(format!("{event:?} was not in flight")));
-        };
-        prop_assert_eq!(event.id(), posted.id);
-        let (ask, errno) = (posted.ask, event.failure().map_or(0, |failure| failure.errno()));
-        match errno {
-            0 => self.succeeded(&posted, &event)?,
-            libc::ECANCELED => prop_assert!(posted.cancelled || self.shut_down, "nobody cancelled {:?}", ask),
-            libc::ETIME => {
-                let over = posted.limit().is_some_and(|limit| posted.between.0.elapsed() >= limit);
-                prop_assert!(over && posted.needs_driver(), "{:?} is timed out", ask);
-            }
-            libc::EPIPE | libc::ECONNRESET => {
-                let (What::Recv { pair, .. } | What::Send { pair, .. }) = ask.what else {
-                    return Err(TestCaseError::fail(format!("{event:?}")));
-                };
-                prop_assert!(self.pairs[pair].is_closed(), "{:?}", event);
-            }
-            _ => return Err(TestCaseError::fail(format!("{ask:?} came to {event:?}"))),
-        }
-        if self.kept.len() < KEPT && ask.what != What::Connect {
-            self.kept.push((event, ask));
-        }
-        Ok(())
-    }
-
-    fn succeeded(&mut self, posted: &Posted, event: &Event) -> Checked {
-        let n = event.result().unwrap();
-        let kind = match posted.ask.what {
-            What::Notification => EventKind::Notification,
-            What::Timer(_) => {
-                let over = posted.limit().is_some_and(|limit| posted.between.0.elapsed() >= limit);
-                prop_assert!(over, "a timer came early");
-                EventKind::Timer
-            }
-            What::Recv { pair, room } => {
-                prop_assert!(n == event.buffer().len() && n <= room);
-                prop_assert!(n > 0 || self.pairs[pair].is_closed(), "the end of a stream that goes on");
-                self.pairs[pair].receive(event.buffer())?;
-                EventKind::Recv
-            }
-            What::Send { pair, bytes } => {
-                prop_assert!(n == bytes && self.pairs[pair].takes(), "sent into a full buffer");
-                self.pairs[pair].sent += n;
-                EventKind::Send
-            }
-            What::Readable(pair) => {
-                prop_assert_eq!(event.ready(), Interest::READABLE);
-                let pair = &self.pairs[pair];
-                prop_assert!(
-                    posted.was_readable || pair.fed > posted.fed || pair.is_closed(),
-                    "nothing to read"
-                );
-                EventKind::Readiness
-            }
-            What::Writable(pair) => {
-                prop_assert_eq!(event.ready(), Interest::WRITABLE);
-                prop_assert!(self.pairs[pair].takes(), "no room to write");
-                EventKind::Readiness
-            }
-            What::Accept => {
-                self.accepted += 1;
-                prop_assert!(self.accepted <= self.connected + self.connects, "nobody has connected");
-                EventKind::Accept
-            }
-            What::Connect => {
-                self.connected += 1;
-                self.connects -= 1;
-                EventKind::Connect
-            }
-            What::RecvFrom => {
-                prop_assert_eq!(event.buffer(), b"datagram");
-                prop_assert_eq!(event.address(), self.far.local_addr().ok());
-                self.datagrams_received += 1;
-                prop_assert!(self.datagrams_received <= self.datagrams + self.send_tos, "from nowhere");
-                EventKind::RecvFrom
-            }
-            What::SendTo => {
-                prop_assert_eq!(n, 8);
-                self.datagrams += 1;
-                self.send_tos -= 1;
-                EventKind::SendTo
-            }
-        };
-        prop_assert_eq!(event.kind(), kind);
-        Ok(())
-    }
-
-    /// Cancels what is left, gets it, and looks into the sockets: what nobody has received is there.
-    pub fn end(mut self) -> Checked {
-        for at in 0..self.ids.len() {
-            self.cancel(at)?;
-        }
-        while !self.flying.is_empty() {
-            let before = self.flying.len();
-            self.get(1, true)?;
-            prop_assert!(
-                self.flying.len() < before,
-                "{:?}",
-                self.flying.values().map(|it| it.ask).collect::<Vec<_>>()
-            );
-        }
-        self.get(1, false)?;
-        let (m, n) = (self.channel.metrics(), self.posts as u64);
-        prop_assert_eq!((m.posted, m.completed, m.in_flight), (n, n, 0));
-        for pair in &mut self.pairs {
-            pair.near.set_nonblocking(true).unwrap();
-            let mut byte = [0];
-            while let Ok(1) = (&*pair.near).read(&mut byte) {
-                pair.receive(&byte)?;
-            }
-            prop_assert!(!pair.unreceived(), "what the peer has sent is lost");
-            if !pair.is_closed() {
-                pair.drain();
-                prop_assert_eq!(pair.drained, pair.sent, "what was sent");
             }
         }
-        self.listener.set_nonblocking(true).unwrap();
-        while self.listener.accept().is_ok() {
-            self.accepted += 1;
-        }
-        let most = self.connected + self.connects;
-        prop_assert!(
-            (self.connected..=most).contains(&self.accepted),
-            "a connection is lost, or one too many"
-        );
-        self.near.set_nonblocking(true).unwrap();
-        while self.near.recv(&mut [0; 16]).is_ok() {
-            self.datagrams_received += 1;
-        }
-        let most = self.datagrams + self.send_tos;
-        prop_assert!(
-            (self.datagrams..=most).contains(&self.datagrams_received),
-            "a datagram is lost, or two"
-        );
         Ok(())
     }
 }

@@ -26,6 +26,13 @@ pub enum What {
     Connect,
     RecvFrom,
     SendTo,
+    /// A stream of ticks, so many milliseconds apart.
+    Interval {
+        ms: u8,
+        credit: usize,
+    },
+    /// A stream.
+    ReadableAgain(usize),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +50,11 @@ pub enum Step {
     Again(Index),
     /// Any that was ever posted.
     Cancel(Index),
+    /// An item of a stream that has come is dropped, or tried to be posted.
+    LetGo {
+        item: Index,
+        posts: bool,
+    },
     /// Waits, if something is to come.
     Get,
     Try,
@@ -60,8 +72,8 @@ pub enum Step {
     Dial,
     /// Somebody sends a datagram.
     Datagram,
-    /// A millisecond goes by.
-    Pause,
+    /// So many milliseconds go by.
+    Pause(u8),
     Shutdown,
 }
 
@@ -73,11 +85,13 @@ fn what() -> impl Strategy<Value = What> {
         5 => (pair.clone(), 1..6_usize).prop_map(|(pair, room)| What::Recv { pair, room }),
         2 => (pair.clone(), 1..6_usize).prop_map(|(pair, bytes)| What::Send { pair, bytes }),
         2 => pair.clone().prop_map(What::Readable),
-        1 => pair.prop_map(What::Writable),
+        1 => pair.clone().prop_map(What::Writable),
         2 => Just(What::Accept),
         1 => Just(What::Connect),
         2 => Just(What::RecvFrom),
         1 => Just(What::SendTo),
+        2 => (1..4_u8, 1..4_usize).prop_map(|(ms, credit)| What::Interval { ms, credit }),
+        3 => pair.prop_map(What::ReadableAgain),
     ]
 }
 
@@ -92,6 +106,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => vec(ask(), 1..5).prop_map(Step::PostAll),
         2 => any::<Index>().prop_map(Step::Again),
         6 => any::<Index>().prop_map(Step::Cancel),
+        5 => (any::<Index>(), proptest::bool::weighted(0.1))
+            .prop_map(|(item, posts)| Step::LetGo { item, posts }),
         6 => Just(Step::Get),
         3 => Just(Step::Try),
         2 => (1..5_usize).prop_map(Step::GetMany),
@@ -100,7 +116,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => pair.prop_map(Step::Close),
         2 => Just(Step::Dial),
         2 => Just(Step::Datagram),
-        1 => Just(Step::Pause),
+        2 => (1..5_u8).prop_map(Step::Pause),
         1 => Just(Step::Shutdown),
     ]
 }

@@ -1,6 +1,8 @@
-//! A storm: requests of all kinds from many threads, got by many, cancelled at random. Each is to come back once.
+//! A storm: requests of all kinds and streams from many threads, got by many, cancelled at random. Each is to come back once, a stream
+//! after its items.
 
 mod parts;
+pub mod streams;
 
 use super::{Random, fleeting_socket, room};
 use ec_channel::{Event, EventChannel, EventKind, Interest, Request, Source};
@@ -15,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
+use streams::{Got, Hands, Streams};
 
 /// Of those in flight so many connects, each with a socket of its own.
 const CONNECTS: usize = 64;
@@ -45,6 +48,7 @@ pub struct Tally {
     pub deaths: AtomicU64,
     /// Other panics.
     pub panics: AtomicU64,
+    pub streams: Streams,
 }
 
 /// Panics as it goes.
@@ -59,9 +63,10 @@ impl Drop for Bomb {
     }
 }
 
-/// In a mark: it has come back; its datagram has arrived. The rest says of which kind it is.
+/// In a mark: it has come back; its datagram has arrived; it is a stream. The rest says of which kind it is.
 const BACK: u8 = 0x10;
 const ARRIVED: u8 = 0x20;
+const STREAM: u8 = 0x40;
 
 /// All that the threads of a storm share.
 struct World {
@@ -119,7 +124,8 @@ impl World {
         let limit = Duration::from_micros(20 + random.below(3_000));
         let waits = |request: Request| request.within(limit);
         let mut only_a_cancel = false;
-        let request = match random.below(24) {
+        let mut mark = 0;
+        let request = match random.below(26) {
             0..3 => waits(Request::recv(self.inlet.clone(), room(1 + random.below(4) as usize))),
             3 => waits(Request::recv(self.brittle.clone(), room(1 + random.below(4) as usize))),
             4..6 => {
@@ -147,15 +153,24 @@ impl World {
                 self.connects.fetch_sub(1, SeqCst);
                 Request::timer(Duration::ZERO)
             }
+            18..20 => {
+                mark = STREAM;
+                let sources = [&self.inlet, &self.outlet, &self.silent];
+                let request;
+                (request, only_a_cancel) = self.tally.streams.request(token as u64, random, sources, alone);
+                request
+            }
             _ => Request::notification(),
         };
-        self.marks[token].store(request.kind() as u8, SeqCst);
+        self.marks[token].store(mark | request.kind() as u8, SeqCst);
         let mut request = request.token(token as u64);
         if random.below(8) == 0 {
             let world = self.clone();
-            let handler = move |_: &EventChannel, event: Event| {
+            let handler = move |channel: &EventChannel, event: Event| {
                 let panics = world.storm.panics && event.token().is_multiple_of(3);
-                world.take(&event);
+                let now = world.tally.streams.now();
+                world.take(channel, &event, Got { began: now, ended: now, handles: true });
+                world.tally.streams.let_go(event);
                 if panics {
                     world.tally.panics.fetch_add(1, SeqCst);
                     panic_on_purpose();
@@ -169,13 +184,23 @@ impl World {
         (request, only_a_cancel)
     }
 
-    /// An event has come back.
-    fn take(&self, event: &Event) {
-        let mark = self.marks[event.token() as usize].fetch_or(BACK, SeqCst);
-        if mark & BACK != 0 || mark & 0xf != event.kind() as u8 {
-            fatal(&format!("twice, or with another one's token: {event:?}"));
-        }
+    /// An event has come.
+    fn take(&self, channel: &EventChannel, event: &Event, got: Got) {
+        let mark = &self.marks[event.token() as usize];
+        let mark = if event.is_last() { mark.fetch_or(BACK, SeqCst) } else { mark.load(SeqCst) };
         let kind = event.kind();
+        if mark & 0xf != kind as u8 || mark & STREAM == 0 && !event.is_last() {
+            fatal(&format!("with another one's token: {event:?}"));
+        }
+        if !event.is_last() {
+            return self.tally.streams.item(channel, event, got);
+        }
+        if mark & BACK != 0 {
+            fatal(&format!("twice: {event:?}"));
+        }
+        if mark & STREAM != 0 {
+            self.tally.streams.last(event, got);
+        }
         let tell = match event.result() {
             Ok(_) => &self.tally.done,
             Err(_) if event.is_cancelled() => &self.tally.cancelled,
@@ -258,24 +283,32 @@ impl World {
     /// One thread's life.
     fn get(&self, channel: &EventChannel, style: usize, seed: u64) {
         let mut random = Random(seed);
-        let mut batch = Vec::new();
+        let mut hands = Hands::new(&self.tally.streams);
         loop {
+            let batch = &mut hands.batch;
+            let began = self.tally.streams.now();
             let span = Duration::from_micros(random.below(300));
             let got = match style % 4 {
                 0 => channel.get_event().map(|event| batch.push(event)),
-                1 => channel.get_events(&mut batch, BATCH, None).map(drop),
+                1 => channel.get_events(batch, BATCH, None).map(drop),
                 2 => channel.get_event_timeout(span).map(|event| batch.extend(event)),
-                _ => channel.get_events(&mut batch, BATCH, (random.below(2) == 0).then_some(span)).map(drop),
+                _ => channel.get_events(batch, BATCH, (random.below(2) == 0).then_some(span)).map(drop),
             };
             if let Err(error) = got {
                 assert!(error.to_string().contains("shut down"), "{error}");
                 return;
             }
-            batch.iter().for_each(|event| self.take(event));
+            let got = Got { began, ended: self.tally.streams.now(), handles: false };
+            for (n, event) in batch.iter().enumerate() {
+                if batch[..n].iter().any(|before| before.is_last() && before.token() == event.token()) {
+                    fatal(&format!("behind the last event: {event:?}"));
+                }
+                self.take(channel, event, got);
+            }
             if self.storm.panics && !batch.is_empty() && random.below(300) == 0 {
                 panic_on_purpose();
             }
-            batch.clear();
+            hands.empty(&mut random);
         }
     }
 
@@ -331,6 +364,7 @@ pub fn storm(channel: &EventChannel, storm: Storm) -> Tally {
                 }
             }
         });
+        s.spawn(|| world.tally.streams.go_on_posting(&over));
         let canceller = s.spawn(|| cancels.go_on(channel));
         let posters: Vec<_> = (0..storm.posters)
             .map(|p| {
@@ -356,5 +390,7 @@ pub fn storm(channel: &EventChannel, storm: Storm) -> Tally {
     assert_eq!(world.sent.get(), arrived.get(), "bytes sent");
     let (m, n) = (channel.metrics(), storm.events as u64);
     assert_eq!((m.posted, m.completed, m.in_flight, m.handlers_due), (n, n, 0, 0));
+    assert_eq!(m.items, world.tally.streams.end(), "items of streams");
+    assert_eq!(m.cancelled, world.tally.cancelled.load(SeqCst), "cancelled");
     Arc::into_inner(world).expect("no request is left that holds it").tally
 }
