@@ -184,6 +184,16 @@ impl World {
         (request, only_a_cancel)
     }
 
+    /// What was to be this token's request was not posted.
+    fn unmake(&self, token: usize) {
+        let mark = self.marks[token].swap(0, SeqCst);
+        if mark & STREAM != 0 {
+            self.tally.streams.unmake(token as u64);
+        } else if mark == EventKind::Connect as u8 {
+            self.connects.fetch_sub(1, SeqCst);
+        }
+    }
+
     /// An event has come.
     fn take(&self, channel: &EventChannel, event: &Event, got: Got) {
         let mark = &self.marks[event.token() as usize];
@@ -270,10 +280,10 @@ impl World {
                         }
                     }
                     Err(payload) => {
-                        // Those before have been posted, and this one has not.
+                        // None of them has been posted.
                         expect_purpose(payload);
                         self.tally.panics.fetch_add(1, SeqCst);
-                        at = token.get();
+                        (at..end.min(token.get() + 1)).for_each(|n| self.unmake(n));
                     }
                 }
             }

@@ -150,6 +150,14 @@ impl Streams {
         (request.credit(1 + random.below(4) as u32), only_a_cancel)
     }
 
+    /// This token's stream was not posted.
+    pub fn unmake(&self, token: u64) {
+        let course = self.courses.lock().unwrap().remove(&token);
+        if course.is_some_and(|course| course.sort == Sort::Posts) {
+            self.posting.fetch_sub(1, SeqCst);
+        }
+    }
+
     fn course(&self, event: &Event) -> Arc<Course> {
         let course = self.courses.lock().unwrap().get(&event.token()).cloned();
         let course = course.unwrap_or_else(|| fatal(&format!("of no stream: {event:?}")));
