@@ -357,9 +357,13 @@ impl Drop for LocalChannel {
             let_go(event, |event| event.0.discard());
         }
         for (_, handler) in self.handlers.take() {
-            let_go(handler, |handler| drop(foreign::call(|| drop(handler))));
+            let_go(handler, |handler| {
+                foreign::call(|| drop(handler));
+            });
         }
-        let_go(self.on_posts.take(), |handler| drop(foreign::call(|| drop(handler))));
+        let_go(self.on_posts.take(), |handler| {
+            foreign::call(|| drop(handler));
+        });
     }
 }
 

@@ -32,7 +32,8 @@ pub(crate) use rest::Rests;
 pub enum Driver {
     /// io_uring, in its plain mode (any thread may submit and reap). Linux 5.13 and later.
     IoUring,
-    /// epoll with one-shot interest and non-blocking calls.
+    /// epoll, with non-blocking calls. Interest is one-shot; the sockets of those who [register](crate::EventChannel::register) them stay
+    /// registered.
     Epoll,
     /// poll(2) and non-blocking calls: for any Unix. A wait costs as much as there are descriptors, and its timers are those of poll(2), in
     /// milliseconds. A task that drives such a channel blocks its thread for 10 ms at a time.
