@@ -21,7 +21,7 @@ for driver in io_uring epoll; do
     status=0
     # A hang ends the program itself; the limit is for one that cannot even do that. Panics that are meant are not shown.
     EVENT_CHANNEL_DRIVER=$driver timeout -k 10 $((2 * each + 120)) "$program" "seconds=$each" "${@:2}" \
-        2> >(grep -v "^task 'planned' " >&2) || status=$?
+        2> >(grep -a -v "^task 'planned' " >&2) || status=$?
     ((status == 0 || status == 77)) || trouble+=("$driver: exit code $status")
 done
 if ((${#trouble[@]})); then

@@ -101,8 +101,8 @@ fn what_overflows_the_completion_queue_is_not_lost() {
         let receives = (0..EACH).map(|token| Request::recv(near.clone(), room(1)).token(token));
         let looks = (EACH..2 * EACH).map(|n| Request::readiness(near.clone(), Interest::READABLE).token(n));
         channel.post_all(receives.chain(looks)).unwrap();
-        // The ring has them all: the submission queue has room for 8.
-        assert!(channel.try_get_event().unwrap().is_none());
+        // The ring has them all: a pass takes in some thousand, and the submission queue has room for 8.
+        (0..8).for_each(|_| assert!(channel.try_get_event().unwrap().is_none()));
         // (One byte more than is received: there is something to read all the time.)
         far.write_all(&[7; EACH as usize + 1]).unwrap();
         let said = fs::read_to_string(ring).unwrap();

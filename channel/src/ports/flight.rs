@@ -26,6 +26,10 @@ use failed::Failed;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+/// So many posts and cancels are taken in by one pass: what comes of them is settled while it is still in the CPU's cache, and nobody
+/// waits for more than that.
+const IN_ONE_PASS: usize = 1024;
+
 /// What a pass of the port completed.
 pub(crate) enum Finished {
     Raw(RawCompletion),
@@ -94,7 +98,9 @@ pub(crate) struct Drive {
     awaited: BTreeMap<u64, i16>,
     rests: Rests,
     failed: Option<Failed>,
+    /// What came out of the inbox, and how much of it has been looked at.
     messages: Vec<Message>,
+    looked_at: usize,
     pub(crate) done: Vec<Done>,
     freed: Vec<u32>,
     cancelled: u64,
@@ -116,6 +122,7 @@ impl Drive {
             rests: Rests::default(),
             failed: None,
             messages: Vec::new(),
+            looked_at: 0,
             done: Vec::new(),
             freed: Vec::new(),
             cancelled: 0,
@@ -130,12 +137,19 @@ impl Drive {
         self.flights.iter().filter(|f| f.id != 0).map(|f| OpId::from_u64(f.id)).collect()
     }
 
+    /// Takes the inbox in, as far as it goes in one pass.
     pub(crate) fn take_in(&mut self, shared: &Mutex<PortShared>) {
-        let mut messages = std::mem::take(&mut self.messages);
-        std::mem::swap(&mut messages, &mut shared.lock().inbox);
+        if !self.is_behind() {
+            self.messages.clear();
+            self.looked_at = 0;
+            std::mem::swap(&mut self.messages, &mut shared.lock().inbox);
+        }
         // Strictly in order: a cancel that is looked at before its request was started would be forgotten.
-        for m in messages.drain(..) {
-            match m {
+        let end = self.messages.len().min(self.looked_at + IN_ONE_PASS);
+        while self.looked_at < end {
+            let message = self.messages[self.looked_at];
+            self.looked_at += 1;
+            match message {
                 Message::Submit(id, op) => {
                     self.enter(id, op);
                     self.start(id.slot());
@@ -153,7 +167,11 @@ impl Drive {
                 }
             }
         }
-        self.messages = messages;
+    }
+
+    /// Is there something left that came out of the inbox?
+    pub(crate) fn is_behind(&self) -> bool {
+        self.looked_at < self.messages.len()
     }
 
     fn enter(&mut self, id: OpId, op: *mut RawOp) {

@@ -5,6 +5,7 @@ use crate::lock::{Mutex, MutexGuard, has_room, make_room};
 use crate::operation::RawOp;
 use crate::ports::slots::Slots;
 
+#[derive(Clone, Copy)]
 pub(crate) enum Message {
     Submit(OpId, *mut RawOp),
     Cancel(OpId),

@@ -169,7 +169,7 @@ impl Port {
     /// `None`: there is something to do. (Only of a port that [has](Self::has_descriptor) one.)
     pub(crate) fn begin_sleep(&self) -> Option<OutsideSleep<'_>> {
         let mut d = self.drive.try_lock()?;
-        if d.has_failed() || !d.backend.flush() {
+        if d.has_failed() || d.is_behind() || !d.backend.flush() {
             return None;
         }
         let asleep = self.waker.sleep()?;
@@ -189,6 +189,9 @@ impl Port {
             // (The channel goes with this: nobody else drives it any more.)
             let Some(mut d) = self.drive.try_lock() else { return false };
             d.take_in(&self.shared);
+            while d.is_behind() {
+                d.take_in(&self.shared);
+            }
             d.close_streams();
             d.ids()
         };
@@ -245,7 +248,7 @@ impl Pass<'_> {
         d.expire(out);
         let mut timeout = Some(Duration::ZERO);
         let mut asleep = None;
-        if wait != Wait::No && out.is_empty() {
+        if wait != Wait::No && out.is_empty() && !d.is_behind() {
             asleep = port.waker.sleep();
             if asleep.is_some() && port.shared.lock().inbox.is_empty() {
                 timeout = d.timeout(wait);
