@@ -134,6 +134,8 @@ impl LocalChannel {
     /// Posts a request whose event `handler` gets, in place of whoever gets events. What it returns is posted next, with the same handler.
     /// (If that is refused, since the channel has been shut down, both are dropped.)
     ///
+    /// It may get events itself: other handlers are called within it then, on its stack.
+    ///
     /// Of a stream it gets each item, one after the other: the next one comes when it has returned; and then the last event. It stays
     /// with the stream: what it returns for an item is posted without a handler.
     ///

@@ -64,6 +64,9 @@ impl Request {
     /// that serves the channel, else by a thread that is in `get_event`. The handler should not block. A panic in it
     /// is caught and logged; the event is gone then.
     ///
+    /// A handler that gets events itself may call other handlers meanwhile: within it, on its stack. (So if each of thousands does, they
+    /// are nested thousands deep.)
+    ///
     /// The handler stays with the event, so posting [`Event::again`] from within goes on with it. That of a stream is called for each item,
     /// one at a time and in order, and then for the last event.
     pub fn on_complete(self, handler: impl Fn(&EventChannel, Event) + Send + Sync + 'static) -> Self {
