@@ -27,8 +27,8 @@ LAYERS = {
         ["events"],
         ["operation"],
         ["id"],
-        ["sys", "waker"],
-        ["alarm", "blocker", "fork", "line", "lock", "foreign", "posts", "queue", "registrar", "sync"],
+        ["sys", "waker", "registrar"],
+        ["alarm", "blocker", "fork", "line", "lock", "foreign", "posts", "queue", "sync"],
     ],
     "tasks": [
         ["lib", "local", "info", "thread"],

@@ -75,6 +75,43 @@ fn what_is_behind_urgent_data_is_read() {
     });
 }
 
+/// The read ends there even if somebody has taken the urgent byte before the driver has looked, as the handler of a signal does.
+#[test]
+fn what_is_behind_urgent_data_is_read_that_somebody_has_taken() {
+    limit(60, || {
+        for driver in Driver::ALL {
+            // (One core, which does not look before the main task waits.)
+            let Some(runtime) = build(driver, Runtime::builder().cores(1).without_monitor()) else {
+                continue;
+            };
+            runtime.run(|| {
+                let (near, mut far) = pair();
+                let near = Arc::new(near);
+                far.set_nodelay(true).unwrap();
+                for (waits, room) in [(true, 100), (false, 100), (true, 7), (false, 6)] {
+                    let_reads_wait(&near);
+                    let reads = {
+                        let near = near.clone();
+                        move || {
+                            near.set_read_timeout(Some(LONG)).unwrap();
+                            [read(&near, room), read(&near, room)]
+                        }
+                    };
+                    let waiting = waits.then(|| task::spawn(reads.clone()));
+                    task::yield_now();
+                    far.write_all(b"before").unwrap();
+                    socket2::SockRef::from(&far).send_out_of_band(b"!").unwrap();
+                    far.write_all(b"behind").unwrap();
+                    let mut urgent = [std::mem::MaybeUninit::uninit(); 4];
+                    assert_eq!(socket2::SockRef::from(&*near).recv_out_of_band(&mut urgent).unwrap(), 1);
+                    let reader = waiting.unwrap_or_else(|| task::spawn(reads));
+                    assert_eq!(reader.join().unwrap(), [b"before", b"behind"], "{driver}, {waits}, {room}");
+                }
+            });
+        }
+    });
+}
+
 /// A Unix socket under the name of another sort: a read of it ends where the sender's credentials or descriptors change.
 #[test]
 fn a_read_that_ends_at_a_boundary_leaves_the_rest_for_the_next() {

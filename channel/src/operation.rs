@@ -65,11 +65,6 @@ pub unsafe trait Carry: Send + 'static {
         unsafe { self.attempt(0) }
     }
 
-    /// Of what takes from a stream: is nothing left for another, after this result?
-    fn has_emptied(&self, _result: i32) -> bool {
-        false
-    }
-
     /// The attempt when it is to be given up: what has come by now is delivered, as the kernel itself would. `None`: nothing has.
     ///
     /// # Safety
@@ -221,8 +216,6 @@ pub struct RawOp {
     result: i32,
     pub(crate) owner: Owner,
     pub(crate) tried: bool,
-    /// What it receives has no boundaries: if it gets less than it has room for nothing is left.
-    pub(crate) is_stream: bool,
     /// Its descriptor is registered with the port by this number; 0: not that its owner knows.
     pub(crate) registration: u32,
 }
@@ -240,7 +233,6 @@ impl RawOp {
             result: 0,
             owner: Owner::Somebody,
             tried: false,
-            is_stream: false,
             registration: 0,
         }
     }
@@ -259,7 +251,7 @@ impl RawOp {
     /// Its descriptor is that of `registration`, so it need not be armed. It is to be submitted to the
     /// [port](crate::EventChannel::port_of) of that.
     pub fn set_registration(&mut self, registration: &Registration) {
-        (self.registration, self.is_stream) = (registration.number, registration.is_stream);
+        self.registration = registration.number;
     }
 
     /// What came of it: 0 or more as the system call of its name gives, or minus an errno.

@@ -5,11 +5,16 @@
 //!
 //! A registration has a number, which comes with each report. So what is reported of a descriptor that has been closed since, and whose
 //! number has a new owner, is for nobody.
+//!
+//! The port may know of others who wait for the descriptor and are none of the owner's business: events, say. As long as it is registered
+//! they hear of it by the registration, for the kernel has one interest per descriptor. When that goes they are left without any. So the
+//! port says of whom it hears for others, and is told when it has to see to them itself again.
 
 #![allow(unsafe_code)]
 
 use crate::fork;
 use crate::lock::{Mutex, MutexGuard, has_room, make_room};
+use crate::waker::Waker;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -18,21 +23,56 @@ use std::sync::{Arc, Weak};
 
 const REGISTERED: i32 = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLET;
 
+/// One descriptor.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The number of its registration; 0: none.
+    number: u32,
+    /// Somebody may wait for it whom the registration's owner does not know.
+    others: bool,
+    /// If this is an orphan: the place of the next one.
+    next: u32,
+}
+
+/// No place: this is no orphan.
+const NONE: u32 = u32::MAX;
+/// No place: the list of the orphans ends.
+const END: u32 = u32::MAX - 1;
+
+/// All of them.
+struct Table {
+    /// By descriptor.
+    places: Vec<Place>,
+    /// The first of those that were registered, and others may wait for.
+    orphans: u32,
+}
+
+impl Table {
+    fn number(&self, fd: RawFd) -> u32 {
+        self.places.get(fd as usize).map_or(0, |place| place.number)
+    }
+}
+
 /// An epoll, and who is registered with it.
 pub(crate) struct Registrar {
     epoll: fork::Owned,
-    /// By descriptor: the number of its registration; 0: none. (Held while the kernel is told.)
-    live: Mutex<Vec<u32>>,
+    /// Whom to tell of orphans.
+    waker: Arc<Waker>,
+    /// (Held while the kernel is told.)
+    table: Mutex<Table>,
+    has_orphans: AtomicBool,
     last: AtomicU32,
     /// The epoll's descriptor may be somebody else's by now. (Changed under the lock.)
     lost: AtomicBool,
 }
 
 impl Registrar {
-    pub(crate) fn new(epoll: fork::Owned) -> Self {
+    pub(crate) fn new(epoll: fork::Owned, waker: Arc<Waker>) -> Self {
         Registrar {
             epoll,
-            live: Mutex::new(Vec::new()),
+            waker,
+            table: Mutex::new(Table { places: Vec::new(), orphans: END }),
+            has_orphans: AtomicBool::new(false),
             last: AtomicU32::new(0),
             lost: AtomicBool::new(false),
         }
@@ -44,7 +84,7 @@ impl Registrar {
 
     /// It is used no more, and not closed.
     pub(crate) fn lose(&self) {
-        let _nobody_registers = self.live.lock();
+        let _nobody_registers = self.table.lock();
         self.lost.store(true, Ordering::Relaxed);
     }
 
@@ -59,30 +99,82 @@ impl Registrar {
         if r < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Whether `fd` is registered: the number. As long as what comes back lives nobody registers anything.
-    pub(crate) fn look(&self, fd: RawFd) -> (u32, MutexGuard<'_, Vec<u32>>) {
-        let live = self.live.lock();
-        (live.get(fd as usize).copied().unwrap_or(0), live)
+    /// Somebody is about to wait for `fd` whose wait is not the registration's owner's. If it is registered he hears of it by that: the
+    /// number. What it has to say is still to come, then. 0: it is not registered, and as long as the second lives nobody registers it.
+    pub(crate) fn lean_on(&self, fd: RawFd) -> io::Result<(u32, impl Sized + '_)> {
+        let mut table = self.table.lock();
+        let number = table.number(fd);
+        if number != 0 {
+            let place = &mut table.places[fd as usize];
+            match self.control(libc::EPOLL_CTL_MOD, fd, REGISTERED as u32, number) {
+                Ok(()) => {
+                    place.others = true;
+                    return Ok((number, table));
+                }
+                // Its owner has not dropped it before the descriptor was closed. The number means another file now.
+                Err(e) if e.raw_os_error() == Some(libc::ENOENT) => place.number = 0,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok((0, table))
+    }
+
+    /// The port has heard of registration `number` of `fd`. False: it has gone. `others`: somebody waits already.
+    pub(crate) fn is_heard(&self, fd: RawFd, number: u32, others: bool) -> bool {
+        let mut table = self.table.lock();
+        let place = table.places.get_mut(fd as usize).filter(|place| place.number == number);
+        place.map(|place| place.others = others).is_some()
+    }
+
+    /// Nobody waits for `fd` any more: if it is not registered it is not in the epoll either.
+    pub(crate) fn disarm(&self, fd: RawFd) {
+        let table = self.table.lock();
+        if table.number(fd) == 0 {
+            // That it is not there, or not pollable, is as good.
+            let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
+        }
+    }
+
+    /// A descriptor that is not registered any more, and that others may wait for. (There is none, most of the time.)
+    #[inline]
+    pub(crate) fn take_orphan(&self) -> Option<RawFd> {
+        // (Who makes one calls the port afterwards.)
+        if self.has_orphans.load(Ordering::Acquire) { self.take_one() } else { None }
+    }
+
+    #[cold]
+    fn take_one(&self) -> Option<RawFd> {
+        let mut table = self.table.lock();
+        let fd = table.orphans;
+        let Some(place) = table.places.get_mut(fd as usize) else {
+            self.has_orphans.store(false, Ordering::Relaxed);
+            return None;
+        };
+        table.orphans = std::mem::replace(&mut place.next, NONE);
+        Some(fd as RawFd)
+    }
+
+    /// The table, with a place for `fd`.
+    fn with_place(&self, fd: usize) -> MutexGuard<'_, Table> {
+        let mut table = loop {
+            let table = self.table.lock();
+            let more = (fd + 1).saturating_sub(table.places.len());
+            if has_room(&table.places, more) {
+                break table;
+            }
+            drop(table);
+            make_room(&self.table, |table| &mut table.places, more);
+        };
+        if table.places.len() <= fd {
+            table.places.resize(fd + 1, Place { number: 0, others: false, next: NONE });
+        }
+        table
     }
 
     /// Registers `fd`. `None`: the kernel does not watch such a descriptor, or somebody else has registered it.
     fn register(&self, fd: RawFd) -> Option<u32> {
         let at = usize::try_from(fd).ok()?;
-        let mut live = loop {
-            let live = self.live.lock();
-            if has_room(&*live, (at + 1).saturating_sub(live.len())) {
-                break live;
-            }
-            let more = (at + 1).saturating_sub(live.len());
-            drop(live);
-            make_room(&self.live, |live| live, more);
-        };
-        if live.len() <= at {
-            live.resize(at + 1, 0);
-        }
-        if live[at] != 0 {
-            return None;
-        }
+        let mut table = self.with_place(at);
         let number = loop {
             // (0 is none.)
             match self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1) {
@@ -90,25 +182,40 @@ impl Registrar {
                 number => break number,
             }
         };
-        let registered = match self.control(libc::EPOLL_CTL_ADD, fd, REGISTERED as u32, number) {
+        let place = &mut table.places[at];
+        // (A number may be there all the same: that of one who has not dropped it before the descriptor was closed.)
+        let others = match self.control(libc::EPOLL_CTL_ADD, fd, REGISTERED as u32, number) {
+            Ok(()) => false,
             // The port has waited for it before, by the time, and may do so now: whoever waits hears of it by the registration.
-            Err(e) if e.raw_os_error() == Some(libc::EEXIST) => {
-                self.control(libc::EPOLL_CTL_MOD, fd, REGISTERED as u32, number)
+            Err(e) if e.raw_os_error() == Some(libc::EEXIST) && place.number == 0 => {
+                self.control(libc::EPOLL_CTL_MOD, fd, REGISTERED as u32, number).ok()?;
+                true
             }
-            result => result,
+            Err(_) => return None,
         };
-        registered.ok()?;
-        live[at] = number;
+        (place.number, place.others) = (number, others);
         Some(number)
     }
 
     fn forget(&self, fd: RawFd, number: u32) {
-        let mut live = self.live.lock();
-        if live.get(fd as usize) == Some(&number) {
-            // That it is not there is as good.
-            let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
-            live[fd as usize] = 0;
+        let mut table = self.table.lock();
+        let first = table.orphans;
+        let Some(place) = table.places.get_mut(fd as usize).filter(|place| place.number == number) else {
+            return;
+        };
+        // That it is not there is as good.
+        let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
+        place.number = 0;
+        if !std::mem::take(&mut place.others) {
+            return;
         }
+        if place.next == NONE {
+            place.next = first;
+            table.orphans = fd as u32;
+        }
+        self.has_orphans.store(true, Ordering::Release);
+        drop(table);
+        self.waker.call();
     }
 }
 
@@ -128,20 +235,13 @@ pub struct Registration {
     pub(crate) port: u32,
     pub(crate) number: u32,
     fd: RawFd,
-    pub(crate) is_stream: bool,
 }
 
 impl Registration {
-    pub(crate) fn new(
-        registrar: &Arc<Registrar>,
-        channel: u32,
-        port: usize,
-        fd: RawFd,
-        is_stream: bool,
-    ) -> Option<Self> {
+    pub(crate) fn new(registrar: &Arc<Registrar>, channel: u32, port: usize, fd: RawFd) -> Option<Self> {
         let number = registrar.register(fd)?;
         let registrar = Arc::downgrade(registrar);
-        Some(Registration { registrar, channel, port: port as u32, number, fd, is_stream })
+        Some(Registration { registrar, channel, port: port as u32, number, fd })
     }
 }
 
@@ -163,9 +263,4 @@ impl std::fmt::Debug for Registration {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Registration").field("fd", &self.fd).field("port", &self.port).finish_non_exhaustive()
     }
-}
-
-/// Is registration `one` younger than `other`? (They are numbered in turn, and the numbers wrap.)
-pub(crate) fn is_younger(one: u32, other: u32) -> bool {
-    (one.wrapping_sub(other) as i32) > 0
 }

@@ -41,17 +41,18 @@ impl EventChannel {
     /// [`RawOp::set_registration`]. Makes one system call. `None`: the driver has no use for that (all but epoll), the kernel does not watch
     /// such a descriptor, it is registered already, or this is a forked child.
     ///
-    /// For TCP and UDP sockets, whose changes the kernel reports without being asked each time; not for Unix datagrams. `is_stream`: what
-    /// is received there has no boundaries, so that who gets less than he has room for has emptied it (TCP; not Unix streams, which
-    /// have some).
+    /// For TCP and UDP sockets, whose changes the kernel reports without being asked each time; not for Unix datagrams.
+    ///
+    /// Whatever else waits for the descriptor, here or elsewhere, before, meanwhile or afterwards, does so as it would without.
     ///
     /// # Safety
-    /// The descriptor stays open, and means the same, until the registration has been dropped, and no operation on it is in flight then.
-    pub unsafe fn register(&self, port: usize, fd: RawFd, is_stream: bool) -> Option<Registration> {
+    /// The descriptor stays open, and means the same, until the registration has been dropped. No operation that was
+    /// [told of it](RawOp::set_registration) is in flight then.
+    pub unsafe fn register(&self, port: usize, fd: RawFd) -> Option<Registration> {
         if fork::is_child() {
             return None;
         }
-        self.ports_ref()[port % self.ports()].register(self.0.number, fd, is_stream)
+        self.ports_ref()[port % self.ports()].register(self.0.number, fd)
     }
 
     /// The port that a registration is with. `None`: it is with another channel.

@@ -34,6 +34,7 @@ mod holders;
 mod luck;
 mod mode;
 mod ready;
+mod registered;
 mod sys;
 mod tcp_listener;
 mod tcp_stream;

@@ -11,14 +11,15 @@
 
 use super::luck::Luck;
 use super::ready::Ready;
+use super::registered::Registered;
 use super::sys::{self, Later, Origin};
 use ec_channel::raw::Registration;
 use ec_pool::wait::{self, Before, Limit, Stop};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Which way a call goes: what it polls for, and whose timeout holds.
@@ -38,7 +39,7 @@ pub(super) struct Mode {
     /// What this handle's calls have cost since the last one that waited.
     spent: AtomicUsize,
     /// How the driver knows this handle's descriptor, once a call of it has had to wait. (Goes before the descriptor is closed.)
-    registration: OnceLock<Option<Registration>>,
+    registered: Registered,
 }
 
 /// After so many bytes moved by calls that did not have to wait, the task lets others have the
@@ -134,24 +135,17 @@ impl Mode {
 
     fn sharing(shared: Arc<Remembered>) -> Self {
         let (more, spent) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Self { shared, more, luck: Luck::default(), spent, registration: OnceLock::new() }
+        Self { shared, more, luck: Luck::default(), spent, registered: Registered::default() }
     }
 
     /// The descriptor is about to be closed, or to be somebody else's.
     pub(super) fn leave(&mut self) {
-        drop(self.registration.take());
+        self.registered.leave();
     }
 
-    /// How the driver knows the descriptor. The first call that has to wait tells it.
     fn registration(&self, fd: BorrowedFd<'_>) -> Option<&Registration> {
-        if let Some(known) = self.registration.get() {
-            return known.as_ref();
-        }
-        // SAFETY: `fd` is this handle's, which the registration is dropped before (`leave`); who waits borrows the handle.
-        let new = unsafe { sys::register(fd, self.shared.origin) };
-        // (Of two who come at once only one can register it.)
-        let _ = self.registration.set(new);
-        self.registration.get()?.as_ref()
+        // SAFETY: `fd` is this handle's, and is closed after `leave`. Who is told of the registration borrows the handle as long.
+        unsafe { self.registered.get(fd, self.shared.origin) }
     }
 
     /// Somebody else is about to have the descriptor.
@@ -418,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_timeout_too_long_to_count_is_no_limit() {
-        let mode = Mode::new(Origin::Stream);
+        let mode = Mode::new(Origin::Here);
         mode.set_timeout(Way::In, Some(Duration::MAX));
         assert!(mode.limit(Way::In).is_none());
         mode.set_timeout(Way::In, Some(Duration::from_secs(1)));

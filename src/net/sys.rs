@@ -8,10 +8,10 @@
 //!   descriptor and the buffers for the whole call. That makes them safe: the kernel is through with both when the
 //!   operation is complete, and the call does not return before that.
 
-use ec_channel::raw::{Accept, Connect, Recv, RecvMsg, Registration, Send, SendMsg};
-use ec_pool::wait::{self, Before, Limit, Stop, attempt, attempt_later};
+use ec_channel::raw::{Accept, Connect, Recv, RecvMsg, Send, SendMsg};
+use ec_pool::wait::{Before, Limit, Stop, attempt, attempt_later};
 use ec_tasks::WaitKind;
-use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockRef};
+use socket2::{SockAddr, SockAddrStorage};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -47,29 +47,10 @@ pub(super) struct Later<'a> {
 /// What is known of a socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// TCP, made here.
-    Stream,
-    /// UDP, made here.
-    Datagrams,
+    /// TCP or UDP, made here.
+    Here,
     /// It was made of a descriptor that came from elsewhere: it may be anything.
     Elsewhere,
-}
-
-/// Registers a socket with the driver, if it has use for that.
-///
-/// # Safety
-/// It stays open until the registration has been dropped, and nobody waits for it then.
-pub(super) unsafe fn register(fd: BorrowedFd<'_>, origin: Origin) -> Option<Registration> {
-    let socket = SockRef::from(&fd);
-    let is_inet = || socket.domain().is_ok_and(|it| matches!(it, Domain::IPV4 | Domain::IPV6));
-    let is_tcp = || socket.protocol().is_ok_and(|it| it == Some(Protocol::TCP));
-    let is_stream = || match origin {
-        Origin::Stream => Some(true),
-        Origin::Datagrams => Some(false),
-        Origin::Elsewhere => is_inet().then(is_tcp),
-    };
-    // SAFETY: by contract.
-    unsafe { wait::register(fd, is_stream) }
 }
 
 fn detail(fd: BorrowedFd<'_>) -> u64 {

@@ -58,7 +58,7 @@ impl TcpListener {
         let std = bind::listener(&addrs::all(addr)?)?;
         // std's backlog of 128 overflows when many clients come at once, and costs each of them a second.
         socket2::SockRef::from(&std).listen(BACKLOG)?;
-        Ok(Self::new(std, Mode::new(sys::Origin::Stream)))
+        Ok(Self::new(std, Mode::new(sys::Origin::Here)))
     }
 
     /// The address it listens on.

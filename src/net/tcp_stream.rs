@@ -204,7 +204,7 @@ impl TcpStream {
     }
 
     fn fresh(std: std::net::TcpStream) -> Self {
-        Self::new(std, Mode::new(sys::Origin::Stream))
+        Self::new(std, Mode::new(sys::Origin::Here))
     }
 
     pub(super) fn accepted(std: std::net::TcpStream, mode: Mode) -> Self {

@@ -69,7 +69,7 @@ impl UdpSocket {
     /// That of the last address tried, as bind(2).
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         let std = bind::datagram(&addrs::all(addr)?)?;
-        Ok(Self::new(std, Mode::new(sys::Origin::Datagrams)))
+        Ok(Self::new(std, Mode::new(sys::Origin::Here)))
     }
 
     /// Waits for a datagram; returns its length and the sender.

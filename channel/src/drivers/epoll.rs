@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::readiness::{Armed, Report, Selector};
+use super::selector::{Armed, Report, Selector};
 use crate::fork;
 use crate::registrar::Registrar;
 use crate::sys::millis;
@@ -32,7 +32,7 @@ impl Epoll {
         // SAFETY: the descriptor is new and ours.
         let fd = fork::Owned::new(unsafe { OwnedFd::from_raw_fd(fd) });
         waker.hang_bell()?;
-        let registrar = Arc::new(Registrar::new(fd));
+        let registrar = Arc::new(Registrar::new(fd, waker.clone()));
         let epoll = Self { registrar, waker, events: Vec::with_capacity(BATCH), precise: true };
         // Edge-triggered: each write to the eventfd reports once, and nobody need read it.
         let interest = (libc::EPOLLIN | libc::EPOLLET) as u32;
@@ -74,7 +74,7 @@ impl Epoll {
 
 impl Selector for Epoll {
     fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<Armed> {
-        let (number, _nobody_registers) = self.registrar.look(fd);
+        let (number, _nobody_registers) = self.registrar.lean_on(fd)?;
         if number != 0 {
             return Ok(Armed::Registered(number));
         }
@@ -90,15 +90,20 @@ impl Selector for Epoll {
     }
 
     fn disarm(&mut self, fd: RawFd) {
-        let (number, _nobody_registers) = self.registrar.look(fd);
-        if number == 0 {
-            // That it is not there, or not pollable, is as good.
-            let _ = self.registrar.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
-        }
+        self.registrar.disarm(fd);
     }
 
-    fn registration(&self, fd: RawFd) -> u32 {
-        self.registrar.look(fd).0
+    fn lean_on_registration(&self, fd: RawFd) -> u32 {
+        // (If it cannot be asked it is not to be armed either, which is told then.)
+        self.registrar.lean_on(fd).map_or(0, |(number, _)| number)
+    }
+
+    fn is_heard(&self, fd: RawFd, number: u32, others: bool) -> bool {
+        self.registrar.is_heard(fd, number, others)
+    }
+
+    fn take_orphan(&self) -> Option<RawFd> {
+        self.registrar.take_orphan()
     }
 
     fn registrar(&self) -> Option<&Arc<Registrar>> {

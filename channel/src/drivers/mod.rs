@@ -12,6 +12,7 @@ mod no_ring;
 mod poll;
 mod readiness;
 mod rest;
+mod selector;
 mod uring;
 mod waiters;
 

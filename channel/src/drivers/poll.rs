@@ -2,7 +2,7 @@
 //!
 //! Nothing outlives a wait, so nothing has to be registered, and there is nothing whose readability would tell of the rest.
 
-use super::readiness::{Armed, Report, Selector};
+use super::selector::{Armed, Report, Selector};
 use crate::sys;
 use crate::waker::Waker;
 use std::io;

@@ -14,59 +14,26 @@
 //! nobody waits for.
 //!
 //! A descriptor whose owner tells of its close can be [registered](crate::registrar) instead. Then each change is reported, once, whether
-//! somebody waits or not, and nothing is armed or disarmed. What has been reported is kept, until an attempt finds that it is over.
+//! somebody waits or not, and nothing is armed or disarmed. What has been reported is kept, until an attempt finds that it is over: that
+//! it would block. Nothing else says so. A read that gets less than it has room for may have ended at urgent data, even if somebody has
+//! taken that, or between two records of TLS; and the kernel does not tell again of what is behind.
+//!
+//! Whoever else waits for such a descriptor, by no registration of his, hears of it by the one that there is. When that goes the
+//! descriptor is armed for him.
 
 #![allow(unsafe_code)]
 
 use super::backend::{Backend, Done};
 use super::rest::Rests;
+use super::selector::{Armed, Report, Selector};
 use super::waiters::{Lines, Tried, Waiters, What};
 use crate::operation::{self, RawOp};
-use crate::registrar::{Registrar, is_younger};
+use crate::registrar::Registrar;
 use crate::sys::{ready_now, told, with_errors};
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A technique that tells which descriptors are ready.
-pub(super) trait Selector: Send {
-    /// Report `fd` once when one of `events` (or an error) is there. Replaces what was armed for it before. It fails for a
-    /// descriptor that the technique cannot watch: a file or a directory, say.
-    fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<Armed>;
-    /// Report `fd` no more, unless it is registered.
-    fn disarm(&mut self, fd: RawFd);
-    /// The number of the registration of `fd`; 0: there is none.
-    fn registration(&self, _fd: RawFd) -> u32 {
-        0
-    }
-    /// With whom it would be registered.
-    fn registrar(&self) -> Option<&Arc<Registrar>> {
-        None
-    }
-    /// Waits, and appends what is ready.
-    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Report>) -> io::Result<()>;
-    /// Its own descriptor may be somebody else's by now: it is used no more, and not closed.
-    fn lose(&mut self) {}
-    /// A descriptor that is readable when `wait` would find something, if there is one.
-    fn as_fd(&self) -> Option<BorrowedFd<'_>>;
-}
-
-/// What came of [`Selector::arm`].
-pub(super) enum Armed {
-    /// It is reported once.
-    Once,
-    /// Nothing was armed: it is registered, by this number.
-    Registered(u32),
-}
-
-/// A descriptor is ready.
-pub(super) struct Report {
-    pub(super) fd: RawFd,
-    /// The number of the registration that says so; 0: it was armed.
-    pub(super) registration: u32,
-    pub(super) revents: i16,
-}
 
 /// What attempts do not find to be over.
 const LASTING: i16 = libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR;
@@ -82,6 +49,15 @@ struct Watched {
     ready: Reported,
 }
 
+impl Watched {
+    /// From here on the descriptor is reported by registration `number`; 0: by none.
+    fn adopt(&mut self, number: u32) {
+        if self.registration != number || number == 0 {
+            (self.registration, self.ready, self.armed) = (number, Reported::default(), 0);
+        }
+    }
+}
+
 /// What a registration has reported, and nobody has found to be over.
 #[derive(Default)]
 struct Reported(i16);
@@ -90,19 +66,6 @@ impl Reported {
     /// An operation has found that it would block.
     fn is_over(&mut self, interest: i16) {
         self.0 &= !interest | LASTING;
-    }
-
-    /// An operation has come to `result`.
-    fn has_come(&mut self, op: *const RawOp, result: i32) {
-        // (A read that ends at urgent data has not emptied anything.)
-        if self.0 & (LASTING | libc::POLLPRI) != 0 {
-            return;
-        }
-        // SAFETY: it has not been reported, so by `submit`'s contract all is still valid.
-        let emptied = unsafe { (*op).is_stream && RawOp::what(op).has_emptied(result) };
-        if emptied {
-            self.0 &= !libc::POLLIN;
-        }
     }
 }
 
@@ -145,7 +108,7 @@ impl<S: Selector> Readiness<S> {
         match self.selector.arm(fd, events) {
             Ok(Armed::Once) => watched.armed = events,
             // What it has to say is still to come.
-            Ok(Armed::Registered(number)) => self.adopt(fd, number),
+            Ok(Armed::Registered(number)) => watched.adopt(number),
             Err(e) => self.refused(fd, events, &e),
         }
     }
@@ -162,25 +125,32 @@ impl<S: Selector> Readiness<S> {
         self.rests.forget(fd as u64);
     }
 
-    /// From here on the descriptor is reported by registration `number`.
-    fn adopt(&mut self, fd: RawFd, number: u32) {
+    /// Registration `number` says something of the descriptor, or its owner does. False: it has gone.
+    fn hear_of(&mut self, fd: RawFd, number: u32) -> bool {
         let watched = &mut self.watched[fd as usize];
-        if watched.registration != number {
-            (watched.registration, watched.ready, watched.armed) = (number, Reported::default(), 0);
+        if watched.registration == number {
+            return true;
+        }
+        let is_heard = self.selector.is_heard(fd, number, !watched.lines.is_empty());
+        if is_heard {
+            watched.adopt(number);
             self.rests.forget(fd as u64);
         }
+        is_heard
     }
 
     /// Is the descriptor registered? An operation is to wait for it whose owner says by which number (0: he does not know).
     fn is_registered(&mut self, fd: RawFd, number: u32) -> bool {
-        let known = self.watched[fd as usize].registration;
-        let number = if number == 0 && known != 0 { self.selector.registration(fd) } else { number };
         if number != 0 {
-            self.adopt(fd, number);
-        } else if known != 0 {
-            // It has gone, and the descriptor's number has another owner.
-            self.watched[fd as usize].registration = 0;
+            return self.hear_of(fd, number);
         }
+        let watched = &mut self.watched[fd as usize];
+        if watched.registration == 0 {
+            return false;
+        }
+        let number = self.selector.lean_on_registration(fd);
+        // (0: it has gone, and the descriptor's number has another owner, or none.)
+        watched.adopt(number);
         number != 0
     }
 
@@ -200,7 +170,6 @@ impl<S: Selector> Readiness<S> {
                 result = unsafe { what.end_of_input(revents) };
             }
             if let Some(result) = result {
-                watched.ready.has_come(op, result);
                 self.settled.push((id, result));
                 return;
             }
@@ -217,10 +186,8 @@ impl<S: Selector> Readiness<S> {
                 let operation = unsafe { RawOp::what(op) };
                 // SAFETY: as above.
                 let result = unsafe { operation.attempt(revents) };
-                match (result, operation.waits_for()) {
-                    (Some(result), _) => ready.has_come(op, result),
-                    (None, Some(it)) => ready.is_over(it.interest),
-                    (None, None) => {}
+                if let (None, Some(it)) = (result, operation.waits_for()) {
+                    ready.is_over(it.interest);
                 }
                 result
             }
@@ -262,14 +229,21 @@ impl<S: Selector> Readiness<S> {
 
     /// What a registration has to say, whether somebody waits or not.
     fn reported_by(&mut self, fd: RawFd, number: u32, revents: i16) {
-        let Some(watched) = self.watched(fd) else { return };
-        let known = watched.registration;
-        if known != 0 && is_younger(known, number) {
-            return;
+        if self.watched(fd).is_some() && self.hear_of(fd, number) {
+            self.watched[fd as usize].ready.0 |= revents;
+            self.try_all(fd, revents);
         }
-        self.adopt(fd, number);
-        self.watched[fd as usize].ready.0 |= revents;
-        self.try_all(fd, revents);
+    }
+
+    /// Those who wait for descriptors that are not registered any more are armed for.
+    fn adopt_orphans(&mut self) {
+        while let Some(fd) = self.selector.take_orphan() {
+            let Some(watched) = self.watched.get_mut(fd as usize) else { continue };
+            if !watched.lines.is_empty() {
+                watched.adopt(0);
+                self.arm(fd);
+            }
+        }
     }
 
     fn join(&mut self, id: u64, waits_for: operation::Readiness, what: What) {
@@ -364,6 +338,8 @@ impl<S: Selector> Backend for Readiness<S> {
             self.reported(report);
         }
         self.ready = ready;
+        // (After the wait: who makes one ends it.)
+        self.adopt_orphans();
         self.end_rests();
         done.append(&mut self.settled);
         waited

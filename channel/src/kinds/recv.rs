@@ -55,10 +55,6 @@ unsafe impl Carry for Recv {
         sys::now(call).or_else(|| unsafe { self.end_of_input(revents) })
     }
 
-    fn has_emptied(&self, result: i32) -> bool {
-        self.flags == 0 && usize::try_from(result).is_ok_and(|n| 0 < n && n < self.len)
-    }
-
     unsafe fn last_attempt(&self) -> Option<i32> {
         // SAFETY: by contract.
         unsafe { self.attempt(0) }

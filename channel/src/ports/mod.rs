@@ -131,8 +131,8 @@ impl Port {
     }
 
     /// See [`EventChannel::register`](crate::EventChannel::register).
-    pub(crate) fn register(&self, channel: u32, fd: RawFd, is_stream: bool) -> Option<Registration> {
-        Registration::new(self.registrar.as_ref()?, channel, self.index, fd, is_stream)
+    pub(crate) fn register(&self, channel: u32, fd: RawFd) -> Option<Registration> {
+        Registration::new(self.registrar.as_ref()?, channel, self.index, fd)
     }
 
     pub(crate) fn waker(&self) -> &Waker {

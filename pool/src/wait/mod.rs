@@ -118,18 +118,18 @@ pub struct Before<'a> {
 }
 
 /// In a task: registers a descriptor with the port of the core that it runs on; see [`EventChannel::register`](ec_channel::EventChannel::register).
-/// `None` also in a dedicated task, which may have to look after its port itself. `is_stream` is asked only where it is of use; if it says
-/// nothing the descriptor is not registered.
+/// `None` also in a dedicated task, which may have to look after its port itself, and if the descriptor is not of such a kind, which is
+/// asked only where it is of use.
 ///
 /// # Safety
 /// As there.
-pub unsafe fn register(fd: BorrowedFd<'_>, is_stream: impl FnOnce() -> Option<bool>) -> Option<Registration> {
+pub unsafe fn register(fd: BorrowedFd<'_>, is_of_a_kind: impl FnOnce() -> bool) -> Option<Registration> {
     let (_, false) = this_task()? else { return None };
     let port = current_port();
     with_channel(|channel| {
-        let channel = channel.filter(|channel| channel.registers())?;
+        let channel = channel.filter(|channel| channel.registers() && is_of_a_kind())?;
         // SAFETY: by contract.
-        unsafe { channel.register(port, fd.as_raw_fd(), is_stream()?) }
+        unsafe { channel.register(port, fd.as_raw_fd()) }
     })
 }
 
