@@ -49,14 +49,16 @@ impl Kept for Interval {
     }
 
     fn item(&mut self, _result: i32, now: Instant, origin: &Origin<'_>) -> Result<Inside, i32> {
-        if self.next > now {
+        // Beyond the limit there is none, however late it is.
+        let end = self.flow.limit.map_or(now, |limit| limit.min(now));
+        if self.next > end {
             return Err(-libc::ETIME);
         }
         // Ticks are where they were said to be, however late this one is.
-        let late = now.saturating_duration_since(self.next).as_nanos();
+        let late = end.saturating_duration_since(self.next).as_nanos();
         let missed = late / self.period.as_nanos();
         let ahead = self.period.as_nanos() - late % self.period.as_nanos();
-        let next = u64::try_from(ahead).ok().and_then(|ahead| now.checked_add(Duration::from_nanos(ahead)));
+        let next = u64::try_from(ahead).ok().and_then(|ahead| end.checked_add(Duration::from_nanos(ahead)));
         self.await_tick(next, now);
         let found = Tick { missed: u64::try_from(missed).unwrap_or(u64::MAX) };
         Ok(origin.item(EventKind::Timer as u8, &self.flow, found))
@@ -90,7 +92,8 @@ impl Request {
 
     /// A stream of ticks, `period` apart, the first of them one `period` after it was posted. Each is never early, and none is put off by
     /// another that was late. One that nobody had time for is not made up for: the next one [says](Event::missed) how many were missed.
-    /// A period of no time is one of a nanosecond. It ends when it is cancelled, or with its time limit.
+    /// A period of no time is one of a nanosecond. It ends when it is cancelled, or with its time limit: a tick that is due by then still
+    /// comes, however late, and none after it is counted as missed.
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};

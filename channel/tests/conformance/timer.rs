@@ -3,7 +3,7 @@
 use crate::SOON;
 use crate::common::{each_driver, none_for};
 use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
-use ec_channel::{EventKind, Request};
+use ec_channel::{EventChannel, EventKind, Request};
 use ec_test_support::limit;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -111,6 +111,46 @@ fn the_longest_timer_neither_overflows_nor_fires() {
             none_for(&channel, SOON);
             assert!(channel.cancel(id));
             assert!(channel.get_event().unwrap().is_cancelled());
+        })
+    });
+}
+
+/// The ticks of this stream, missed ones too, when somebody who takes so long for each has got them all.
+fn ticks_of(channel: &EventChannel, stream: Request, each: Duration) -> u64 {
+    channel.post(stream).unwrap();
+    let mut ticks = 0;
+    loop {
+        std::thread::sleep(each);
+        let event = channel.get_event().unwrap();
+        if event.is_last() {
+            assert!(event.is_timed_out() && event.missed() == 0, "{event:?}");
+            return ticks;
+        }
+        ticks += 1 + event.missed();
+        assert!(ticks < 1_000, "it does not end");
+    }
+}
+
+#[test]
+fn an_interval_ends_at_its_limit_however_late_its_ticks_are_got() {
+    let us = Duration::from_micros;
+    limit(30, || {
+        each_driver(|channel| {
+            // Nobody looks before all is over: at 5, 10, 15 and 20 ms.
+            let stream = Request::interval(us(5_000)).within(us(22_000));
+            assert_eq!(ticks_of(&channel, stream, us(40_000)), 4);
+            // The last one at the very limit.
+            assert_eq!(ticks_of(&channel, Request::interval(us(500)).within(us(2_000)), us(5_000)), 4);
+            assert_eq!(ticks_of(&channel, Request::interval(us(500)).within(us(499)), us(5_000)), 0);
+            // A tick is due each time that somebody looks. (How many come of those before the limit is luck; none behind it does.)
+            let ticks = ticks_of(&channel, Request::interval(us(100)).within(us(10_000)), us(300));
+            assert!((1..=100).contains(&ticks), "{ticks} ticks in 10 ms");
+            let first = Instant::now();
+            let stream = Request::interval_at(first, us(1_000)).within(us(5_500));
+            let ticks = ticks_of(&channel, stream, us(20_000));
+            let most = (first.elapsed() - us(20_000)).as_millis() as u64;
+            assert!((6..=6 + most).contains(&ticks), "{ticks} ticks: from 0 to 5 ms");
+            none_for(&channel, us(1_000));
         })
     });
 }
