@@ -22,7 +22,7 @@ pub(crate) const MAX_PORTS: usize = (1 << PORT_BITS) - 1;
 /// The id of one posted event, unique in the process while the event is in flight.
 ///
 /// It stays safe to use afterwards: [`cancel`](crate::EventChannel::cancel) with the id of an event
-/// that has come back does nothing (a slot's generation repeats after 2^30 uses), and to another channel it says nothing.
+/// that has come back does nothing (a slot's generation repeats after 2^30 uses, the number of a notification after 2^50), and to another channel it says nothing.
 ///
 /// Only [`post`](crate::EventChannel::post) makes ids. Numbers that somebody makes up would name others' requests, those of
 /// suspended tasks among them:
@@ -85,11 +85,12 @@ impl OpId {
         )
     }
 
-    /// An id for a request that is complete as it is posted: it has no slot, so nothing can cancel it.
+    /// An id for a request that is complete as it is posted: it has no slot, so nothing can cancel it. Another one for each of 2^54 serials:
+    /// all bits are the serial's but for the port, which is none.
     #[inline]
     pub(crate) fn slotless(serial: u64) -> Self {
         let generation = ((serial >> SLOT_BITS) as u32) & ((1 << GENERATION_BITS) - 1);
-        Self::new(generation.max(1), MAX_PORTS, (serial as u32) & (MAX_SLOTS as u32 - 1))
+        Self::new(generation, MAX_PORTS, (serial as u32) & (MAX_SLOTS as u32 - 1))
     }
 
     /// The id as one word, for those who must keep it in an atomic.
@@ -136,6 +137,7 @@ impl std::fmt::Debug for EventId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn parts_survive_packing() {
@@ -149,6 +151,19 @@ mod tests {
     fn generation_zero_is_never_given() {
         assert_eq!(OpId::next_generation((1 << 30) - 1), 1);
         assert_eq!(OpId::next_generation(1), 2);
-        assert!(OpId::slotless(0).generation() != 0);
+    }
+
+    #[test]
+    fn each_request_without_a_slot_has_another_id() {
+        let edges = [0, 1 << SLOT_BITS, 2 << SLOT_BITS, 3 << SLOT_BITS, (1 << 54) - 2];
+        let serials = edges.into_iter().flat_map(|edge: u64| [edge.wrapping_sub(1), edge, edge + 1]);
+        let serials: HashSet<u64> = serials.filter(|serial| *serial < 1 << 54).collect();
+        let ids: HashSet<OpId> = serials.iter().map(|serial| OpId::slotless(*serial)).collect();
+        assert_eq!(ids.len(), serials.len());
+        for id in ids {
+            // (No port has this number; and it is not the id of what was not posted.)
+            assert_eq!((id.port(), OpId::from_u64(id.as_u64())), (MAX_PORTS, id));
+            assert_ne!(EventId::new(id, 7), EventId::none(7));
+        }
     }
 }

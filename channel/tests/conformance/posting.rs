@@ -2,7 +2,7 @@
 
 use crate::SOON;
 use crate::common::{each_driver, none_for, room, until_asleep};
-use ec_channel::{Event, EventKind, Request, Source};
+use ec_channel::{Event, EventChannel, EventKind, Request, Source};
 use ec_test_support::limit;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -139,5 +139,23 @@ fn of_many_posts_those_before_the_first_refused_are_posted_and_the_rest_comes_ba
             }
             assert_eq!(tokens, [0, 1, 3, 4]);
         })
+    });
+}
+
+/// More than once the bits of a slot are counted through. (The number of what nobody has got is the id's alone.)
+#[test]
+fn notifications_that_nobody_has_got_have_each_an_id_of_its_own() {
+    limit(60, || {
+        let channel = EventChannel::new().unwrap();
+        let ids = channel.post_all((0..(1 << 20) + 1).map(|_| Request::notification())).unwrap();
+        // (The program that counts may be built without optimisation: the first is compared, for the numbers are one behind the other.)
+        let first = ids[0];
+        assert!(ids[1..].iter().all(|id| *id != first && id.as_u64() != first.as_u64()));
+        assert!(!channel.cancel(first));
+        let mut out = Vec::new();
+        while out.len() < ids.len() {
+            channel.get_events(&mut out, usize::MAX, None).unwrap();
+        }
+        assert!(out.iter().map(Event::id).eq(ids));
     });
 }
