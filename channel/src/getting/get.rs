@@ -174,8 +174,9 @@ impl EventChannel {
         }
     }
 
-    /// Takes up to `max` events that are ready.
+    /// Takes up to `max` events that are ready; of what becomes so meanwhile one at most: others may post faster than this takes.
     fn take(&self, out: &mut impl Sink, max: usize) -> usize {
+        let max = if max > 1 { max.min(self.0.waiting.ready().max(1)) } else { max };
         let mut n = 0;
         while n < max {
             match self.0.waiting.pop_all(max - n, |event| out.put(event)) {

@@ -289,6 +289,12 @@ impl Waiting {
         self.calls.pop()
     }
 
+    /// How many are ready that nobody is called for.
+    #[inline]
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// How many are ready.
     pub(crate) fn len(&self) -> usize {
         self.ready.len() + self.calls.len()

@@ -2,12 +2,13 @@
 
 use crate::SOON;
 use crate::common::{each_driver, none_for, room, until_asleep};
-use ec_channel::{Event, Request};
+use ec_channel::{Event, EventKind, Request};
 use ec_test_support::limit;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -92,6 +93,40 @@ fn a_request_outlives_the_thread_that_submitted_it() {
                     assert_eq!(heard.recv().unwrap(), token);
                 }
             });
+        })
+    });
+}
+
+/// Fails (does not return) if it takes what comes while it takes.
+#[test]
+fn a_batch_without_an_end_ends_while_others_post() {
+    limit(30, || {
+        each_driver(|channel| {
+            let over = AtomicBool::new(false);
+            std::thread::scope(|s| {
+                for _ in 0..2 {
+                    s.spawn(|| {
+                        while !over.load(Ordering::SeqCst) {
+                            channel.post_all((0..64).map(|_| Request::notification())).unwrap();
+                        }
+                    });
+                }
+                let mut out = Vec::new();
+                // (They post faster than one takes: there is more each time.)
+                for _ in 0..3 {
+                    out.clear();
+                    let n = channel.get_events(&mut out, usize::MAX, None).unwrap();
+                    assert!(n > 0 && n == out.len());
+                }
+                over.store(true, Ordering::SeqCst);
+            });
+            // What is left comes at once.
+            let mut rest = Vec::new();
+            while channel.get_events(&mut rest, usize::MAX, Some(Duration::ZERO)).unwrap() > 0 {}
+            assert!(rest.iter().all(|event| event.kind() == EventKind::Notification));
+            channel.post_all((0..1000).map(|n| Request::notification().token(n))).unwrap();
+            rest.clear();
+            assert_eq!(channel.get_events(&mut rest, usize::MAX, None).unwrap(), 1000);
         })
     });
 }
