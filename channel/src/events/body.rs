@@ -297,11 +297,9 @@ impl Body<dyn Kept> {
         self.head.set_result(0);
     }
 
-    /// Drops it, nobody having got it. What the program has put into it goes piece by piece, so that each may panic.
+    /// Drops it, nobody having got it. What the program has put into it goes piece by piece, so that each may panic, or fork.
     pub(crate) fn discard(mut self: Box<Self>) {
         let (context, handler) = (self.common.context.take(), self.common.handler.take());
-        foreign::call(move || drop(context));
-        foreign::call(move || drop(handler));
-        foreign::call(move || drop(self));
+        foreign::let_go!(context, handler, self);
     }
 }

@@ -30,11 +30,17 @@ pub enum Completion {
 impl Drop for Completions {
     /// Raw operations that were not taken out are delivered: their owners wait for nothing else.
     fn drop(&mut self) {
-        for it in self.ready.drain(..) {
+        let was_child = fork::is_child();
+        let mut ready = std::mem::take(&mut self.ready).into_iter();
+        while let Some(it) = ready.next() {
             if let Completion::Raw(raw) = it
                 && !foreign::call(|| raw.deliver())
             {
                 quietly!(error, "the wake function of an operation panicked");
+            }
+            if was_child != fork::is_child() {
+                // (Forked by what was called: the rest is the parent's.)
+                return std::mem::forget(ready);
             }
         }
     }

@@ -215,27 +215,31 @@ impl Home for Shared {
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if fork::is_child() {
-            // What the program has put in is its parent's. And a thread that is not here may have been half-way through a push.
-            std::mem::forget(std::mem::take(&mut self.hook));
-            std::mem::forget(std::mem::take(&mut self.user_data));
-            return;
-        }
+impl Shared {
+    /// Lets go of what is ready or in flight, which nobody will get. False: something of the program's has forked as it went, and this is
+    /// the child, where the rest is its parent's.
+    fn let_go(&mut self) -> bool {
         // (Nobody else is here any more.)
         while let Some(event) = self.waiting.pop().or_else(|| self.waiting.pop_call()) {
             event.0.discard();
+            if fork::is_child() {
+                return false;
+            }
         }
-        let mut out = Vec::new();
         for port in &self.ports {
+            let mut out = Vec::new();
             let closed = port.close(LONGEST, &mut out);
-            for it in out.drain(..) {
+            let mut out = out.into_iter();
+            while let Some(it) = out.next() {
                 match it {
                     Finished::Raw(raw) => {
                         foreign::call(|| raw.deliver());
                     }
                     Finished::Event(event) => event.0.discard(),
+                }
+                if fork::is_child() {
+                    std::mem::forget(out);
+                    return false;
                 }
             }
             if !closed {
@@ -244,9 +248,28 @@ impl Drop for Shared {
                     "an event channel was dropped with requests that the kernel does not give back; their buffers are leaked"
                 );
             }
+            if fork::is_child() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // In a child what the program has put in is its parent's. And a thread that is not here may have been half-way through a push.
+        if fork::is_child() || !self.let_go() {
+            std::mem::forget(std::mem::take(&mut self.hook));
+            std::mem::forget(std::mem::take(&mut self.user_data));
+            return;
         }
         // SAFETY: it is not used after.
         unsafe { ManuallyDrop::drop(&mut self.waiting) };
+        drop(std::mem::take(&mut self.hook));
+        if fork::is_child() {
+            std::mem::forget(std::mem::take(&mut self.user_data));
+        }
     }
 }
 
