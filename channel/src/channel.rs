@@ -235,14 +235,20 @@ impl EventChannel {
         }
         let id = EventId::new(OpId::slotless(posted.number()), self.0.number);
         request.0.complete_at_once(id);
-        posted.ready = true;
-        if request.0.wakes_all() {
-            // One for each who waits.
-            let copies = waiting.waiting().saturating_sub(1);
-            waiting.tally.immediate(copies as u64);
-            (0..copies).for_each(|_| waiting.push(Event(request.0.copy())));
+        let mut event = Event(request.0);
+        if event.0.wakes_all() {
+            // One for each who waits; else it is for the next one.
+            let more = |copies| _ = waiting.tally.immediate(copies);
+            event = match waiting.seats.lay(event, more) {
+                Ok(()) => {
+                    posted.for_all = true;
+                    return Ok(id);
+                }
+                Err(event) => event,
+            };
         }
-        waiting.push(Event(request.0));
+        posted.ready = true;
+        waiting.push(event);
         Ok(id)
     }
 
@@ -377,6 +383,8 @@ struct Posted<'a> {
     channel: &'a EventChannel,
     /// Something is ready.
     ready: bool,
+    /// Something was laid on all seats.
+    for_all: bool,
     /// Where the rest went.
     port: Option<usize>,
     /// How many that are complete at once are counted at once.
@@ -388,7 +396,7 @@ struct Posted<'a> {
 
 impl<'a> Posted<'a> {
     fn new(channel: &'a EventChannel) -> Self {
-        Posted { channel, ready: false, port: None, at_once: 1, next: 0, left: 0 }
+        Posted { channel, ready: false, for_all: false, port: None, at_once: 1, next: 0, left: 0 }
     }
 
     /// Completes those at the beginning of `events` that are complete as they are posted and go with nothing. They are to be queued. Gives
@@ -442,6 +450,9 @@ impl Drop for Posted<'_> {
             if self.channel.is_shut_down() {
                 shared.release(shared.waiting.state.lock());
             }
+        }
+        if self.for_all {
+            shared.wake_everybody();
         }
         if self.ready {
             shared.wake();

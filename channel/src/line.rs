@@ -77,6 +77,32 @@ impl<T> Line<T> {
         })
     }
 
+    /// Who has this place.
+    pub fn get_mut(&mut self, place: Place) -> Option<&mut T> {
+        self.nodes.get_mut(place.0 as usize)?.item.as_mut()
+    }
+
+    /// For each of those in the queue, in their order.
+    pub fn for_each_mut(&mut self, mut f: impl FnMut(&mut T)) {
+        let mut next = self.first;
+        while let Some(node) = self.nodes.get_mut(next as usize) {
+            next = node.behind;
+            node.item.iter_mut().for_each(&mut f);
+        }
+    }
+
+    /// The first in the queue who is as `wanted` says.
+    pub fn find(&self, wanted: impl Fn(&T) -> bool) -> Option<Place> {
+        let mut next = self.first;
+        while let Some(node) = self.nodes.get(next as usize) {
+            if node.item.as_ref().is_some_and(&wanted) {
+                return Some(Place(next));
+            }
+            next = node.behind;
+        }
+        None
+    }
+
     /// The first, in the order of places, who was called, has not left yet, and is as `wanted` says; but for those up to the place
     /// `after`.
     pub fn find_called(&self, after: Option<Place>, wanted: impl Fn(&T) -> bool) -> Option<Place> {
@@ -248,6 +274,14 @@ mod tests {
                 _ => {}
             }
             assert!(line.iter().eq(queued.iter().map(|(item, _)| item)));
+            let mut each = Vec::new();
+            line.for_each_mut(|item| each.push(*item));
+            assert!(each.iter().eq(line.iter()));
+            for (item, place) in &queued {
+                assert_eq!(line.find(|it| it == item), Some(*place));
+                assert_eq!(line.get_mut(*place).copied(), Some(*item));
+            }
+            assert_eq!(line.find(|it| *it == u32::MAX), None);
             assert_eq!((line.queued(), line.called()), (queued.len(), called.len()));
             assert_eq!(line.first().map(|(place, item)| (*item, place)), queued.first().copied());
         }

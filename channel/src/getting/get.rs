@@ -17,6 +17,7 @@ use crate::events::event::Event;
 use crate::fork;
 use crate::getting::handler::HandlerCall;
 use crate::getting::lead::Lead;
+use crate::getting::seats::Seat;
 use crate::getting::shared::{EventChannel, forked_error};
 use crate::getting::waiting::Waiter;
 use crate::line::Place;
@@ -77,6 +78,32 @@ impl EventChannel {
         if fork::is_child() {
             return Err(forked_error());
         }
+        let seat = Seat::new(self);
+        let result = self.next_in(&seat, out, max, wait);
+        if !matches!(result, Ok(1..))
+            && let Some(laid) = seat.rise()
+        {
+            // (An error that comes while it still sits comes again.)
+            return Ok(self.put_laid(laid, out));
+        }
+        result
+    }
+
+    /// What lay on its seat.
+    fn put_laid(&self, laid: Event, out: &mut impl Sink) -> usize {
+        out.put(laid);
+        self.taken(1);
+        self.tell_if_ended();
+        1
+    }
+
+    fn next_in(
+        &self,
+        seat: &Seat<'_>,
+        out: &mut impl Sink,
+        max: usize,
+        wait: Wait,
+    ) -> io::Result<usize> {
         let waiting = &self.0.waiting;
         let deadline = match wait {
             Wait::For(d) => Instant::now().checked_add(d),
@@ -101,7 +128,7 @@ impl EventChannel {
         loop {
             if waiting.look_is_due() {
                 waiting.tally.looks();
-                if let Some(lead) = Lead::take(self, false) {
+                if let Some(lead) = Lead::take(self, seat, false) {
                     // (What goes wrong here goes wrong again when there is nothing to take: it is told then.)
                     let _ = self.lead(&lead, Wait::No, out, 0, &mut hands_on.is_due);
                 }
@@ -120,7 +147,7 @@ impl EventChannel {
                 (calls, asked) = (calls - 1, false);
                 continue;
             }
-            let n = self.take(out, max);
+            let n = self.take(seat, out, max);
             if n > 0 || last {
                 self.tell_if_ended();
                 return if n == 0 && self.ended() { Err(self.end_error()) } else { Ok(n) };
@@ -128,7 +155,7 @@ impl EventChannel {
             if self.ended() {
                 if !std::mem::replace(&mut collected, true) && self.is_broken() {
                     // What was posted at that very moment comes back, too, and what the kernel has given back since.
-                    lead = lead.or_else(|| Lead::take(self, false));
+                    lead = lead.or_else(|| Lead::take(self, seat, false));
                     if let Some(lead) = &lead {
                         let _ = self.lead(lead, Wait::No, out, 0, &mut hands_on.is_due);
                     }
@@ -140,10 +167,19 @@ impl EventChannel {
             if points.is_some() && !asked {
                 // There is no event to return, so none is lost by giving up.
                 asked = true;
+                if let Some(laid) = seat.rise() {
+                    return Ok(self.put_laid(laid, out));
+                }
                 checkpoint()?;
                 continue;
             }
-            if looks && lead.is_none() && waiting.is_empty() && !over() && waiting.look_again() {
+            if wait != Wait::No
+                && !over()
+                && let Some(laid) = seat.sit()
+            {
+                return Ok(self.put_laid(laid, out));
+            }
+            if looks && lead.is_none() && waiting.is_empty() && !over() && waiting.look_again(seat) {
                 (looks, calls) = (false, waiting.calls());
                 continue;
             }
@@ -154,7 +190,7 @@ impl EventChannel {
             };
             // (A task does not sleep in a port, if it can wait for a descriptor.)
             let sleeps = (is_thread || !self.0.ports[0].has_descriptor()) && left != Wait::No;
-            lead = lead.filter(|lead| lead.goes_on(sleeps)).or_else(|| Lead::take(self, sleeps));
+            lead = lead.filter(|lead| lead.goes_on(sleeps)).or_else(|| Lead::take(self, seat, sleeps));
             let outcome = match &lead {
                 Some(leader) => match self.lead(leader, left, out, max, &mut hands_on.is_due) {
                     Ok((waited, 0)) => interrupted(waited),
@@ -165,7 +201,7 @@ impl EventChannel {
                     }
                     Err(error) => Err(error),
                 },
-                None if waiting.is_empty() && !over() => self.follow(deadline, &mut hands_on.is_due),
+                None if waiting.is_empty() && !over() => self.follow(seat, deadline, &mut hands_on.is_due),
                 None => Ok(false),
             };
             let interrupted = outcome?;
@@ -175,11 +211,21 @@ impl EventChannel {
     }
 
     /// Takes up to `max` events that are ready; of what becomes so meanwhile one at most: others may post faster than this takes.
-    fn take(&self, out: &mut impl Sink, max: usize) -> usize {
-        let max = if max > 1 { max.min(self.0.waiting.ready().max(1)) } else { max };
+    fn take(&self, seat: &Seat<'_>, out: &mut impl Sink, max: usize) -> usize {
+        let waiting = &self.0.waiting;
+        // (None that is on its seat is left behind.)
+        if seat.is_taken() {
+            if waiting.is_empty() && !seat.has_some() {
+                return 0;
+            }
+            if let Some(laid) = seat.rise() {
+                return self.put_laid(laid, out);
+            }
+        }
+        let max = if max > 1 { max.min(waiting.ready().max(1)) } else { max };
         let mut n = 0;
         while n < max {
-            match self.0.waiting.pop_all(max - n, |event| out.put(event)) {
+            match waiting.pop_all(max - n, |event| out.put(event)) {
                 0 => break,
                 more => n += more,
             }
@@ -191,7 +237,12 @@ impl EventChannel {
     }
 
     /// Waits to be called, behind a leader or while a pool drives the ports. `Ok(true)`: the task is to give up.
-    fn follow(&self, deadline: Option<Instant>, hands_on: &mut bool) -> io::Result<bool> {
+    fn follow(
+        &self,
+        seat: &Seat<'_>,
+        deadline: Option<Instant>,
+        hands_on: &mut bool,
+    ) -> io::Result<bool> {
         let waiting = &self.0.waiting;
         let s = waiting.state.lock();
         let leader = s.leader().map(|leader| leader.number);
@@ -200,6 +251,7 @@ impl EventChannel {
         self.refuse_to_wait_for_itself(leader)?;
         // What it takes is allocated without the lock; so look again.
         let follower = Waiter::new();
+        seat.sleeps(&follower);
         self.list_for_tasks();
         if !room {
             waiting.make_room_for_follower();
@@ -212,7 +264,7 @@ impl EventChannel {
             return Ok(false);
         }
         let place = s.follow(follower.clone());
-        let may_sleep = self.0.may_sleep(&s);
+        let may_sleep = self.0.may_sleep(&s, seat);
         drop(s);
         *hands_on = true;
         let mut following = Following { channel: self, follower: Some((place, follower)) };

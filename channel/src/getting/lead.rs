@@ -7,6 +7,7 @@
 use crate::blocker::{self, Waited};
 use crate::fork;
 use crate::getting::get::Sink;
+use crate::getting::seats::Seat;
 use crate::getting::serve::{Completion, Completions};
 use crate::getting::shared::EventChannel;
 use crate::getting::waiting::Waiter;
@@ -25,6 +26,7 @@ const SLICE: Duration = Duration::from_millis(10);
 /// The lead, given back also when driving panics.
 pub(super) struct Lead<'a> {
     channel: &'a EventChannel,
+    seat: &'a Seat<'a>,
     number: u64,
     /// It has said that it is about to sleep, and there was nothing to do afterwards.
     may_sleep: Cell<bool>,
@@ -32,17 +34,17 @@ pub(super) struct Lead<'a> {
 
 impl<'a> Lead<'a> {
     /// `sleeps`: the caller is about to sleep. `None`: somebody else leads, or a pool drives the ports.
-    pub(super) fn take(channel: &'a EventChannel, sleeps: bool) -> Option<Self> {
+    pub(super) fn take(channel: &'a EventChannel, seat: &'a Seat<'a>, sleeps: bool) -> Option<Self> {
         let number = blocker::caller_number();
         let mut state = channel.0.waiting.state.lock();
         if state.leader().is_some() || state.served {
             return None;
         }
         let gone = state.lead(number, sleeps);
-        let may_sleep = sleeps && channel.0.may_sleep(&state);
+        let may_sleep = sleeps && channel.0.may_sleep(&state, seat);
         drop(state);
         drop(gone);
-        Some(Self { channel, number, may_sleep: Cell::new(may_sleep) })
+        Some(Self { channel, seat, number, may_sleep: Cell::new(may_sleep) })
     }
 
     /// Is it still the caller's, who is about to sleep (or is not)?
@@ -51,7 +53,7 @@ impl<'a> Lead<'a> {
         let leads = state.leads(self.number);
         if leads {
             state.leader_sleeps(self.number, sleeps);
-            self.may_sleep.set(sleeps && self.channel.0.may_sleep(&state));
+            self.may_sleep.set(sleeps && self.channel.0.may_sleep(&state, self.seat));
         }
         leads
     }
@@ -94,7 +96,7 @@ impl EventChannel {
         // Whatever else goes wrong, what is complete is handed on. (Whoever gives the lead back calls others for it.)
         let mut hand_on = |batch: &mut Completions| {
             came |= !batch.finished.is_empty();
-            self.hand_on(batch, out, max, &mut n);
+            self.hand_on(lead.seat, batch, out, max, &mut n);
         };
         let first = if plain && lead.may_sleep.get() { wait } else { Wait::No };
         let mut result = self.pass(0, first, &mut batch, &mut hand_on).map_err(|error| (0, error));
@@ -104,7 +106,7 @@ impl EventChannel {
         }
         let mut waited = Waited::Called;
         if result.is_ok() && !came && !plain && wait != Wait::No {
-            waited = self.sleep_outside(lead.number, &busy, wait, hands_on);
+            waited = self.sleep_outside(lead, &busy, wait, hands_on);
         }
         drop(batch);
         if let Err((port, error)) = &result {
@@ -118,15 +120,28 @@ impl EventChannel {
     }
 
     /// What a pass has brought: up to `max` events go to the caller, the others are queued.
-    fn hand_on(&self, batch: &mut Completions, out: &mut impl Sink, max: usize, n: &mut usize) {
+    fn hand_on(
+        &self,
+        seat: &Seat<'_>,
+        batch: &mut Completions,
+        out: &mut impl Sink,
+        max: usize,
+        n: &mut usize,
+    ) {
         let waiting = &self.0.waiting;
         for it in batch.finished.drain(..) {
             if let Finished::Event(event) = &it {
                 self.has_come(event);
             }
+            // (It need not queue for itself.)
+            let is_its_own = matches!(&it, Finished::Event(event) if *n < max && !event.0.has_handler())
+                && waiting.is_empty();
+            if is_its_own && let Some(laid) = seat.rise() {
+                out.put(laid);
+                *n += 1;
+            }
             match it {
-                // (It need not queue for itself.)
-                Finished::Event(event) if *n < max && !event.0.has_handler() && waiting.is_empty() => {
+                Finished::Event(event) if is_its_own && *n < max => {
                     out.put(event);
                     *n += 1;
                 }
@@ -137,8 +152,10 @@ impl EventChannel {
     }
 
     /// Waits for the ports' descriptors instead of in a port: as a task, or for several ports at once.
-    fn sleep_outside(&self, number: u64, busy: &[usize], wait: Wait, hands_on: &mut bool) -> Waited {
+    fn sleep_outside(&self, lead: &Lead<'_>, busy: &[usize], wait: Wait, hands_on: &mut bool) -> Waited {
+        let number = lead.number;
         let outside = Outside { channel: self, number, waiter: Waiter::new() };
+        lead.seat.sleeps(&outside.waiter);
         self.list_for_tasks();
         let mut s = self.0.waiting.state.lock();
         // From here on others may hear the bells of the ports: a pool that begins to serve the channel calls.
@@ -147,7 +164,7 @@ impl EventChannel {
         }
         *hands_on = true;
         s.leader_sleeps(number, true);
-        if !self.0.may_sleep(&s) {
+        if !self.0.may_sleep(&s, lead.seat) {
             // (What is dropped here looks again who sleeps.)
             drop(s);
             return Waited::Called;

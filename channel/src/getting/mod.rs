@@ -5,6 +5,7 @@ pub(crate) mod handler;
 pub(crate) mod internal;
 mod lead;
 pub(crate) mod listed;
+pub(crate) mod seats;
 pub(crate) mod serve;
 pub(crate) mod shared;
 pub(crate) mod tally;

@@ -10,6 +10,7 @@ use crate::foreign::{self, quietly};
 use crate::fork;
 use crate::getting::internal::{Hook, InternalError};
 use crate::getting::listed::{Listed, PassOver};
+use crate::getting::seats::Seat;
 use crate::getting::user_data::UserData;
 use crate::getting::waiting::{State, Waiting};
 use crate::id::OpId;
@@ -148,10 +149,10 @@ impl EventChannel {
 }
 
 impl Shared {
-    /// Somebody is about to sleep, as the state says now. False: there is something to do.
-    pub(crate) fn may_sleep(&self, s: &State) -> bool {
+    /// Somebody is about to sleep, in this seat, as the state says now. False: there is something to do.
+    pub(crate) fn may_sleep(&self, s: &State, seat: &Seat<'_>) -> bool {
         self.waiting.tell_who_sleeps(s);
-        self.waiting.is_empty() && !self.ended()
+        self.waiting.is_empty() && !seat.has_some() && !self.ended()
     }
 
     /// Something was made ready.
@@ -162,15 +163,24 @@ impl Shared {
         }
     }
 
+    /// Something was laid on the seats.
+    pub(crate) fn wake_everybody(&self) {
+        self.release_to(self.waiting.state.lock(), true);
+    }
+
     /// Releases the lock and calls those for whom there is something to do: everybody, once the channel has ended. Each without the
     /// lock.
-    pub(crate) fn release(&self, mut s: MutexGuard<'_, State>) {
-        let ended = self.ended();
+    pub(crate) fn release(&self, s: MutexGuard<'_, State>) {
+        let everybody = self.ended();
+        self.release_to(s, everybody);
+    }
+
+    fn release_to(&self, mut s: MutexGuard<'_, State>, everybody: bool) {
         let ready = self.waiting.len();
         // If there are not enough others, the leader must come out of the kernel.
-        let leader = (ended || ready > s.following()) && s.leader().is_some();
-        let mut callee = s.callee(ready, ended);
-        let mut more = s.calls_more(ready, ended);
+        let leader = (everybody || ready > s.following()) && s.leader().is_some();
+        let mut callee = s.callee(ready, everybody);
+        let mut more = s.calls_more(ready, everybody);
         self.waiting.tell_who_sleeps(&s);
         drop(s);
         while let Some(follower) = callee.take() {
@@ -178,8 +188,8 @@ impl Shared {
             if more {
                 let mut s = self.waiting.state.lock();
                 let ready = self.waiting.len();
-                callee = s.callee(ready, ended);
-                more = s.calls_more(ready, ended);
+                callee = s.callee(ready, everybody);
+                more = s.calls_more(ready, everybody);
                 self.waiting.tell_who_sleeps(&s);
             }
         }
@@ -203,7 +213,15 @@ impl PassOver for Shared {
             drop(gone);
             s = self.waiting.state.lock();
         }
-        self.release(s);
+        drop(s);
+        // What was for one that is gone goes with it.
+        while let Some(laid) = self.waiting.seats.clear_gone() {
+            if let Some(event) = laid {
+                self.waiting.tally.taken(1);
+                event.0.discard();
+            }
+        }
+        self.release(self.waiting.state.lock());
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::blocker::{self, Sleeper, Waited};
 use crate::events::event::Event;
+use crate::getting::seats::{Seat, Seats};
 use crate::getting::tally::Tally;
 use crate::line::{Line, Place};
 use crate::lock::{Mutex, has_room, make_room};
@@ -47,6 +48,10 @@ impl Waiter {
 
     pub(crate) fn is_called(&self) -> bool {
         self.called.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_task(&self) -> bool {
+        matches!(&self.who, Who::Task(_))
     }
 
     /// A task that never runs again.
@@ -113,12 +118,6 @@ impl State {
     pub(crate) fn come_back(&mut self, place: Place, follower: &Arc<Waiter>) -> Option<Arc<Waiter>> {
         // (Of one that was taken for gone, and is not quite, the place may be another's by now.)
         self.followers.leave_if(place, |there| Arc::ptr_eq(there, follower))
-    }
-
-    /// How many wait, the leader among them. One that is gone does not.
-    pub(crate) fn waiting(&self) -> usize {
-        let following = self.followers.iter().filter(|waiter| !waiter.is_gone());
-        following.count() + usize::from(self.leader().is_some())
     }
 
     /// The leader, if there is one that still can lead.
@@ -240,11 +239,11 @@ pub(crate) struct Waiting {
     pub(crate) state: Mutex<State>,
     /// See [`State::asleep`].
     asleep: AtomicUsize,
-    /// So many look again before they sleep.
-    looking: AtomicUsize,
     /// Whether that has been of use.
     pays: AtomicU32,
     pub(crate) tally: Tally,
+    /// For what is for all who wait.
+    pub(crate) seats: Seats,
 }
 
 /// So many events are taken by one getter between two looks at the ports, at most: who posts again what he gets must not starve timers and
@@ -330,28 +329,22 @@ impl Waiting {
         self.tally.look_is_due(LOOK_EVERY)
     }
 
-    /// Looks again for a moment, before a thread goes to sleep. True: something is ready.
-    pub(crate) fn look_again(&self) -> bool {
+    /// Looks again for a moment, before a thread goes to sleep in this seat. True: something is ready.
+    pub(crate) fn look_again(&self, seat: &Seat<'_>) -> bool {
         let pays = self.pays.fetch_add(1, Ordering::Relaxed);
         if pays >= PAYS && !pays.is_multiple_of(TRY_EVERY) {
             return false;
         }
-        self.looking.fetch_add(1, Ordering::SeqCst);
         let backoff = Backoff::new();
-        while self.is_empty() && !backoff.is_completed() {
+        let found = || !self.is_empty() || seat.has_some();
+        while !found() && !backoff.is_completed() {
             backoff.snooze();
         }
-        self.looking.fetch_sub(1, Ordering::SeqCst);
-        let found = !self.is_empty();
+        let found = found();
         if found {
             self.pays.store(0, Ordering::Relaxed);
         }
         found
-    }
-
-    /// How many wait, those who look again among them.
-    pub(crate) fn waiting(&self) -> usize {
-        self.state.lock().waiting() + self.looking.load(Ordering::SeqCst)
     }
 
     /// Makes room for one more follower. (Another one may take it meanwhile.)
