@@ -225,11 +225,16 @@ pub struct ChannelMetrics {
     pub cancelled: u64,
     /// Items of streams that came. (A stream is one request, posted, and completed with its last event.)
     pub items: u64,
-    /// Requests under way: posted, not completed.
+    /// Requests under way: posted, not completed. Those that are complete, and that nobody has fetched, are not among them, but
+    /// [`ready`](Self::ready).
     pub in_flight: u64,
+    /// Complete, and not fetched yet: events for `get_event` (items of streams, and copies of what [wakes all](crate::Request::wake_all),
+    /// among them), and those whose handlers a getter is to call. All has been done if this, `in_flight` and `handlers_due` are 0.
+    pub ready: u64,
     /// Posted events whose handler has not returned yet: in flight, on the way to it, or in it.
     pub handlers_due: u64,
-    /// How often a thread or task that waits in `get_event` was woken by another.
+    /// How often a thread or task that waits in `get_event` was woken by another for an event, or to wait in the operating system. (The
+    /// one that waits there wakes up by itself for what completes there, and is called to take in what is posted: that is not counted.)
     pub wakeups: u64,
     /// The most that others had woken for one event, and that were on their way at the same time (those who are called for other events
     /// that are ready are not counted; nor are those who leave a channel that has ended). It is 2 at most, however many wait: one gets the

@@ -280,7 +280,10 @@ impl EventChannel {
         }
     }
 
-    /// As [`get_event`](Self::get_event), but returns `None` when nothing is complete right now.
+    /// As [`get_event`](Self::get_event), but returns `None` when nothing is complete right now. Does not block.
+    ///
+    /// # Errors
+    /// As there. (It is no cancellation point: a task's cancel, or a deadline around the call, is none of its errors.)
     pub fn try_get_event(&self) -> io::Result<Option<Event>> {
         let mut one = self.next_at_once();
         if one.is_none() {
@@ -289,7 +292,10 @@ impl EventChannel {
         Ok(one)
     }
 
-    /// As [`get_event`](Self::get_event), but returns `None` after `timeout`.
+    /// As [`get_event`](Self::get_event), but returns `None` after `timeout`. (A handler that takes longer is waited for.)
+    ///
+    /// # Errors
+    /// As there. That the time is over is none.
     pub fn get_event_timeout(&self, timeout: Duration) -> io::Result<Option<Event>> {
         let mut one = None;
         self.next(&mut one, 1, Wait::For(timeout))?;
@@ -297,7 +303,11 @@ impl EventChannel {
     }
 
     /// Waits as [`get_event`](Self::get_event) (at most `timeout`; `None`: for ever) and appends up to `max` completed
-    /// events to `out`. Returns how many.
+    /// events to `out`. Returns how many: 0 after the time-out, or if `max` is 0. It takes what is there when it begins to take: however
+    /// large `max` is, it returns while others post.
+    ///
+    /// # Errors
+    /// As [`get_event`](Self::get_event); nothing was appended then.
     pub fn get_events(
         &self,
         out: &mut Vec<Event>,
@@ -346,8 +356,9 @@ impl EventChannel {
         }
         let immediate = self.0.waiting.tally.all_immediate();
         let state = self.0.waiting.state.lock();
-        let (wakeups, most_woken) = (state.calls, state.most_called);
+        let (calls, most_woken) = (state.calls, state.most_called);
         drop(state);
+        let wakeups = calls + self.0.waiting.rung.load(Ordering::Relaxed);
         let (posted, completed) = (immediate, immediate);
         let mut m = ChannelMetrics { posted, completed, wakeups, most_woken, ..Default::default() };
         for port in &self.0.ports {
@@ -358,6 +369,7 @@ impl EventChannel {
             m.items += c.items;
         }
         m.in_flight = m.posted - m.completed;
+        m.ready = (self.0.waiting.len() + self.0.waiting.seats.laid()) as u64;
         m.handlers_due = self.0.handlers_due.load(Ordering::SeqCst) as u64;
         m
     }

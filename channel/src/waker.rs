@@ -97,11 +97,13 @@ impl Waker {
         self.alarm.is_asleep()
     }
 
-    /// Wakes the sleeper, or makes the next attempt to sleep fail. A system call only for a sleeper.
-    pub(crate) fn call(&self) {
-        if self.alarm.call() {
+    /// Wakes the sleeper, or makes the next attempt to sleep fail. A system call only for a sleeper: whether there was one.
+    pub(crate) fn call(&self) -> bool {
+        let sleeps = self.alarm.call();
+        if sleeps {
             self.ring();
         }
+        sleeps
     }
 
     /// Wakes the sleeper if there is one; for callers whose work the driving thread finds before it sleeps.

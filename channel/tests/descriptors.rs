@@ -1,10 +1,10 @@
-//! What a limit of descriptors does to an accept: the limit of now counts, not the one of when it began.
+//! What a limit of descriptors does: to an accept the limit of now counts, not the one of when it began; a connect needs none.
 
 mod common;
 
-use common::each_driver;
-use ec_channel::Request;
-use ec_test_support::limit;
+use common::{drivers, each_driver};
+use ec_channel::{Driver, EventChannel, Request};
+use ec_test_support::{in_child, went_well};
 use ec_unkind as _;
 use std::fs::File;
 use std::net::TcpListener;
@@ -30,10 +30,10 @@ fn socket() -> socket2::Socket {
     socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap()
 }
 
-// (One test: the limit is the process's.)
 #[test]
 fn an_accept_has_the_descriptors_of_when_it_ends() {
-    limit(60, || {
+    // (In a process of its own: the limit is the process's.)
+    went_well(in_child("an_accept_has_the_descriptors_of_when_it_ends", || {
         each_driver(|channel| {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let at = listener.local_addr().unwrap().into();
@@ -55,5 +55,32 @@ fn an_accept_has_the_descriptors_of_when_it_ends() {
             assert_eq!(event.result().unwrap_err().raw_os_error(), Some(libc::EMFILE));
             drop((accepted, more, hogs));
         })
-    });
+    }));
+}
+
+/// Under a limit of none poll(2) is refused whatever is asked. (So are the drivers that wait by it.)
+#[test]
+fn a_connect_needs_no_descriptor_and_an_accept_says_that_it_does() {
+    went_well(in_child("a_connect_needs_no_descriptor_and_an_accept_says_that_it_does", || {
+        for driver in drivers().into_iter().filter(|driver| *driver != Driver::Poll) {
+            let channel = EventChannel::builder().driver(driver).build().unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let (to, nobody) = (listener.local_addr().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+            let refuses = nobody.local_addr().unwrap();
+            drop(nobody);
+            let socket = || std::net::TcpStream::from(socket());
+            let (fine, refused) = (socket(), socket());
+            limit_descriptors(0);
+            channel.post(Request::connect(fine, to)).unwrap();
+            let connected = channel.get_event().unwrap();
+            channel.post(Request::connect(refused, refuses)).unwrap();
+            let failed = channel.get_event().unwrap();
+            channel.post(Request::accept(listener)).unwrap();
+            let accept = channel.get_event().unwrap();
+            limit_descriptors(256);
+            assert!(connected.result().is_ok(), "{driver}: {connected:?}");
+            assert_eq!(failed.result().unwrap_err().raw_os_error(), Some(libc::ECONNREFUSED), "{driver}");
+            assert_eq!(accept.result().unwrap_err().raw_os_error(), Some(libc::EMFILE), "{driver}");
+        }
+    }));
 }

@@ -207,7 +207,8 @@ fn a_child_that_a_destructor_forks_while_the_channel_goes_touches_nothing() {
         if IS_CHILD.load(Ordering::SeqCst) {
             // SAFETY: a question for each, and the end of the child.
             unsafe {
-                let is_mine = |file: &AtomicI32| libc::lseek(file.load(Ordering::SeqCst), 0, libc::SEEK_END) == 0;
+                let is_mine =
+                    |file: &AtomicI32| libc::lseek(file.load(Ordering::SeqCst), 0, libc::SEEK_END) == 0;
                 let untouched = FILES.iter().all(is_mine);
                 libc::_exit(i32::from(!untouched) << 1 | i32::from(DROPPED.load(Ordering::SeqCst) > 0));
             }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Random, each_driver, serve};
+use common::{AtEnd, Random, each_driver, serve};
 use ec_channel::{Completions, Event, EventChannel, Request, Wait};
 use ec_test_support::limit;
 use ec_unkind as _;
@@ -37,6 +37,7 @@ fn rounds(channel: &EventChannel, rounds: u64) {
                 }
             });
         }
+        let ends = AtEnd(|| channel.shutdown());
         let (mut reached_all, mut token) = (0, FOR_ALL);
         while reached_all < rounds {
             token += 1;
@@ -47,7 +48,7 @@ fn rounds(channel: &EventChannel, rounds: u64) {
             assert_eq!(those.len() as u64, copies, "one has got it twice: {got:?}");
             reached_all += u64::from(those.len() == WAITERS);
         }
-        channel.shutdown();
+        drop(ends);
     });
     drop(told);
     assert!(heard.try_recv().is_err(), "and none is left");
@@ -71,9 +72,11 @@ fn each_who_waits_behind_a_pool_gets_it_once() {
                         serving.drive(0, Wait::Forever, &mut Completions::new()).unwrap();
                     }
                 });
+                let _ends = AtEnd(|| {
+                    over.store(true, Ordering::SeqCst);
+                    serving.wake_port(0);
+                });
                 rounds(&channel, 100);
-                over.store(true, Ordering::SeqCst);
-                serving.wake_port(0);
             });
         })
     });

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{each_driver, serve, until_asleep};
+use common::{AtEnd, each_driver, serve, until_asleep};
 use ec_channel::{Completion, Completions, EventChannel, Request, Wait};
 use ec_test_support::limit;
 use ec_unkind as _;
@@ -13,15 +13,6 @@ use std::time::Duration;
 
 const WAITERS: usize = 64;
 const EVENTS: u64 = 1_000;
-
-/// Ends those who wait, also if an assertion fails.
-struct AtEnd<F: Fn()>(F);
-
-impl<F: Fn()> Drop for AtEnd<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
 
 /// Runs `f` while so many threads get events and pass their tokens on, until the channel is shut down.
 fn with_waiters(channel: &EventChannel, f: impl FnOnce(&Receiver<u64>)) {

@@ -10,6 +10,7 @@
 
 use crate::EventChannel;
 use crate::events::inside::Inside;
+use crate::events::source::Source;
 use crate::events::stream::{Credit, Flow, GivenBack, Home, Item, Origin};
 use crate::foreign;
 use crate::id::{EventId, OpId};
@@ -39,7 +40,12 @@ pub(crate) trait Kept: Any + Send {
         None
     }
 
-    /// Before each post. The program's `AsFd` is called here, and nowhere else.
+    /// Its descriptor, for those who print it.
+    fn source(&self) -> Option<&Source> {
+        None
+    }
+
+    /// Before each post. The program's `AsFd` is called here, and where a request or an event is printed.
     fn prepare(&mut self) {}
 
     /// When it is complete, or to be given up: at `limit`, if the kind knows nothing better.

@@ -126,11 +126,14 @@ impl Event {
     }
 }
 
+/// As of its request, with its id and result.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut d = f.debug_struct("Event");
-        d.field("id", &self.id())
-            .field("kind", &self.kind())
+        d.field("id", &self.id()).field("kind", &self.kind());
+        self.0
+            .show(&mut d)
+            .field("is_last", &self.is_last())
             .field("result", &self.result())
             .finish_non_exhaustive()
     }

@@ -3,6 +3,7 @@
 use crate::events::body::{Body, Kept, Taker};
 use crate::events::stream::Credit;
 use crate::id::EventId;
+use std::fmt::DebugStruct;
 
 /// See the module.
 pub(crate) enum Inside {
@@ -238,6 +239,15 @@ impl Inside {
         copy.complete_at_once(self.id());
         copy.set_token(self.token());
         copy
+    }
+
+    /// What is printed of both a request and an event.
+    pub(crate) fn show<'a, 'b, 'f>(&self, shown: &'a mut DebugStruct<'b, 'f>) -> &'a mut DebugStruct<'b, 'f> {
+        shown.field("token", &self.token());
+        match self.body().and_then(|body| body.own.source()) {
+            Some(source) => shown.field("descriptor", &source.raw()),
+            None => shown,
+        }
     }
 
     /// See [`Body::discard`].

@@ -75,9 +75,39 @@ impl Request {
         Self(Inside::Body(body))
     }
 
+    /// Takes the application's context back out of a request that was not posted, a refused one for instance.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// let channel = EventChannel::new()?;
+    /// channel.shutdown();
+    /// let refused = channel.post(Request::notification().token(7).context(Box::new("a job"))).unwrap_err();
+    /// assert!(format!("{refused:?}").contains("token: 7"));
+    /// let job = refused.into_request().take_context().unwrap();
+    /// assert_eq!(*job.downcast::<&str>().unwrap(), "a job");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn take_context(&mut self) -> Option<Box<dyn Any + Send>> {
+        self.0.body_mut()?.common.context.take()
+    }
+
+    /// As [`into_buffer`](Self::into_buffer); an empty one stays.
+    ///
+    /// ```
+    /// # use ec_channel::Request;
+    /// let (near, _far) = std::os::unix::net::UnixStream::pair()?;
+    /// let mut send = Request::send(near, b"unsaid".to_vec());
+    /// assert_eq!(send.take_buffer(), b"unsaid");
+    /// assert!(send.take_buffer().is_empty());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn take_buffer(&mut self) -> Vec<u8> {
+        self.0.body_mut().and_then(|body| body.own.buffer_mut()).map(std::mem::take).unwrap_or_default()
+    }
+
     /// Takes a buffer back out of a request that was not posted. Empty where the kind has none.
     pub fn into_buffer(mut self) -> Vec<u8> {
-        self.0.body_mut().and_then(|body| body.own.buffer_mut()).map(std::mem::take).unwrap_or_default()
+        self.take_buffer()
     }
 }
 
@@ -87,8 +117,11 @@ impl From<Event> for Request {
     }
 }
 
+/// With its token, and its descriptor if it has one (the `AsFd` of a [`Source`](crate::Source) is called for it).
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("kind", &self.kind()).finish_non_exhaustive()
+        let mut shown = f.debug_struct("Request");
+        shown.field("kind", &self.kind());
+        self.0.show(&mut shown).finish_non_exhaustive()
     }
 }

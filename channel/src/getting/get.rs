@@ -97,13 +97,7 @@ impl EventChannel {
         1
     }
 
-    fn next_in(
-        &self,
-        seat: &Seat<'_>,
-        out: &mut impl Sink,
-        max: usize,
-        wait: Wait,
-    ) -> io::Result<usize> {
+    fn next_in(&self, seat: &Seat<'_>, out: &mut impl Sink, max: usize, wait: Wait) -> io::Result<usize> {
         let waiting = &self.0.waiting;
         let deadline = match wait {
             Wait::For(d) => Instant::now().checked_add(d),
@@ -237,12 +231,7 @@ impl EventChannel {
     }
 
     /// Waits to be called, behind a leader or while a pool drives the ports. `Ok(true)`: the task is to give up.
-    fn follow(
-        &self,
-        seat: &Seat<'_>,
-        deadline: Option<Instant>,
-        hands_on: &mut bool,
-    ) -> io::Result<bool> {
+    fn follow(&self, seat: &Seat<'_>, deadline: Option<Instant>, hands_on: &mut bool) -> io::Result<bool> {
         let waiting = &self.0.waiting;
         let s = waiting.state.lock();
         let leader = s.leader().map(|leader| leader.number);

@@ -193,8 +193,8 @@ impl Shared {
                 self.waiting.tell_who_sleeps(&s);
             }
         }
-        if leader {
-            self.ports[0].waker().call();
+        if leader && self.ports[0].waker().call() {
+            self.waiting.rung.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::lock::{Mutex, has_room, make_room};
 use crate::queue::Queue;
 use crossbeam::utils::Backoff;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::thread::Thread;
 use std::time::Instant;
 use std::vec;
@@ -239,8 +239,10 @@ pub(crate) struct Waiting {
     pub(crate) state: Mutex<State>,
     /// See [`State::asleep`].
     asleep: AtomicUsize,
-    /// Whether that has been of use.
+    /// Whether to look again before one sleeps has been of use.
     pays: AtomicU32,
+    /// How often a leader was called out of the kernel.
+    pub(crate) rung: AtomicU64,
     pub(crate) tally: Tally,
     /// For what is for all who wait.
     pub(crate) seats: Seats,

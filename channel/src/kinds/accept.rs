@@ -114,8 +114,11 @@ unsafe fn accept(
     addr: *mut libc::sockaddr_storage,
     len: *mut libc::socklen_t,
 ) -> Result<i32, i32> {
-    if sys::ready_now(fd, libc::POLLIN)? == 0 && listens(fd) {
-        return Err(libc::EAGAIN);
+    match sys::ready_now(fd, libc::POLLIN) {
+        Ok(0) if listens(fd) => return Err(libc::EAGAIN),
+        // (Under a limit of no descriptors poll(2) knows nothing. The call does: it has none to give.)
+        Ok(_) | Err(libc::EINVAL) => {}
+        Err(errno) => return Err(errno),
     }
     let call = || {
         // SAFETY: by contract.
@@ -171,6 +174,10 @@ impl Kept for Held {
 
     fn role(&self) -> Option<&'static str> {
         Some("listener")
+    }
+
+    fn source(&self) -> Option<&Source> {
+        Some(&self.listener)
     }
 
     fn prepare(&mut self) {

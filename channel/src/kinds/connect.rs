@@ -66,7 +66,8 @@ unsafe impl Carry for Connect {
         match sys::ready_now(self.fd, libc::POLLOUT) {
             // (What lies in its error queue is no end of a connect.)
             Ok(now) if now & (libc::POLLOUT | libc::POLLHUP) == 0 => return None,
-            Ok(_) => {}
+            // (Under a limit of no descriptors poll(2) knows nothing. A connect that goes on says so itself.)
+            Ok(_) | Err(libc::EINVAL) => {}
             Err(errno) => return Some(-errno),
         }
         // SAFETY: by contract.
@@ -109,6 +110,10 @@ impl Kept for Held {
 
     fn role(&self) -> Option<&'static str> {
         Some("socket")
+    }
+
+    fn source(&self) -> Option<&Source> {
+        Some(&self.socket)
     }
 
     fn prepare(&mut self) {

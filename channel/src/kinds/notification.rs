@@ -25,8 +25,13 @@ impl Request {
         Self(Inside::bare(EventKind::Notification as u8))
     }
 
-    /// For a notification without handler: everyone who waits when it is posted gets a copy (with the same id and
-    /// token, without the context); if nobody does, the next one gets it.
+    /// For a notification without handler: everyone who waits when it is posted gets a copy, once (with the same id and token; the context
+    /// is one's alone); if nobody does, the next one gets it.
+    ///
+    /// A call of `get_event` waits from the moment that it has found nothing until it has something to return, in all its forms but
+    /// `try_get_event`. So one that a copy is for already waits no longer: it gets none of what is posted before it has returned with that.
+    /// The copy of a call that ends otherwise (its task never runs again, say) goes with it; at its time-out, or cancelled, it returns
+    /// the copy.
     pub fn wake_all(mut self) -> Self {
         self.0.set_wakes_all();
         self

@@ -12,13 +12,14 @@ use crate::events::stream::{Flow, GivenBack, Item, Origin};
 use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
-use std::os::fd::RawFd;
+use std::fmt;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 
 /// poll(2) for one descriptor; the result is `revents`.
 #[derive(Clone, Copy, Debug)]
 pub struct Poll {
-    /// Anything that can be polled. What cannot (a regular file) is always ready.
+    /// Anything that can be polled. What cannot (a regular file) is always ready to be read and written.
     pub fd: RawFd,
     /// `POLLIN` and the like.
     pub events: i16,
@@ -71,7 +72,15 @@ unsafe impl Carry for Poll {
 }
 
 /// What to wait for on a descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// ```
+/// # use ec_channel::Interest;
+/// let both = Interest::READABLE | Interest::WRITABLE;
+/// assert!(both.contains(Interest::WRITABLE) && !both.contains(both | Interest::PRIORITY));
+/// assert_eq!(both & (Interest::WRITABLE | Interest::PRIORITY), Interest::WRITABLE);
+/// assert_eq!(format!("{both:?}"), "READABLE | WRITABLE");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Interest(i16);
 
 impl Interest {
@@ -83,6 +92,13 @@ impl Interest {
     pub const PRIORITY: Interest = Interest(libc::POLLPRI);
 }
 
+impl Interest {
+    /// Whether all of `other` is in it.
+    pub fn contains(self, other: Interest) -> bool {
+        self & other == other
+    }
+}
+
 impl std::ops::BitOr for Interest {
     type Output = Interest;
     fn bitor(self, other: Interest) -> Interest {
@@ -90,9 +106,28 @@ impl std::ops::BitOr for Interest {
     }
 }
 
+impl std::ops::BitAnd for Interest {
+    type Output = Interest;
+    fn bitand(self, other: Interest) -> Interest {
+        Interest(self.0 & other.0)
+    }
+}
+
+/// Its names, with `|` between them; nothing at all is `NOTHING`.
+impl fmt::Debug for Interest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [(Self::READABLE, "READABLE"), (Self::WRITABLE, "WRITABLE"), (Self::PRIORITY, "PRIORITY")];
+        let mut names = all.into_iter().filter(|(one, _)| self.contains(*one)).map(|(_, name)| name);
+        f.write_str(names.next().unwrap_or("NOTHING"))?;
+        names.try_for_each(|name| write!(f, " | {name}"))
+    }
+}
+
 struct Held {
     source: Source,
     interest: Interest,
+    /// It cannot be polled, and is neither to be read nor to be written.
+    is_always: bool,
     /// What was found.
     ready: Ready,
     operation: Poll,
@@ -101,8 +136,29 @@ struct Held {
 impl Held {
     fn new(source: impl Into<Source>, interest: Interest) -> Self {
         let operation = Poll { fd: -1, events: interest.0 };
-        Held { source: source.into(), interest, ready: Ready(Interest(0)), operation }
+        Held { source: source.into(), interest, is_always: false, ready: Ready(Interest(0)), operation }
     }
+
+    /// What is ready by this result.
+    fn found(&self, revents: i32) -> Ready {
+        if self.is_always { Ready(self.interest) } else { Ready::new(revents, self.interest) }
+    }
+}
+
+/// Can it not be polled, so that the kernel calls it readable and writable at any time? (If there is no descriptor to be had to ask by, or a
+/// filter is in the way, it seems as if it could.)
+fn cannot_be_polled(fd: RawFd) -> bool {
+    // SAFETY: no pointer is passed.
+    let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    if epoll < 0 {
+        return false;
+    }
+    // SAFETY: the descriptor is new and ours.
+    let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+    let mut event = libc::epoll_event { events: 0, u64: 0 };
+    // SAFETY: a live event.
+    let added = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
+    added < 0 && sys::errno() == libc::EPERM
 }
 
 impl Kept for Held {
@@ -114,8 +170,17 @@ impl Kept for Held {
         Some("descriptor")
     }
 
+    fn source(&self) -> Option<&Source> {
+        Some(&self.source)
+    }
+
     fn prepare(&mut self) {
-        self.operation = Poll { fd: self.source.raw(), events: self.interest.0 };
+        let fd = self.source.raw();
+        // Drivers differ in what they make of one that never says what it is asked for.
+        let says_nothing = (self.interest & (Interest::READABLE | Interest::WRITABLE)).0 == 0;
+        self.is_always = says_nothing && cannot_be_polled(fd);
+        let asked = if self.is_always { Interest::READABLE } else { self.interest };
+        self.operation = Poll { fd, events: asked.0 };
     }
 
     fn point(&mut self) -> *const dyn Carry {
@@ -123,7 +188,7 @@ impl Kept for Held {
     }
 
     fn finish(&mut self, result: i32) -> i32 {
-        self.ready = Ready::new(result.max(0), self.interest);
+        self.ready = self.found(result.max(0));
         result.min(0)
     }
 }
@@ -143,6 +208,10 @@ impl Kept for Stream {
         self.held.role()
     }
 
+    fn source(&self) -> Option<&Source> {
+        self.held.source()
+    }
+
     fn prepare(&mut self) {
         self.held.prepare();
     }
@@ -156,7 +225,7 @@ impl Kept for Stream {
     }
 
     fn item(&mut self, result: i32, _now: Instant, origin: &Origin<'_>) -> Result<Inside, i32> {
-        Ok(origin.item(self.kind(), &self.flow, Ready::new(result, self.held.interest)))
+        Ok(origin.item(self.kind(), &self.flow, self.held.found(result)))
     }
 }
 
@@ -172,7 +241,9 @@ impl Ready {
 
 impl Request {
     /// Waits until the descriptor is ready: level semantics, once. Post it again to go on watching, or see
-    /// [`readiness_stream`](Self::readiness_stream). What cannot be polled, a regular file say, is always ready.
+    /// [`readiness_stream`](Self::readiness_stream). What cannot be polled (a regular file, a directory, `/dev/null`) is always ready,
+    /// for whatever is waited for. To see that of one that is waited for neither to be read nor to be written, a post takes a descriptor for
+    /// a moment; if there is none, it depends on the driver: it fails, or is never ready.
     pub fn readiness(source: impl Into<Source>, interest: Interest) -> Self {
         Self::of(Held::new(source, interest))
     }

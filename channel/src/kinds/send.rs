@@ -67,6 +67,10 @@ impl Kept for Held {
         Some("socket")
     }
 
+    fn source(&self) -> Option<&Source> {
+        Some(&self.socket)
+    }
+
     fn prepare(&mut self) {
         self.operation.fd = self.socket.raw();
     }

@@ -96,3 +96,12 @@ pub fn pair() -> (Source, UnixStream) {
     let (near, far) = UnixStream::pair().unwrap();
     (Source::from(near), far)
 }
+
+/// Ends those who wait, also if an assertion fails.
+pub struct AtEnd<F: Fn()>(pub F);
+
+impl<F: Fn()> Drop for AtEnd<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

@@ -26,6 +26,7 @@ mod recv_from;
 mod row;
 mod send;
 mod send_to;
+mod shown;
 mod shutdown;
 mod table;
 mod timer;
