@@ -3,7 +3,7 @@
 //!
 //! A step is what happens under one lock, or one operation on the alarm, on the queue of what is ready, or on the word that says who sleeps.
 //! No end is allowed in which an event is there, and somebody who could get it sleeps; nor one in which the channel has ended, and somebody
-//! sleeps. Each guard that the protocol relies on is taken away in turn: then there must be such an end. (In a build with debug checks the
+//! sleeps; nor one in which what is for all who wait lies before one that sleeps. Each guard that the protocol relies on is taken away in turn: then there must be such an end. (In a build with debug checks the
 //! small scenarios only: the others are millions of states.)
 
 use std::collections::HashSet;
@@ -17,6 +17,8 @@ const SERVER: usize = GETTERS;
 enum At {
     /// About to look at the queue.
     Look,
+    /// Something is there, and it has risen from its seat, to take that.
+    Rose,
     /// Has taken an event, which counts as taken in a moment.
     Counts,
     /// Has found nothing: looks whether the channel has ended.
@@ -52,9 +54,24 @@ enum At {
 }
 use At::*;
 
+/// What a getter has of what is for all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Seat {
+    /// It does not wait.
+    Free,
+    /// It sits.
+    Empty,
+    /// Something lies there.
+    Laid,
+    /// It has risen for a moment, and something was laid on the others meanwhile, or not.
+    Left(bool),
+}
+use Seat::*;
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct World {
     getters: [At; GETTERS],
+    seats: [Seat; GETTERS],
     called: [bool; GETTERS],
     /// They have followed.
     followed: [bool; GETTERS],
@@ -68,12 +85,15 @@ struct World {
     to_ring: bool,
     /// Put into the queue, and not looked yet who sleeps.
     to_wake: bool,
+    /// Laid on the seats, and nobody has been called for that yet.
+    to_call: bool,
     /// Nothing more is posted.
     shut: bool,
     /// Posted, and not counted as taken.
     pending: u8,
     to_post: u8,
     to_notify: u8,
+    to_lay: u8,
     bell: bool,
     /// Of the alarm: who has announced last, whether he counts as asleep, whether somebody has called.
     announced: usize,
@@ -155,8 +175,20 @@ struct Guards {
     follower_hands_on: bool,
     /// So does who has led outside: it may have heard a call that was for the next leader.
     outside_hands_on: bool,
+    /// Who comes back from outside, and finds that another one leads, calls it: it may have heard a call that was for that one's seat.
+    outside_calls_next_leader: bool,
+    /// As long as something lies on seats, whoever releases the lock calls the leader: another one may have heard the call for its seat.
+    leader_is_called_for_its_seat: bool,
     /// Whoever takes the last event of a channel that was shut down says so.
     last_tells: bool,
+    /// Who is about to sleep looks at its seat once more.
+    sleeper_looks_at_its_seat: bool,
+    /// When something is for all, all are called, the leader as well.
+    all_are_called: bool,
+    /// Who rises for what is gone makes up for what was laid meanwhile.
+    riser_makes_up: bool,
+    /// What lies on the seat of one that is gone counts as taken.
+    gone_seat_is_cleared: bool,
 }
 
 const ALL: Guards = Guards {
@@ -177,7 +209,13 @@ const ALL: Guards = Guards {
     sleeper_looks_whether_ended: true,
     follower_hands_on: true,
     outside_hands_on: true,
+    outside_calls_next_leader: true,
+    leader_is_called_for_its_seat: true,
     last_tells: true,
+    sleeper_looks_at_its_seat: true,
+    all_are_called: true,
+    riser_makes_up: true,
+    gone_seat_is_cleared: true,
 };
 
 /// The first so many getters are tasks, the others threads.
@@ -187,6 +225,7 @@ struct Scenario {
     threads: usize,
     posts: u8,
     notifies: u8,
+    lays: u8,
     serves: bool,
     stops: bool,
     shuts: bool,
@@ -204,6 +243,7 @@ impl Model {
         getters[..s.tasks + s.threads].fill(Look);
         World {
             getters,
+            seats: [Free; GETTERS],
             called: [false; GETTERS],
             followed: [false; GETTERS],
             server: if s.serves { Look } else { Done },
@@ -213,10 +253,12 @@ impl Model {
             queue: 0,
             to_ring: false,
             to_wake: false,
+            to_call: false,
             shut: false,
             pending: 0,
             to_post: s.posts,
             to_notify: s.notifies,
+            to_lay: s.lays,
             bell: false,
             announced: usize::MAX,
             asleep: false,
@@ -258,9 +300,15 @@ impl Model {
     }
 
     fn release(&self, w: &mut World) {
-        let ended = self.ended(w);
+        self.release_to(w, self.ended(w));
+    }
+
+    fn release_to(&self, w: &mut World, ended: bool) {
         let others = w.following.len + w.come.len;
-        if (ended || usize::from(w.queue) > others) && self.leader(w).is_some() && self.guards.leader_is_woken
+        let laid = self.guards.leader_is_called_for_its_seat && w.seats.contains(&Laid);
+        if (ended || laid || usize::from(w.queue) > others)
+            && self.leader(w).is_some()
+            && self.guards.leader_is_woken
         {
             self.call(w);
         }
@@ -315,7 +363,17 @@ impl Model {
                 w.pending += 1;
             });
         }
-        if self.scenario.shuts && !w.shut && w.to_post + w.to_notify == 0 {
+        if w.to_call {
+            add(&|w| {
+                w.to_call = false;
+                if self.guards.all_are_called {
+                    self.release_to(w, true);
+                }
+            });
+        } else if w.to_lay > 0 {
+            add(&|w| self.lay(w));
+        }
+        if self.scenario.shuts && !w.shut && w.to_post + w.to_notify + w.to_lay == 0 {
             add(&|w| {
                 w.shut = true;
                 self.release(w);
@@ -329,6 +387,11 @@ impl Model {
                 w.told = true;
                 if self.guards.gone_callee_is_taken_out {
                     (0..self.scenario.tasks).for_each(|task| w.come.remove(task));
+                }
+                for task in 0..self.scenario.tasks {
+                    if w.seats[task] == Laid && self.sleeps(w, task) && self.guards.gone_seat_is_cleared {
+                        (w.seats[task], w.pending) = (Free, w.pending - 1);
+                    }
                 }
                 self.release(w);
             });
@@ -349,6 +412,37 @@ impl Model {
         out
     }
 
+    /// A task that has said on its seat that it sleeps: one sees whether it is gone.
+    fn sleeps(&self, w: &World, who: usize) -> bool {
+        let outside = matches!(w.getters[who], ChecksOutside | Announces | LooksAgain | Sleeps);
+        outside || matches!(w.getters[who], Joined | Follows)
+    }
+
+    /// What is for all: for each who sits there and is not gone, or for the next one.
+    fn lay(&self, w: &mut World) {
+        w.to_lay -= 1;
+        let mut laid = 0;
+        for who in 0..GETTERS {
+            match w.seats[who] {
+                Empty if !(self.is_gone(w, who) && self.sleeps(w, who)) => {
+                    w.seats[who] = Laid;
+                    laid += 1;
+                }
+                _ => {}
+            }
+        }
+        if laid == 0 {
+            (w.queue, w.to_wake, w.pending) = (w.queue + 1, true, w.pending + 1);
+            return;
+        }
+        for seat in &mut w.seats {
+            if *seat == Left(false) {
+                *seat = Left(true);
+            }
+        }
+        (w.pending, w.to_call) = (w.pending + laid, true);
+    }
+
     fn leads(&self, w: &World, who: usize) -> bool {
         !w.served && w.leader.is_some_and(|(leader, _)| leader == who)
     }
@@ -356,6 +450,7 @@ impl Model {
     /// It has an event, or an error, and goes.
     fn goes(&self, w: &mut World, who: usize) {
         let lead = w.leader.is_some_and(|(leader, _)| leader == who);
+        w.seats[who] = Free;
         w.getters[who] = if lead || w.followed[who] { Leaves } else { Done };
     }
 
@@ -383,8 +478,10 @@ impl Model {
     }
 
     /// Is it to sleep? (It has said so.)
-    fn may_sleep(&self, w: &World, looks_into_queue: bool) -> bool {
-        !(looks_into_queue && w.queue > 0 || self.guards.sleeper_looks_whether_ended && self.ended(w))
+    fn may_sleep(&self, w: &World, who: usize, looks_into_queue: bool) -> bool {
+        !(looks_into_queue && w.queue > 0
+            || self.guards.sleeper_looks_at_its_seat && w.seats[who] == Laid
+            || self.guards.sleeper_looks_whether_ended && self.ended(w))
     }
 
     /// What was posted becomes ready.
@@ -412,8 +509,19 @@ impl Model {
     fn getter(&self, w: &mut World, who: usize) {
         let task = self.is_task(who);
         match w.getters[who] {
-            Look if w.queue > 0 => (w.queue, w.getters[who]) = (w.queue - 1, Counts),
+            Look if w.seats[who] == Laid => (w.seats[who], w.getters[who]) = (Free, Counts),
+            Look if w.queue > 0 && self.scenario.lays == 0 => {
+                (w.queue, w.getters[who]) = (w.queue - 1, Counts);
+            }
+            Look if w.queue > 0 => {
+                if w.seats[who] == Empty {
+                    w.seats[who] = Left(false);
+                }
+                w.getters[who] = Rose;
+            }
             Look => w.getters[who] = Decides,
+            Rose if w.queue > 0 => (w.queue, w.getters[who]) = (w.queue - 1, Counts),
+            Rose => w.getters[who] = Decides,
             Counts => {
                 w.pending -= 1;
                 if self.ended(w) && self.guards.last_tells {
@@ -425,12 +533,20 @@ impl Model {
                 self.release(w);
                 self.goes(w, who);
             }
-            Decides => w.getters[who] = Waits,
+            Decides if w.seats[who] == Left(true) && self.guards.riser_makes_up => {
+                (w.pending, w.getters[who]) = (w.pending + 1, Counts);
+            }
+            Decides => {
+                if w.seats[who] != Laid && self.scenario.lays > 0 {
+                    w.seats[who] = Empty;
+                }
+                w.getters[who] = Waits;
+            }
             Waits => self.waits(w, who),
             Marks if !self.leads(w, who) => w.getters[who] = Glance,
             Marks => (w.marked, w.getters[who]) = (true, Checks),
             Checks => {
-                let sleeps = self.may_sleep(w, self.guards.leader_looks_into_queue);
+                let sleeps = self.may_sleep(w, who, self.guards.leader_looks_into_queue);
                 w.getters[who] = if sleeps { Pass } else { Glance };
             }
             Pass | Glance if w.drives.is_some() => w.getters[who] = Look,
@@ -455,7 +571,7 @@ impl Model {
                 w.followed[who] = self.guards.outside_hands_on;
                 (w.marked, w.getters[who]) = (true, ChecksOutside);
             }
-            ChecksOutside if !self.may_sleep(w, self.guards.leader_looks_into_queue) => {
+            ChecksOutside if !self.may_sleep(w, who, self.guards.leader_looks_into_queue) => {
                 w.getters[who] = ComesInside;
             }
             ChecksOutside => {
@@ -488,13 +604,19 @@ impl Model {
                 w.getters[who] = Look;
             }
             ComesInside => {
-                if w.leader == Some((who, true)) {
-                    w.leader = Some((who, false));
+                match w.leader {
+                    Some((leader, true)) if leader == who => w.leader = Some((who, false)),
+                    Some(_) if self.guards.outside_calls_next_leader && w.seats.contains(&Laid) => {
+                        self.call(w);
+                    }
+                    _ => {}
                 }
                 self.unmark(w, who);
                 w.getters[who] = Look;
             }
-            Joined if !self.may_sleep(w, self.guards.follower_looks_into_queue) => self.come_back(w, who),
+            Joined if !self.may_sleep(w, who, self.guards.follower_looks_into_queue) => {
+                self.come_back(w, who)
+            }
             Joined => w.getters[who] = Follows,
             Follows if self.is_gone(w, who) || !w.called[who] => {}
             Follows => self.come_back(w, who),
@@ -562,7 +684,14 @@ impl Model {
             let next = self.steps(&world);
             let could_get = |who: usize| world.getters[who] != Done && !self.is_gone(&world, who);
             let to_get = world.inbox + world.queue > 0 || self.ended(&world);
-            if next.is_empty() && to_get && (0..GETTERS).any(could_get) {
+            let is_left = |who: usize| could_get(who) && world.seats[who] == Laid;
+            let ends = next.is_empty();
+            // (Also one that sits down, and has missed what was for all. And what nobody takes keeps the channel from its end.)
+            let misses = |who: usize| world.getters[who] == Decides && world.seats[who] == Left(true);
+            let missed = !self.guards.riser_makes_up && (0..GETTERS).any(misses);
+            let owed = world.shut && world.pending > 0 && world.told == world.stopped;
+            let is_lost = ends && (to_get && (0..GETTERS).any(could_get) || (0..GETTERS).any(is_left));
+            if is_lost || missed || ends && owed && world.inbox + world.queue == 0 {
                 return (Some(world), seen.len());
             }
             for next in next {
@@ -575,23 +704,34 @@ impl Model {
     }
 }
 
-const NONE: Scenario =
-    Scenario { tasks: 0, threads: 0, posts: 0, notifies: 0, serves: false, stops: false, shuts: false };
+const NONE: Scenario = Scenario {
+    tasks: 0,
+    threads: 0,
+    posts: 0,
+    notifies: 0,
+    lays: 0,
+    serves: false,
+    stops: false,
+    shuts: false,
+};
 
 const SCENARIOS: &[Scenario] = &[
     Scenario { tasks: 1, threads: 1, posts: 1, notifies: 1, shuts: true, ..NONE },
     Scenario { tasks: 0, threads: 3, posts: 0, notifies: 1, shuts: true, ..NONE },
     Scenario { tasks: 1, threads: 1, posts: 1, notifies: 2, stops: true, ..NONE },
     Scenario { tasks: 1, threads: 1, posts: 2, serves: true, ..NONE },
+    Scenario { tasks: 1, threads: 1, notifies: 1, lays: 1, shuts: true, stops: true, ..NONE },
+    Scenario { tasks: 0, threads: 2, notifies: 1, lays: 2, ..NONE },
     // Large ones.
     Scenario { tasks: 0, threads: 2, posts: 2, notifies: 1, serves: true, ..NONE },
     Scenario { tasks: 0, threads: 3, posts: 1, notifies: 2, ..NONE },
     Scenario { tasks: 1, threads: 1, posts: 2, serves: true, stops: true, ..NONE },
     Scenario { tasks: 2, threads: 1, posts: 2, stops: true, ..NONE },
     Scenario { tasks: 2, threads: 0, posts: 1, notifies: 1, serves: true, stops: true, ..NONE },
+    Scenario { tasks: 1, threads: 1, lays: 1, serves: true, stops: true, ..NONE },
 ];
 
-const SMALL: usize = if cfg!(debug_assertions) { 4 } else { SCENARIOS.len() };
+const SMALL: usize = if cfg!(debug_assertions) { 6 } else { SCENARIOS.len() };
 
 #[test]
 fn nobody_sleeps_on_while_an_event_is_there() {
@@ -632,7 +772,13 @@ fn each_guard_is_needed() {
         ("sleeper_looks_whether_ended", |g| g.sleeper_looks_whether_ended = false),
         ("follower_hands_on", |g| g.follower_hands_on = false),
         ("outside_hands_on", |g| g.outside_hands_on = false),
+        ("outside_calls_next_leader", |g| g.outside_calls_next_leader = false),
+        ("leader_is_called_for_its_seat", |g| g.leader_is_called_for_its_seat = false),
         ("last_tells", |g| g.last_tells = false),
+        ("sleeper_looks_at_its_seat", |g| g.sleeper_looks_at_its_seat = false),
+        ("all_are_called", |g| g.all_are_called = false),
+        ("riser_makes_up", |g| g.riser_makes_up = false),
+        ("gone_seat_is_cleared", |g| g.gone_seat_is_cleared = false),
     ];
     for (guard, take_away) in without {
         let mut guards = ALL;

@@ -261,8 +261,13 @@ impl Drop for Outside<'_> {
         let mine = s.comes_inside(self.number);
         s.leader_sleeps(self.number, false);
         waiting.tell_who_sleeps(&s);
+        let another_leads = mine.is_none() && waiting.seats.any_laid() && s.leader().is_some();
         // Not under the lock.
         drop(s);
         drop(mine);
+        if another_leads {
+            // (This one was taken for gone. It may have heard a call that was for what lies on the other one's seat.)
+            self.channel.0.ports[0].waker().call();
+        }
     }
 }

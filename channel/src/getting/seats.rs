@@ -16,7 +16,7 @@ use crate::line::{Line, Place};
 use crate::lock::{Mutex, has_room, make_room};
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// All seats of a channel that are taken.
 #[derive(Default)]
@@ -24,6 +24,8 @@ pub(crate) struct Seats {
     taken: Mutex<Taken>,
     /// How often something was laid on all of them. (Written under the lock.)
     rounds: AtomicU64,
+    /// How many lie there. (As above.)
+    laid: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -67,6 +69,7 @@ impl Seats {
             None => {
                 // (Before anybody can take one.)
                 more(copies);
+                self.laid.fetch_add(copies as usize + 1, Ordering::SeqCst);
                 taken.last = Some(Event(copy));
                 self.rounds.fetch_add(1, Ordering::SeqCst);
                 Ok(())
@@ -76,7 +79,18 @@ impl Seats {
 
     /// How many lie there.
     pub(crate) fn laid(&self) -> usize {
-        self.taken.lock().line.iter().filter(|seat| seat.laid.is_some()).count()
+        self.laid.load(Ordering::SeqCst)
+    }
+
+    #[inline]
+    pub(crate) fn any_laid(&self) -> bool {
+        self.laid() > 0
+    }
+
+    /// This seat was left. (Under the lock.)
+    fn count_left(&self, seat: &Option<Sitting>) {
+        let one = seat.as_ref().is_some_and(|seat| seat.laid.is_some());
+        self.laid.fetch_sub(usize::from(one), Ordering::SeqCst);
     }
 
     /// The seat of one that is gone is free again. What lay on it, if that is so.
@@ -84,6 +98,7 @@ impl Seats {
         let mut taken = self.taken.lock();
         let place = taken.line.find(Sitting::is_gone)?;
         let seat = taken.line.leave(place);
+        self.count_left(&seat);
         drop(taken);
         // (Not under the lock.)
         seat.map(|seat| seat.laid)
@@ -166,6 +181,7 @@ impl<'a> Seat<'a> {
         self.rounds.set(Some(self.seats().rounds.load(Ordering::SeqCst)));
         // (Of one that was taken for gone, and is not quite, the place may be another's by now.)
         let seat = taken.line.leave_if(place, |seat| seat.number == number);
+        self.seats().count_left(&seat);
         drop(taken);
         seat?.laid
     }

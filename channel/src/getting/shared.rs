@@ -177,8 +177,10 @@ impl Shared {
 
     fn release_to(&self, mut s: MutexGuard<'_, State>, everybody: bool) {
         let ready = self.waiting.len();
-        // If there are not enough others, the leader must come out of the kernel.
-        let leader = (everybody || ready > s.following()) && s.leader().is_some();
+        // If there are not enough others, the leader must come out of the kernel. (As long as something lies on seats it is called, too:
+        // another one may have heard the call that was for its seat, one that served or was taken for gone.)
+        let others_do = ready <= s.following() && !self.waiting.seats.any_laid();
+        let leader = (everybody || !others_do) && s.leader().is_some();
         let mut callee = s.callee(ready, everybody);
         let mut more = s.calls_more(ready, everybody);
         self.waiting.tell_who_sleeps(&s);
