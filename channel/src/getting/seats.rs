@@ -13,7 +13,7 @@ use crate::fork;
 use crate::getting::shared::EventChannel;
 use crate::getting::waiting::Waiter;
 use crate::line::{Line, Place};
-use crate::lock::{Mutex, has_room, make_room};
+use crate::lock::{Mutex, Room, has_room, make_room};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -28,13 +28,21 @@ pub(crate) struct Seats {
     laid: AtomicUsize,
 }
 
-#[derive(Default)]
+/// There is room for so many from the beginning: they allocate nothing before they lead.
+const ROOM: usize = 8;
+
 struct Taken {
     line: Line<Sitting>,
     /// The number of the next one.
     next: u64,
     /// What was laid on all of them last.
     last: Option<Event>,
+}
+
+impl Default for Taken {
+    fn default() -> Self {
+        Taken { line: Line::with_room_for(ROOM), next: 0, last: None }
+    }
 }
 
 /// One that is taken.
