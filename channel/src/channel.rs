@@ -235,21 +235,26 @@ impl EventChannel {
         }
         let id = EventId::new(OpId::slotless(posted.number()), self.0.number);
         request.0.complete_at_once(id);
-        let mut event = Event(request.0);
-        if event.0.wakes_all() {
-            // One for each who waits; else it is for the next one.
-            let more = |copies| _ = waiting.tally.immediate(copies);
-            event = match waiting.seats.lay(event, more) {
-                Ok(()) => {
-                    posted.for_all = true;
-                    return Ok(id);
-                }
-                Err(event) => event,
-            };
+        if request.0.wakes_all() {
+            self.lay(Event(request.0), posted);
+            return Ok(id);
         }
         posted.ready = true;
-        waiting.push(event);
+        waiting.push(Event(request.0));
         Ok(id)
+    }
+
+    /// One for each who waits; else it is for the next one.
+    #[cold]
+    fn lay(&self, event: Event, posted: &mut Posted<'_>) {
+        let waiting = &self.0.waiting;
+        match waiting.seats.lay(event, |copies| _ = waiting.tally.immediate(copies)) {
+            Ok(()) => posted.for_all = true,
+            Err(event) => {
+                posted.ready = true;
+                waiting.push(event);
+            }
+        }
     }
 
     fn port_for_post(&self) -> usize {
