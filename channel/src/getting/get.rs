@@ -78,10 +78,10 @@ impl EventChannel {
         if fork::is_child() {
             return Err(forked_error());
         }
-        let seat = Seat::new(self);
-        let result = self.next_in(&seat, out, max, wait);
+        let sits = Sits { channel: self, seat: Seat::new(&self.0.waiting) };
+        let result = self.next_in(&sits.seat, out, max, wait);
         if !matches!(result, Ok(1..))
-            && let Some(laid) = seat.rise()
+            && let Some(laid) = sits.seat.rise()
         {
             // (An error that comes while it still sits comes again.)
             return Ok(self.put_laid(laid, out));
@@ -315,6 +315,21 @@ impl Drop for Following<'_> {
         if self.follower.is_some() {
             self.come_back();
             self.channel.release(self.channel.0.waiting.state.lock());
+        }
+    }
+}
+
+/// In its seat, or about to be. If it still is when this is dropped its wait has panicked: what lies there is for the next one.
+struct Sits<'a> {
+    channel: &'a EventChannel,
+    seat: Seat<'a>,
+}
+
+impl Drop for Sits<'_> {
+    fn drop(&mut self) {
+        if let Some(laid) = self.seat.rise() {
+            self.channel.0.waiting.push(laid);
+            self.channel.0.wake();
         }
     }
 }

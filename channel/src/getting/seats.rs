@@ -10,8 +10,7 @@
 
 use crate::events::event::Event;
 use crate::fork;
-use crate::getting::shared::EventChannel;
-use crate::getting::waiting::Waiter;
+use crate::getting::waiting::{Waiter, Waiting};
 use crate::line::{Line, Place};
 use crate::lock::{Mutex, Room, has_room, make_room};
 use std::cell::Cell;
@@ -115,7 +114,7 @@ impl Seats {
 
 /// The seat of one call of `get_event`, if it has one.
 pub(crate) struct Seat<'a> {
-    channel: &'a EventChannel,
+    waiting: &'a Waiting,
     /// Where it is, and its number.
     at: Cell<Option<(Place, u64)>>,
     /// The rounds until it was taken, or left. `None`: it was not.
@@ -123,12 +122,12 @@ pub(crate) struct Seat<'a> {
 }
 
 impl<'a> Seat<'a> {
-    pub(crate) fn new(channel: &'a EventChannel) -> Self {
-        Seat { channel, at: Cell::new(None), rounds: Cell::new(None) }
+    pub(crate) fn new(waiting: &'a Waiting) -> Self {
+        Seat { waiting, at: Cell::new(None), rounds: Cell::new(None) }
     }
 
     fn seats(&self) -> &'a Seats {
-        &self.channel.0.waiting.seats
+        &self.waiting.seats
     }
 
     pub(crate) fn is_taken(&self) -> bool {
@@ -152,7 +151,7 @@ impl<'a> Seat<'a> {
             if self.rounds.replace(Some(rounds)).is_some_and(|before| before != rounds)
                 && let Some(last) = &taken.last
             {
-                self.channel.0.waiting.tally.immediate(1);
+                self.waiting.tally.immediate(1);
                 return Some(Event(last.0.copy()));
             }
             if has_room(&taken.line, 1) {
@@ -192,15 +191,5 @@ impl<'a> Seat<'a> {
         self.seats().count_left(&seat);
         drop(taken);
         seat?.laid
-    }
-}
-
-impl Drop for Seat<'_> {
-    /// (It still sits there if its wait has panicked: what lies there is for the next one.)
-    fn drop(&mut self) {
-        if let Some(event) = self.rise() {
-            self.channel.0.waiting.push(event);
-            self.channel.0.wake();
-        }
     }
 }
