@@ -222,7 +222,7 @@ impl EventChannel {
         PostError { request, error }
     }
 
-    #[inline]
+    #[inline(always)]
     fn hand_over_immediate(
         &self,
         mut request: Request,
