@@ -162,6 +162,8 @@ mod local;
 mod lock;
 mod operation;
 mod ports;
+mod post;
+mod poster;
 mod posts;
 mod queue;
 mod registrar;
@@ -190,10 +192,11 @@ pub use kinds::accept::accept_now;
 pub use kinds::notification::SignalPoster;
 pub use kinds::readiness::Interest;
 pub use kinds::{EventKind, Failure};
-pub use local::{LocalBuilder, LocalChannel, Poster};
+pub use local::{LocalBuilder, LocalChannel};
 #[doc(hidden)]
 pub use lock::lock_held;
 pub use ports::Wait;
+pub use poster::Poster;
 pub use sys::mode::{nonblocking, set_nonblocking};
 
 /// The operations beneath events, for callers that suspend: each with its parameters, to be put behind a head ([`Op`](raw::Op)).

@@ -17,10 +17,11 @@ impl Play<'_> {
         };
         prop_assert_eq!(event.id(), posted.id);
         prop_assert!(failure.is_none(), "{:?}", event);
+        let limit = posted.limit();
         let Some(course) = &mut posted.stream else {
             return Err(TestCaseError::fail(format!("{event:?} is of no stream")));
         };
-        course.item(event.missed(), get, posted.between)?;
+        course.item(event.missed(), get, posted.between, limit)?;
         match posted.ask.what {
             What::ReadableAgain(pair) => {
                 prop_assert_eq!((event.kind(), event.ready()), (EventKind::Readiness, Interest::READABLE));
