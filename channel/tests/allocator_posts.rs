@@ -18,6 +18,8 @@ struct Posting;
 static CHANNEL: AtomicPtr<EventChannel> = AtomicPtr::new(ptr::null_mut());
 static POSTED: AtomicU64 = AtomicU64::new(0);
 static GOT: AtomicU64 = AtomicU64::new(0);
+/// So many threads ask that channel for something.
+static ASKING: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -50,11 +52,19 @@ fn hostile() {
     if let Some(channel) = WAITS.get() {
         return waits(channel);
     }
-    // SAFETY: what it points to is never freed.
-    let Some(channel) = (unsafe { CHANNEL.load(Ordering::Acquire).as_ref() }) else { return };
     if INSIDE.replace(true) {
         return;
     }
+    ASKING.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: what it points to is never freed.
+    if let Some(channel) = unsafe { CHANNEL.load(Ordering::SeqCst).as_ref() } {
+        ask(channel);
+    }
+    ASKING.fetch_sub(1, Ordering::SeqCst);
+    INSIDE.set(false);
+}
+
+fn ask(channel: &EventChannel) {
     let turn = TURN.get() + 1;
     TURN.set(turn);
     if turn.is_multiple_of(16)
@@ -78,7 +88,6 @@ fn hostile() {
             }
         }
     }
-    INSIDE.set(false);
 }
 
 // SAFETY: it is the system's, with something before. What that allocates goes to the system's at once.
@@ -154,7 +163,11 @@ fn an_allocator_that_posts_and_gets_waits_for_nothing_and_loses_nothing() {
                 channel.shutdown();
                 end.store(true, Ordering::Relaxed);
             });
-            CHANNEL.store(ptr::null_mut(), Ordering::Release);
+            CHANNEL.store(ptr::null_mut(), Ordering::SeqCst);
+            // (Another test's threads may have got one, and not counted it yet.)
+            while ASKING.load(Ordering::SeqCst) > 0 {
+                std::thread::yield_now();
+            }
             let m = channel.metrics();
             let (posted, got) = (POSTED.load(Ordering::Relaxed), GOT.load(Ordering::Relaxed));
             println!(
