@@ -356,25 +356,17 @@ impl Drop for LocalChannel {
                 Err(_) => break,
             }
         }
+        // (A child drops nothing of its parent's.)
         for event in self.kept.take() {
-            let_go(event, |event| event.0.discard());
+            match fork::is_child() {
+                true => std::mem::forget(event),
+                false => event.0.discard(),
+            }
         }
         for (_, handler) in self.handlers.take() {
-            let_go(handler, |handler| {
-                foreign::call(|| drop(handler));
-            });
+            foreign::let_go_unless(false, handler);
         }
-        let_go(self.on_posts.take(), |handler| {
-            foreign::call(|| drop(handler));
-        });
-    }
-}
-
-/// It is the program's, and may panic as it goes; or fork: a child drops nothing of its parent's.
-fn let_go<T>(held: T, go: impl FnOnce(T)) {
-    match fork::is_child() {
-        true => std::mem::forget(held),
-        false => go(held),
+        foreign::let_go_unless(false, self.on_posts.take());
     }
 }
 

@@ -64,6 +64,23 @@ struct End<T> {
     block: AtomicPtr<Block<T>>,
 }
 
+impl<T> End<T> {
+    /// The block of number `at`, and the place there; of a later number, if a block is being put in at this one.
+    #[inline]
+    fn place(&self, at: &mut usize, backoff: &Backoff) -> (*mut Block<T>, usize) {
+        loop {
+            // (If the number is still the same when places are taken, this is its block.)
+            let block = self.block.load(Ordering::Acquire);
+            let from = offset(*at);
+            if from < SLOTS {
+                return (block, from);
+            }
+            backoff.snooze();
+            *at = self.at.load(Ordering::Acquire);
+        }
+    }
+}
+
 /// See the module.
 pub(crate) struct Queue<T> {
     front: CachePadded<End<T>>,
@@ -166,14 +183,7 @@ impl<T> Queue<T> {
         let mut next = None;
         let mut at = self.back.at.load(Ordering::Acquire);
         loop {
-            // (If the number is still the same below, this is its block.)
-            let block = self.back.block.load(Ordering::Acquire);
-            let from = offset(at);
-            if from == SLOTS {
-                backoff.snooze();
-                at = self.back.at.load(Ordering::Acquire);
-                continue;
-            }
+            let (block, from) = self.back.place(&mut at, &backoff);
             let to = SLOTS.min(from.saturating_add(many));
             // (Made before anybody waits for it.)
             if to == SLOTS && next.is_none() {
@@ -212,11 +222,10 @@ impl<T> Queue<T> {
     }
 
     /// Takes out up to `max`, and as many as lie together. Gives how many: 0 if it is empty.
-    pub(crate) fn pop_all(&self, max: usize, mut take: impl FnMut(T)) -> usize {
+    pub(crate) fn pop_all(&self, max: usize, take: impl FnMut(T)) -> usize {
         let Some(run) = self.claim(max) else { return 0 };
-        let run = Emptying { queue: self, left: run.from, run };
-        let many = run.run.to - run.run.from;
-        run.each(&mut take);
+        let many = run.to - run.from;
+        Emptying { queue: self, left: run.from, run }.each(take);
         many
     }
 
@@ -246,14 +255,7 @@ impl<T> Queue<T> {
         let backoff = Backoff::new();
         let mut at = self.front.at.load(Ordering::Acquire);
         loop {
-            // (As at the back.)
-            let block = self.front.block.load(Ordering::Acquire);
-            let from = offset(at);
-            if from == SLOTS {
-                backoff.snooze();
-                at = self.front.at.load(Ordering::Acquire);
-                continue;
-            }
+            let (block, from) = self.front.place(&mut at, &backoff);
             let (mut has_next, mut end) = (at & HAS_NEXT, SLOTS);
             if has_next == 0 {
                 fence(Ordering::SeqCst);
@@ -361,7 +363,7 @@ struct Emptying<'a, T> {
 }
 
 impl<T> Emptying<'_, T> {
-    fn each(mut self, take: &mut impl FnMut(T)) {
+    fn each(mut self, mut take: impl FnMut(T)) {
         while let Some(item) = self.next() {
             take(item);
         }

@@ -93,19 +93,6 @@ impl Selector for Epoll {
         self.registrar.disarm(fd);
     }
 
-    fn lean_on_registration(&self, fd: RawFd) -> u32 {
-        // (If it cannot be asked it is not to be armed either, which is told then.)
-        self.registrar.lean_on(fd).map_or(0, |(number, _)| number)
-    }
-
-    fn is_heard(&self, fd: RawFd, number: u32, others: bool) -> bool {
-        self.registrar.is_heard(fd, number, others)
-    }
-
-    fn take_orphan(&self) -> Option<RawFd> {
-        self.registrar.take_orphan()
-    }
-
     fn registrar(&self) -> Option<&Arc<Registrar>> {
         Some(&self.registrar)
     }

@@ -6,6 +6,7 @@
 
 mod at_exit;
 mod backend;
+mod cancels;
 mod direct;
 mod epoll;
 mod no_ring;

@@ -131,7 +131,8 @@ impl<S: Selector> Readiness<S> {
         if watched.registration == number {
             return true;
         }
-        let is_heard = self.selector.is_heard(fd, number, !watched.lines.is_empty());
+        let registrar = self.selector.registrar();
+        let is_heard = registrar.is_some_and(|it| it.is_heard(fd, number, !watched.lines.is_empty()));
         if is_heard {
             watched.adopt(number);
             self.rests.forget(fd as u64);
@@ -148,7 +149,9 @@ impl<S: Selector> Readiness<S> {
         if watched.registration == 0 {
             return false;
         }
-        let number = self.selector.lean_on_registration(fd);
+        let leans = self.selector.registrar().and_then(|it| it.lean_on(fd).ok());
+        // (If it cannot be asked it is not to be armed either, which is told then.)
+        let number = leans.map_or(0, |(number, _)| number);
         // (0: it has gone, and the descriptor's number has another owner, or none.)
         watched.adopt(number);
         number != 0
@@ -237,7 +240,7 @@ impl<S: Selector> Readiness<S> {
 
     /// Those who wait for descriptors that are not registered any more are armed for.
     fn adopt_orphans(&mut self) {
-        while let Some(fd) = self.selector.take_orphan() {
+        while let Some(fd) = self.selector.registrar().and_then(|it| it.take_orphan()) {
             let Some(watched) = self.watched.get_mut(fd as usize) else { continue };
             if !watched.lines.is_empty() {
                 watched.adopt(0);

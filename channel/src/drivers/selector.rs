@@ -13,19 +13,6 @@ pub(super) trait Selector: Send {
     fn arm(&mut self, fd: RawFd, events: i16) -> io::Result<Armed>;
     /// Report `fd` no more, unless it is registered.
     fn disarm(&mut self, fd: RawFd);
-    /// Somebody else than its owner is about to wait for `fd`: the number of the registration by which he hears of it. What that has to say
-    /// is still to come. 0: there is none.
-    fn lean_on_registration(&self, _fd: RawFd) -> u32 {
-        0
-    }
-    /// Is `fd` registered by this number? `others`: somebody waits who hears of it by that from now on.
-    fn is_heard(&self, _fd: RawFd, _number: u32, _others: bool) -> bool {
-        false
-    }
-    /// A descriptor that is not registered any more, although others may wait for it.
-    fn take_orphan(&self) -> Option<RawFd> {
-        None
-    }
     /// With whom it would be registered.
     fn registrar(&self) -> Option<&Arc<Registrar>> {
         None

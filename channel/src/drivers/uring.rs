@@ -10,13 +10,13 @@
 
 use super::at_exit;
 use super::backend::{Backend, Done};
+use super::cancels::Cancels;
 use super::no_ring;
 use crate::fork;
 use crate::operation::{AtExit, OpId, RawOp};
 use crate::waker::Waker;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -28,8 +28,6 @@ const WAKE: u64 = Waker::MESSAGE;
 const CANCEL: u64 = 2;
 const KIND_BITS: u32 = 2;
 const OWN: std::ops::Range<u64> = 0..1 << 32;
-/// Between two attempts to cancel what the kernel does not find.
-const PAUSE: Duration = Duration::from_millis(1);
 const GET_EVENTS: u32 = 1;
 const SUBMISSIONS: usize = 128;
 const FEWEST: usize = 8;
@@ -59,40 +57,11 @@ pub(crate) struct Uring {
     place: Option<usize>,
     /// (Goes before the ring does.)
     exit: ManuallyDrop<at_exit::Place>,
-    /// Requests that are to be given up and have not ended yet, by slot: each is asked for again until it has. (The kernel does not
-    /// find one that it has in its hands at that moment: between an event and the next attempt, or with a thread of its own.)
-    cancelled: HashMap<u32, GivenUp>,
-    /// Those of them that were not found, and when they are asked for again.
-    not_found: Vec<u64>,
-    ask_again: Option<Instant>,
+    cancels: Cancels,
     /// Requests that are kept here, since the process ends. They are never done.
     kept: Vec<u64>,
     /// Those of them that were given up.
     given_up: Vec<u64>,
-}
-
-/// A request that is to be given up.
-struct GivenUp {
-    id: u64,
-    op: *const RawOp,
-}
-
-// SAFETY: an operation in flight is used by whoever drives the port.
-unsafe impl Send for GivenUp {}
-
-impl GivenUp {
-    /// What it comes to, if the kernel says `result`. It wakes one of those that wait for a connection, and that may be one that is just
-    /// given up. What that was woken for is still there then, and nobody else is told: so it takes it.
-    fn result(&self, result: i32) -> i32 {
-        // SAFETY: the request has not been reported, so by `submit`'s contract all is still valid.
-        unsafe {
-            let what = RawOp::what(self.op);
-            match result {
-                _ if result != -libc::ECANCELED || !what.is_woken_alone() => result,
-                _ => what.last_attempt().unwrap_or(result),
-            }
-        }
-    }
 }
 
 impl Uring {
@@ -121,9 +90,7 @@ impl Uring {
             rung: false,
             place,
             exit,
-            cancelled: HashMap::new(),
-            not_found: Vec::new(),
-            ask_again: None,
+            cancels: Cancels::default(),
             kept: Vec::new(),
             given_up: Vec::new(),
         })
@@ -202,19 +169,9 @@ impl Uring {
     /// Once more for those that were not found a moment ago, if they have not ended by themselves.
     #[cold]
     fn cancel_again(&mut self) {
-        if self.ask_again.is_some_and(|at| at > Instant::now()) {
-            return;
+        for id in self.cancels.take_due() {
+            self.ask_to_cancel(id);
         }
-        self.ask_again = None;
-        for id in std::mem::take(&mut self.not_found) {
-            if self.is_given_up(id) {
-                self.ask_to_cancel(id);
-            }
-        }
-    }
-
-    fn is_given_up(&self, id: u64) -> bool {
-        self.cancelled.get(&OpId::from_u64(id).slot()).is_some_and(|it| it.id == id)
     }
 
     #[cold]
@@ -226,29 +183,16 @@ impl Uring {
         for entry in self.ring.completion() {
             let id = entry.user_data();
             if !OWN.contains(&id) {
-                let mut result = entry.result();
-                if !self.cancelled.is_empty() {
-                    let slot = OpId::from_u64(id).slot();
-                    if let Entry::Occupied(given_up) = self.cancelled.entry(slot)
-                        && given_up.get().id == id
-                    {
-                        result = given_up.remove().result(result);
-                    }
-                }
-                done.push((id, result));
+                done.push((id, self.cancels.result(id, entry.result())));
             } else if id & ((1 << KIND_BITS) - 1) == CANCEL {
                 if matches!(-entry.result(), libc::ENOENT | libc::EALREADY) {
-                    let slot = (id >> KIND_BITS) as u32;
-                    self.not_found.extend(self.cancelled.get(&slot).map(|it| it.id));
+                    self.cancels.not_found((id >> KIND_BITS) as u32);
                 }
             } else if id & ((1 << KIND_BITS) - 1) == WAKE {
                 self.rung = true;
                 // The kernel may end a multishot poll, for one when its submitter exits.
                 self.listening = self.listening.filter(|&(now, _)| now != id || cqueue::more(entry.flags()));
             }
-        }
-        if !self.not_found.is_empty() && self.ask_again.is_none() {
-            self.ask_again = Some(Instant::now() + PAUSE);
         }
         if !self.given_up.is_empty() {
             self.give_up(done);
@@ -288,13 +232,13 @@ impl Backend for Uring {
             // It comes back when the kernel gives it back.
             return;
         }
-        self.cancelled.insert(OpId::from_u64(id).slot(), GivenUp { id, op });
+        self.cancels.begin(id, op);
         self.ask_to_cancel(id);
     }
 
     fn poll(&mut self, timeout: Option<Duration>, done: &mut Vec<Done>) -> io::Result<()> {
         self.drain_backlog();
-        if !self.not_found.is_empty() {
+        if self.cancels.due().is_some() {
             self.cancel_again();
         }
         let before = done.len();
@@ -358,7 +302,7 @@ impl Backend for Uring {
         done.extend(ids.into_iter().chain(self.kept.drain(..)).map(|id| (id, -errno)));
         self.give_up(done);
         self.backlog.clear();
-        (self.ask_again, self.not_found) = (None, Vec::new());
+        self.cancels.ask_no_more();
         fork::forget(self.place.take());
         // SAFETY: it is not used after: nothing is submitted any more, and a ring that has failed is not dropped.
         unsafe { ManuallyDrop::drop(&mut self.exit) };
@@ -366,7 +310,7 @@ impl Backend for Uring {
     }
 
     fn due(&self) -> Option<Instant> {
-        self.ask_again
+        self.cancels.due()
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {

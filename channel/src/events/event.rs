@@ -79,7 +79,7 @@ impl Event {
 
     /// The buffer, filled; an empty one stays.
     pub fn take_buffer(&mut self) -> Vec<u8> {
-        self.0.body_mut().and_then(|body| body.own.buffer_mut()).map(std::mem::take).unwrap_or_default()
+        self.0.take_buffer()
     }
 
     /// The peer of an accepted connection, the sender of a datagram, or where a request went to.
@@ -89,7 +89,7 @@ impl Event {
 
     /// The application's context, once. That of a stream comes with its last event.
     pub fn take_context(&mut self) -> Option<Box<dyn Any + Send>> {
-        self.0.body_mut()?.common.context.take()
+        self.0.take_context()
     }
 
     /// The same request once more, in the same memory: buffers, descriptor, token, context and handler stay. What was sent is

@@ -3,6 +3,7 @@
 use crate::events::body::{Body, Kept, Taker};
 use crate::events::stream::Credit;
 use crate::id::EventId;
+use std::any::Any;
 use std::fmt::DebugStruct;
 
 /// See the module.
@@ -94,6 +95,16 @@ impl Inside {
         }
     }
 
+    /// The buffer; an empty one stays.
+    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
+        self.body_mut().and_then(|body| body.own.buffer_mut()).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The application's context, once.
+    pub(crate) fn take_context(&mut self) -> Option<Box<dyn Any + Send>> {
+        self.body_mut()?.common.context.take()
+    }
+
     /// What the kind `K` holds, if it is of that kind.
     pub(crate) fn of_kind<K: Kept>(&self) -> Option<&K> {
         self.body()?.of()
@@ -159,9 +170,7 @@ impl Inside {
 
     /// The owner, who has taken it out, gives it to the program.
     pub(crate) fn fetched_from_owner(&mut self) {
-        if let Inside::Body(body) = self
-            && body.is_item()
-        {
+        if let Inside::Body(body) = self {
             give_back(body);
         }
     }
@@ -258,7 +267,7 @@ impl Inside {
     }
 }
 
-/// The credit of an item that has been fetched, if it is to be given back now.
+/// The credit of what has been fetched, if it is an item and it is to be given back now.
 #[inline(never)]
 fn give_back(item: &mut Body<dyn Kept>) {
     drop(item.take_credit(true));

@@ -88,7 +88,7 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn take_context(&mut self) -> Option<Box<dyn Any + Send>> {
-        self.0.body_mut()?.common.context.take()
+        self.0.take_context()
     }
 
     /// As [`into_buffer`](Self::into_buffer); an empty one stays.
@@ -102,7 +102,7 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn take_buffer(&mut self) -> Vec<u8> {
-        self.0.body_mut().and_then(|body| body.own.buffer_mut()).map(std::mem::take).unwrap_or_default()
+        self.0.take_buffer()
     }
 
     /// Takes a buffer back out of a request that was not posted. Empty where the kind has none.

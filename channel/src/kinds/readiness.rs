@@ -90,9 +90,7 @@ impl Interest {
     pub const WRITABLE: Interest = Interest(libc::POLLOUT);
     /// Urgent data.
     pub const PRIORITY: Interest = Interest(libc::POLLPRI);
-}
 
-impl Interest {
     /// Whether all of `other` is in it.
     pub fn contains(self, other: Interest) -> bool {
         self & other == other
