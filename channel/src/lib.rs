@@ -208,6 +208,7 @@ pub mod raw {
     pub use crate::kinds::recv_from::RecvMsg;
     pub use crate::kinds::send::Send;
     pub use crate::kinds::send_to::SendMsg;
+    pub use crate::kinds::shutdown::Shutdown;
     #[doc(inline)]
     pub use crate::operation::{Op, OpId, Operation, RawCompletion, RawOp, Timer};
     pub use crate::registrar::Registration;

@@ -34,7 +34,7 @@ pub unsafe trait Carry: Send + 'static {
         true
     }
 
-    /// What a readiness driver waits for before it attempts it. `None`: it needs no driver.
+    /// What a readiness driver waits for before it attempts it. `None`: nothing, it is attempted once.
     fn waits_for(&self) -> Option<Readiness>;
 
     /// What the ring is asked for.
@@ -92,7 +92,8 @@ pub unsafe trait Carry: Send + 'static {
         Verdict::Final
     }
 
-    /// The ring has awaited what it [waits for](Self::waits_for). `Call`: it is asked for the operation itself now.
+    /// The ring has awaited what it [waits for](Self::waits_for), or the operation is [ready](Verdict::Ready). `Call`: the ring is asked for
+    /// the operation itself now.
     ///
     /// # Safety
     /// As for [`attempt`](Self::attempt).
@@ -179,6 +180,8 @@ pub enum Verdict {
     Again,
     /// Its descriptor is polled for, and then it goes on.
     Await,
+    /// Nothing was done, and now it [goes on](Carry::go_on), whatever was asked meanwhile.
+    Ready,
     /// It has come for nothing: once more, after a rest.
     Rest,
 }

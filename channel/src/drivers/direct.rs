@@ -67,6 +67,12 @@ impl Direct {
 
 impl Backend for Direct {
     unsafe fn submit(&mut self, id: u64, op: *const RawOp, _tried: bool) {
+        // SAFETY: by contract.
+        let what = unsafe { RawOp::what(op) };
+        if self.queue.is_empty() && what.waits_for().is_none() {
+            // SAFETY: by contract.
+            return self.settled.push((id, unsafe { what.attempt(0) }.unwrap_or(0)));
+        }
         self.queue.push_back(Queued { id, op, begun: false, pace: Pace::default(), rests: None });
     }
 
@@ -94,7 +100,8 @@ impl Backend for Direct {
         // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
         let what = unsafe { RawOp::what(first.op) };
         let Some(waits_for) = what.waits_for() else {
-            self.settle(0, done);
+            // SAFETY: as above.
+            self.settle(unsafe { what.attempt(0) }.unwrap_or(0), done);
             return Ok(());
         };
         if waits_for.fd < 0 {

@@ -272,7 +272,8 @@ impl<S: Selector> Backend for Readiness<S> {
         // SAFETY: by contract.
         let what = unsafe { RawOp::what(op) };
         let Some(waits_for) = what.waits_for() else {
-            self.settled.push((id, 0));
+            // SAFETY: by contract.
+            self.settled.push((id, unsafe { what.attempt(0) }.unwrap_or(0)));
             return;
         };
         if self.watched(waits_for.fd).is_none() {

@@ -50,6 +50,8 @@ kinds! {
     recv_from: RecvFrom,
     /// A datagram sent to an address.
     send_to: SendTo,
+    /// A connection shut down.
+    shutdown: Shutdown,
     /// A descriptor ready.
     readiness: Readiness,
     /// A point in time.

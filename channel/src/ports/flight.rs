@@ -284,6 +284,14 @@ impl Drive {
             _ => what.judge(result),
         };
         let mut result = result;
+        if verdict == Verdict::Ready {
+            // SAFETY: what it points to is valid as long as it is in flight.
+            match unsafe { what.go_on() } {
+                GoOn::Call => verdict = Verdict::Again,
+                GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
+                GoOn::NotYet => verdict = Verdict::Rest,
+            }
+        }
         if f.abort != Abort::No {
             // Also if it was ready, but the call had not been made: nothing was taken.
             result = match f.abort.code() {

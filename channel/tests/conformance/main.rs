@@ -28,6 +28,7 @@ mod send;
 mod send_to;
 mod shown;
 mod shutdown;
+mod socket_shutdown;
 mod table;
 mod timer;
 mod world;
@@ -61,6 +62,7 @@ rows! {
     send,
     recv_from,
     send_to,
+    socket_shutdown,
     readiness,
     timer,
     notification,

@@ -33,6 +33,7 @@ fn name(number: libc::c_long) -> String {
         (libc::SYS_recvmsg, "recvmsg"),
         (libc::SYS_sendto, "sendto"),
         (libc::SYS_sendmsg, "sendmsg"),
+        (libc::SYS_shutdown, "shutdown"),
         (libc::SYS_epoll_ctl, "epoll_ctl"),
         (libc::SYS_epoll_pwait2, "epoll_pwait2"),
         (libc::SYS_epoll_pwait, "epoll_wait"),

@@ -90,6 +90,12 @@ pub fn rest_of(it: &impl AsFd) -> Vec<u8> {
     all
 }
 
+/// Has the peer shut down, and nothing is left to be read?
+pub fn has_ended(it: &impl AsFd) -> bool {
+    let room = &mut [std::mem::MaybeUninit::uninit()];
+    matches!(SockRef::from(it).recv_with_flags(room, libc::MSG_PEEK | libc::MSG_DONTWAIT), Ok(0))
+}
+
 /// Sends blocks of this byte until no more goes in. Gives how many bytes that were.
 pub fn fill(it: &impl AsFd, byte: u8) -> usize {
     let socket = SockRef::from(it);
