@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{drivers, each_driver};
+use common::{drivers, each_driver, none_for};
 use ec_channel::{Driver, EventChannel, Request};
 use ec_test_support::{in_child, went_well};
 use ec_unkind as _;
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 /// Sets the soft limit.
@@ -82,5 +82,31 @@ fn a_connect_needs_no_descriptor_and_an_accept_says_that_it_does() {
             assert_eq!(failed.result().unwrap_err().raw_os_error(), Some(libc::ECONNREFUSED), "{driver}");
             assert_eq!(accept.result().unwrap_err().raw_os_error(), Some(libc::EMFILE), "{driver}");
         }
+    }));
+}
+
+#[test]
+fn a_stream_of_connections_ends_once_without_descriptors_and_goes_on_when_it_is_posted_again() {
+    let me = "a_stream_of_connections_ends_once_without_descriptors_and_goes_on_when_it_is_posted_again";
+    went_well(in_child(me, || {
+        each_driver(|channel| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let at = listener.local_addr().unwrap();
+            let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(at).unwrap()).collect();
+            limit_descriptors(64);
+            let hogs = all_descriptors();
+            let id = channel.post(Request::accept_many(listener)).unwrap();
+            let last = channel.get_event().unwrap();
+            assert!(last.is_last() && last.id() == id, "{last:?}");
+            assert_eq!(last.failure().unwrap().errno(), libc::EMFILE);
+            none_for(&channel, Duration::from_millis(5));
+            drop(hogs);
+            limit_descriptors(256);
+            channel.post(last.again()).unwrap();
+            for client in &clients {
+                let item = channel.get_event().unwrap();
+                assert_eq!(item.address(), Some(client.local_addr().unwrap()));
+            }
+        })
     }));
 }

@@ -46,6 +46,9 @@ pub(crate) trait Backend: Send {
         self.poll(Some(Duration::ZERO), done)
     }
 
+    /// Appends what was done as it was submitted, as far as that is known without a look at the operating system.
+    fn take_settled(&mut self, _done: &mut Vec<Done>) {}
+
     /// Hands everything over that is queued here. True: nothing is left, and nothing is complete yet, so one may wait
     /// for the descriptor instead of calling `poll`.
     fn flush(&mut self) -> bool;

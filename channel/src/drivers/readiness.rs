@@ -349,6 +349,10 @@ impl<S: Selector> Backend for Readiness<S> {
         waited
     }
 
+    fn take_settled(&mut self, done: &mut Vec<Done>) {
+        done.append(&mut self.settled);
+    }
+
     fn flush(&mut self) -> bool {
         self.settled.is_empty()
     }

@@ -12,6 +12,7 @@ use crate::events::body::{Body, Handler, Kept, Taker};
 use crate::events::inside::Inside;
 use crate::fork;
 use crate::id::{EventId, OpId};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -97,6 +98,16 @@ impl Drop for Credit {
     }
 }
 
+/// What the items of a kind are about.
+pub(crate) trait Found: Send + 'static {
+    /// See [`Kept::address`].
+    fn address(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+impl Found for () {}
+
 /// What an item holds: the credit, and what its kind has found.
 pub(crate) struct Item<T> {
     kind: u8,
@@ -105,13 +116,17 @@ pub(crate) struct Item<T> {
     pub(crate) found: T,
 }
 
-impl<T: Send + 'static> Kept for Item<T> {
+impl<T: Found> Kept for Item<T> {
     fn kind(&self) -> u8 {
         self.kind
     }
 
     fn credit(&mut self) -> Option<(&mut Option<Credit>, GivenBack)> {
         Some((&mut self.credit, self.given_back))
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        self.found.address()
     }
 }
 
@@ -126,7 +141,7 @@ pub(crate) struct Origin<'a> {
 
 impl Origin<'_> {
     /// An item of this kind (see [`Kept::kind`]).
-    pub(crate) fn item<T: Send + 'static>(&self, kind: u8, flow: &Flow, found: T) -> Inside {
+    pub(crate) fn item<T: Found>(&self, kind: u8, flow: &Flow, found: T) -> Inside {
         let credit = flow.credit(self.op);
         let mut body = Body::item(Item { kind, given_back: flow.given_back, credit, found });
         body.common.id = self.id;

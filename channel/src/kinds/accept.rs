@@ -3,12 +3,14 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
+use super::accept_many::Connection;
 use super::addressed::{Address, ROOM};
 use super::recv::INPUT;
 use crate::events::body::Kept;
 use crate::events::event::Event;
 use crate::events::request::Request;
 use crate::events::source::Source;
+use crate::events::stream::Item;
 use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::sys::{self, interrupt, mode};
 use io_uring::{opcode, squeue, types};
@@ -218,6 +220,9 @@ impl Request {
 impl Event {
     /// The accepted connection, once. One that is not taken is closed with the event.
     pub fn take_accepted(&mut self) -> Option<OwnedFd> {
+        if let Some(one_of_many) = self.0.of_kind_mut::<Item<Connection>>() {
+            return one_of_many.found.accepted.take();
+        }
         self.0.of_kind_mut::<Held>()?.accepted.take()
     }
 }

@@ -3,6 +3,7 @@
 //! The file of a kind has how it is made ([`Request::recv`], say), what it holds, how each driver carries it out, what its results
 //! mean, and what an event of it gives. A new kind is a file, and a line of the list below.
 
+mod accept_many;
 mod addressed;
 
 use crate::events::event::Event;

@@ -8,7 +8,7 @@ use crate::events::event::Event;
 use crate::events::inside::Inside;
 use crate::events::request::Request;
 use crate::events::source::Source;
-use crate::events::stream::{Flow, GivenBack, Item, Origin};
+use crate::events::stream::{Flow, Found, GivenBack, Item, Origin};
 use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
@@ -229,6 +229,8 @@ impl Kept for Stream {
 
 /// What is ready, of what was waited for.
 struct Ready(Interest);
+
+impl Found for Ready {}
 
 impl Ready {
     fn new(revents: i32, interest: Interest) -> Self {

@@ -5,7 +5,7 @@ use crate::events::body::{Body, Kept, When};
 use crate::events::event::Event;
 use crate::events::inside::{Inside, Plain};
 use crate::events::request::Request;
-use crate::events::stream::{Flow, GivenBack, Item, Origin};
+use crate::events::stream::{Flow, Found, GivenBack, Item, Origin};
 use std::time::{Duration, Instant};
 
 /// What never comes: the wheel's horizon is nearer anyway.
@@ -68,6 +68,8 @@ impl Kept for Interval {
 struct Tick {
     missed: u64,
 }
+
+impl Found for Tick {}
 
 impl Event {
     /// Of a tick of an [interval](Request::interval): how many ticks have passed before it, since the last one that came, that no event

@@ -30,6 +30,9 @@ use std::time::Instant;
 /// waits for more than that.
 const IN_ONE_PASS: usize = 1024;
 
+/// So many items of a stream come in one pass.
+const ITEMS_IN_ONE_PASS: usize = 64;
+
 /// What a pass of the port completed.
 pub(crate) enum Finished {
     Raw(RawCompletion),
@@ -105,6 +108,8 @@ pub(crate) struct Drive {
     freed: Vec<u32>,
     cancelled: u64,
     items: u64,
+    /// A stream was submitted again.
+    went_on: bool,
     /// The channel goes.
     closing: bool,
     /// Slots whose deadline came, gathered while the wheel is borrowed.
@@ -127,6 +132,7 @@ impl Drive {
             freed: Vec::new(),
             cancelled: 0,
             items: 0,
+            went_on: false,
             closing: false,
             due: Vec::new(),
         }
@@ -234,8 +240,15 @@ impl Drive {
 
     pub(crate) fn settle(&mut self, out: &mut Vec<Finished>) {
         let mut done = std::mem::take(&mut self.done);
-        for (id, result) in done.drain(..) {
-            self.settle_one(id, result, out);
+        for _ in 0..ITEMS_IN_ONE_PASS {
+            for (id, result) in done.drain(..) {
+                self.settle_one(id, result, out);
+            }
+            // What comes next in a stream may be there already: who has to poll need not for each.
+            if !std::mem::take(&mut self.went_on) {
+                break;
+            }
+            self.backend.take_settled(&mut done);
         }
         // Retries may have been settled at once.
         done.append(&mut self.done);

@@ -72,6 +72,7 @@ impl Drive {
         // SAFETY: it is in place, and the driver does not have it.
         let (needs_driver, deadline) = unsafe { (RawOp::what(f.op).needs_driver(), (*f.op).deadline) };
         if needs_driver {
+            self.went_on = true;
             return self.once_more(f.id, Verdict::Again);
         }
         // (Its limit, while it was paused.)
