@@ -94,8 +94,21 @@ pub(crate) trait Kept: Any + Send {
         None
     }
 
+    fn buffers(&self) -> Option<&Vec<Vec<u8>>> {
+        None
+    }
+
+    fn buffers_mut(&mut self) -> Option<&mut Vec<Vec<u8>>> {
+        None
+    }
+
     fn address(&self) -> Option<SocketAddr> {
         None
+    }
+
+    /// What recvmsg(2) says of the message.
+    fn message_flags(&self) -> i32 {
+        0
     }
 }
 

@@ -82,6 +82,21 @@ impl Event {
         self.0.take_buffer()
     }
 
+    /// The buffers of a request with several: what was received, or was to be sent. None where the kind has not.
+    pub fn buffers(&self) -> &[Vec<u8>] {
+        self.0.body().and_then(|body| body.own.buffers()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The buffers of a request with several; none stay.
+    pub fn take_buffers(&mut self) -> Vec<Vec<u8>> {
+        self.0.take_buffers()
+    }
+
+    /// Whether a datagram was longer than the buffer, or all the buffers.
+    pub fn is_truncated(&self) -> bool {
+        self.0.body().is_some_and(|body| body.own.message_flags() & libc::MSG_TRUNC != 0)
+    }
+
     /// The peer of an accepted connection, the sender of a datagram, or where a request went to.
     pub fn address(&self) -> Option<SocketAddr> {
         self.0.body()?.own.address()
@@ -121,6 +136,14 @@ impl Event {
     pub fn again_with(mut self, buffer: Vec<u8>) -> Request {
         if let Some(old) = self.0.body_mut().and_then(|body| body.own.buffer_mut()) {
             *old = buffer;
+        }
+        Request(self.0)
+    }
+
+    /// As [`again_with`](Self::again_with), for a request with several buffers.
+    pub fn again_with_buffers(mut self, buffers: Vec<Vec<u8>>) -> Request {
+        if let Some(old) = self.0.body_mut().and_then(|body| body.own.buffers_mut()) {
+            *old = buffers;
         }
         Request(self.0)
     }

@@ -100,6 +100,11 @@ impl Inside {
         self.body_mut().and_then(|body| body.own.buffer_mut()).map(std::mem::take).unwrap_or_default()
     }
 
+    /// Of one with several: all the buffers; none stay.
+    pub(crate) fn take_buffers(&mut self) -> Vec<Vec<u8>> {
+        self.body_mut().and_then(|body| body.own.buffers_mut()).map(std::mem::take).unwrap_or_default()
+    }
+
     /// The application's context, once.
     pub(crate) fn take_context(&mut self) -> Option<Box<dyn Any + Send>> {
         self.body_mut()?.common.context.take()

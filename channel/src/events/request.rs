@@ -105,6 +105,11 @@ impl Request {
         self.0.take_buffer()
     }
 
+    /// Takes all buffers back out of a request with several ([`send_vectored`](Self::send_vectored), say); none stay.
+    pub fn take_buffers(&mut self) -> Vec<Vec<u8>> {
+        self.0.take_buffers()
+    }
+
     /// Takes a buffer back out of a request that was not posted. Empty where the kind has none.
     pub fn into_buffer(mut self) -> Vec<u8> {
         self.take_buffer()

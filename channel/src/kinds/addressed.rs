@@ -39,21 +39,55 @@ impl Address {
     }
 }
 
+/// What recvmsg(2) and sendmsg(2) are told, and tell.
+pub(super) struct Header(libc::msghdr);
+
+// SAFETY: the pointers in it are set anew at each post, by who keeps what they point to beside it.
+unsafe impl Send for Header {}
+
+impl Header {
+    pub(super) fn none() -> Self {
+        // SAFETY: for this C structure all zeroes is a value.
+        Header(unsafe { std::mem::zeroed() })
+    }
+
+    /// Points it at these parts. They and this stay where they are from here on.
+    pub(super) fn point(&mut self, parts: *mut libc::iovec, count: usize) -> *mut libc::msghdr {
+        // (The type differs between libraries.)
+        (self.0.msg_iov, self.0.msg_iovlen) = (parts, count as _);
+        self.0.msg_flags = 0;
+        &raw mut self.0
+    }
+
+    /// With the address, which has so much room, or is so long.
+    pub(super) fn point_to_address(&mut self, address: &mut Address, len: libc::socklen_t) {
+        (self.0.msg_name, self.0.msg_namelen) = (address.as_mut_ptr().cast(), len);
+    }
+
+    /// What the kernel has left of the length of the address.
+    pub(super) fn address_len(&self) -> libc::socklen_t {
+        self.0.msg_namelen
+    }
+
+    pub(super) fn flags(&self) -> i32 {
+        self.0.msg_flags
+    }
+}
+
 /// For recvmsg(2) and sendmsg(2): one part, and an address.
 pub(super) struct Message {
     pub(super) address: Address,
     part: libc::iovec,
-    header: libc::msghdr,
+    pub(super) header: Header,
 }
 
-// SAFETY: the pointers in `part` and `header` point to what is held beside them, and are set anew by `point`, at each post.
+// SAFETY: the pointer in `part` points to what is held beside it, and is set anew by `point`, at each post.
 unsafe impl Send for Message {}
 
 impl Message {
     pub(super) fn with(address: Address) -> Self {
-        // SAFETY: for these C structures all zeroes is a value.
-        let (part, header) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
-        Self { address, part, header }
+        let part = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        Self { address, part, header: Header::none() }
     }
 
     /// Points it at `len` bytes, and at the address, which has so much room, or is so long. It stays where it is from here on.
@@ -64,18 +98,7 @@ impl Message {
         address_len: libc::socklen_t,
     ) -> *mut libc::msghdr {
         self.part = libc::iovec { iov_base: bytes.cast(), iov_len: len };
-        (self.header.msg_iov, self.header.msg_iovlen) = (&raw mut self.part, 1);
-        (self.header.msg_name, self.header.msg_namelen) = (self.address.as_mut_ptr().cast(), address_len);
-        self.header.msg_flags = 0;
-        &raw mut self.header
-    }
-
-    /// What the kernel has left of the length of the address.
-    pub(super) fn address_len(&self) -> libc::socklen_t {
-        self.header.msg_namelen
-    }
-
-    pub(super) fn flags(&self) -> i32 {
-        self.header.msg_flags
+        self.header.point_to_address(&mut self.address, address_len);
+        self.header.point(&raw mut self.part, 1)
     }
 }

@@ -5,6 +5,7 @@
 
 mod accept_many;
 mod addressed;
+mod parts;
 
 use crate::events::event::Event;
 use crate::events::request::Request;
@@ -51,6 +52,10 @@ kinds! {
     recv_from: RecvFrom,
     /// A datagram sent to an address.
     send_to: SendTo,
+    /// Bytes received into several buffers.
+    recv_vectored: RecvVectored,
+    /// Bytes sent from several buffers.
+    send_vectored: SendVectored,
     /// A connection shut down.
     shutdown: Shutdown,
     /// A descriptor ready.

@@ -5,7 +5,6 @@
 use super::addressed::{Address, Message, ROOM};
 use super::{EventKind, recv};
 use crate::events::body::Kept;
-use crate::events::event::Event;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{AtExit, Carry, Readiness};
@@ -99,7 +98,7 @@ impl Kept for Held {
         // SAFETY: that many bytes of the capacity have been written.
         unsafe { super::received(&mut self.buffer, result) };
         // (The address of an earlier use is not that of this one.)
-        self.message.address.len = if result < 0 { 0 } else { self.message.address_len() };
+        self.message.address.len = if result < 0 { 0 } else { self.message.header.address_len() };
         result
     }
 
@@ -114,11 +113,15 @@ impl Kept for Held {
     fn address(&self) -> Option<SocketAddr> {
         self.message.address.get()
     }
+
+    fn message_flags(&self) -> i32 {
+        self.message.header.flags()
+    }
 }
 
 impl Request {
-    /// Receives a datagram of at most `buffer.capacity()` bytes; see [`Event::address`]. The rest of a longer one is lost
-    /// ([`Event::is_truncated`]), and with a buffer of no capacity all of it.
+    /// Receives a datagram of at most `buffer.capacity()` bytes; see [`Event::address`](crate::Event::address). The rest of a longer one is lost
+    /// ([`Event::is_truncated`](crate::Event::is_truncated)), and with a buffer of no capacity all of it.
     pub fn recv_from(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
         Self::of(Held {
             socket: socket.into(),
@@ -126,12 +129,5 @@ impl Request {
             message: Message::with(Address::none()),
             operation: RecvMsg { fd: -1, msg: std::ptr::null_mut(), flags: 0 },
         })
-    }
-}
-
-impl Event {
-    /// Whether a datagram was longer than the buffer.
-    pub fn is_truncated(&self) -> bool {
-        self.0.of_kind::<Held>().is_some_and(|held| held.message.flags() & libc::MSG_TRUNC != 0)
     }
 }

@@ -23,9 +23,11 @@ mod posting;
 mod readiness;
 mod recv;
 mod recv_from;
+mod recv_vectored;
 mod row;
 mod send;
 mod send_to;
+mod send_vectored;
 mod shown;
 mod shutdown;
 mod socket_shutdown;
@@ -62,6 +64,8 @@ rows! {
     send,
     recv_from,
     send_to,
+    recv_vectored,
+    send_vectored,
     socket_shutdown,
     readiness,
     timer,

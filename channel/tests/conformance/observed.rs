@@ -26,6 +26,7 @@ pub struct Got {
     /// Or an errno.
     pub result: Result<usize, i32>,
     pub buffer: Vec<u8>,
+    pub buffers: Vec<Vec<u8>>,
     pub address: Option<SocketAddr>,
     pub accepted: Option<OwnedFd>,
     pub ready: Interest,
@@ -42,6 +43,7 @@ impl From<Event> for Got {
                 .failure()
                 .map_or_else(|| Ok(event.result().unwrap()), |failure| Err(failure.errno())),
             buffer: event.take_buffer(),
+            buffers: event.take_buffers(),
             address: event.address(),
             accepted: event.take_accepted(),
             ready: event.ready(),

@@ -40,6 +40,8 @@ fn requests_and_events_say_what_they_are_of() {
             Request::send(source.clone(), vec![]),
             Request::recv_from(source.clone(), vec![]),
             Request::send_to(source.clone(), vec![], to),
+            Request::recv_vectored(source.clone(), vec![]),
+            Request::send_vectored(source.clone(), vec![]),
             Request::shutdown(source.clone(), std::net::Shutdown::Both),
             Request::readiness(source.clone(), Interest::READABLE),
             Request::readiness_stream(source, Interest::READABLE),
