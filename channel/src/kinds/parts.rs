@@ -4,9 +4,6 @@
 
 use super::addressed::Header;
 
-/// So many parts a message has at most (`UIO_MAXIOV`).
-const MOST: usize = 1024;
-
 /// See the module.
 pub(super) struct Parts {
     pub(super) buffers: Vec<Vec<u8>>,
@@ -41,11 +38,6 @@ impl Parts {
         self.list.clear();
         self.list.extend(self.buffers.iter_mut().filter_map(part));
         self.header.point(self.list.as_mut_ptr(), self.list.len())
-    }
-
-    /// What is said of a message with too many parts is not the same everywhere.
-    pub(super) fn finish(&self, result: i32) -> i32 {
-        if result == -libc::EINVAL && self.list.len() > MOST { -libc::EMSGSIZE } else { result }
     }
 
     /// `result` bytes were received, one buffer after the other; an error has left them empty.

@@ -42,7 +42,7 @@ impl Kept for Held {
     fn finish(&mut self, result: i32) -> i32 {
         // SAFETY: the kernel has filled so many bytes of them, in their order.
         unsafe { self.parts.received(result) };
-        self.parts.finish(result)
+        result
     }
 
     fn buffers(&self) -> Option<&Vec<Vec<u8>>> {

@@ -38,10 +38,6 @@ impl Kept for Held {
         &raw const self.operation
     }
 
-    fn finish(&mut self, result: i32) -> i32 {
-        self.parts.finish(result)
-    }
-
     fn buffers(&self) -> Option<&Vec<Vec<u8>>> {
         Some(&self.parts.buffers)
     }
