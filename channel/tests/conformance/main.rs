@@ -20,6 +20,7 @@ mod notification;
 mod observed;
 mod planted;
 mod posting;
+mod read_at;
 mod readiness;
 mod recv;
 mod recv_from;
@@ -30,6 +31,7 @@ mod shown;
 mod shutdown;
 mod table;
 mod timer;
+mod work;
 mod world;
 
 use ec_channel::EventKind;
@@ -64,6 +66,8 @@ rows! {
     readiness,
     timer,
     notification,
+    read_at,
+    work,
 }
 
 #[test]
