@@ -25,7 +25,7 @@ unsafe impl Carry for Next {
         self.0.waits_for()
     }
 
-    fn entry(&self) -> squeue::Entry {
+    fn entry(&self) -> Option<squeue::Entry> {
         self.0.entry()
     }
 

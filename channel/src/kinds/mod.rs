@@ -6,6 +6,8 @@
 mod accept_many;
 mod addressed;
 mod parts;
+mod positioned;
+mod refused;
 
 use crate::events::event::Event;
 use crate::events::request::Request;
@@ -64,6 +66,10 @@ kinds! {
     timer: Timer,
     /// Something that the application says to itself.
     notification: Notification,
+    /// Bytes read from a position in a file.
+    read_at: ReadAt,
+    /// A closure run by a helper thread.
+    work: Work,
 }
 
 impl fmt::Display for EventKind {

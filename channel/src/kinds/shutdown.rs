@@ -6,7 +6,7 @@ use super::EventKind;
 use crate::events::body::Kept;
 use crate::events::request::Request;
 use crate::events::source::Source;
-use crate::operation::{Carry, GoOn, Readiness, Verdict, is_interrupted};
+use crate::operation::{Blocking, Caller, Carry, GoOn, Readiness, Verdict, is_interrupted};
 use crate::sys;
 use io_uring::{opcode, squeue};
 use std::cell::Cell;
@@ -43,12 +43,12 @@ unsafe impl Carry for Shutdown {
 
     /// The ring has an operation for it, and a thread of its own for that. So it is only asked to say when it is this one's turn: what was
     /// posted before has been begun by then.
-    fn entry(&self) -> squeue::Entry {
-        opcode::Nop::new().build()
+    fn entry(&self) -> Option<squeue::Entry> {
+        Some(opcode::Nop::new().build())
     }
 
-    unsafe fn attempt(&self, _revents: i16) -> Option<i32> {
-        Some(self.call())
+    fn blocking(&self) -> Option<&dyn Blocking> {
+        Some(self)
     }
 
     fn judge(&self, result: i32) -> Verdict {
@@ -61,6 +61,17 @@ unsafe impl Carry for Shutdown {
 
     unsafe fn go_on(&self) -> GoOn {
         GoOn::Final(self.call())
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Blocking for Shutdown {
+    unsafe fn at_once(&self) -> Option<i32> {
+        Some(self.call())
+    }
+
+    unsafe fn call(&self, _caller: &dyn Caller) -> i32 {
+        self.call()
     }
 }
 
@@ -93,8 +104,8 @@ impl Kept for Held {
 
 impl Request {
     /// Shuts a connection down, in one direction or in both, as shutdown(2) does: who receives from it meanwhile gets the end of the
-    /// stream, who sends an error. What was sent before still arrives. It never waits for anything, so a cancel comes too late. (If a send
-    /// waits for room it fails. What is to be sent before has come back before this is posted.)
+    /// stream, who sends an error. What was sent before still arrives. It never waits for anything. (A send that waits for room fails then.
+    /// So what is to be sent before has to have come back before this is posted.)
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};

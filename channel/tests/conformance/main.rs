@@ -20,6 +20,7 @@ mod notification;
 mod observed;
 mod planted;
 mod posting;
+mod read_at;
 mod readiness;
 mod recv;
 mod recv_from;
@@ -33,6 +34,7 @@ mod shutdown;
 mod socket_shutdown;
 mod table;
 mod timer;
+mod work;
 mod world;
 
 use ec_channel::EventKind;
@@ -70,6 +72,8 @@ rows! {
     readiness,
     timer,
     notification,
+    read_at,
+    work,
 }
 
 #[test]

@@ -46,13 +46,7 @@ struct AlwaysCancelled;
 impl Plant for AlwaysCancelled {
     fn get(&self, inner: &EventChannel, time: Duration) -> io::Result<Option<Got>> {
         let got = Channel::get(inner, time)?;
-        Ok(got.map(|got| Got {
-            result: Err(libc::ECANCELED),
-            buffer: Vec::new(),
-            buffers: Vec::new(),
-            accepted: None,
-            ..got
-        }))
+        Ok(got.map(|got| Got { result: Err(libc::ECANCELED), buffer: Vec::new(), accepted: None, ..got }))
     }
 }
 
@@ -73,7 +67,7 @@ impl Plant for Twice {
 
 fn copy(got: &Got) -> Got {
     let accepted = got.accepted.as_ref().map(|fd| fd.try_clone().unwrap());
-    Got { accepted, buffer: got.buffer.clone(), buffers: got.buffers.clone(), ..*got }
+    Got { accepted, buffer: got.buffer.clone(), buffers: got.buffers.clone(), event: None, ..*got }
 }
 
 /// One event in a thousand never comes, counted over all its channels.
