@@ -191,6 +191,8 @@ pub use getting::serve::{Completion, Completions, Serving};
 pub use getting::shared::EventChannel;
 pub use id::EventId;
 pub use kinds::accept::accept_now;
+pub use kinds::advise::Advice;
+pub use kinds::allocate::Allocation;
 pub use kinds::notification::SignalPoster;
 pub use kinds::readiness::Interest;
 pub use kinds::{EventKind, Failure};
@@ -204,14 +206,25 @@ pub use sys::mode::{nonblocking, set_nonblocking};
 /// The operations beneath events, for callers that suspend: each with its parameters, to be put behind a head ([`Op`](raw::Op)).
 pub mod raw {
     pub use crate::kinds::accept::Accept;
+    pub use crate::kinds::advise::Advise;
+    pub use crate::kinds::allocate::Allocate;
+    pub use crate::kinds::close::Close;
     pub use crate::kinds::connect::Connect;
+    pub use crate::kinds::fsync::Fsync;
+    pub use crate::kinds::read::Read;
     pub use crate::kinds::read_at::ReadAt;
+    pub use crate::kinds::read_at_vectored::ReadAtVectored;
     pub use crate::kinds::readiness::Poll;
     pub use crate::kinds::recv::Recv;
     pub use crate::kinds::recv_from::RecvMsg;
     pub use crate::kinds::send::Send;
     pub use crate::kinds::send_to::SendMsg;
     pub use crate::kinds::shutdown::Shutdown;
+    pub use crate::kinds::sort::Sort;
+    pub use crate::kinds::truncate::Truncate;
+    pub use crate::kinds::write::Write;
+    pub use crate::kinds::write_at::WriteAt;
+    pub use crate::kinds::write_at_vectored::WriteAtVectored;
     #[doc(inline)]
     pub use crate::operation::{Op, OpId, Operation, RawCompletion, RawOp, Timer};
     pub use crate::registrar::Registration;

@@ -12,7 +12,7 @@ use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::events::stream::Item;
 use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interrupted};
-use crate::sys::{self, interrupt, mode};
+use crate::sys::{self, interrupt};
 use io_uring::{opcode, squeue, types};
 use socket2::SockAddr;
 use std::io;
@@ -133,7 +133,7 @@ unsafe fn accept(
             _ => Err(sys::errno()),
         }
     };
-    match interrupt::briefly(call).unwrap_or_else(|| mode::without_blocking(fd, call)) {
+    match interrupt::briefly_or_without_blocking(fd, call) {
         Err(libc::EINTR) => Err(libc::EAGAIN),
         result => result,
     }

@@ -5,9 +5,11 @@
 
 mod accept_many;
 mod addressed;
+mod on_file;
 mod parts;
 mod positioned;
 mod refused;
+pub(crate) mod sort;
 
 use crate::events::event::Event;
 use crate::events::request::Request;
@@ -66,8 +68,30 @@ kinds! {
     timer: Timer,
     /// Something that the application says to itself.
     notification: Notification,
+    /// Bytes read, as read(2) reads them.
+    read: Read,
+    /// Bytes written, as write(2) writes them.
+    write: Write,
     /// Bytes read from a position in a file.
     read_at: ReadAt,
+    /// Bytes written at a position in a file.
+    write_at: WriteAt,
+    /// Bytes read from a position in a file into several buffers.
+    read_at_vectored: ReadAtVectored,
+    /// Bytes written at a position in a file from several buffers.
+    write_at_vectored: WriteAtVectored,
+    /// A file's content brought to the disk.
+    fsync: Fsync,
+    /// A file's data brought to the disk.
+    fdatasync: Fdatasync,
+    /// Room on the disk for a part of a file.
+    allocate: Allocate,
+    /// A file's length set.
+    truncate: Truncate,
+    /// The kernel told how a file will be used.
+    advise: Advise,
+    /// A descriptor closed.
+    close: Close,
     /// A closure run by a helper thread.
     work: Work,
 }

@@ -1,4 +1,4 @@
-//! Several buffers in one message, for the kinds that have them.
+//! Several buffers in one message, or one call, for the kinds that have them.
 
 #![allow(unsafe_code)]
 
@@ -22,22 +22,34 @@ impl Parts {
 
     /// Points it at what is to be sent. It stays where it is from here on.
     pub(super) fn point_to_bytes(&mut self) -> *mut libc::msghdr {
-        self.point(Vec::len)
+        self.bytes();
+        self.header.point(self.list.as_mut_ptr(), self.list.len())
     }
 
     /// Points it at the room that there is.
     pub(super) fn point_to_room(&mut self) -> *mut libc::msghdr {
-        self.point(Vec::capacity)
+        self.room();
+        self.header.point(self.list.as_mut_ptr(), self.list.len())
     }
 
-    fn point(&mut self, len: impl Fn(&Vec<u8>) -> usize) -> *mut libc::msghdr {
+    /// What is to be sent. The list stays where it is until the next one is made.
+    pub(super) fn bytes(&mut self) -> &[libc::iovec] {
+        self.make_list(Vec::len)
+    }
+
+    /// The room that there is. The list stays, as above.
+    pub(super) fn room(&mut self) -> &[libc::iovec] {
+        self.make_list(Vec::capacity)
+    }
+
+    fn make_list(&mut self, len: impl Fn(&Vec<u8>) -> usize) -> &[libc::iovec] {
         let part = |buffer: &mut Vec<u8>| {
             let iov_len = len(buffer);
             (iov_len > 0).then(|| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len })
         };
         self.list.clear();
         self.list.extend(self.buffers.iter_mut().filter_map(part));
-        self.header.point(self.list.as_mut_ptr(), self.list.len())
+        &self.list
     }
 
     /// `result` bytes were received, one buffer after the other; an error has left them empty.

@@ -1,4 +1,4 @@
-//! What reads and writes at a position in a file have in common.
+//! What reads and writes of files have in common.
 
 #![allow(unsafe_code)]
 
@@ -9,6 +9,10 @@ use std::os::fd::RawFd;
 
 /// Only what is there without waiting.
 const NOWAIT: i32 = libc::RWF_NOWAIT;
+/// In place of an offset: the file's cursor.
+pub(super) const CURSOR: u64 = u64::MAX;
+/// What lies in one page is written whole, or not at all. (No page is smaller.)
+const PAGE: u64 = 4096;
 
 /// There is no such position there, and this is what pread(2) and pwrite(2) say. (The ring would read from what has no positions all the same,
 /// and take the last offset of all for the file's cursor.)
@@ -18,6 +22,25 @@ pub(super) fn check(fd: RawFd, offset: u64) -> Option<Refused> {
     // SAFETY: no byte is written to.
     let asked = unsafe { libc::pread64(fd, std::ptr::null_mut(), 0, offset) };
     (asked < 0 && sys::errno() == libc::ESPIPE).then_some(Refused(libc::ESPIPE))
+}
+
+/// The flags that the file was opened with. (If they cannot be had: none.)
+pub(super) fn flags(fd: RawFd) -> i32 {
+    // SAFETY: no pointer is passed.
+    unsafe { libc::fcntl(fd, libc::F_GETFL) }.max(0)
+}
+
+pub(super) fn part(at: *const u8, len: usize) -> libc::iovec {
+    libc::iovec { iov_base: at.cast_mut().cast(), iov_len: len }
+}
+
+/// The list of so many parts.
+///
+/// # Safety
+/// They are there, unless there are none, and stay as long as the list is used.
+pub(super) unsafe fn list<'a>(parts: *const libc::iovec, count: usize) -> &'a [libc::iovec] {
+    // SAFETY: by contract.
+    if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(parts, count) } }
 }
 
 /// Reads what is cached. `None`: nothing is, or it cannot be told without waiting.
@@ -30,6 +53,51 @@ pub(super) unsafe fn read_now(fd: RawFd, into: &[libc::iovec], offset: u64) -> O
     (n >= 0).then_some(n as i32)
 }
 
+/// Reads all that there is, if it is cached. `None`: some of it is not, or it cannot be told without waiting.
+///
+/// # Safety
+/// As preadv2(2).
+pub(super) unsafe fn read_all_now(fd: RawFd, into: &[libc::iovec], offset: u64) -> Option<i32> {
+    // (What goes by the cache would be waited for.)
+    if flags(fd) & libc::O_DIRECT != 0 {
+        return None;
+    }
+    // SAFETY: by contract.
+    let n = unsafe { read_now(fd, into, offset) }?;
+    if n == 0 || n as usize == len(into) {
+        return Some(n);
+    }
+    // Less than asked for is all there is only at the end of the file.
+    let mut next = 0u8;
+    // SAFETY: a live byte.
+    let is_end = unsafe { read_now(fd, &[part(&raw mut next, 1)], offset + n as u64) }? == 0;
+    is_end.then_some(n)
+}
+
+/// As many bytes as the kernel transfers at the most.
+fn len(parts: &[libc::iovec]) -> usize {
+    let all = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.iov_len));
+    sys::clamp(all) as usize
+}
+
+/// Writes at a position of a file that was opened with these flags, if that goes without waiting and as a whole.
+///
+/// What might go in pieces is left to a call that waits: half a write that is cancelled would be neither done nor cancelled.
+///
+/// # Safety
+/// As pwritev2(2).
+pub(super) unsafe fn write_all_now(fd: RawFd, from: &[libc::iovec], offset: u64, flags: i32) -> Option<i32> {
+    // (`O_SYNC` has the bits of `O_DSYNC`.)
+    let goes_further = flags & (libc::O_APPEND | libc::O_DIRECT | libc::O_DSYNC) != 0;
+    let len = len(from) as u64;
+    if goes_further || len == 0 || offset % PAGE + len > PAGE {
+        return None;
+    }
+    // SAFETY: by contract.
+    let n = unsafe { libc::pwritev2(fd, from.as_ptr(), from.len() as i32, offset as libc::off64_t, NOWAIT) };
+    (n >= 0).then_some(n as i32)
+}
+
 /// What the ring's result means: that of an operation that does no harm if it is done again.
 pub(super) fn judge(result: i32) -> Verdict {
     match -result {
@@ -37,5 +105,52 @@ pub(super) fn judge(result: i32) -> Verdict {
         libc::EAGAIN => Verdict::Help,
         errno if is_interrupted(errno) => Verdict::Again,
         _ => Verdict::Final,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, OpenOptions};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    /// What goes by the cache goes by whole pages.
+    #[repr(align(4096))]
+    struct Page([u8; PAGE as usize]);
+
+    fn again(file: &File, flags: i32) -> std::io::Result<File> {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
+    }
+
+    #[test]
+    fn only_what_the_cache_has_is_read_at_once_and_only_what_is_whole_is_written_so() {
+        let path = std::env::temp_dir().join(format!("ec-positioned-{}", std::process::id()));
+        let mut page = Page([7; PAGE as usize]);
+        std::fs::write(&path, page.0).unwrap();
+        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let into = [part(page.0.as_mut_ptr(), page.0.len())];
+        // SAFETY: a live page.
+        let read = |file: &File, offset| unsafe { read_all_now(file.as_raw_fd(), &into, offset) };
+        if read(&file, 0).is_none() {
+            return ec_test_support::skipped("this file system says of nothing that it is cached");
+        }
+        assert_eq!((read(&file, 0), read(&file, 96), read(&file, PAGE)), (Some(4096), Some(4000), Some(0)));
+        // SAFETY: as above.
+        let write =
+            |file: &File, offset, flags| unsafe { write_all_now(file.as_raw_fd(), &into, offset, flags) };
+        assert!(matches!(write(&file, 0, 0), None | Some(4096)));
+        assert_eq!(write(&file, 1, 0), None, "over the end of a page");
+        for flags in [libc::O_APPEND, libc::O_DSYNC, libc::O_DIRECT] {
+            match again(&file, flags) {
+                Ok(file) => assert_eq!(write(&file, 0, self::flags(file.as_raw_fd())), None),
+                Err(error) => ec_test_support::skipped(&format!("{flags:o}: {error}")),
+            }
+        }
+        if let Ok(file) = again(&file, libc::O_DIRECT) {
+            assert_eq!(read(&file, 0), None);
+        }
     }
 }

@@ -3,9 +3,9 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
+use super::on_file::{OnFile, Room};
 use super::positioned;
 use super::refused::Refused;
-use crate::events::body::Kept;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -55,19 +55,10 @@ unsafe impl Carry for ReadAt {
 
 // SAFETY: as above.
 unsafe impl Blocking for ReadAt {
-    /// What is cached. (Less than asked for is all there is only at the end of the file.)
+    /// What is cached.
     unsafe fn at_once(&self) -> Option<i32> {
-        let iov = |from: usize| libc::iovec {
-            iov_base: self.buf.wrapping_add(from).cast(),
-            iov_len: self.len - from,
-        };
         // SAFETY: by contract.
-        let read =
-            |from: usize| unsafe { positioned::read_now(self.fd, &[iov(from)], self.offset + from as u64) };
-        match read(0)? {
-            n @ 1.. if (n as usize) < self.len => (read(n as usize)? == 0).then_some(n),
-            n => Some(n),
-        }
+        unsafe { positioned::read_all_now(self.fd, &[positioned::part(self.buf, self.len)], self.offset) }
     }
 
     unsafe fn call(&self, _caller: &dyn Caller) -> i32 {
@@ -77,52 +68,20 @@ unsafe impl Blocking for ReadAt {
     }
 }
 
-struct Held {
-    file: Source,
-    buffer: Vec<u8>,
-    operation: ReadAt,
-    refused: Option<Refused>,
-}
+impl OnFile for ReadAt {
+    type Memory = Room;
 
-impl Kept for Held {
-    fn kind(&self) -> u8 {
-        EventKind::ReadAt as u8
+    fn kind(&self) -> EventKind {
+        EventKind::ReadAt
     }
 
-    fn role(&self) -> Option<&'static str> {
-        Some("file")
+    fn prepare(&mut self, fd: RawFd) -> Option<Refused> {
+        self.fd = fd;
+        positioned::check(fd, self.offset)
     }
 
-    fn source(&self) -> Option<&Source> {
-        Some(&self.file)
-    }
-
-    fn prepare(&mut self) {
-        self.operation.fd = self.file.raw();
-        self.refused = positioned::check(self.operation.fd, self.operation.offset);
-        self.buffer.clear();
-    }
-
-    fn point(&mut self) -> *const dyn Carry {
-        (self.operation.buf, self.operation.len) = (self.buffer.as_mut_ptr(), self.buffer.capacity());
-        match &self.refused {
-            Some(refused) => &raw const *refused,
-            None => &raw const self.operation,
-        }
-    }
-
-    fn finish(&mut self, result: i32) -> i32 {
-        // SAFETY: that many bytes of the capacity have been written.
-        unsafe { super::received(&mut self.buffer, result) };
-        result
-    }
-
-    fn buffer(&self) -> Option<&Vec<u8>> {
-        Some(&self.buffer)
-    }
-
-    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
-        Some(&mut self.buffer)
+    fn point(&mut self, memory: &mut Room) {
+        (self.buf, self.len) = (memory.0.as_mut_ptr(), memory.0.capacity());
     }
 }
 
@@ -145,6 +104,6 @@ impl Request {
     /// ```
     pub fn read_at(file: impl Into<Source>, buffer: Vec<u8>, offset: u64) -> Self {
         let operation = ReadAt { fd: -1, buf: std::ptr::null_mut(), len: 0, offset };
-        Self::of(Held { file: file.into(), buffer, operation, refused: None })
+        Self::on_file(file, operation, Room(buffer))
     }
 }

@@ -145,7 +145,7 @@ impl Held {
 
 /// Can it not be polled, so that the kernel calls it readable and writable at any time? (If there is no descriptor to be had to ask by, or a
 /// filter is in the way, it seems as if it could.)
-fn cannot_be_polled(fd: RawFd) -> bool {
+pub(super) fn cannot_be_polled(fd: RawFd) -> bool {
     // SAFETY: no pointer is passed.
     let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     if epoll < 0 {

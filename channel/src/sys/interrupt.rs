@@ -15,7 +15,9 @@
 
 #![allow(unsafe_code)]
 
+use super::mode::without_blocking;
 use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -77,6 +79,14 @@ pub(crate) fn briefly(call: impl FnOnce() -> Result<i32, i32>) -> Option<Result<
         ENDED.store(now(), Ordering::Relaxed);
     }
     Some(result)
+}
+
+/// As [`briefly`]. Without a signal for that it does not wait, and the descriptor's mode is another one meanwhile.
+pub(crate) fn briefly_or_without_blocking(
+    fd: RawFd,
+    mut call: impl FnMut() -> Result<i32, i32>,
+) -> Result<i32, i32> {
+    briefly(&mut call).unwrap_or_else(|| without_blocking(fd, call))
 }
 
 /// In nanoseconds since the machine began.

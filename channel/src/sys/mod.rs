@@ -4,6 +4,7 @@
 
 pub(crate) mod interrupt;
 pub(crate) mod mode;
+pub(crate) mod sigpipe;
 
 use std::io;
 use std::os::fd::RawFd;

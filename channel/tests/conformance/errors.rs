@@ -2,7 +2,7 @@
 
 use crate::SOON;
 use crate::common::{each_driver, room};
-use ec_channel::{Interest, Request, Source};
+use ec_channel::{Advice, Allocation, Interest, Request, Source};
 use ec_test_support::limit;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -43,6 +43,26 @@ fn an_error_says_what_it_is_about() {
                 assert_eq!((failure.kind(), failure.errno()), (kind, libc::ENOTSOCK));
                 assert_eq!(event.result().unwrap_err().raw_os_error(), Some(libc::ENOTSOCK));
                 assert!(failure.to_string().starts_with(&format!("{words}: ")), "{failure}");
+            }
+            let closed = crate::world::not_open;
+            let failing = [
+                (Request::read(closed(), room(1)), "read on its descriptor"),
+                (Request::write(closed(), vec![0]), "write on its descriptor"),
+                (Request::read_at(closed(), room(1), 0), "read_at on its file"),
+                (Request::write_at(closed(), vec![0], 0), "write_at on its file"),
+                (Request::read_at_vectored(closed(), vec![room(1)], 0), "read_at_vectored on its file"),
+                (Request::write_at_vectored(closed(), vec![vec![0]], 0), "write_at_vectored on its file"),
+                (Request::fsync(closed()), "fsync on its file"),
+                (Request::fdatasync(closed()), "fdatasync on its file"),
+                (Request::truncate(closed(), 0), "truncate on its file"),
+                (Request::allocate(closed(), Allocation::Reserve, 0, 1), "allocate on its file"),
+                (Request::advise(closed(), 0, 1, Advice::WillNeed), "advise on its file"),
+            ];
+            for (request, words) in failing {
+                assert!(format!("{request:?}").contains("descriptor: 1000"), "{request:?}");
+                channel.post(request).unwrap();
+                let failure = channel.get_event().unwrap().failure().unwrap();
+                assert_eq!(failure.to_string(), format!("{words}: Bad file descriptor (os error 9)"));
             }
             let (a, _b) = UnixStream::pair().unwrap();
             channel.post(Request::readiness(a, Interest::READABLE).within(SOON)).unwrap();

@@ -10,9 +10,14 @@
 mod common;
 
 mod accept;
+mod advise;
+mod allocate;
 mod cancel;
+mod close;
 mod connect;
 mod errors;
+mod fdatasync;
+mod fsync;
 mod getting;
 mod handlers;
 mod native;
@@ -20,7 +25,9 @@ mod notification;
 mod observed;
 mod planted;
 mod posting;
+mod read;
 mod read_at;
+mod read_at_vectored;
 mod readiness;
 mod recv;
 mod recv_from;
@@ -34,8 +41,12 @@ mod shutdown;
 mod socket_shutdown;
 mod table;
 mod timer;
+mod truncate;
 mod work;
 mod world;
+mod write;
+mod write_at;
+mod write_at_vectored;
 
 use ec_channel::EventKind;
 use ec_unkind as _;
@@ -72,7 +83,18 @@ rows! {
     readiness,
     timer,
     notification,
+    read,
+    write,
     read_at,
+    write_at,
+    read_at_vectored,
+    write_at_vectored,
+    fsync,
+    fdatasync,
+    allocate,
+    truncate,
+    advise,
+    close,
     work,
 }
 

@@ -5,14 +5,13 @@ use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
 use crate::world;
 use ec_channel::{EventKind, Request, Source};
 use ec_test_support::limit;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 pub static ROW: Row = Row {
     kind: EventKind::ReadAt,
     on_descriptor: true,
     completes: Cell::Can { make: middle, allowed: &[Outcome::Done] },
-    fails: Cell::Can { make: || of(write_only(), 0), allowed: &[Outcome::Failed(libc::EBADF)] },
+    fails: Cell::Can { make: || of(world::write_only(), 0), allowed: &[Outcome::Failed(libc::EBADF)] },
     // It waits for nobody: a cancel comes before it has begun, or too late.
     cancelled: Cell::Can { make: middle, allowed: &[Outcome::Done, Outcome::Cancelled] },
     races: Cell::Can { make: middle, allowed: &[Outcome::Done, Outcome::Cancelled] },
@@ -25,13 +24,21 @@ pub static ROW: Row = Row {
         Input { words: "O_PATH", make: || of(world::path_only(), 0), gives: Err(libc::EBADF) },
         Input { words: "no descriptor", make: || of(world::not_open(), 0), gives: Err(libc::EBADF) },
         Input { words: "no room", make: no_room, gives: Ok(0) },
-        Input { words: "up to the end", make: || of(ten(), 7), gives: Ok(3) },
-        Input { words: "at the end", make: || of(ten(), 10), gives: Ok(0) },
-        Input { words: "behind the end", make: || of(ten(), 1 << 40), gives: Ok(0) },
-        Input { words: "up to the last offset", make: || of(ten(), i64::MAX as u64 - 8), gives: Ok(0) },
-        Input { words: "over it", make: || of(ten(), i64::MAX as u64), gives: Err(libc::EINVAL) },
-        Input { words: "beyond it", make: || of(ten(), i64::MAX as u64 + 1), gives: Err(libc::EINVAL) },
-        Input { words: "the cursor's offset", make: || of(ten(), u64::MAX), gives: Err(libc::EINVAL) },
+        Input { words: "up to the end", make: || of(world::ten(), 7), gives: Ok(3) },
+        Input { words: "at the end", make: || of(world::ten(), 10), gives: Ok(0) },
+        Input { words: "behind the end", make: || of(world::ten(), 1 << 40), gives: Ok(0) },
+        Input {
+            words: "up to the last offset",
+            make: || of(world::ten(), i64::MAX as u64 - 8),
+            gives: Ok(0),
+        },
+        Input { words: "over it", make: || of(world::ten(), i64::MAX as u64), gives: Err(libc::EINVAL) },
+        Input {
+            words: "beyond it",
+            make: || of(world::ten(), i64::MAX as u64 + 1),
+            gives: Err(libc::EINVAL),
+        },
+        Input { words: "the cursor's offset", make: || of(world::ten(), u64::MAX), gives: Err(libc::EINVAL) },
     ],
 };
 
@@ -39,23 +46,15 @@ fn of(file: Source, offset: u64) -> Scene {
     Scene::new(Request::read_at(file, room(8), offset))
 }
 
-fn ten() -> Source {
-    world::file(b"0123456789").into()
-}
-
-fn write_only() -> Source {
-    std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap().into()
-}
-
 fn middle() -> Scene {
-    Scene::new(Request::read_at(ten(), room(4), 3)).check(|got, outcome| {
+    Scene::new(Request::read_at(world::ten(), room(4), 3)).check(|got, outcome| {
         let due = if outcome == Outcome::Done { &b"3456"[..] } else { b"" };
         ensure(got.buffer == due, || format!("read {:?}", got.buffer))
     })
 }
 
 fn no_room() -> Scene {
-    Scene::new(Request::read_at(ten(), Vec::new(), 0))
+    Scene::new(Request::read_at(world::ten(), Vec::new(), 0))
 }
 
 #[test]
@@ -82,10 +81,7 @@ fn a_read_of_what_is_not_cached_is_whole() {
             let content: Vec<u8> = (0..1 << 20).map(|at: u32| (at / 4096) as u8).collect();
             let file = world::file(&content);
             file.sync_all().unwrap();
-            let fd = std::os::fd::AsRawFd::as_raw_fd(&file.as_fd());
-            // All but the first half MiB leaves the cache, on a file system that has one.
-            // SAFETY: no pointer is passed.
-            unsafe { libc::posix_fadvise(fd, 1 << 19, 0, libc::POSIX_FADV_DONTNEED) };
+            world::forget_cached(&file, 1 << 19);
             channel.post(Request::read_at(file, room(1 << 20), 0)).unwrap();
             let event = channel.get_event().unwrap();
             assert_eq!(event.result().unwrap(), content.len());

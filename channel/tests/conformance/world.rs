@@ -3,9 +3,10 @@
 use crate::common::fresh_socket;
 use ec_channel::Source;
 use socket2::{Domain, SockRef, Socket, Type};
-use std::io::Read;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -13,11 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// No socket.
 pub fn null() -> Source {
-    Source::from(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap())
+    Source::from(OpenOptions::new().read(true).write(true).open("/dev/null").unwrap())
 }
 
 pub fn directory() -> Source {
-    Source::from(std::fs::File::open("/").unwrap())
+    Source::from(File::open("/").unwrap())
 }
 
 /// The end of a pipe that is read from, and nobody has the other one.
@@ -27,7 +28,7 @@ pub fn pipe() -> Source {
 
 /// Open, and good for nothing.
 pub fn path_only() -> Source {
-    Source::from(std::fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/").unwrap())
+    Source::from(OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/").unwrap())
 }
 
 /// A number that no descriptor has. (None of these tests opens so many.)
@@ -68,20 +69,30 @@ pub fn at(socket: &UdpSocket) -> SocketAddr {
 }
 
 /// A file of this content that nobody else has, and that has no name.
-pub fn file(content: &[u8]) -> std::fs::File {
+pub fn file(content: &[u8]) -> File {
     let file = scratch();
     file.write_all_at(content, 0).unwrap();
     file
 }
 
 /// A file of no length, to be read and written, that nobody else has, and that has no name.
-pub fn scratch() -> std::fs::File {
-    static MADE: AtomicU64 = AtomicU64::new(0);
-    let made = MADE.fetch_add(1, Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("ec-conformance-{}-{made}", std::process::id()));
-    let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
+pub fn scratch() -> File {
+    let path = unused_path();
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
     std::fs::remove_file(path).unwrap();
     file
+}
+
+fn unused_path() -> std::path::PathBuf {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let made = MADE.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("ec-conformance-{}-{made}", std::process::id()))
+}
+
+/// What lies behind `from` leaves the page cache, on a file system that has one.
+pub fn forget_cached(file: &File, from: i64) {
+    // SAFETY: no pointer is passed.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), from, 0, libc::POSIX_FADV_DONTNEED) };
 }
 
 /// Both ends, to be kept by whoever sends, causes and looks.
@@ -98,14 +109,94 @@ pub fn messages() -> (Arc<Socket>, Arc<Socket>) {
 
 /// What is there to be read now.
 pub fn rest_of(it: &impl AsFd) -> Vec<u8> {
-    let socket = SockRef::from(it);
-    socket.set_nonblocking(true).unwrap();
+    ec_channel::set_nonblocking(it.as_fd(), true).unwrap();
+    let mut source = File::from(it.as_fd().try_clone_to_owned().unwrap());
     let (mut all, mut some) = (Vec::new(), [0; 4096]);
-    while let Ok(n @ 1..) = (&*socket).read(&mut some) {
+    while let Ok(n @ 1..) = source.read(&mut some) {
         all.extend(&some[..n]);
     }
-    socket.set_nonblocking(false).unwrap();
+    ec_channel::set_nonblocking(it.as_fd(), false).unwrap();
     all
+}
+
+/// Both ends of a pipe: to be read from, and to be written to.
+pub fn pipes() -> (Arc<OwnedFd>, Arc<OwnedFd>) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    (Arc::new(reader.into()), Arc::new(writer.into()))
+}
+
+pub fn write(it: &impl AsFd, bytes: &[u8]) {
+    File::from(it.as_fd().try_clone_to_owned().unwrap()).write_all(bytes).unwrap();
+}
+
+/// Writes blocks of this byte to a pipe until no more goes in. Gives how many bytes that were.
+pub fn fill_pipe(writer: &impl AsFd, byte: u8) -> usize {
+    ec_channel::set_nonblocking(writer.as_fd(), true).unwrap();
+    let mut sink = File::from(writer.as_fd().try_clone_to_owned().unwrap());
+    let mut all = 0;
+    while let Ok(n) = sink.write(&[byte; 4096]) {
+        all += n;
+    }
+    ec_channel::set_nonblocking(writer.as_fd(), false).unwrap();
+    all
+}
+
+/// A terminal: what the program has of it, and the other end. Bytes go through it as they are.
+pub fn terminal() -> (OwnedFd, OwnedFd) {
+    let (mut far, mut near) = (0, 0);
+    let (name, size) = (std::ptr::null_mut(), std::ptr::null());
+    // SAFETY: room for two descriptors, which are this one's alone; all zero is a valid mode, and is filled.
+    unsafe {
+        assert_eq!(libc::openpty(&mut far, &mut near, name, std::ptr::null(), size), 0);
+        let mut mode = std::mem::zeroed();
+        assert_eq!(libc::tcgetattr(near, &mut mode), 0);
+        libc::cfmakeraw(&mut mode);
+        assert_eq!(libc::tcsetattr(near, libc::TCSANOW, &mode), 0);
+        (OwnedFd::from_raw_fd(near), OwnedFd::from_raw_fd(far))
+    }
+}
+
+/// Both ends of a FIFO that has no name any more.
+pub fn fifo() -> (OwnedFd, OwnedFd) {
+    let path = unused_path();
+    let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+    // SAFETY: a string with its end.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    // (Open for both it waits for nobody.)
+    let both = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let ends = (File::open(&path).unwrap(), OpenOptions::new().write(true).open(&path).unwrap());
+    std::fs::remove_file(path).unwrap();
+    drop(both);
+    (ends.0.into(), ends.1.into())
+}
+
+pub fn timerfd(flags: i32) -> Arc<OwnedFd> {
+    // SAFETY: no pointer is passed, and the descriptor is new.
+    Arc::new(unsafe { OwnedFd::from_raw_fd(libc::timerfd_create(libc::CLOCK_MONOTONIC, flags)) })
+}
+
+/// It is over at once.
+pub fn set_timer(timer: &OwnedFd) {
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 1 };
+    let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let at = libc::itimerspec { it_interval: never, it_value: now };
+    // SAFETY: a live time.
+    assert_eq!(unsafe { libc::timerfd_settime(timer.as_raw_fd(), 0, &at, std::ptr::null_mut()) }, 0);
+}
+
+pub fn eventfd(value: u32) -> OwnedFd {
+    // SAFETY: no pointer is passed, and the descriptor is new.
+    unsafe { OwnedFd::from_raw_fd(libc::eventfd(value, libc::EFD_CLOEXEC)) }
+}
+
+/// Open for writing only.
+pub fn write_only() -> Source {
+    OpenOptions::new().write(true).open("/dev/null").unwrap().into()
+}
+
+/// A file of ten digits.
+pub fn ten() -> Source {
+    file(b"0123456789").into()
 }
 
 /// Has the peer shut down, and nothing is left to be read?

@@ -1,0 +1,189 @@
+//! What requests on one descriptor hold: that, the operation, and the memory that the operation points to.
+
+#![allow(unsafe_code)]
+
+use super::EventKind;
+use super::parts::Parts;
+use super::refused::Refused;
+use crate::events::body::Kept;
+use crate::events::request::Request;
+use crate::events::source::Source;
+use crate::operation::Carry;
+use std::os::fd::RawFd;
+
+/// An operation on a descriptor, as such a request wants it.
+pub(super) trait OnFile: Carry + Sized {
+    /// What it points to.
+    type Memory: Memory;
+
+    fn kind(&self) -> EventKind;
+
+    /// What its descriptor is to it.
+    const ROLE: &str = "file";
+
+    /// Before each post: it is on this descriptor. It may be refused.
+    fn prepare(&mut self, fd: RawFd) -> Option<Refused>;
+
+    /// Points it at the memory, which stays where it is.
+    fn point(&mut self, _memory: &mut Self::Memory) {}
+}
+
+/// The program's buffers, if there are any.
+pub(super) trait Memory: Send + 'static {
+    /// Before each post.
+    fn clear(&mut self) {}
+
+    /// # Safety
+    /// The operation has transferred so many bytes; or it has failed.
+    unsafe fn finish(&mut self, _result: i32) {}
+
+    fn buffer(&self) -> Option<&Vec<u8>> {
+        None
+    }
+
+    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
+        None
+    }
+
+    fn buffers(&self) -> Option<&Vec<Vec<u8>>> {
+        None
+    }
+
+    fn buffers_mut(&mut self) -> Option<&mut Vec<Vec<u8>>> {
+        None
+    }
+}
+
+impl Memory for () {}
+
+/// A buffer that bytes are written from.
+pub(super) struct Bytes(pub(super) Vec<u8>);
+
+impl Memory for Bytes {
+    fn buffer(&self) -> Option<&Vec<u8>> {
+        Some(&self.0)
+    }
+
+    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
+        Some(&mut self.0)
+    }
+}
+
+/// A buffer that bytes are read into.
+pub(super) struct Room(pub(super) Vec<u8>);
+
+impl Memory for Room {
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    unsafe fn finish(&mut self, result: i32) {
+        // SAFETY: by contract.
+        unsafe { super::received(&mut self.0, result) };
+    }
+
+    fn buffer(&self) -> Option<&Vec<u8>> {
+        Some(&self.0)
+    }
+
+    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
+        Some(&mut self.0)
+    }
+}
+
+/// Several that are written from.
+pub(super) struct AllBytes(pub(super) Parts);
+
+impl Memory for AllBytes {
+    fn buffers(&self) -> Option<&Vec<Vec<u8>>> {
+        Some(&self.0.buffers)
+    }
+
+    fn buffers_mut(&mut self) -> Option<&mut Vec<Vec<u8>>> {
+        Some(&mut self.0.buffers)
+    }
+}
+
+/// Several that are read into.
+pub(super) struct AllRoom(pub(super) Parts);
+
+impl Memory for AllRoom {
+    fn clear(&mut self) {
+        self.0.buffers.iter_mut().for_each(Vec::clear);
+    }
+
+    unsafe fn finish(&mut self, result: i32) {
+        // SAFETY: by contract.
+        unsafe { self.0.received(result) };
+    }
+
+    fn buffers(&self) -> Option<&Vec<Vec<u8>>> {
+        Some(&self.0.buffers)
+    }
+
+    fn buffers_mut(&mut self) -> Option<&mut Vec<Vec<u8>>> {
+        Some(&mut self.0.buffers)
+    }
+}
+
+struct Held<T: OnFile> {
+    file: Source,
+    memory: T::Memory,
+    operation: T,
+    refused: Option<Refused>,
+}
+
+impl<T: OnFile> Kept for Held<T> {
+    fn kind(&self) -> u8 {
+        self.operation.kind() as u8
+    }
+
+    fn role(&self) -> Option<&'static str> {
+        Some(T::ROLE)
+    }
+
+    fn source(&self) -> Option<&Source> {
+        Some(&self.file)
+    }
+
+    fn prepare(&mut self) {
+        self.refused = self.operation.prepare(self.file.raw());
+        self.memory.clear();
+    }
+
+    fn point(&mut self) -> *const dyn Carry {
+        self.operation.point(&mut self.memory);
+        match &self.refused {
+            Some(refused) => &raw const *refused,
+            None => &raw const self.operation,
+        }
+    }
+
+    fn finish(&mut self, result: i32) -> i32 {
+        // SAFETY: it is what came of the operation, which this memory was for.
+        unsafe { self.memory.finish(result) };
+        result
+    }
+
+    fn buffer(&self) -> Option<&Vec<u8>> {
+        self.memory.buffer()
+    }
+
+    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
+        self.memory.buffer_mut()
+    }
+
+    fn buffers(&self) -> Option<&Vec<Vec<u8>>> {
+        self.memory.buffers()
+    }
+
+    fn buffers_mut(&mut self) -> Option<&mut Vec<Vec<u8>>> {
+        self.memory.buffers_mut()
+    }
+}
+
+impl Request {
+    pub(super) fn on_file<T: OnFile>(file: impl Into<Source>, operation: T, memory: T::Memory) -> Self {
+        Self::of(Held { file: file.into(), memory, operation, refused: None })
+    }
+}

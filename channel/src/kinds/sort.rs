@@ -1,0 +1,105 @@
+//! What a descriptor is to read(2) and write(2), and attempts of those calls that do not wait.
+
+#![allow(unsafe_code)]
+
+use super::readiness::cannot_be_polled;
+use super::refused::Refused;
+use crate::operation::Caller;
+use crate::sys::{self, interrupt};
+use std::os::fd::RawFd;
+
+/// See [`Sort::of`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// A regular file, a block device, a directory: it is read at its cursor, through the page cache. So it must not be read, or written,
+    /// twice, and nobody says when it goes without waiting.
+    File,
+    /// A device that cannot be polled. It may have a cursor.
+    Device,
+    /// It can be polled.
+    Socket,
+    /// As well, and a write to it may raise `SIGPIPE`.
+    Pipe,
+    /// As well: a terminal, an eventfd.
+    Polled,
+}
+
+impl Sort {
+    /// What it is now.
+    ///
+    /// # Errors
+    /// An errno, as fstat(2) has them.
+    pub fn of(fd: RawFd) -> Result<Sort, i32> {
+        let mut stat = std::mem::MaybeUninit::<libc::stat64>::uninit();
+        // SAFETY: room for the answer, which is there if the call has succeeded.
+        let mode = unsafe {
+            if libc::fstat64(fd, stat.as_mut_ptr()) != 0 {
+                return Err(sys::errno());
+            }
+            stat.assume_init().st_mode
+        };
+        Ok(match mode & libc::S_IFMT {
+            libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR | libc::S_IFLNK => Sort::File,
+            libc::S_IFSOCK => Sort::Socket,
+            libc::S_IFIFO => Sort::Pipe,
+            libc::S_IFCHR if cannot_be_polled(fd) => Sort::Device,
+            _ => Sort::Polled,
+        })
+    }
+
+    /// Does a readiness driver wait for it?
+    pub(super) fn is_polled(self) -> bool {
+        !matches!(self, Sort::File | Sort::Device)
+    }
+}
+
+/// A call on what can be polled, that does not wait. `with_flags` is told by a flag not to; not everything knows that. Then `plain` is
+/// made if poll(2) sees one of `events`, and ended after a moment, since somebody else may have been faster. `None`: it would wait.
+pub(super) fn attempt(
+    fd: RawFd,
+    events: i16,
+    with_flags: impl FnMut() -> isize,
+    mut plain: impl FnMut() -> isize,
+) -> Option<i32> {
+    match sys::now(with_flags) {
+        Some(errno) if matches!(-errno, libc::EOPNOTSUPP | libc::ENOSYS) => {}
+        result => return result,
+    }
+    match sys::ready_now(fd, events) {
+        Ok(0) => return None,
+        // (Under a limit of no descriptors poll(2) knows nothing.)
+        Ok(_) | Err(libc::EINVAL) => {}
+        Err(errno) => return Some(-errno),
+    }
+    let call = || match plain() {
+        n if n >= 0 => Ok(n as i32),
+        _ => Err(sys::errno()),
+    };
+    match interrupt::briefly_or_without_blocking(fd, call) {
+        Ok(n) => Some(n),
+        Err(libc::EINTR | libc::EAGAIN) => None,
+        Err(errno) => Some(-errno),
+    }
+}
+
+/// A call that waits. If others may let it wait for as long as they wish, so that it could be polled, a cancel ends it.
+pub(super) fn wait(fd: RawFd, caller: &dyn Caller, mut call: impl FnMut() -> isize) -> i32 {
+    if cannot_be_polled(fd) {
+        return sys::blocking(call);
+    }
+    caller.at_length(&mut || match call() {
+        n if n >= 0 => n as i32,
+        _ => -sys::errno(),
+    })
+}
+
+/// Before a read or a write is posted.
+pub(super) fn prepare(fd: RawFd, sort: &mut Sort) -> Option<Refused> {
+    match Sort::of(fd) {
+        Ok(found) => {
+            *sort = found;
+            None
+        }
+        Err(errno) => Some(Refused(errno)),
+    }
+}
