@@ -36,6 +36,11 @@ pub fn drivers() -> Vec<Driver> {
         .collect()
 }
 
+/// Those with requests side by side, and the one that has one at a time: here there are no more.
+pub fn all_drivers() -> Vec<Driver> {
+    drivers().into_iter().chain([Driver::Direct]).collect()
+}
+
 /// A stream socket that is not connected yet.
 pub fn fresh_socket() -> socket2::Socket {
     socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket")

@@ -4,7 +4,8 @@
 //! event must come, once, with an outcome that is allowed, and nothing may be lost. Where two outcomes are allowed both must have been seen
 //! in the end.
 
-use crate::common::{Random, drivers};
+use crate::common::Random;
+pub use crate::common::all_drivers;
 use crate::observed::{Channel, Got};
 use crate::row::{Cell, Column, Input, Outcome, Row, Scene};
 use ec_channel::{Driver, EventChannel, EventKind, Request};
@@ -323,11 +324,6 @@ impl fmt::Display for Wrong {
             Wrong::Broken(words) => f.write_str(words),
         }
     }
-}
-
-/// Those with requests side by side, and the one that has one at a time: here there are no more.
-pub fn all_drivers() -> Vec<Driver> {
-    drivers().into_iter().chain([Driver::Direct]).collect()
 }
 
 pub fn channel_on(driver: Driver) -> EventChannel {
