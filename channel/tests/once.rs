@@ -7,8 +7,8 @@ use common::{all_drivers, room};
 use ec_channel::{EventChannel, Request};
 use ec_test_support::limit;
 use std::fs::{File, OpenOptions};
-use std::io::Seek;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -202,6 +202,82 @@ fn descriptors_are_closed_once() {
                     assert!(unsafe { libc::fcntl(other.as_raw_fd(), libc::F_GETFD) } >= 0, "{other:?}");
                 }
             }
+        })
+    });
+}
+
+/// What waits in the ring for its descriptor, and is asked for again since its submitter has exited.
+#[test]
+fn writes_that_wait_for_a_pipe_arrive_once() {
+    limit(120, || {
+        each_driver(|channel| {
+            let (reader, writer) = std::io::pipe().unwrap();
+            let (mut reader, writer) = (File::from(OwnedFd::from(reader)), Arc::new(OwnedFd::from(writer)));
+            // Nothing more goes in.
+            let mut filled = 0;
+            ec_channel::set_nonblocking(writer.as_fd(), true).unwrap();
+            while let Ok(n) = File::from(writer.try_clone().unwrap()).write(&[0; BLOCK]) {
+                filled += n;
+            }
+            ec_channel::set_nonblocking(writer.as_fd(), false).unwrap();
+            let mut content = vec![0; ROUNDS * AT_ONCE * RECORD];
+            std::thread::scope(|s| {
+                for round in 0..ROUNDS {
+                    let channel = &channel;
+                    let writes = (round * AT_ONCE..(round + 1) * AT_ONCE)
+                        .map(|number| Request::write(writer.clone(), record(number)))
+                        .collect::<Vec<_>>();
+                    s.spawn(move || {
+                        channel.post_all(writes).unwrap();
+                        assert!(channel.get_event_timeout(Duration::ZERO).unwrap().is_none());
+                    })
+                    .join()
+                    .unwrap();
+                }
+                s.spawn(|| {
+                    reader.read_exact(&mut vec![0; filled]).unwrap();
+                    reader.read_exact(&mut content).unwrap();
+                });
+                for _ in 0..ROUNDS * AT_ONCE {
+                    assert_eq!(channel.get_event().unwrap().result().unwrap(), RECORD);
+                }
+            });
+            each_once(&content, ROUNDS * AT_ONCE);
+            ec_channel::set_nonblocking(reader.as_fd(), true).unwrap();
+            assert!(reader.read(&mut [0]).is_err(), "there is more in the pipe");
+        })
+    });
+}
+
+/// Each of these reads takes one off the number.
+#[test]
+fn reads_that_wait_for_an_eventfd_take_from_it_once() {
+    limit(120, || {
+        each_driver(|channel| {
+            // SAFETY: no pointer is passed, and the descriptor is new.
+            let fd = unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_SEMAPHORE)) };
+            let eventfd = Arc::new(fd);
+            const ALL: u64 = (ROUNDS * AT_ONCE) as u64;
+            for _ in 0..ROUNDS {
+                std::thread::scope(|s| {
+                    s.spawn(|| {
+                        let reads = (0..AT_ONCE).map(|_| Request::read(eventfd.clone(), room(8)));
+                        channel.post_all(reads).unwrap();
+                        assert!(channel.get_event_timeout(Duration::ZERO).unwrap().is_none());
+                    });
+                });
+            }
+            let mut number = File::from(eventfd.try_clone().unwrap());
+            number.write_all(&(ALL + 5).to_ne_bytes()).unwrap();
+            for _ in 0..ALL {
+                assert_eq!(channel.get_event().unwrap().buffer(), 1u64.to_ne_bytes());
+            }
+            ec_channel::set_nonblocking(eventfd.as_fd(), true).unwrap();
+            let mut left = 0;
+            while number.read(&mut [0; 8]).is_ok() {
+                left += 1;
+            }
+            assert_eq!(left, 5);
         })
     });
 }

@@ -78,6 +78,14 @@ impl Watch {
 /// # Errors
 /// The machine does not allow it: the kernel is older than Linux 5.5, or whoever runs the program watches its calls already, say.
 pub fn system_calls(work: impl FnOnce(&Watch) + Send) -> io::Result<BTreeSet<libc::c_long>> {
+    Ok(each_system_call(work)?.into_iter().collect())
+}
+
+/// As [`system_calls`], but each as often as it was made, in their order.
+///
+/// # Errors
+/// As there.
+pub fn each_system_call(work: impl FnOnce(&Watch) + Send) -> io::Result<Vec<libc::c_long>> {
     let (told, heard) = mpsc::channel();
     let watch = Watch {
         told,
@@ -114,7 +122,7 @@ pub fn system_calls(work: impl FnOnce(&Watch) + Send) -> io::Result<BTreeSet<lib
     });
     match watch.failed.into_inner().unwrap() {
         Some(error) => Err(error),
-        None => Ok(calls.into_iter().collect()),
+        None => Ok(calls),
     }
 }
 
@@ -158,7 +166,7 @@ mod tests {
 
     #[test]
     fn calls_are_noted_while_they_are_watched() {
-        let calls = system_calls(|watch| {
+        let work = |watch: &Watch| {
             // SAFETY: no pointer is passed.
             let call = |number| unsafe { libc::syscall(number) };
             call(libc::SYS_getuid);
@@ -166,9 +174,13 @@ mod tests {
             watch.note(|| (call(libc::SYS_getpid), call(libc::SYS_getppid), call(libc::SYS_getpid)));
             assert_eq!(watch.last(), watch.works().then_some(libc::SYS_getpid));
             call(libc::SYS_getgid);
-        });
-        match calls {
-            Ok(calls) => assert_eq!(calls, BTreeSet::from([libc::SYS_getpid, libc::SYS_getppid])),
+        };
+        match system_calls(work) {
+            Ok(calls) => {
+                assert_eq!(calls, BTreeSet::from([libc::SYS_getpid, libc::SYS_getppid]));
+                let each = [libc::SYS_getpid, libc::SYS_getppid, libc::SYS_getpid];
+                assert_eq!(each_system_call(work).unwrap(), each);
+            }
             Err(error) => super::super::skipped(&format!("calls cannot be watched here: {error}")),
         }
     }
