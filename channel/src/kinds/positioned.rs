@@ -131,6 +131,8 @@ mod tests {
         std::fs::write(&path, page.0).unwrap();
         let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
         std::fs::remove_file(path).unwrap();
+        // (What is not on the disk yet would be waited for first.)
+        file.sync_all().unwrap();
         let into = [part(page.0.as_mut_ptr(), page.0.len())];
         // SAFETY: a live page.
         let read = |file: &File, offset| unsafe { read_all_now(file.as_raw_fd(), &into, offset) };
@@ -143,6 +145,9 @@ mod tests {
             |file: &File, offset, flags| unsafe { write_all_now(file.as_raw_fd(), &into, offset, flags) };
         assert!(matches!(write(&file, 0, 0), None | Some(4096)));
         assert_eq!(write(&file, 1, 0), None, "over the end of a page");
+        // (What is in the cache would be thrown out first.)
+        // SAFETY: no pointer is passed.
+        unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
         for flags in [libc::O_APPEND, libc::O_DSYNC, libc::O_DIRECT] {
             match again(&file, flags) {
                 Ok(file) => assert_eq!(write(&file, 0, self::flags(file.as_raw_fd())), None),

@@ -4,9 +4,9 @@ use crate::common::{each_driver, none_for, room};
 use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
 use crate::{SOON, world};
 use ec_channel::{EventKind, Request, Source, nonblocking, set_nonblocking};
-use ec_test_support::limit;
+use ec_test_support::{limit, skipped};
 use std::io::{Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,8 +185,7 @@ fn a_timer_and_a_watch_of_the_kernel_s_are_read() {
                 assert_eq!(channel.get_event().unwrap().buffer(), 1u64.to_ne_bytes());
             }
             for flags in [0, libc::IN_NONBLOCK] {
-                // SAFETY: no pointer is passed; the descriptor is new.
-                let watch = Arc::new(unsafe { OwnedFd::from_raw_fd(libc::inotify_init1(flags)) });
+                let watch = world::inotify(flags);
                 let mut watched = world::scratch();
                 let path = format!("/proc/self/fd/{}\0", std::os::fd::AsRawFd::as_raw_fd(&watched));
                 let fd = std::os::fd::AsRawFd::as_raw_fd(&watch);
@@ -259,6 +258,45 @@ fn a_read_that_was_cancelled_has_what_had_come() {
                 let event = channel.get_event().unwrap();
                 assert_eq!(event.buffer(), b"come", "{words}: {:?}", event.failure());
             }
+        })
+    });
+}
+
+/// A read of nothing is left to the call, and some of these wait all the same.
+#[test]
+fn a_read_of_no_room_that_waits_can_be_cancelled() {
+    limit(60, || {
+        each_driver(|channel| {
+            let id = channel.post(Request::read(world::inotify(0), Vec::new())).unwrap();
+            none_for(&channel, SOON);
+            channel.cancel(id);
+            assert!(channel.get_event().unwrap().is_cancelled());
+        })
+    });
+}
+
+/// poll(2) tells nobody that such a FIFO has no writer, so it is waited for, and then it is as any other.
+#[test]
+fn a_fifo_that_never_had_a_writer_waits_for_one() {
+    limit(60, || {
+        each_driver(|channel| {
+            let (fifo, path) = world::lonely_fifo();
+            channel.post(Request::read(fifo, room(8))).unwrap();
+            if let Some(event) = channel.get_event_timeout(SOON).unwrap() {
+                assert_eq!(event.result().unwrap(), 0);
+                std::fs::remove_file(path).unwrap();
+                return skipped("this kernel tells a read without waiting that a FIFO has no writer");
+            }
+            let writer = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+            std::fs::remove_file(path).unwrap();
+            none_for(&channel, SOON);
+            world::write(&writer, b"at last");
+            let event = channel.get_event().unwrap();
+            assert_eq!(event.buffer(), b"at last");
+            channel.post(event.again()).unwrap();
+            none_for(&channel, SOON);
+            drop(writer);
+            assert_eq!(channel.get_event().unwrap().result().unwrap(), 0);
         })
     });
 }

@@ -156,12 +156,32 @@ pub fn terminal() -> (OwnedFd, OwnedFd) {
     }
 }
 
-/// Both ends of a FIFO that has no name any more.
-pub fn fifo() -> (OwnedFd, OwnedFd) {
+fn named_fifo() -> std::path::PathBuf {
     let path = unused_path();
     let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
     // SAFETY: a string with its end.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    path
+}
+
+/// To be read from, and nobody ever had the other end. With its name.
+pub fn lonely_fifo() -> (OwnedFd, std::path::PathBuf) {
+    let path = named_fifo();
+    // (Else it would be waited for.)
+    let fifo = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
+    ec_channel::set_nonblocking(fifo.as_fd(), false).unwrap();
+    (fifo.into(), path)
+}
+
+/// Watches nothing so far.
+pub fn inotify(flags: i32) -> Arc<OwnedFd> {
+    // SAFETY: no pointer is passed, and the descriptor is new.
+    Arc::new(unsafe { OwnedFd::from_raw_fd(libc::inotify_init1(flags)) })
+}
+
+/// Both ends of a FIFO that has no name any more.
+pub fn fifo() -> (OwnedFd, OwnedFd) {
+    let path = named_fifo();
     // (Open for both it waits for nobody.)
     let both = OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let ends = (File::open(&path).unwrap(), OpenOptions::new().write(true).open(&path).unwrap());
