@@ -34,7 +34,7 @@ unsafe impl Carry for Advise {
     fn entry(&self) -> Option<squeue::Entry> {
         // (The ring's lengths are short.)
         let len = u32::try_from(self.len).ok()?;
-        let entry = opcode::Fadvise::new(types::Fd(self.fd), libc::off_t::try_from(len).ok()?, self.advice);
+        let entry = opcode::Fadvise::new(types::Fd(self.fd), len.into(), self.advice);
         Some(entry.offset(self.offset).build())
     }
 
