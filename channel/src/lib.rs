@@ -193,6 +193,7 @@ pub use id::EventId;
 pub use kinds::accept::accept_now;
 pub use kinds::notification::SignalPoster;
 pub use kinds::readiness::Interest;
+pub use kinds::word::wake_word;
 pub use kinds::{EventKind, Failure};
 pub use local::{LocalBuilder, LocalChannel};
 #[doc(hidden)]

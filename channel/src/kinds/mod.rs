@@ -62,6 +62,8 @@ kinds! {
     read_at: ReadAt,
     /// A closure run by a helper thread.
     work: Work,
+    /// A word in memory changed.
+    word: Word,
 }
 
 impl fmt::Display for EventKind {

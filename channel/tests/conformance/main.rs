@@ -31,6 +31,7 @@ mod shown;
 mod shutdown;
 mod table;
 mod timer;
+mod word;
 mod work;
 mod world;
 
@@ -68,6 +69,7 @@ rows! {
     notification,
     read_at,
     work,
+    word,
 }
 
 #[test]
