@@ -163,6 +163,7 @@ pub mod line;
 mod local;
 mod lock;
 mod operation;
+mod pages;
 mod ports;
 mod post;
 mod poster;
@@ -198,6 +199,7 @@ pub use kinds::{EventKind, Failure};
 pub use local::{LocalBuilder, LocalChannel};
 #[doc(hidden)]
 pub use lock::lock_held;
+pub use pages::Pages;
 pub use ports::Wait;
 pub use poster::Poster;
 pub use sys::mode::{nonblocking, set_nonblocking};

@@ -20,11 +20,29 @@ pub(super) fn check(fd: RawFd, offset: u64) -> Option<Refused> {
     (asked < 0 && sys::errno() == libc::ESPIPE).then_some(Refused(libc::ESPIPE))
 }
 
+/// Are the buffers such as a file wants them that is read past the page cache?
+fn may_pass_the_cache(buffers: &[libc::iovec], offset: u64) -> bool {
+    const SECTOR: usize = 512;
+    let aligned =
+        |it: &libc::iovec| it.iov_base.addr().is_multiple_of(SECTOR) && it.iov_len.is_multiple_of(SECTOR);
+    offset.is_multiple_of(SECTOR as u64) && buffers.iter().all(aligned)
+}
+
+fn passes_the_cache(fd: RawFd) -> bool {
+    // SAFETY: a question.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_DIRECT != 0
+}
+
 /// Reads what is cached. `None`: nothing is, or it cannot be told without waiting.
 ///
 /// # Safety
 /// As preadv2(2).
 pub(super) unsafe fn read_now(fd: RawFd, into: &[libc::iovec], offset: u64) -> Option<i32> {
+    if may_pass_the_cache(into, offset) && passes_the_cache(fd) {
+        // (It would wait for the disk all the same.)
+        return None;
+    }
     // SAFETY: by contract.
     let n = unsafe { libc::preadv2(fd, into.as_ptr(), into.len() as i32, offset as libc::off64_t, NOWAIT) };
     (n >= 0).then_some(n as i32)

@@ -63,7 +63,7 @@ unsafe impl Blocking for ReadAt {
         };
         // SAFETY: by contract.
         let read =
-            |from: usize| unsafe { positioned::read_now(self.fd, &[iov(from)], self.offset + from as u64) };
+            |from: usize| unsafe { positioned::read_now(self.fd, &[iov(from)], self.offset.wrapping_add(from as u64)) };
         match read(0)? {
             n @ 1.. if (n as usize) < self.len => (read(n as usize)? == 0).then_some(n),
             n => Some(n),
@@ -123,6 +123,10 @@ impl Kept for Held {
 
     fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
         Some(&mut self.buffer)
+    }
+
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        Some(&mut self.operation.offset)
     }
 }
 

@@ -21,6 +21,7 @@ mod observed;
 mod planted;
 mod posting;
 mod read_at;
+mod read_direct;
 mod readiness;
 mod recv;
 mod recv_from;
@@ -68,6 +69,7 @@ rows! {
     timer,
     notification,
     read_at,
+    read_direct,
     work,
     word,
 }
