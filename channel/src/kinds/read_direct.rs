@@ -1,9 +1,8 @@
 //! Bytes read into pages, from a position in a file that is read past the page cache.
 
 use super::EventKind;
-use super::positioned;
+use super::positioned::Position;
 use super::read_at::ReadAt;
-use super::refused::Refused;
 use crate::events::body::Kept;
 use crate::events::event::Event;
 use crate::events::request::Request;
@@ -15,7 +14,7 @@ struct Held {
     file: Source,
     pages: Pages,
     operation: ReadAt,
-    refused: Option<Refused>,
+    position: Position,
 }
 
 impl Kept for Held {
@@ -33,15 +32,12 @@ impl Kept for Held {
 
     fn prepare(&mut self) {
         self.operation.fd = self.file.raw();
-        self.refused = positioned::check(self.operation.fd, self.operation.offset);
+        self.position.check(self.operation.fd, self.operation.offset);
     }
 
     fn point(&mut self) -> *const dyn Carry {
         (self.operation.buf, self.operation.len) = (self.pages.room(), self.pages.capacity());
-        match &self.refused {
-            Some(refused) => &raw const *refused,
-            None => &raw const self.operation,
-        }
+        self.position.or_refused(&raw const self.operation)
     }
 
     fn finish(&mut self, result: i32) -> i32 {
@@ -73,7 +69,7 @@ impl Request {
     /// ```
     pub fn read_direct(file: impl Into<Source>, pages: Pages, offset: u64) -> Self {
         let operation = ReadAt { fd: -1, buf: std::ptr::null_mut(), len: 0, offset };
-        Self::of(Held { file: file.into(), pages, operation, refused: None })
+        Self::of(Held { file: file.into(), pages, operation, position: Position::default() })
     }
 }
 
