@@ -4,8 +4,7 @@
 
 use super::EventKind;
 use super::on_file::OnFile;
-use super::positioned;
-use super::refused::Refused;
+use super::positioned::{self, Position};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -68,16 +67,13 @@ impl Advise {
     }
 }
 
-impl OnFile for Advise {
-    type Memory = ();
-
+impl OnFile<()> for Advise {
     fn kind(&self) -> EventKind {
         EventKind::Advise
     }
 
-    fn prepare(&mut self, fd: RawFd) -> Option<Refused> {
+    fn prepare(&mut self, fd: RawFd, _may: &mut Position) {
         self.fd = fd;
-        None
     }
 }
 

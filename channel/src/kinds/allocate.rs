@@ -4,8 +4,7 @@
 
 use super::EventKind;
 use super::on_file::OnFile;
-use super::positioned;
-use super::refused::Refused;
+use super::positioned::{self, Position};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -59,16 +58,13 @@ unsafe impl Blocking for Allocate {
     }
 }
 
-impl OnFile for Allocate {
-    type Memory = ();
-
+impl OnFile<()> for Allocate {
     fn kind(&self) -> EventKind {
         EventKind::Allocate
     }
 
-    fn prepare(&mut self, fd: RawFd) -> Option<Refused> {
+    fn prepare(&mut self, fd: RawFd, _may: &mut Position) {
         self.fd = fd;
-        None
     }
 }
 

@@ -4,8 +4,7 @@
 
 use super::EventKind;
 use super::on_file::OnFile;
-use super::positioned;
-use super::refused::Refused;
+use super::positioned::{self, Position};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -52,16 +51,13 @@ unsafe impl Blocking for Fsync {
     }
 }
 
-impl OnFile for Fsync {
-    type Memory = ();
-
+impl OnFile<()> for Fsync {
     fn kind(&self) -> EventKind {
         if self.data_only { EventKind::Fdatasync } else { EventKind::Fsync }
     }
 
-    fn prepare(&mut self, fd: RawFd) -> Option<Refused> {
+    fn prepare(&mut self, fd: RawFd, _may: &mut Position) {
         self.fd = fd;
-        None
     }
 }
 

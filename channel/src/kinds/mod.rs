@@ -92,8 +92,14 @@ kinds! {
     advise: Advise,
     /// A descriptor closed.
     close: Close,
+    /// Bytes read into pages, past the page cache.
+    read_direct: ReadDirect,
+    /// Bytes written from pages, past the page cache.
+    write_direct: WriteDirect,
     /// A closure run by a helper thread.
     work: Work,
+    /// A word in memory changed.
+    word: Word,
 }
 
 impl fmt::Display for EventKind {

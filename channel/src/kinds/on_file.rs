@@ -4,28 +4,29 @@
 
 use super::EventKind;
 use super::parts::Parts;
-use super::refused::Refused;
+use super::positioned::Position;
 use crate::events::body::Kept;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::Carry;
 use std::os::fd::RawFd;
 
-/// An operation on a descriptor, as such a request wants it.
-pub(super) trait OnFile: Carry + Sized {
-    /// What it points to.
-    type Memory: Memory;
-
+/// An operation on a descriptor that points to `M`, as such a request wants it.
+pub(super) trait OnFile<M: Memory>: Carry + Sized {
     fn kind(&self) -> EventKind;
 
     /// What its descriptor is to it.
     const ROLE: &str = "file";
 
-    /// Before each post: it is on this descriptor. It may be refused.
-    fn prepare(&mut self, fd: RawFd) -> Option<Refused>;
+    /// Before each post: it is on this descriptor. It may have to be refused.
+    fn prepare(&mut self, fd: RawFd, may: &mut Position);
 
     /// Points it at the memory, which stays where it is.
-    fn point(&mut self, _memory: &mut Self::Memory) {}
+    fn point(&mut self, _memory: &mut M) {}
+
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        None
+    }
 }
 
 /// The program's buffers, if there are any.
@@ -126,14 +127,14 @@ impl Memory for AllRoom {
     }
 }
 
-struct Held<T: OnFile> {
+pub(super) struct Held<T, M> {
     file: Source,
-    memory: T::Memory,
+    pub(super) memory: M,
     operation: T,
-    refused: Option<Refused>,
+    may: Position,
 }
 
-impl<T: OnFile> Kept for Held<T> {
+impl<T: OnFile<M>, M: Memory> Kept for Held<T, M> {
     fn kind(&self) -> u8 {
         self.operation.kind() as u8
     }
@@ -147,16 +148,13 @@ impl<T: OnFile> Kept for Held<T> {
     }
 
     fn prepare(&mut self) {
-        self.refused = self.operation.prepare(self.file.raw());
+        self.operation.prepare(self.file.raw(), &mut self.may);
         self.memory.clear();
     }
 
     fn point(&mut self) -> *const dyn Carry {
         self.operation.point(&mut self.memory);
-        match &self.refused {
-            Some(refused) => &raw const *refused,
-            None => &raw const self.operation,
-        }
+        self.may.or_refused(&raw const self.operation)
     }
 
     fn finish(&mut self, result: i32) -> i32 {
@@ -180,10 +178,14 @@ impl<T: OnFile> Kept for Held<T> {
     fn buffers_mut(&mut self) -> Option<&mut Vec<Vec<u8>>> {
         self.memory.buffers_mut()
     }
+
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        self.operation.offset_mut()
+    }
 }
 
 impl Request {
-    pub(super) fn on_file<T: OnFile>(file: impl Into<Source>, operation: T, memory: T::Memory) -> Self {
-        Self::of(Held { file: file.into(), memory, operation, refused: None })
+    pub(super) fn on_file<M: Memory>(file: impl Into<Source>, operation: impl OnFile<M>, memory: M) -> Self {
+        Self::of(Held { file: file.into(), memory, operation, may: Position::default() })
     }
 }

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::refused::Refused;
-use crate::operation::{Verdict, is_interrupted};
+use crate::operation::{Carry, Verdict, is_interrupted};
 use crate::sys;
 use std::os::fd::RawFd;
 
@@ -14,14 +14,57 @@ pub(super) const CURSOR: u64 = u64::MAX;
 /// What lies in one page is written whole, or not at all. (No page is smaller.)
 const PAGE: u64 = 4096;
 
-/// There is no such position there, and this is what pread(2) and pwrite(2) say. (The ring would read from what has no positions all the same,
-/// and take the last offset of all for the file's cursor.)
-pub(super) fn check(fd: RawFd, offset: u64) -> Option<Refused> {
-    let Ok(offset) = libc::off64_t::try_from(offset) else { return Some(Refused(libc::EINVAL)) };
-    // A read of nothing asks for no lock of the file's, as lseek(2) and a write of nothing would, and may not be allowed.
-    // SAFETY: no byte is written to.
-    let asked = unsafe { libc::pread64(fd, std::ptr::null_mut(), 0, offset) };
-    (asked < 0 && sys::errno() == libc::ESPIPE).then_some(Refused(libc::ESPIPE))
+/// May it be asked for? What pread(2) and pwrite(2) refuse the ring would do all the same: it reads from what has no positions, and takes
+/// the last offset of all for the file's cursor.
+#[derive(Default)]
+pub(super) struct Position {
+    /// The descriptor that has been found to have positions.
+    has_positions: Option<RawFd>,
+    refused: Option<Refused>,
+}
+
+impl Position {
+    /// Before each post.
+    pub(super) fn check(&mut self, fd: RawFd, offset: u64) {
+        self.refused = None;
+        let Ok(offset) = libc::off64_t::try_from(offset) else {
+            self.refused = Some(Refused(libc::EINVAL));
+            return;
+        };
+        if self.has_positions == Some(fd) {
+            return;
+        }
+        // A read of nothing asks for no lock of the file's, as lseek(2) and a write of nothing would, and may not be allowed.
+        // SAFETY: no byte is written to.
+        let asked = unsafe { libc::pread64(fd, std::ptr::null_mut(), 0, offset) };
+        if asked < 0 && sys::errno() == libc::ESPIPE {
+            self.refused = Some(Refused(libc::ESPIPE));
+        } else {
+            self.has_positions = Some(fd);
+        }
+    }
+
+    /// Before each post, of what needs no position.
+    pub(super) fn set(&mut self, refused: Option<Refused>) {
+        self.refused = refused;
+    }
+
+    /// What is to be done: that, or to refuse it.
+    pub(super) fn or_refused(&self, operation: *const dyn Carry) -> *const dyn Carry {
+        self.refused.as_ref().map_or(operation, |refused| &raw const *refused as *const dyn Carry)
+    }
+}
+
+/// Are the buffers such as a file wants them that is read past the page cache?
+fn may_pass_the_cache(buffers: &[libc::iovec], offset: u64) -> bool {
+    const SECTOR: usize = 512;
+    let aligned =
+        |it: &libc::iovec| it.iov_base.addr().is_multiple_of(SECTOR) && it.iov_len.is_multiple_of(SECTOR);
+    offset.is_multiple_of(SECTOR as u64) && buffers.iter().all(aligned)
+}
+
+fn passes_the_cache(fd: RawFd) -> bool {
+    flags(fd) & libc::O_DIRECT != 0
 }
 
 /// The flags that the file was opened with. (If they cannot be had: none.)
@@ -48,6 +91,10 @@ pub(super) unsafe fn list<'a>(parts: *const libc::iovec, count: usize) -> &'a [l
 /// # Safety
 /// As preadv2(2).
 pub(super) unsafe fn read_now(fd: RawFd, into: &[libc::iovec], offset: u64) -> Option<i32> {
+    if may_pass_the_cache(into, offset) && passes_the_cache(fd) {
+        // (It would wait for the disk all the same.)
+        return None;
+    }
     // SAFETY: by contract.
     let n = unsafe { libc::preadv2(fd, into.as_ptr(), into.len() as i32, offset as libc::off64_t, NOWAIT) };
     (n >= 0).then_some(n as i32)
@@ -58,10 +105,6 @@ pub(super) unsafe fn read_now(fd: RawFd, into: &[libc::iovec], offset: u64) -> O
 /// # Safety
 /// As preadv2(2).
 pub(super) unsafe fn read_all_now(fd: RawFd, into: &[libc::iovec], offset: u64) -> Option<i32> {
-    // (What goes by the cache would be waited for.)
-    if flags(fd) & libc::O_DIRECT != 0 {
-        return None;
-    }
     // SAFETY: by contract.
     let n = unsafe { read_now(fd, into, offset) }?;
     if n == 0 || n as usize == len(into) {
@@ -70,7 +113,7 @@ pub(super) unsafe fn read_all_now(fd: RawFd, into: &[libc::iovec], offset: u64) 
     // Less than asked for is all there is only at the end of the file.
     let mut next = 0u8;
     // SAFETY: a live byte.
-    let is_end = unsafe { read_now(fd, &[part(&raw mut next, 1)], offset + n as u64) }? == 0;
+    let is_end = unsafe { read_now(fd, &[part(&raw mut next, 1)], offset.wrapping_add(n as u64)) }? == 0;
     is_end.then_some(n)
 }
 

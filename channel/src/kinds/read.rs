@@ -4,9 +4,8 @@
 
 use super::EventKind;
 use super::on_file::{OnFile, Room};
-use super::positioned::{self, CURSOR};
+use super::positioned::{self, CURSOR, Position};
 use super::recv::Recv;
-use super::refused::Refused;
 use super::sort::{self, Sort};
 use crate::events::request::Request;
 use crate::events::source::Source;
@@ -127,18 +126,16 @@ unsafe impl Blocking for Read {
     }
 }
 
-impl OnFile for Read {
-    type Memory = Room;
-
+impl OnFile<Room> for Read {
     const ROLE: &str = "descriptor";
 
     fn kind(&self) -> EventKind {
         EventKind::Read
     }
 
-    fn prepare(&mut self, fd: RawFd) -> Option<Refused> {
+    fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
-        sort::prepare(fd, &mut self.sort)
+        may.set(sort::prepare(fd, &mut self.sort));
     }
 
     fn point(&mut self, memory: &mut Room) {

@@ -4,8 +4,7 @@
 
 use super::EventKind;
 use super::on_file::{OnFile, Room};
-use super::positioned;
-use super::refused::Refused;
+use super::positioned::{self, Position};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -44,6 +43,10 @@ unsafe impl Carry for ReadAt {
         Some(self)
     }
 
+    fn is_worth_a_try(&self) -> bool {
+        true
+    }
+
     fn faults_with_its_submitter(&self) -> bool {
         true
     }
@@ -68,20 +71,22 @@ unsafe impl Blocking for ReadAt {
     }
 }
 
-impl OnFile for ReadAt {
-    type Memory = Room;
-
+impl OnFile<Room> for ReadAt {
     fn kind(&self) -> EventKind {
         EventKind::ReadAt
     }
 
-    fn prepare(&mut self, fd: RawFd) -> Option<Refused> {
+    fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
-        positioned::check(fd, self.offset)
+        may.check(fd, self.offset);
     }
 
     fn point(&mut self, memory: &mut Room) {
         (self.buf, self.len) = (memory.0.as_mut_ptr(), memory.0.capacity());
+    }
+
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        Some(&mut self.offset)
     }
 }
 

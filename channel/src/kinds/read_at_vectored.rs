@@ -5,8 +5,7 @@
 use super::EventKind;
 use super::on_file::{AllRoom, OnFile};
 use super::parts::Parts;
-use super::positioned;
-use super::refused::Refused;
+use super::positioned::{self, Position};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -45,6 +44,10 @@ unsafe impl Carry for ReadAtVectored {
         Some(self)
     }
 
+    fn is_worth_a_try(&self) -> bool {
+        true
+    }
+
     fn faults_with_its_submitter(&self) -> bool {
         true
     }
@@ -72,21 +75,23 @@ unsafe impl Blocking for ReadAtVectored {
     }
 }
 
-impl OnFile for ReadAtVectored {
-    type Memory = AllRoom;
-
+impl OnFile<AllRoom> for ReadAtVectored {
     fn kind(&self) -> EventKind {
         EventKind::ReadAtVectored
     }
 
-    fn prepare(&mut self, fd: RawFd) -> Option<Refused> {
+    fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
-        positioned::check(fd, self.offset)
+        may.check(fd, self.offset);
     }
 
     fn point(&mut self, memory: &mut AllRoom) {
         let list = memory.0.room();
         (self.parts, self.count) = (list.as_ptr(), list.len());
+    }
+
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        Some(&mut self.offset)
     }
 }
 

@@ -4,8 +4,7 @@
 
 use super::EventKind;
 use super::on_file::OnFile;
-use super::positioned;
-use super::refused::Refused;
+use super::positioned::{self, Position};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -53,16 +52,13 @@ unsafe impl Blocking for Truncate {
     }
 }
 
-impl OnFile for Truncate {
-    type Memory = ();
-
+impl OnFile<()> for Truncate {
     fn kind(&self) -> EventKind {
         EventKind::Truncate
     }
 
-    fn prepare(&mut self, fd: RawFd) -> Option<Refused> {
+    fn prepare(&mut self, fd: RawFd, _may: &mut Position) {
         self.fd = fd;
-        None
     }
 }
 

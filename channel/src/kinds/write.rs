@@ -4,8 +4,7 @@
 
 use super::EventKind;
 use super::on_file::{Bytes, OnFile};
-use super::positioned::{self, CURSOR};
-use super::refused::Refused;
+use super::positioned::{self, CURSOR, Position};
 use super::send::Send;
 use super::sort::{self, Sort};
 use crate::events::request::Request;
@@ -118,18 +117,16 @@ unsafe impl Blocking for Write {
     }
 }
 
-impl OnFile for Write {
-    type Memory = Bytes;
-
+impl OnFile<Bytes> for Write {
     const ROLE: &str = "descriptor";
 
     fn kind(&self) -> EventKind {
         EventKind::Write
     }
 
-    fn prepare(&mut self, fd: RawFd) -> Option<Refused> {
+    fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
-        sort::prepare(fd, &mut self.sort)
+        may.set(sort::prepare(fd, &mut self.sort));
     }
 
     fn point(&mut self, memory: &mut Bytes) {

@@ -4,8 +4,7 @@
 
 use super::EventKind;
 use super::on_file::{Bytes, OnFile};
-use super::positioned;
-use super::refused::Refused;
+use super::positioned::{self, Position};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -73,20 +72,22 @@ unsafe impl Blocking for WriteAt {
     }
 }
 
-impl OnFile for WriteAt {
-    type Memory = Bytes;
-
+impl OnFile<Bytes> for WriteAt {
     fn kind(&self) -> EventKind {
         EventKind::WriteAt
     }
 
-    fn prepare(&mut self, fd: RawFd) -> Option<Refused> {
+    fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         (self.fd, self.flags) = (fd, positioned::flags(fd));
-        positioned::check(fd, self.offset)
+        may.check(fd, self.offset);
     }
 
     fn point(&mut self, memory: &mut Bytes) {
         (self.buf, self.len) = (memory.0.as_ptr(), memory.0.len());
+    }
+
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        Some(&mut self.offset)
     }
 }
 

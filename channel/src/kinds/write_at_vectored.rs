@@ -5,8 +5,7 @@
 use super::EventKind;
 use super::on_file::{AllBytes, OnFile};
 use super::parts::Parts;
-use super::positioned;
-use super::refused::Refused;
+use super::positioned::{self, Position};
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -76,21 +75,23 @@ unsafe impl Blocking for WriteAtVectored {
     }
 }
 
-impl OnFile for WriteAtVectored {
-    type Memory = AllBytes;
-
+impl OnFile<AllBytes> for WriteAtVectored {
     fn kind(&self) -> EventKind {
         EventKind::WriteAtVectored
     }
 
-    fn prepare(&mut self, fd: RawFd) -> Option<Refused> {
+    fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         (self.fd, self.flags) = (fd, positioned::flags(fd));
-        positioned::check(fd, self.offset)
+        may.check(fd, self.offset);
     }
 
     fn point(&mut self, memory: &mut AllBytes) {
         let list = memory.0.bytes();
         (self.parts, self.count) = (list.as_ptr(), list.len());
+    }
+
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        Some(&mut self.offset)
     }
 }
 

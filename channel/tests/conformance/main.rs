@@ -28,6 +28,7 @@ mod posting;
 mod read;
 mod read_at;
 mod read_at_vectored;
+mod read_direct;
 mod readiness;
 mod recv;
 mod recv_from;
@@ -42,11 +43,13 @@ mod socket_shutdown;
 mod table;
 mod timer;
 mod truncate;
+mod word;
 mod work;
 mod world;
 mod write;
 mod write_at;
 mod write_at_vectored;
+mod write_direct;
 
 use ec_channel::EventKind;
 use ec_unkind as _;
@@ -95,7 +98,10 @@ rows! {
     truncate,
     advise,
     close,
+    read_direct,
+    write_direct,
     work,
+    word,
 }
 
 #[test]
