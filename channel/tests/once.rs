@@ -125,12 +125,12 @@ fn writes_once(name: &str, appends: bool, of: impl Fn(Arc<File>, Vec<u8>) -> Req
 
 #[test]
 fn writes_at_the_cursor_are_written_once() {
-    writes_once("write", false, |file, record| Request::write(file, record));
+    writes_once("write", false, Request::write);
 }
 
 #[test]
 fn writes_at_the_end_are_written_once() {
-    writes_once("append", true, |file, record| Request::write(file, record));
+    writes_once("append", true, Request::write);
 }
 
 #[test]
@@ -190,9 +190,9 @@ fn descriptors_are_closed_once() {
                 });
                 // These have the numbers that are closed by and by.
                 let mut others: Vec<OwnedFd> = Vec::new();
-                for at in usize::from(early)..AT_ONCE {
+                for reader in &readers[usize::from(early)..] {
                     assert_eq!(channel.get_event().unwrap().failure(), None);
-                    others.push(readers[at].try_clone().unwrap().into());
+                    others.push(reader.try_clone().unwrap().into());
                 }
                 for reader in readers {
                     assert_eq!(std::io::read_to_string(reader).unwrap(), "");

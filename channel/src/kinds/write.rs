@@ -99,7 +99,8 @@ unsafe impl Blocking for Write {
     unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         if !self.is_polled() {
             // SAFETY: by contract.
-            return sort::wait(self.fd, caller, || unsafe { libc::write(self.fd, self.buf.cast(), self.len) });
+            let call = || unsafe { libc::write(self.fd, self.buf.cast(), self.len) };
+            return sort::wait(self.fd, caller, call);
         }
         // A pipe, whose signal only this thread keeps away.
         loop {
