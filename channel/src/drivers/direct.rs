@@ -112,7 +112,7 @@ impl Caller for Briefly {
 impl Backend for Direct {
     unsafe fn submit(&mut self, id: u64, op: *const RawOp, _tried: bool) -> bool {
         // SAFETY: by contract.
-        if unsafe { RawOp::what(op) }.blocking().is_some_and(Blocking::is_foreign) {
+        if unsafe { RawOp::what(op) }.blocking().is_some_and(Blocking::is_for_helpers) {
             return false;
         }
         self.queue.push_back(Queued { id, op, begun: false, pace: Pace::default(), rests: None });

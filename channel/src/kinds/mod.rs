@@ -4,6 +4,9 @@
 //! mean, and what an event of it gives. A new kind is a file, and a line of the list below.
 
 mod addressed;
+pub(crate) mod metadata;
+mod named;
+pub(crate) mod open_options;
 mod positioned;
 mod refused;
 
@@ -62,6 +65,32 @@ kinds! {
     read_at: ReadAt,
     /// A closure run by a helper thread.
     work: Work,
+    /// A file opened.
+    open: Open,
+    /// What there is to know of a file.
+    stat: Stat,
+    /// A file renamed.
+    rename: Rename,
+    /// A second name for a file.
+    link: Link,
+    /// A symbolic link made.
+    symlink: Symlink,
+    /// A name of a file taken away.
+    unlink: Unlink,
+    /// A folder made.
+    mkdir: Mkdir,
+    /// A folder removed.
+    rmdir: Rmdir,
+    /// What a symbolic link says.
+    read_link: ReadLink,
+    /// An extended attribute read.
+    get_xattr: GetXattr,
+    /// The names of extended attributes.
+    list_xattr: ListXattr,
+    /// An extended attribute set.
+    set_xattr: SetXattr,
+    /// An extended attribute removed.
+    remove_xattr: RemoveXattr,
 }
 
 impl fmt::Display for EventKind {

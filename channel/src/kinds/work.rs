@@ -38,7 +38,7 @@ unsafe impl Carry for Work {
 
 // SAFETY: as above.
 unsafe impl Blocking for Work {
-    fn is_foreign(&self) -> bool {
+    fn is_for_helpers(&self) -> bool {
         true
     }
 

@@ -130,8 +130,9 @@ pub unsafe trait Blocking {
         None
     }
 
-    /// Is it the program's own code? Then it is not called where a port is driven, whatever the driver is.
-    fn is_foreign(&self) -> bool {
+    /// Is it not to be called where a port is driven, whatever the driver is? The program's own code is not, nor what would be missed if it
+    /// were ended after a moment and begun anew.
+    fn is_for_helpers(&self) -> bool {
         false
     }
 

@@ -13,24 +13,38 @@ mod accept;
 mod cancel;
 mod connect;
 mod errors;
+mod get_xattr;
 mod getting;
 mod handlers;
+mod link;
+mod list_xattr;
+mod mkdir;
+mod named;
 mod native;
 mod notification;
 mod observed;
+mod open;
 mod planted;
 mod posting;
 mod read_at;
+mod read_link;
 mod readiness;
 mod recv;
 mod recv_from;
+mod remove_xattr;
+mod rename;
+mod rmdir;
 mod row;
 mod send;
 mod send_to;
+mod set_xattr;
 mod shown;
 mod shutdown;
+mod stat;
+mod symlink;
 mod table;
 mod timer;
+mod unlink;
 mod work;
 mod world;
 
@@ -68,6 +82,19 @@ rows! {
     notification,
     read_at,
     work,
+    open,
+    stat,
+    rename,
+    link,
+    symlink,
+    unlink,
+    mkdir,
+    rmdir,
+    read_link,
+    get_xattr,
+    list_xattr,
+    set_xattr,
+    remove_xattr,
 }
 
 #[test]
