@@ -4,6 +4,7 @@
 //! mean, and what an event of it gives. A new kind is a file, and a line of the list below.
 
 mod addressed;
+mod ends;
 pub(crate) mod metadata;
 mod named;
 pub(crate) mod open_options;
@@ -91,6 +92,10 @@ kinds! {
     set_xattr: SetXattr,
     /// An extended attribute removed.
     remove_xattr: RemoveXattr,
+    /// Bytes that went through a pipe.
+    splice: Splice,
+    /// Bytes of a pipe in another one as well.
+    tee: Tee,
 }
 
 impl fmt::Display for EventKind {

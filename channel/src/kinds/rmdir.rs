@@ -28,7 +28,7 @@ impl Request {
     pub fn rmdir(path: impl AsRef<Path>) -> Self {
         named::request(EventKind::Rmdir, [path.as_ref().as_os_str()], |[path]| {
             // SAFETY: a string that ends.
-            unsafe { libc::rmdir(path) }
+            unsafe { libc::unlinkat(libc::AT_FDCWD, path, libc::AT_REMOVEDIR) }
         })
     }
 }

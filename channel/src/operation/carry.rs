@@ -34,6 +34,11 @@ pub unsafe trait Carry: Send + 'static {
         None
     }
 
+    /// It goes by steps, which the port takes itself: a driver has nothing to do for it but to say when a descriptor is ready.
+    fn steps(&self) -> Option<&dyn Steps> {
+        None
+    }
+
     /// The kernel ends it in EFAULT if its submitter has exited by the time that it could go on, and it does no harm to do it again.
     fn faults_with_its_submitter(&self) -> bool {
         false
@@ -115,6 +120,34 @@ pub unsafe trait Carry: Send + 'static {
     fn at_exit(&self) -> AtExit {
         AtExit::Nothing
     }
+}
+
+/// What goes by steps, each of which does what can be done without waiting.
+///
+/// While one waits [`Carry::waits_for`] says for what, and at other times for nothing.
+///
+/// # Safety
+/// As for [`Carry`].
+pub unsafe trait Steps {
+    /// Goes on as far as it can: at first, when what it has awaited is ready (or was not heard of to the end), after a rest, and when a helper
+    /// has done what is [blocking](Carry::blocking), which came to `helped`.
+    ///
+    /// # Safety
+    /// As for [`Carry::attempt`].
+    unsafe fn step(&self, helped: Option<i32>) -> Step;
+}
+
+/// How it is after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Complete, with this result.
+    Done(i32),
+    /// It goes on when this descriptor is ready for that.
+    Await(RawFd, i16),
+    /// What it has awaited was ready in vain: it goes on after a rest.
+    Rest,
+    /// It goes on when a helper has done what is blocking.
+    Help,
 }
 
 /// What may block the thread that does it.

@@ -11,6 +11,7 @@
 pub(crate) mod failed;
 pub(crate) mod helped;
 mod intake;
+mod steps;
 mod streams;
 mod times;
 
@@ -45,6 +46,8 @@ enum Phase {
     Helper,
     /// With nobody: its descriptor was ready in vain.
     Resting,
+    /// With nobody: it has taken its last step.
+    Stepped,
     /// In the wheel only.
     Timer,
     /// With nobody: a stream without credit.
@@ -187,7 +190,7 @@ impl Drive {
             Phase::Helper => self.give_up_helped(id),
             Phase::Resting => true,
             Phase::Paused => self.end_of_paused(slot, code).is_some(),
-            Phase::Ending(_) => false,
+            Phase::Ending(_) | Phase::Stepped => false,
         };
         if ends {
             self.done.push((id, code));
@@ -236,6 +239,12 @@ impl Drive {
         // SAFETY: a request in flight is in place.
         let what = unsafe { RawOp::what(f.op) };
         let phase = f.phase;
+        if what.steps().is_some() {
+            if let Some(end) = self.after_step(slot, result) {
+                self.complete(id, end, out);
+            }
+            return;
+        }
         let mut verdict = match phase {
             Phase::Awaiting if result >= 0 => match what.waits_for() {
                 // io_uring reports that the peer has shut down to whoever polls for anything.
@@ -249,7 +258,7 @@ impl Drive {
             Phase::Helper => Verdict::Final,
             Phase::Resting => Verdict::Rest,
             Phase::Paused => Verdict::Again,
-            Phase::Ending(_) => Verdict::Final,
+            Phase::Ending(_) | Phase::Stepped => Verdict::Final,
             _ if result >= 0 => what.judge_success(result),
             _ if result == -libc::EFAULT && f.lost_its_submitter(what) => Verdict::Again,
             _ => what.judge(result),
@@ -287,9 +296,15 @@ impl Drive {
                 None => return,
             }
         }
+        self.complete(id, result, out);
+    }
+
+    /// It comes back.
+    fn complete(&mut self, id: u64, result: i32, out: &mut Vec<Finished>) {
         if result == -libc::ECANCELED {
             self.cancelled += 1;
         }
+        let slot = OpId::from_u64(id).slot();
         let f = &mut self.flights[slot as usize];
         let op = f.op;
         f.id = 0;

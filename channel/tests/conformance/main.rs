@@ -40,9 +40,11 @@ mod send_to;
 mod set_xattr;
 mod shown;
 mod shutdown;
+mod splice;
 mod stat;
 mod symlink;
 mod table;
+mod tee;
 mod timer;
 mod unlink;
 mod work;
@@ -95,6 +97,8 @@ rows! {
     list_xattr,
     set_xattr,
     remove_xattr,
+    splice,
+    tee,
 }
 
 #[test]

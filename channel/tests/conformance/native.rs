@@ -74,10 +74,10 @@ fn name(number: libc::c_long) -> String {
         #[cfg(target_arch = "x86_64")]
         (libc::SYS_readlink, "readlink"),
         (libc::SYS_readlinkat, "readlink"),
-        #[cfg(target_arch = "x86_64")]
-        (libc::SYS_rmdir, "rmdir"),
         (libc::SYS_renameat2, "rename"),
         (libc::SYS_openat, "openat"),
+        (libc::SYS_splice, "splice"),
+        (libc::SYS_tee, "tee"),
         (libc::SYS_getxattr, "getxattr"),
         (libc::SYS_listxattr, "listxattr"),
         (libc::SYS_setxattr, "setxattr"),

@@ -3,7 +3,7 @@
 use crate::common::fresh_socket;
 use ec_channel::Source;
 use socket2::{Domain, SockRef, Socket, Type};
-use std::io::Read;
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -82,6 +82,30 @@ pub fn scratch() -> std::fs::File {
     let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
     std::fs::remove_file(path).unwrap();
     file
+}
+
+/// A pipe of which both ends are to be had: the one to read from first.
+pub fn piped() -> (Arc<PipeReader>, Arc<PipeWriter>) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    (Arc::new(reader), Arc::new(writer))
+}
+
+/// What is in a pipe now.
+pub fn in_pipe(it: &Arc<PipeReader>) -> Vec<u8> {
+    let mut len = 0i32;
+    // SAFETY: room for the number.
+    assert_eq!(unsafe { libc::ioctl(it.as_raw_fd(), libc::FIONREAD, &mut len) }, 0);
+    let mut all = vec![0; len as usize];
+    (&**it).read_exact(&mut all).unwrap();
+    all
+}
+
+/// Puts in as many bytes as there is room for.
+pub fn fill_pipe(it: &Arc<PipeWriter>) -> usize {
+    // SAFETY: no pointer is passed.
+    let capacity = unsafe { libc::fcntl(it.as_raw_fd(), libc::F_GETPIPE_SZ) } as usize;
+    (&**it).write_all(&vec![b'f'; capacity]).unwrap();
+    capacity
 }
 
 /// Both ends, to be kept by whoever sends, causes and looks.
