@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Scratch, drivers, until_asleep};
+use common::{Scratch, drivers, threads_in, until_asleep};
 use ec_channel::{Driver, EventChannel, OpenOptions, Request};
 use ec_test_support::alone;
 use std::ffi::CString;
@@ -49,12 +49,8 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Of this process's threads, those that are in openat(2).
 fn in_open() -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    let calls = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("syscall")).ok());
-    let open = format!("{} ", libc::SYS_openat);
-    calls.filter(|call| call.starts_with(&open)).count()
+    threads_in(libc::SYS_openat, None)
 }
 
 /// More than there are helpers that count.

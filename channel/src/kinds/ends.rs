@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::operation::{Class, Line, Readiness, Step};
+use crate::operation::{Caller, Class, Line, Readiness, Step};
 use crate::sys;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -73,9 +73,86 @@ impl End {
         self.sort == Sort::Pipe || self.never_waits()
     }
 
+    /// Reads into so many bytes, without waiting.
+    ///
+    /// # Safety
+    /// They may be written to.
+    pub(super) unsafe fn read_now(&self, into: *mut u8, len: usize) -> Tried {
+        let iov = libc::iovec { iov_base: into.cast(), iov_len: len };
+        // SAFETY: by contract.
+        unsafe {
+            match self.sort {
+                Sort::Socket => Tried::of(|| libc::recv(self.fd, into.cast(), len, libc::MSG_DONTWAIT)),
+                _ if self.never_waits() => Tried::of(|| libc::read(self.fd, into.cast(), len)),
+                Sort::Pipe => Tried::of(|| libc::preadv2(self.fd, &iov, 1, -1, libc::RWF_NOWAIT)).or_help(),
+                Sort::File | Sort::Other => Tried::Help,
+            }
+        }
+    }
+
+    /// Writes these bytes, as far as it goes without waiting.
+    pub(super) fn write_now(&self, bytes: &[u8]) -> Tried {
+        let (at, len) = (bytes.as_ptr().cast(), bytes.len());
+        let iov = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: len };
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: live bytes, which are only read.
+        unsafe {
+            match self.sort {
+                Sort::Socket => Tried::of(|| libc::send(self.fd, at, len, flags)),
+                _ if self.never_waits() => Tried::of(|| libc::write(self.fd, at, len)),
+                Sort::Pipe => Tried::of(|| libc::pwritev2(self.fd, &iov, 1, -1, libc::RWF_NOWAIT)).or_help(),
+                Sort::File | Sort::Other => Tried::Help,
+            }
+        }
+    }
+
+    /// Makes a call at this end that may wait: for a disk, or for as long as others wish.
+    pub(super) fn blocking(&self, caller: &dyn Caller, mut call: impl FnMut() -> isize) -> i32 {
+        if self.sort == Sort::File {
+            return sys::blocking(call);
+        }
+        caller.at_length(&mut || match call() {
+            n if n >= 0 => n as i32,
+            _ => -sys::errno(),
+        })
+    }
+
     /// Whether it is ready for `events`, or has failed.
     pub(super) fn is_ready(&self, events: i16) -> bool {
         sys::ready_now(self.fd, events).unwrap_or(events) != 0
+    }
+}
+
+/// What came of a call that does not wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// So many bytes; 0 is the end of the input.
+    Moved(usize),
+    /// It would wait.
+    Wait,
+    /// It cannot be made without waiting: a helper is to make it.
+    Help,
+    Failed(i32),
+}
+
+impl Tried {
+    pub(super) fn of(call: impl FnMut() -> isize) -> Self {
+        sys::now(call).map_or(Tried::Wait, Self::from_result)
+    }
+
+    /// A number of bytes, or minus an errno.
+    pub(super) fn from_result(result: i32) -> Self {
+        match result {
+            0.. => Tried::Moved(result as usize),
+            _ if result == -libc::EAGAIN => Tried::Wait,
+            _ => Tried::Failed(-result),
+        }
+    }
+
+    /// The kernel may not know that sort of call there.
+    fn or_help(self) -> Self {
+        let unknown = matches!(self, Tried::Failed(libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSYS));
+        if unknown { Tried::Help } else { self }
     }
 }
 

@@ -7,6 +7,7 @@ mod addressed;
 mod ends;
 pub(crate) mod metadata;
 mod named;
+mod on_the_way;
 pub(crate) mod open_options;
 mod positioned;
 mod refused;
@@ -96,6 +97,8 @@ kinds! {
     splice: Splice,
     /// Bytes of a pipe in another one as well.
     tee: Tee,
+    /// Everything that came from a descriptor gone to another one.
+    pump: Pump,
 }
 
 impl fmt::Display for EventKind {

@@ -108,13 +108,9 @@ unsafe impl Steps for Splice {
 unsafe impl Blocking for Splice {
     unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         let Ok((from, to)) = &self.ends else { return -libc::EBADF };
-        if from.sort == Sort::File || to.sort == Sort::File {
-            return sys::blocking(|| Splice::call(self, from, to));
-        }
-        caller.at_length(&mut || match Splice::call(self, from, to) {
-            n if n >= 0 => n as i32,
-            _ => -sys::errno(),
-        })
+        // (One of them is a pipe, which is not waited for.)
+        let other = if from.sort == Sort::Pipe { to } else { from };
+        other.blocking(caller, || Splice::call(self, from, to))
     }
 }
 

@@ -62,6 +62,20 @@ pub fn until_asleep(channel: &EventChannel) {
     }
 }
 
+/// How many of this process's threads are in this system call, with this descriptor first if one is named.
+pub fn threads_in(call: libc::c_long, first: Option<i32>) -> usize {
+    let is_in = |it: &str| {
+        let mut words = it.split(' ');
+        let number = words.next().and_then(|word| word.parse().ok());
+        let argument =
+            words.next().and_then(|word| i64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
+        number == Some(call) && first.is_none_or(|fd| argument == Some(fd.into()))
+    };
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let calls = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("syscall")).ok());
+    calls.filter(|it| is_in(it)).count()
+}
+
 /// Waits until one of `events` (or an error) is there.
 pub fn until_ready(it: &impl AsRawFd, events: i16) {
     let mut ask = libc::pollfd { fd: it.as_raw_fd(), events, revents: 0 };

@@ -26,6 +26,7 @@ mod observed;
 mod open;
 mod planted;
 mod posting;
+mod pump;
 mod read_at;
 mod read_link;
 mod readiness;
@@ -99,6 +100,7 @@ rows! {
     remove_xattr,
     splice,
     tee,
+    pump,
 }
 
 #[test]

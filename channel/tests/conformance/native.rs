@@ -76,6 +76,7 @@ fn name(number: libc::c_long) -> String {
         (libc::SYS_readlinkat, "readlink"),
         (libc::SYS_renameat2, "rename"),
         (libc::SYS_openat, "openat"),
+        (libc::SYS_shutdown, "shutdown"),
         (libc::SYS_splice, "splice"),
         (libc::SYS_tee, "tee"),
         (libc::SYS_getxattr, "getxattr"),

@@ -52,8 +52,10 @@ impl Drive {
         let f = &self.flights[slot as usize];
         let given_up = f.abort.code();
         let step = match f.phase {
+            Phase::Stepped => return Some(result),
             // (The driver of one request at a time takes the steps itself.)
-            Phase::Stepped | Phase::Direct => return Some(result),
+            Phase::Direct if result == -libc::ECANCELED => return given_up.or(Some(result)),
+            Phase::Direct => return Some(result),
             // There is no such descriptor.
             Phase::Awaiting if result < 0 && !is_interrupted(-result) => {
                 return Some(given_up.unwrap_or(result));
