@@ -12,7 +12,7 @@ use ends::{SORTS, Sort, each_driver_of_all, numbers, tcp};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
@@ -168,6 +168,41 @@ fn a_pump_goes_on_although_whoever_posted_it_exits() {
                 let mut came = Vec::new();
                 last.read_to_end(&mut came).unwrap();
                 assert_eq!(came, b"x");
+            }
+        })
+    });
+}
+
+/// Also what is in non-blocking mode.
+#[test]
+fn what_knows_no_splice_is_read_and_written() {
+    let counter = |value| {
+        // SAFETY: a new descriptor.
+        unsafe { OwnedFd::from_raw_fd(libc::eventfd(value, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK)) }
+    };
+    limit(30, || {
+        each_driver_of_all(|channel| {
+            for mode in [true, false] {
+                let (near, mut far) = UnixStream::pair().unwrap();
+                near.set_nonblocking(mode).unwrap();
+                let near = Source::from(near);
+                let id = channel.post(Request::pump(counter(5), near.clone())).unwrap();
+                assert!(channel.try_get_event().unwrap().is_none());
+                let mut came = [0; 8];
+                far.read_exact(&mut came).unwrap();
+                assert_eq!(u64::from_ne_bytes(came), 5);
+                channel.cancel(id);
+                let event = channel.get_event().unwrap();
+                assert!(event.is_cancelled() && event.pumped() == 8, "{event:?}");
+                // And the other way.
+                far.write_all(&7u64.to_ne_bytes()).unwrap();
+                far.shutdown(Shutdown::Write).unwrap();
+                let counts = Arc::new(counter(1));
+                channel.post(Request::pump(near, counts.clone())).unwrap();
+                assert_eq!(channel.get_event().unwrap().result().unwrap(), 8);
+                let mut counted = [0; 8];
+                File::from(counts.try_clone().unwrap()).read_exact(&mut counted).unwrap();
+                assert_eq!(u64::from_ne_bytes(counted), 8);
             }
         })
     });

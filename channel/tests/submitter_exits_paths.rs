@@ -92,3 +92,9 @@ fn files_created() {
     let options = OpenOptions::new().write(true).create_new(true).clone();
     once_each(move |at| Request::open(at, &options), nothing);
 }
+
+/// (This one the ring does itself, and it does no harm to ask again.)
+#[test]
+fn files_asked_about() {
+    once_each(|at| Request::stat(at), file);
+}

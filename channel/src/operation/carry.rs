@@ -22,7 +22,7 @@ pub unsafe trait Carry: Send + 'static {
     }
 
     /// What a readiness driver waits for before it attempts it. `None`: no descriptor says when it can go on, so it is
-    /// [blocking](Self::blocking), or it needs no driver.
+    /// [blocking](Self::blocking), or it needs no driver, or it is between two [steps](Self::steps).
     fn waits_for(&self) -> Option<Readiness>;
 
     /// What the ring is asked for. `None`: it has no such operation, or is not to have it, since an operation whose submitter exits may
