@@ -252,3 +252,6 @@ impl Drop for Starting {
         state.starting = false;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,7 +162,9 @@ mod kinds;
 pub mod line;
 mod local;
 mod lock;
+mod luck;
 mod operation;
+mod pages;
 mod ports;
 mod post;
 mod poster;
@@ -195,10 +197,14 @@ pub use kinds::metadata::Metadata;
 pub use kinds::notification::SignalPoster;
 pub use kinds::open_options::OpenOptions;
 pub use kinds::readiness::Interest;
+pub use kinds::word::wake_word;
 pub use kinds::{EventKind, Failure};
 pub use local::{LocalBuilder, LocalChannel};
 #[doc(hidden)]
 pub use lock::lock_held;
+#[doc(hidden)]
+pub use luck::Luck;
+pub use pages::Pages;
 pub use ports::Wait;
 pub use poster::Poster;
 pub use sys::mode::{nonblocking, set_nonblocking};

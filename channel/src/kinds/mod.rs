@@ -65,6 +65,8 @@ kinds! {
     notification: Notification,
     /// Bytes read from a position in a file.
     read_at: ReadAt,
+    /// Bytes read into pages, past the page cache.
+    read_direct: ReadDirect,
     /// A closure run by a helper thread.
     work: Work,
     /// A file opened.
@@ -99,6 +101,8 @@ kinds! {
     tee: Tee,
     /// Everything that came from a descriptor gone to another one.
     pump: Pump,
+    /// A word in memory changed.
+    word: Word,
 }
 
 impl fmt::Display for EventKind {

@@ -28,6 +28,7 @@ mod planted;
 mod posting;
 mod pump;
 mod read_at;
+mod read_direct;
 mod read_link;
 mod readiness;
 mod recv;
@@ -48,6 +49,7 @@ mod table;
 mod tee;
 mod timer;
 mod unlink;
+mod word;
 mod work;
 mod world;
 
@@ -84,6 +86,7 @@ rows! {
     timer,
     notification,
     read_at,
+    read_direct,
     work,
     open,
     stat,
@@ -101,6 +104,7 @@ rows! {
     splice,
     tee,
     pump,
+    word,
 }
 
 #[test]
