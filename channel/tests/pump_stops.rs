@@ -189,7 +189,7 @@ fn very_many_that_wait_hold_up_nobody() {
             let (from, to) = (Source::from(OwnedFd::from(reader)), Source::from(OwnedFd::from(last)));
             // (To a file only a helper would write, once there is something.)
             let file = Source::from(scratch());
-            let to = |at: usize| if at % 2 == 0 { to.clone() } else { file.clone() };
+            let to = |at: usize| if at.is_multiple_of(2) { to.clone() } else { file.clone() };
             channel.post_all((0..MANY).map(|at| Request::splice(from.clone(), to(at), 1))).unwrap();
             // Sockets in blocking mode, too, and what only a helper would read.
             let ((near, _far), (next, _last)) = (UnixStream::pair().unwrap(), tcp());

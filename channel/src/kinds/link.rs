@@ -27,7 +27,8 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn link(existing: impl AsRef<Path>, link: impl AsRef<Path>) -> Self {
-        named::request(EventKind::Link, [existing.as_ref().as_os_str(), link.as_ref().as_os_str()], |[existing, link]| {
+        let names = [existing.as_ref().as_os_str(), link.as_ref().as_os_str()];
+        named::request(EventKind::Link, names, |[existing, link]| {
             // SAFETY: two strings that end.
             unsafe { libc::link(existing, link) }
         })

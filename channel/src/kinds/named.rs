@@ -8,9 +8,8 @@
 use super::EventKind;
 use crate::events::body::Kept;
 use crate::events::request::Request;
-use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
+use crate::operation::{Blocking, Caller, Carry, Verdict};
 use crate::sys;
-use io_uring::squeue;
 use std::cell::UnsafeCell;
 use std::ffi::{CString, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -77,14 +76,6 @@ unsafe impl<const N: usize, F> Carry for Call<N, F>
 where
     F: Fn([*const c_char; N], &mut Vec<u8>) -> isize + Send + 'static,
 {
-    fn waits_for(&self) -> Option<Readiness> {
-        None
-    }
-
-    fn entry(&self) -> Option<squeue::Entry> {
-        None
-    }
-
     fn blocking(&self) -> Option<&dyn Blocking> {
         Some(self)
     }

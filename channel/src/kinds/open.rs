@@ -12,9 +12,8 @@ use super::open_options::OpenOptions;
 use crate::events::body::Kept;
 use crate::events::event::Event;
 use crate::events::request::Request;
-use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
+use crate::operation::{Blocking, Caller, Carry, Verdict};
 use crate::sys;
-use io_uring::squeue;
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -53,14 +52,6 @@ fn may_last(path: *const c_char, flags: i32) -> bool {
 
 // SAFETY: it touches what it holds.
 unsafe impl Carry for Open {
-    fn waits_for(&self) -> Option<Readiness> {
-        None
-    }
-
-    fn entry(&self) -> Option<squeue::Entry> {
-        None
-    }
-
     fn blocking(&self) -> Option<&dyn Blocking> {
         Some(self)
     }

@@ -19,7 +19,6 @@ use crate::events::event::Event;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Step, Steps, Verdict};
-use io_uring::squeue;
 use std::cell::UnsafeCell;
 use std::os::fd::RawFd;
 
@@ -57,10 +56,6 @@ impl Pump {
 unsafe impl Carry for Pump {
     fn waits_for(&self) -> Option<Readiness> {
         self.awaited.waits_for()
-    }
-
-    fn entry(&self) -> Option<squeue::Entry> {
-        None
     }
 
     fn blocking(&self) -> Option<&dyn Blocking> {

@@ -27,7 +27,8 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Self {
-        named::request(EventKind::Rename, [from.as_ref().as_os_str(), to.as_ref().as_os_str()], |[from, to]| {
+        let names = [from.as_ref().as_os_str(), to.as_ref().as_os_str()];
+        named::request(EventKind::Rename, names, |[from, to]| {
             // SAFETY: two strings that end.
             unsafe { libc::rename(from, to) }
         })

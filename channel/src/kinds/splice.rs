@@ -13,7 +13,6 @@ use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Step, Steps, Verdict};
 use crate::sys;
-use io_uring::squeue;
 use std::ptr;
 
 /// splice(2), or tee(2). One thread at a time has it.
@@ -64,10 +63,6 @@ impl Splice {
 unsafe impl Carry for Splice {
     fn waits_for(&self) -> Option<Readiness> {
         self.awaited.waits_for()
-    }
-
-    fn entry(&self) -> Option<squeue::Entry> {
-        None
     }
 
     fn blocking(&self) -> Option<&dyn Blocking> {
@@ -123,7 +118,13 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(kind: EventKind, from: Source, to: Source, offsets: [Option<u64>; 2], len: usize) -> Self {
+    pub(super) fn new(
+        kind: EventKind,
+        from: Source,
+        to: Source,
+        offsets: [Option<u64>; 2],
+        len: usize,
+    ) -> Self {
         let ends = Err(libc::EBADF);
         let (stays, awaited) = (kind == EventKind::Tee, Awaited::default());
         let operation = Splice { ends, offsets, len, stays, awaited };

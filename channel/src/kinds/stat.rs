@@ -10,7 +10,7 @@ use crate::events::body::Kept;
 use crate::events::event::Event;
 use crate::events::request::Request;
 use crate::events::source::Source;
-use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict, is_interrupted};
+use crate::operation::{Blocking, Caller, Carry, Verdict, is_interrupted};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::ffi::c_char;
@@ -33,10 +33,6 @@ unsafe impl Send for Ask {}
 
 // SAFETY: a structure at `into` is written, and a string read.
 unsafe impl Carry for Ask {
-    fn waits_for(&self) -> Option<Readiness> {
-        None
-    }
-
     fn entry(&self) -> Option<squeue::Entry> {
         let entry = opcode::Statx::new(types::Fd(self.folder), self.path, self.into.cast());
         Some(entry.flags(self.flags).mask(MASK).build())
@@ -56,9 +52,7 @@ unsafe impl Carry for Ask {
 unsafe impl Blocking for Ask {
     unsafe fn call(&self, _caller: &dyn Caller) -> i32 {
         // SAFETY: by contract.
-        sys::blocking(|| unsafe {
-            libc::statx(self.folder, self.path, self.flags, MASK, self.into) as isize
-        })
+        sys::blocking(|| unsafe { libc::statx(self.folder, self.path, self.flags, MASK, self.into) as isize })
     }
 }
 
@@ -164,8 +158,7 @@ impl Request {
 
     fn stat_with(of: Of, flags: i32) -> Self {
         // (A path takes the place of the empty one.)
-        let operation =
-            Ask { folder: libc::AT_FDCWD, path: c"".as_ptr(), flags, into: std::ptr::null_mut() };
+        let operation = Ask { folder: libc::AT_FDCWD, path: c"".as_ptr(), flags, into: std::ptr::null_mut() };
         let found = MaybeUninit::uninit();
         Self::of(Held { of, found, is_found: false, operation, refused: None })
     }

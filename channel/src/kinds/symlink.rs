@@ -26,7 +26,8 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn symlink(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Self {
-        named::request(EventKind::Symlink, [target.as_ref().as_os_str(), link.as_ref().as_os_str()], |[target, link]| {
+        let names = [target.as_ref().as_os_str(), link.as_ref().as_os_str()];
+        named::request(EventKind::Symlink, names, |[target, link]| {
             // SAFETY: two strings that end.
             unsafe { libc::symlink(target, link) }
         })

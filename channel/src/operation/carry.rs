@@ -23,11 +23,15 @@ pub unsafe trait Carry: Send + 'static {
 
     /// What a readiness driver waits for before it attempts it. `None`: no descriptor says when it can go on, so it is
     /// [blocking](Self::blocking), or it needs no driver, or it is between two [steps](Self::steps).
-    fn waits_for(&self) -> Option<Readiness>;
+    fn waits_for(&self) -> Option<Readiness> {
+        None
+    }
 
     /// What the ring is asked for. `None`: it has no such operation, or is not to have it, since an operation whose submitter exits may
     /// have to be submitted twice. It is [blocking](Self::blocking) then.
-    fn entry(&self) -> Option<squeue::Entry>;
+    fn entry(&self) -> Option<squeue::Entry> {
+        None
+    }
 
     /// How it is carried out by a thread that it may block: a helper of the channel's, where the driver cannot do it.
     fn blocking(&self) -> Option<&dyn Blocking> {

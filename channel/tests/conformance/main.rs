@@ -24,6 +24,7 @@ mod native;
 mod notification;
 mod observed;
 mod open;
+mod piped;
 mod planted;
 mod posting;
 mod pump;

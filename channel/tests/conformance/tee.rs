@@ -1,98 +1,63 @@
 //! Bytes that were doubled from a pipe to another.
 
-use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
+use crate::piped::{self, Make};
+use crate::row::{Cell, Input, Outcome, Row};
 use crate::world;
-use ec_channel::{EventKind, Request, Source};
-use std::io::Write;
-use std::sync::Arc;
+use ec_channel::{EventKind, Request};
+
+const TEE: Make = |from, to, len| Request::tee(from, to, len);
 
 pub static ROW: Row = Row {
     kind: EventKind::Tee,
     on_descriptor: true,
-    completes: Cell::Can { make: waits, allowed: &[Outcome::Done] },
-    fails: Cell::Can { make: nobody_reads, allowed: &[Outcome::Failed(libc::EPIPE)] },
-    cancelled: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },
-    races: Cell::Can { make: waits, allowed: &[Outcome::Done, Outcome::Cancelled] },
-    shut_down: Cell::Can { make: waits, allowed: &[Outcome::Cancelled] },
+    completes: Cell::Can { make: || piped::waits(TEE, true), allowed: &[Outcome::Done] },
+    fails: Cell::Can { make: || piped::nobody_reads(TEE), allowed: &[Outcome::Failed(libc::EPIPE)] },
+    cancelled: Cell::Can { make: || piped::waits(TEE, true), allowed: &[Outcome::Cancelled] },
+    races: Cell::Can { make: || piped::waits(TEE, true), allowed: &[Outcome::Done, Outcome::Cancelled] },
+    shut_down: Cell::Can { make: || piped::waits(TEE, true), allowed: &[Outcome::Cancelled] },
     inputs: &[
-        Input { words: "waits for room", make: full, gives: Ok(4) },
-        Input { words: "the end of the input", make: || from(world::pipe()), gives: Ok(0) },
-        Input { words: "no descriptor", make: || from(world::not_open()), gives: Err(libc::EBADF) },
-        Input { words: "to no descriptor", make: || to(world::not_open()), gives: Err(libc::EBADF) },
-        Input { words: "O_PATH", make: || from(world::path_only()), gives: Err(libc::EBADF) },
-        Input { words: "to O_PATH", make: || to(world::path_only()), gives: Err(libc::EBADF) },
+        Input { words: "waits for room", make: || piped::full(TEE), gives: Ok(4) },
+        Input { words: "the end of the input", make: || piped::from(TEE, world::pipe()), gives: Ok(0) },
         Input {
-            words: "from the wrong end",
-            make: || from(world::piped().1.into()),
+            words: "no descriptor",
+            make: || piped::from(TEE, world::not_open()),
             gives: Err(libc::EBADF),
         },
-        Input { words: "to the wrong end", make: || to(world::piped().0.into()), gives: Err(libc::EBADF) },
-        Input { words: "to itself", make: itself, gives: Err(libc::EINVAL) },
-        Input { words: "nothing", make: || filled(0), gives: Ok(0) },
-        Input { words: "a part", make: || filled(3), gives: Ok(3) },
-        Input { words: "very much", make: || filled(usize::MAX), gives: Ok(4) },
-        Input { words: "a file", make: || from(world::file(b"0123456789").into()), gives: Err(libc::EINVAL) },
-        Input { words: "a socket", make: || from(world::connected().0.into()), gives: Err(libc::EINVAL) },
-        Input { words: "to a file", make: || to(world::scratch().into()), gives: Err(libc::EINVAL) },
+        Input {
+            words: "to no descriptor",
+            make: || piped::to(TEE, world::not_open()),
+            gives: Err(libc::EBADF),
+        },
+        Input { words: "O_PATH", make: || piped::from(TEE, world::path_only()), gives: Err(libc::EBADF) },
+        Input { words: "to O_PATH", make: || piped::to(TEE, world::path_only()), gives: Err(libc::EBADF) },
+        Input {
+            words: "from the wrong end",
+            make: || piped::from(TEE, world::piped().1.into()),
+            gives: Err(libc::EBADF),
+        },
+        Input {
+            words: "to the wrong end",
+            make: || piped::to(TEE, world::piped().0.into()),
+            gives: Err(libc::EBADF),
+        },
+        Input { words: "to itself", make: || piped::itself(TEE), gives: Err(libc::EINVAL) },
+        Input { words: "nothing", make: || piped::filled(TEE, 0), gives: Ok(0) },
+        Input { words: "a part", make: || piped::filled(TEE, 3), gives: Ok(3) },
+        Input { words: "very much", make: || piped::filled(TEE, usize::MAX), gives: Ok(4) },
+        Input {
+            words: "a file",
+            make: || piped::from(TEE, world::file(b"0123456789").into()),
+            gives: Err(libc::EINVAL),
+        },
+        Input {
+            words: "a socket",
+            make: || piped::from(TEE, world::connected().0.into()),
+            gives: Err(libc::EINVAL),
+        },
+        Input {
+            words: "to a file",
+            make: || piped::to(TEE, world::scratch().into()),
+            gives: Err(libc::EINVAL),
+        },
     ],
 };
-
-/// Into a pipe.
-fn from(source: Source) -> Scene {
-    let (reader, writer) = world::piped();
-    Scene::new(Request::tee(source, writer, 100)).keeping(reader)
-}
-
-/// From a pipe that has four bytes.
-fn to(source: Source) -> Scene {
-    let (reader, writer) = world::piped();
-    (&*writer).write_all(b"here").unwrap();
-    Scene::new(Request::tee(reader, source, 100)).keeping(writer)
-}
-
-fn filled(len: usize) -> Scene {
-    let (reader, writer) = world::piped();
-    (&*writer).write_all(b"here").unwrap();
-    let (next, last) = world::piped();
-    Scene::new(Request::tee(reader, last, len)).keeping((writer, next))
-}
-
-fn itself() -> Scene {
-    let (reader, writer) = world::piped();
-    Scene::new(Request::tee(reader, writer, 100))
-}
-
-/// Each byte is where it is said to be.
-fn waits() -> Scene {
-    let (reader, writer) = world::piped();
-    let (next, last) = world::piped();
-    let writes = writer.clone();
-    Scene::new(Request::tee(reader.clone(), last, 100))
-        .cause(move || (&*writes).write_all(b"here").unwrap())
-        .check(move |_, outcome| {
-            let _open = writer;
-            let (first, second) = (world::in_pipe(&reader), world::in_pipe(&next));
-            let due: (&[u8], &[u8]) =
-                if outcome == Outcome::Done { (b"here", b"here") } else { (b"here", b"") };
-            ensure((&*first, &*second) == due, || format!("{outcome}, and there are {first:?}, {second:?}"))
-        })
-}
-
-fn nobody_reads() -> Scene {
-    let (reader, writer) = world::piped();
-    (&*writer).write_all(b"here").unwrap();
-    let (_, last) = world::piped();
-    Scene::new(Request::tee(reader, last, 100)).keeping(writer)
-}
-
-/// The second pipe has no room until somebody reads from it.
-fn full() -> Scene {
-    let (reader, writer) = world::piped();
-    (&*writer).write_all(b"here").unwrap();
-    let (next, last) = world::piped();
-    world::fill_pipe(&last);
-    let reads = Arc::clone(&next);
-    Scene::new(Request::tee(reader, last, 100))
-        .cause(move || drop(world::in_pipe(&reads)))
-        .keeping((writer, next))
-}
