@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
@@ -102,6 +103,27 @@ fn an_output_that_is_full_holds_up_nobody() {
                     });
                 }
             }
+        })
+    });
+}
+
+/// Neither end ever waits.
+#[test]
+fn a_pump_without_an_end_leaves_others_their_turns() {
+    limit(60, || {
+        each_driver_of_all(|channel| {
+            let device = |name| {
+                let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
+                File::options().read(true).write(true).custom_flags(flags).open(name).unwrap()
+            };
+            let id = channel.post(Request::pump(device("/dev/zero"), device("/dev/null"))).unwrap();
+            for _ in 0..20 {
+                let other = channel.post(Request::timer(Duration::from_micros(100))).unwrap();
+                assert_eq!(channel.get_event().unwrap().id(), other);
+            }
+            channel.cancel(id);
+            let event = channel.get_event().unwrap();
+            assert!(event.is_cancelled() && event.pumped() > 0, "{event:?}");
         })
     });
 }
