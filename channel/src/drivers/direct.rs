@@ -8,7 +8,7 @@
 
 use super::backend::{Backend, Done};
 use super::rest::Pace;
-use crate::operation::{Blocking, Caller, RawOp};
+use crate::operation::{Blocking, Caller, RawOp, Step, Steps};
 use crate::sys::{self, interrupt};
 use crate::waker::Waker;
 use std::collections::VecDeque;
@@ -32,6 +32,8 @@ struct Queued {
     pace: Pace,
     /// Its descriptor was ready in vain, and rests.
     rests: Option<Instant>,
+    /// It goes by steps, and awaits this.
+    awaits: Option<(RawFd, i16)>,
 }
 
 // SAFETY: the operations may be used from any thread, by the contract of `submit_raw`.
@@ -79,6 +81,51 @@ impl Direct {
         self.wait(timeout, None).map(drop)
     }
 
+    /// The first is `it`, which goes by steps.
+    fn steps(
+        &mut self,
+        it: &dyn Steps,
+        blocking: Option<&dyn Blocking>,
+        timeout: Option<Duration>,
+        done: &mut Vec<Done>,
+    ) -> io::Result<()> {
+        let Some(first) = self.queue.front_mut() else { return Ok(()) };
+        first.rests = first.rests.filter(|until| *until > Instant::now());
+        if first.rests.is_some() {
+            return self.wait(timeout, None).map(drop);
+        }
+        if let Some(awaits) = first.awaits {
+            match self.wait(timeout, Some(awaits))? {
+                0 => return Ok(()),
+                revents if revents & libc::POLLNVAL != 0 => {
+                    self.settle(-libc::EBADF, done);
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+        // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
+        let mut step = unsafe { it.step(None) };
+        while step == Step::Help {
+            // SAFETY: as above.
+            step = match blocking.map(|it| unsafe { it.call(&Briefly) }) {
+                None => Step::Done(-libc::ENOSYS),
+                Some(NOT_YET) => Step::Rest,
+                // SAFETY: as above.
+                result => unsafe { it.step(result) },
+            };
+        }
+        let Some(first) = self.queue.front_mut() else { return Ok(()) };
+        first.awaits = None;
+        match step {
+            Step::Done(result) => self.settle(result, done),
+            Step::Await(fd, _) if fd < 0 => self.settle(-libc::EBADF, done),
+            Step::Await(fd, events) => first.awaits = Some((fd, events)),
+            Step::Rest | Step::Help => first.rests = Some(first.pace.rest(Instant::now())),
+        }
+        Ok(())
+    }
+
     /// The first is settled with this.
     fn settle(&mut self, result: i32, done: &mut Vec<Done>) {
         if let Some(first) = self.queue.pop_front() {
@@ -112,10 +159,11 @@ impl Caller for Briefly {
 impl Backend for Direct {
     unsafe fn submit(&mut self, id: u64, op: *const RawOp, _tried: bool) -> bool {
         // SAFETY: by contract.
-        if unsafe { RawOp::what(op) }.blocking().is_some_and(Blocking::is_foreign) {
+        if unsafe { RawOp::what(op) }.blocking().is_some_and(Blocking::is_for_helpers) {
             return false;
         }
-        self.queue.push_back(Queued { id, op, begun: false, pace: Pace::default(), rests: None });
+        let pace = Pace::default();
+        self.queue.push_back(Queued { id, op, begun: false, pace, rests: None, awaits: None });
         true
     }
 
@@ -142,6 +190,9 @@ impl Backend for Direct {
         let Some(first) = self.queue.front_mut() else { return self.wait(timeout, None).map(drop) };
         // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
         let what = unsafe { RawOp::what(first.op) };
+        if let Some(it) = what.steps() {
+            return self.steps(it, what.blocking(), timeout, done);
+        }
         let Some(waits_for) = what.waits_for() else {
             return match what.blocking() {
                 Some(it) => self.block(it, timeout, done),

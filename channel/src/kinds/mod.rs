@@ -5,7 +5,12 @@
 
 mod accept_many;
 mod addressed;
+mod ends;
+pub(crate) mod metadata;
+mod named;
 mod on_file;
+mod on_the_way;
+pub(crate) mod open_options;
 mod parts;
 mod positioned;
 mod refused;
@@ -98,6 +103,38 @@ kinds! {
     write_direct: WriteDirect,
     /// A closure run by a helper thread.
     work: Work,
+    /// A file opened.
+    open: Open,
+    /// What there is to know of a file.
+    stat: Stat,
+    /// A file renamed.
+    rename: Rename,
+    /// A second name for a file.
+    link: Link,
+    /// A symbolic link made.
+    symlink: Symlink,
+    /// A name of a file taken away.
+    unlink: Unlink,
+    /// A folder made.
+    mkdir: Mkdir,
+    /// A folder removed.
+    rmdir: Rmdir,
+    /// What a symbolic link says.
+    read_link: ReadLink,
+    /// An extended attribute read.
+    get_xattr: GetXattr,
+    /// The names of extended attributes.
+    list_xattr: ListXattr,
+    /// An extended attribute set.
+    set_xattr: SetXattr,
+    /// An extended attribute removed.
+    remove_xattr: RemoveXattr,
+    /// Bytes that went through a pipe.
+    splice: Splice,
+    /// Bytes of a pipe in another one as well.
+    tee: Tee,
+    /// Everything that came from a descriptor gone to another one.
+    pump: Pump,
     /// A word in memory changed.
     word: Word,
 }

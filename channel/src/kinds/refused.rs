@@ -2,8 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::operation::{Blocking, Caller, Carry, Readiness};
-use io_uring::squeue;
+use crate::operation::{Blocking, Caller, Carry};
 
 /// In place of the operation: fails with this errno.
 #[derive(Clone, Copy, Debug)]
@@ -11,14 +10,6 @@ pub(super) struct Refused(pub(super) i32);
 
 // SAFETY: it touches nothing.
 unsafe impl Carry for Refused {
-    fn waits_for(&self) -> Option<Readiness> {
-        None
-    }
-
-    fn entry(&self) -> Option<squeue::Entry> {
-        None
-    }
-
     fn blocking(&self) -> Option<&dyn Blocking> {
         Some(self)
     }

@@ -6,8 +6,7 @@ use super::EventKind;
 use crate::events::body::Kept;
 use crate::events::event::Event;
 use crate::events::request::Request;
-use crate::operation::{Blocking, Caller, Carry, Readiness};
-use io_uring::squeue;
+use crate::operation::{Blocking, Caller, Carry};
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,14 +22,6 @@ struct Work {
 
 // SAFETY: it touches what it holds.
 unsafe impl Carry for Work {
-    fn waits_for(&self) -> Option<Readiness> {
-        None
-    }
-
-    fn entry(&self) -> Option<squeue::Entry> {
-        None
-    }
-
     fn blocking(&self) -> Option<&dyn Blocking> {
         Some(self)
     }
@@ -38,7 +29,7 @@ unsafe impl Carry for Work {
 
 // SAFETY: as above.
 unsafe impl Blocking for Work {
-    fn is_foreign(&self) -> bool {
+    fn is_for_helpers(&self) -> bool {
         true
     }
 

@@ -22,15 +22,24 @@ pub unsafe trait Carry: Send + 'static {
     }
 
     /// What a readiness driver waits for before it attempts it. `None`: no descriptor says when it can go on, so it is
-    /// [blocking](Self::blocking), or it needs no driver.
-    fn waits_for(&self) -> Option<Readiness>;
+    /// [blocking](Self::blocking), or it needs no driver, or it is between two [steps](Self::steps).
+    fn waits_for(&self) -> Option<Readiness> {
+        None
+    }
 
     /// What the ring is asked for. `None`: it has no such operation, or is not to have it, since an operation whose submitter exits may
     /// have to be submitted twice. It is [blocking](Self::blocking) then.
-    fn entry(&self) -> Option<squeue::Entry>;
+    fn entry(&self) -> Option<squeue::Entry> {
+        None
+    }
 
     /// How it is carried out by a thread that it may block: a helper of the channel's, where the driver cannot do it.
     fn blocking(&self) -> Option<&dyn Blocking> {
+        None
+    }
+
+    /// It goes by steps, which the port takes itself: a driver has nothing to do for it but to say when a descriptor is ready.
+    fn steps(&self) -> Option<&dyn Steps> {
         None
     }
 
@@ -123,6 +132,34 @@ pub unsafe trait Carry: Send + 'static {
     }
 }
 
+/// What goes by steps, each of which does what can be done without waiting.
+///
+/// While one waits [`Carry::waits_for`] says for what, and at other times for nothing.
+///
+/// # Safety
+/// As for [`Carry`].
+pub unsafe trait Steps {
+    /// Goes on as far as it can: at first, when what it has awaited is ready (or was not heard of to the end), after a rest, and when a helper
+    /// has done what is [blocking](Carry::blocking), which came to `helped`.
+    ///
+    /// # Safety
+    /// As for [`Carry::attempt`].
+    unsafe fn step(&self, helped: Option<i32>) -> Step;
+}
+
+/// How it is after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Complete, with this result.
+    Done(i32),
+    /// It goes on when this descriptor is ready for that.
+    Await(RawFd, i16),
+    /// What it has awaited was ready in vain: it goes on after a rest.
+    Rest,
+    /// It goes on when a helper has done what is blocking.
+    Help,
+}
+
 /// What may block the thread that does it.
 ///
 /// # Safety
@@ -136,8 +173,9 @@ pub unsafe trait Blocking {
         None
     }
 
-    /// Is it the program's own code? Then it is not called where a port is driven, whatever the driver is.
-    fn is_foreign(&self) -> bool {
+    /// Is it not to be called where a port is driven, whatever the driver is? The program's own code is not, nor what would be missed if it
+    /// were ended after a moment and begun anew.
+    fn is_for_helpers(&self) -> bool {
         false
     }
 

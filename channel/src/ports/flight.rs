@@ -11,6 +11,7 @@
 pub(crate) mod failed;
 pub(crate) mod helped;
 mod intake;
+mod steps;
 mod streams;
 mod times;
 
@@ -48,6 +49,8 @@ enum Phase {
     Helper,
     /// With nobody: its descriptor was ready in vain.
     Resting,
+    /// With nobody: it has taken its last step.
+    Stepped,
     /// In the wheel only.
     Timer,
     /// With nobody: a stream without credit.
@@ -196,7 +199,7 @@ impl Drive {
             Phase::Helper => self.give_up_helped(id),
             Phase::Resting => true,
             Phase::Paused => self.end_of_paused(slot, code).is_some(),
-            Phase::Ending(_) => false,
+            Phase::Ending(_) | Phase::Stepped => false,
         };
         if ends {
             self.done.push((id, code));
@@ -252,6 +255,12 @@ impl Drive {
         // SAFETY: a request in flight is in place.
         let what = unsafe { RawOp::what(f.op) };
         let phase = f.phase;
+        if what.steps().is_some() {
+            if let Some(end) = self.after_step(slot, result) {
+                self.complete(id, end, out);
+            }
+            return;
+        }
         let mut verdict = match phase {
             Phase::Awaiting if result >= 0 => match what.waits_for() {
                 // io_uring reports that the peer has shut down to whoever polls for anything.
@@ -260,12 +269,12 @@ impl Drive {
             },
             Phase::Awaiting if is_interrupted(-result) => Verdict::Await,
             Phase::Awaiting => Verdict::Final,
-            // (The helper has been told to give it up, and has not begun it.)
-            Phase::Helper if result == -libc::ECANCELED => Verdict::Again,
+            // (The helper has been told to give it up, and has not begun it. If it was not told so, the kernel says it, for whatever reason.)
+            Phase::Helper if result == -libc::ECANCELED && f.abort != Abort::No => Verdict::Again,
             Phase::Helper => Verdict::Final,
             Phase::Resting => Verdict::Rest,
             Phase::Paused => Verdict::Again,
-            Phase::Ending(_) => Verdict::Final,
+            Phase::Ending(_) | Phase::Stepped => Verdict::Final,
             _ if result >= 0 => what.judge_success(result),
             _ if result == -libc::EFAULT && f.lost_its_submitter(what) => Verdict::Again,
             _ => what.judge(result),
@@ -311,9 +320,15 @@ impl Drive {
                 None => return,
             }
         }
+        self.complete(id, result, out);
+    }
+
+    /// It comes back.
+    fn complete(&mut self, id: u64, result: i32, out: &mut Vec<Finished>) {
         if result == -libc::ECANCELED {
             self.cancelled += 1;
         }
+        let slot = OpId::from_u64(id).slot();
         let f = &mut self.flights[slot as usize];
         let op = f.op;
         f.id = 0;

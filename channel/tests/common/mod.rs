@@ -8,6 +8,7 @@ pub mod storm;
 use ec_channel::{Driver, EventChannel, Serving, Source};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Runs `f` on a fresh channel of each driver, one after the other. A driver that the machine refuses is skipped, with the reason.
@@ -66,6 +67,20 @@ pub fn until_asleep(channel: &EventChannel) {
     }
 }
 
+/// How many of this process's threads are in this system call, with this descriptor first if one is named.
+pub fn threads_in(call: libc::c_long, first: Option<i32>) -> usize {
+    let is_in = |it: &str| {
+        let mut words = it.split(' ');
+        let number = words.next().and_then(|word| word.parse().ok());
+        let argument =
+            words.next().and_then(|word| i64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
+        number == Some(call) && first.is_none_or(|fd| argument == Some(fd.into()))
+    };
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let calls = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("syscall")).ok());
+    calls.filter(|it| is_in(it)).count()
+}
+
 /// Waits until one of `events` (or an error) is there.
 pub fn until_ready(it: &impl AsRawFd, events: i16) {
     let mut ask = libc::pollfd { fd: it.as_raw_fd(), events, revents: 0 };
@@ -100,6 +115,42 @@ pub fn room(n: usize) -> Vec<u8> {
 pub fn pair() -> (Source, UnixStream) {
     let (near, far) = UnixStream::pair().unwrap();
     (Source::from(near), far)
+}
+
+/// A directory of the test's own, deleted with this.
+pub struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        Self::made_in(&std::env::temp_dir()).unwrap()
+    }
+
+    /// In memory, where the system has a place for that: for those who make very many.
+    pub fn quick() -> Self {
+        Self::made_in("/dev/shm".as_ref()).unwrap_or_else(|_| Self::new())
+    }
+
+    fn made_in(place: &std::path::Path) -> std::io::Result<Self> {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let directory = place.join(format!("ec-test-{}-{number}", std::process::id()));
+        std::fs::create_dir(&directory)?;
+        Ok(Scratch(directory))
+    }
+}
+
+impl std::ops::Deref for Scratch {
+    type Target = std::path::Path;
+    fn deref(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // (It may be what a test is about.)
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Ends those who wait, also if an assertion fails.

@@ -18,31 +18,49 @@ mod connect;
 mod errors;
 mod fdatasync;
 mod fsync;
+mod get_xattr;
 mod getting;
 mod handlers;
+mod link;
+mod list_xattr;
+mod mkdir;
+mod named;
 mod native;
 mod notification;
 mod observed;
+mod open;
+mod piped;
 mod planted;
 mod posting;
+mod pump;
 mod read;
 mod read_at;
 mod read_at_vectored;
 mod read_direct;
+mod read_link;
 mod readiness;
 mod recv;
 mod recv_from;
 mod recv_vectored;
+mod remove_xattr;
+mod rename;
+mod rmdir;
 mod row;
 mod send;
 mod send_to;
 mod send_vectored;
+mod set_xattr;
 mod shown;
 mod shutdown;
 mod socket_shutdown;
+mod splice;
+mod stat;
+mod symlink;
 mod table;
+mod tee;
 mod timer;
 mod truncate;
+mod unlink;
 mod word;
 mod work;
 mod world;
@@ -101,6 +119,22 @@ rows! {
     read_direct,
     write_direct,
     work,
+    open,
+    stat,
+    rename,
+    link,
+    symlink,
+    unlink,
+    mkdir,
+    rmdir,
+    read_link,
+    get_xattr,
+    list_xattr,
+    set_xattr,
+    remove_xattr,
+    splice,
+    tee,
+    pump,
     word,
 }
 

@@ -6,9 +6,11 @@
 
 use crate::common::Random;
 pub use crate::common::all_drivers;
+use crate::named;
 use crate::observed::{Channel, Got};
 use crate::row::{Cell, Column, Input, Outcome, Row, Scene};
 use ec_channel::{Driver, EventChannel, EventKind, Request};
+use ec_test_support::skipped;
 use std::fmt;
 use std::hint::spin_loop;
 use std::time::Duration;
@@ -332,6 +334,9 @@ pub fn channel_on(driver: Driver) -> EventChannel {
 
 /// The whole row, on each driver.
 pub fn holds(row: &Row) {
+    if let Some(why) = named::missing(row.kind) {
+        return skipped(why);
+    }
     for driver in all_drivers() {
         eprintln!("on {driver}");
         let make = || Box::new(channel_on(driver)) as Box<dyn Channel>;

@@ -4,7 +4,7 @@ use crate::common::fresh_socket;
 use ec_channel::Source;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -93,6 +93,22 @@ fn unused_path() -> std::path::PathBuf {
 pub fn forget_cached(file: &File, from: i64) {
     // SAFETY: no pointer is passed.
     unsafe { libc::posix_fadvise(file.as_raw_fd(), from, 0, libc::POSIX_FADV_DONTNEED) };
+}
+
+/// A pipe of which both ends are to be had: the one to read from first.
+pub fn piped() -> (Arc<PipeReader>, Arc<PipeWriter>) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    (Arc::new(reader), Arc::new(writer))
+}
+
+/// What is in a pipe now.
+pub fn in_pipe(it: &Arc<PipeReader>) -> Vec<u8> {
+    let mut len = 0i32;
+    // SAFETY: room for the number.
+    assert_eq!(unsafe { libc::ioctl(it.as_raw_fd(), libc::FIONREAD, &mut len) }, 0);
+    let mut all = vec![0; len as usize];
+    (&**it).read_exact(&mut all).unwrap();
+    all
 }
 
 /// Both ends, to be kept by whoever sends, causes and looks.

@@ -127,6 +127,16 @@ impl Caller for Helper<'_> {
 impl Drive {
     /// The driver does not carry out the operation in this slot.
     pub(super) fn help(&mut self, slot: u32) {
+        let op = self.flights[slot as usize].op;
+        // SAFETY: a request in flight is in place.
+        match unsafe { RawOp::what(op) }.steps() {
+            Some(_) => self.step(slot),
+            None => self.hand_to_helper(slot),
+        }
+    }
+
+    /// What is blocking in the operation in this slot is a helper's.
+    pub(super) fn hand_to_helper(&mut self, slot: u32) {
         let f = &mut self.flights[slot as usize];
         // SAFETY: a request in flight is in place.
         let Some(it) = unsafe { RawOp::what(f.op) }.blocking() else {
