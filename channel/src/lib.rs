@@ -191,6 +191,7 @@ pub use getting::serve::{Completion, Completions, Serving};
 pub use getting::shared::EventChannel;
 pub use id::EventId;
 pub use kinds::accept::accept_now;
+pub use kinds::ancillary::{Ancillary, Credentials};
 pub use kinds::notification::SignalPoster;
 pub use kinds::readiness::Interest;
 pub use kinds::{EventKind, Failure};
@@ -204,6 +205,7 @@ pub use sys::mode::{nonblocking, set_nonblocking};
 /// The operations beneath events, for callers that suspend: each with its parameters, to be put behind a head ([`Op`](raw::Op)).
 pub mod raw {
     pub use crate::kinds::accept::Accept;
+    pub use crate::kinds::ancillary::{Control, Received};
     pub use crate::kinds::connect::Connect;
     pub use crate::kinds::read_at::ReadAt;
     pub use crate::kinds::readiness::Poll;

@@ -5,6 +5,7 @@
 
 mod accept_many;
 mod addressed;
+pub(crate) mod ancillary;
 mod parts;
 mod positioned;
 mod refused;
@@ -58,6 +59,10 @@ kinds! {
     recv_vectored: RecvVectored,
     /// Bytes sent from several buffers.
     send_vectored: SendVectored,
+    /// A message received, with what goes with it.
+    recv_msg: RecvMsg,
+    /// A message sent, with what goes with it.
+    send_msg: SendMsg,
     /// A connection shut down.
     shutdown: Shutdown,
     /// A descriptor ready.

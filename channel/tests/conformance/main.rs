@@ -24,9 +24,11 @@ mod read_at;
 mod readiness;
 mod recv;
 mod recv_from;
+mod recv_msg;
 mod recv_vectored;
 mod row;
 mod send;
+mod send_msg;
 mod send_to;
 mod send_vectored;
 mod shown;
@@ -68,6 +70,8 @@ rows! {
     send_to,
     recv_vectored,
     send_vectored,
+    recv_msg,
+    send_msg,
     socket_shutdown,
     readiness,
     timer,

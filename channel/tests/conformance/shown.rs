@@ -42,6 +42,8 @@ fn requests_and_events_say_what_they_are_of() {
             Request::send_to(source.clone(), vec![], to),
             Request::recv_vectored(source.clone(), vec![]),
             Request::send_vectored(source.clone(), vec![]),
+            Request::recv_msg(source.clone(), vec![], 0),
+            Request::send_msg(source.clone(), vec![], Default::default()),
             Request::shutdown(source.clone(), std::net::Shutdown::Both),
             Request::readiness(source.clone(), Interest::READABLE),
             Request::readiness_stream(source, Interest::READABLE),
