@@ -252,3 +252,65 @@ impl Drop for Starting {
         state.starting = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ec_test_support::limit;
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicUsize;
+
+    /// Waits for its end at length, or counts.
+    struct AtLength(Arc<(AtomicBool, AtomicUsize)>);
+
+    impl Job for AtLength {
+        fn run(&self, here: &Here) {
+            here.at_length(|| {
+                self.0.1.fetch_add(1, Ordering::SeqCst);
+                while !self.0.0.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            self.0.1.fetch_sub(1, Ordering::SeqCst);
+        }
+
+        fn refused(&self, why: &io::Error) {
+            panic!("{why}");
+        }
+    }
+
+    struct Meets(Arc<Barrier>);
+
+    impl Job for Meets {
+        fn run(&self, _here: &Here) {
+            self.0.wait();
+        }
+
+        fn refused(&self, why: &io::Error) {
+            panic!("{why}");
+        }
+    }
+
+    fn eventually(mut condition: impl FnMut() -> bool) {
+        while !condition() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn what_lasts_holds_up_nobody_and_those_too_many_leave() {
+        limit(60, || {
+            static FEW: Helpers = Helpers::new(2, Duration::from_millis(50));
+            let ends = Arc::<(AtomicBool, AtomicUsize)>::default();
+            (0..20).for_each(|_| _ = FEW.submit(Arc::new(AtLength(ends.clone()))));
+            eventually(|| ends.1.load(Ordering::SeqCst) == 20);
+            assert_eq!(FEW.queued(), 0);
+            // Two at a time still run.
+            let meeting = Arc::new(Barrier::new(2));
+            (0..6).for_each(|_| _ = FEW.submit(Arc::new(Meets(meeting.clone()))));
+            eventually(|| FEW.queued() == 0 && FEW.threads() <= 2);
+            ends.0.store(true, Ordering::SeqCst);
+            eventually(|| ends.1.load(Ordering::SeqCst) == 0 && FEW.threads() == 0);
+        });
+    }
+}

@@ -21,6 +21,7 @@ mod observed;
 mod planted;
 mod posting;
 mod read_at;
+mod read_direct;
 mod readiness;
 mod recv;
 mod recv_from;
@@ -36,6 +37,7 @@ mod shutdown;
 mod socket_shutdown;
 mod table;
 mod timer;
+mod word;
 mod work;
 mod world;
 
@@ -77,7 +79,9 @@ rows! {
     timer,
     notification,
     read_at,
+    read_direct,
     work,
+    word,
 }
 
 #[test]
