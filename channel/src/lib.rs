@@ -194,6 +194,7 @@ pub use id::EventId;
 pub use kinds::accept::accept_now;
 pub use kinds::ancillary::{Ancillary, Credentials};
 pub use kinds::notification::SignalPoster;
+pub use kinds::pooled::{BufferPool, PooledBuffer};
 pub use kinds::readiness::Interest;
 pub use kinds::word::wake_word;
 pub use kinds::{EventKind, Failure};
@@ -214,6 +215,7 @@ pub mod raw {
     pub use crate::kinds::readiness::Poll;
     pub use crate::kinds::recv::Recv;
     pub use crate::kinds::recv_from::RecvMsg;
+    pub use crate::kinds::recv_pooled::RecvPooled;
     pub use crate::kinds::send::Send;
     pub use crate::kinds::send_to::SendMsg;
     pub use crate::kinds::shutdown::Shutdown;

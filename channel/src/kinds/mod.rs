@@ -7,6 +7,7 @@ mod accept_many;
 mod addressed;
 pub(crate) mod ancillary;
 mod parts;
+pub(crate) mod pooled;
 mod positioned;
 mod refused;
 
@@ -63,6 +64,8 @@ kinds! {
     recv_msg: RecvMsg,
     /// A message sent, with what goes with it.
     send_msg: SendMsg,
+    /// Bytes received into a buffer that is taken when there are some.
+    recv_pooled: RecvPooled,
     /// A connection shut down.
     shutdown: Shutdown,
     /// A descriptor ready.

@@ -17,7 +17,9 @@ mod carry;
 pub use crate::id::OpId;
 use crate::registrar::Registration;
 pub(crate) use carry::is_interrupted;
-pub use carry::{AtExit, Blocking, Caller, Carry, Class, GoOn, Line, Operation, Readiness, Verdict};
+pub use carry::{
+    AtExit, Blocking, Caller, Carry, Class, GoOn, Line, Operation, Readiness, Supplied, Supply, Verdict,
+};
 use io_uring::squeue;
 use std::time::Instant;
 

@@ -11,6 +11,7 @@
 pub(crate) mod failed;
 pub(crate) mod helped;
 mod intake;
+mod lacking;
 mod streams;
 mod times;
 
@@ -26,6 +27,7 @@ use crate::ports::wheel::Wheel;
 use crate::sys::told;
 use failed::Failed;
 use helped::{Helped, Home};
+use lacking::Lacking;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -48,6 +50,8 @@ enum Phase {
     Helper,
     /// With nobody: its descriptor was ready in vain.
     Resting,
+    /// With nobody: it lacks what somebody else has to give back.
+    Lacking,
     /// In the wheel only.
     Timer,
     /// With nobody: a stream without credit.
@@ -122,6 +126,7 @@ pub(crate) struct Drive {
     /// What helpers have.
     helped: BTreeMap<u64, Helped>,
     home: Home,
+    lacking: Lacking,
     rests: Rests,
     failed: Option<Failed>,
     /// What came out of the inbox, and how much of it has been looked at.
@@ -149,6 +154,7 @@ impl Drive {
             awaited: BTreeMap::new(),
             helped: BTreeMap::new(),
             home,
+            lacking: Lacking::default(),
             rests: Rests::default(),
             failed: None,
             messages: Vec::new(),
@@ -192,6 +198,10 @@ impl Drive {
             Phase::Timer => self.wheel.remove(slot),
             Phase::Helper => self.give_up_helped(id),
             Phase::Resting => true,
+            Phase::Lacking => {
+                self.lacks_no_more(id);
+                true
+            }
             Phase::Paused => self.end_of_paused(slot, code).is_some(),
             Phase::Ending(_) => false,
         };
@@ -207,14 +217,15 @@ impl Drive {
             for (id, result) in done.drain(..) {
                 self.settle_one(id, result, out);
             }
-            // What comes next in a stream may be there already: who has to poll need not for each.
-            if !std::mem::take(&mut self.went_on) {
+            // Retries may have been settled at once. What comes next in a stream may be there already: who has to poll need not for each.
+            done.append(&mut self.done);
+            if std::mem::take(&mut self.went_on) {
+                self.backend.take_settled(&mut done);
+            }
+            if done.is_empty() {
                 break;
             }
-            self.backend.take_settled(&mut done);
         }
-        // Retries may have been settled at once.
-        done.append(&mut self.done);
         self.done = done;
     }
 
@@ -226,6 +237,7 @@ impl Drive {
         let waits_for = unsafe { RawOp::what(op) }.waits_for();
         match (verdict, waits_for) {
             (Verdict::Rest, _) => self.rest(id),
+            (Verdict::Lacks, _) => self.lack(id),
             (Verdict::Help, _) => self.help(OpId::from_u64(id).slot()),
             (Verdict::Await, Some(it)) => {
                 (f.phase, f.awaited) = (Phase::Awaiting, true);
@@ -261,6 +273,7 @@ impl Drive {
             Phase::Helper if result == -libc::ECANCELED => Verdict::Again,
             Phase::Helper => Verdict::Final,
             Phase::Resting => Verdict::Rest,
+            Phase::Lacking => Verdict::Lacks,
             Phase::Paused => Verdict::Again,
             Phase::Ending(_) => Verdict::Final,
             _ if result >= 0 => what.judge_success(result),
@@ -274,6 +287,7 @@ impl Drive {
                 GoOn::Call => verdict = Verdict::Again,
                 GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
                 GoOn::NotYet => verdict = Verdict::Rest,
+                GoOn::Lacks => verdict = Verdict::Lacks,
             }
         }
         if f.abort != Abort::No {
@@ -289,6 +303,7 @@ impl Drive {
                 GoOn::Call => drop(self.awaited.insert(id, result as i16)),
                 GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
                 GoOn::NotYet => verdict = Verdict::Rest,
+                GoOn::Lacks => verdict = Verdict::Lacks,
             }
         } else if let (Verdict::Await, Some(revents)) = (verdict, self.awaited.get(&id)) {
             // Its descriptor was ready, and the call would block all the same.

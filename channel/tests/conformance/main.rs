@@ -26,6 +26,7 @@ mod readiness;
 mod recv;
 mod recv_from;
 mod recv_msg;
+mod recv_pooled;
 mod recv_vectored;
 mod row;
 mod send;
@@ -74,6 +75,7 @@ rows! {
     send_vectored,
     recv_msg,
     send_msg,
+    recv_pooled,
     socket_shutdown,
     readiness,
     timer,
