@@ -135,3 +135,35 @@ impl fmt::Debug for PooledBuffer {
         self.buffer.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Default)]
+    struct Told(AtomicUsize);
+
+    impl Supplied for Told {
+        fn supplied(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_port_is_told_once_of_what_comes_back_and_never_waits_beside_a_buffer() {
+        let pool = BufferPool::new(2, 1);
+        let told = [Arc::new(Told::default()), Arc::new(Told::default())];
+        let ports = told.clone().map(|it| it as Arc<dyn Supplied>);
+        let counts = || [0, 1].map(|n: usize| told[n].0.load(Ordering::SeqCst));
+        let (one, other) = (pool.take().unwrap(), pool.take().unwrap());
+        assert!(pool.take().is_none());
+        assert!(pool.tell(&ports[0]) && pool.tell(&ports[0]) && pool.tell(&ports[1]));
+        drop(one);
+        assert_eq!((counts(), pool.available()), ([1, 1], 1));
+        // It may have come back since it was looked for.
+        assert!(!pool.tell(&ports[0]));
+        drop(other);
+        assert_eq!((counts(), pool.available()), ([1, 1], 2));
+    }
+}
