@@ -218,6 +218,7 @@ pub mod raw {
     pub use crate::kinds::recv_pooled::RecvPooled;
     pub use crate::kinds::send::Send;
     pub use crate::kinds::send_to::SendMsg;
+    pub use crate::kinds::send_zero_copy::SendZeroCopy;
     pub use crate::kinds::shutdown::Shutdown;
     #[doc(inline)]
     pub use crate::operation::{Op, OpId, Operation, RawCompletion, RawOp, Timer};

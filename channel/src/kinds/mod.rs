@@ -66,6 +66,8 @@ kinds! {
     send_msg: SendMsg,
     /// Bytes received into a buffer that is taken when there are some.
     recv_pooled: RecvPooled,
+    /// Bytes sent from where they are.
+    send_zero_copy: SendZeroCopy,
     /// A connection shut down.
     shutdown: Shutdown,
     /// A descriptor ready.

@@ -33,6 +33,7 @@ mod send;
 mod send_msg;
 mod send_to;
 mod send_vectored;
+mod send_zero_copy;
 mod shown;
 mod shutdown;
 mod socket_shutdown;
@@ -76,6 +77,7 @@ rows! {
     recv_msg,
     send_msg,
     recv_pooled,
+    send_zero_copy,
     socket_shutdown,
     readiness,
     timer,

@@ -45,6 +45,7 @@ fn requests_and_events_say_what_they_are_of() {
             Request::recv_msg(source.clone(), vec![], 0),
             Request::send_msg(source.clone(), vec![], Default::default()),
             Request::recv_pooled(source.clone(), &ec_channel::BufferPool::new(1, 1)),
+            Request::send_zero_copy(source.clone(), vec![]),
             Request::shutdown(source.clone(), std::net::Shutdown::Both),
             Request::readiness(source.clone(), Interest::READABLE),
             Request::readiness_stream(source, Interest::READABLE),
