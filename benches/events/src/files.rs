@@ -1,7 +1,8 @@
-//! Reads of 4 KiB at random places of a file: `events files path=.. depth=N seconds=S driver=.. [direct=1]`.
+//! Reads of 4 KiB at random places of a file: `events files path=.. depth=N seconds=S driver=.. [direct=1] [cold=READS]`.
 //!
 //! One thread posts and gets, through one port. `depth` reads are under way; all that have come are posted again by one `post_all`. Half a
-//! second to warm up is left out.
+//! second to warm up is left out. With `cold` nothing of the file is cached at first, and so many reads are made, of places that are all
+//! different.
 
 use crate::product;
 use common::{args, cpu_secs, na, out};
@@ -17,10 +18,16 @@ const WARMING_UP: Duration = Duration::from_millis(500);
 struct Places {
     state: u64,
     blocks: u64,
+    /// Each once: so many blocks further each time.
+    stride: Option<u64>,
 }
 
 impl Places {
     fn next(&mut self) -> u64 {
+        if let Some(stride) = self.stride {
+            self.state = (self.state + stride) % self.blocks;
+            return self.state * BLOCK as u64;
+        }
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
@@ -36,30 +43,53 @@ pub fn run() {
     let file = File::options().read(true).custom_flags(flags).open(&path);
     let file = file.unwrap_or_else(|_| na("the file cannot be opened so"));
     let blocks = file.metadata().expect("its size").len() / BLOCK as u64;
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&file);
     let source = Source::from(file);
-    let mut places = Places { state: 0x9e37_79b9_7f4a_7c15, blocks };
+    let cold = a.num("cold", 0);
+    let mut places =
+        Places { state: 0x9e37_79b9_7f4a_7c15, blocks, stride: (cold > 0).then(|| stride(blocks)) };
     let channel = product::channel(&a.str("driver", ""));
     let first = (0..depth).map(|_| match direct {
         true => Request::read_direct(source.clone(), Pages::with_capacity(BLOCK), places.next()),
         false => Request::read_at(source.clone(), Vec::with_capacity(BLOCK), places.next()),
     });
-    channel.post_all(first.collect::<Vec<_>>()).expect("posted");
-    read(&channel, &mut places, depth, WARMING_UP);
-    let (begun, cpu) = (Instant::now(), cpu_secs());
-    let reads = read(&channel, &mut places, depth, seconds);
-    let (wall, cpu) = (begun.elapsed(), cpu_secs() - cpu);
-    out(&[
-        ("reads_s", reads as f64 / wall.as_secs_f64()),
-        ("cpu_us", cpu * 1e6 / reads as f64),
-    ]);
-    channel.shutdown();
+    let first = first.collect::<Vec<_>>();
+    if cold == 0 {
+        channel.post_all(first).expect("posted");
+        read(&channel, &mut places, depth, WARMING_UP, usize::MAX);
+        return report(|| read(&channel, &mut places, depth, seconds, usize::MAX));
+    }
+    // SAFETY: no pointer is passed.
+    unsafe { libc::posix_fadvise(descriptor, 0, 0, libc::POSIX_FADV_DONTNEED) };
+    report(|| {
+        channel.post_all(first).expect("posted");
+        read(&channel, &mut places, depth, Duration::from_secs(600), cold)
+    });
 }
 
-/// Goes on for so long. Gives how many have come.
-fn read(channel: &EventChannel, places: &mut Places, depth: usize, time: Duration) -> usize {
+/// About a third of the file, so that neighbours are read long after each other; and all blocks before one comes again.
+fn stride(blocks: u64) -> u64 {
+    let shared = |mut a: u64, mut b: u64| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    (blocks / 3..).find(|stride| shared(*stride, blocks) == 1).expect("there are primes")
+}
+
+fn report(f: impl FnOnce() -> usize) {
+    let (begun, cpu) = (Instant::now(), cpu_secs());
+    let reads = f();
+    let (wall, cpu) = (begun.elapsed(), cpu_secs() - cpu);
+    out(&[("reads_s", reads as f64 / wall.as_secs_f64()), ("cpu_us", cpu * 1e6 / reads as f64)]);
+}
+
+/// Goes on for so long, or until so many have come. Gives how many did.
+fn read(channel: &EventChannel, places: &mut Places, depth: usize, time: Duration, most: usize) -> usize {
     let (end, mut reads) = (Instant::now() + time, 0);
     let mut got: Vec<Event> = Vec::with_capacity(depth);
-    while Instant::now() < end {
+    while reads < most && Instant::now() < end {
         reads += channel.get_events(&mut got, depth, None).expect("events");
         let again = got.drain(..).map(|event| {
             assert_eq!(event.result().expect("read"), BLOCK);
