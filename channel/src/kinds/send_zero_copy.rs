@@ -127,9 +127,9 @@ impl Request {
     /// let listener = TcpListener::bind("127.0.0.1:0")?;
     /// let near = TcpStream::connect(listener.local_addr()?)?;
     /// channel.post(Request::send_zero_copy(near, vec![7; 8192]))?;
+    /// assert_eq!(channel.get_event()?.result()?, 8192); // it has arrived
     /// let mut all = vec![0; 8192];
     /// listener.accept()?.0.read_exact(&mut all)?;
-    /// assert_eq!(channel.get_event()?.result()?, 8192);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn send_zero_copy(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
