@@ -152,6 +152,11 @@ impl<T: Operation> Op<T> {
         Self { head: RawOp::new(wake, word), what }
     }
 
+    /// What it does: for one that is not in flight, to take out what it came to ([`RecvPooled`](crate::raw::RecvPooled), say).
+    pub fn operation(&mut self) -> &mut T {
+        &mut self.what
+    }
+
     /// Its head, as [`submit_raw`](crate::EventChannel::submit_raw) wants it. From here on it must not be moved.
     pub fn raw(&mut self) -> *mut RawOp {
         let me: *mut Self = self;
