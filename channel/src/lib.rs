@@ -125,8 +125,8 @@
 //! while !channel.get_event()?.is_last() {}
 //! # Ok::<(), std::io::Error>(())
 //! ```
-//! They are [`Request::interval`], [`Request::readiness_stream`] and, for signal handlers, [`Request::signal_posts`]. A stream whose items
-//! nobody fetches pauses ([`Request::credit`]): nothing is dropped, and nothing piles up.
+//! They are [`Request::interval`], [`Request::readiness_stream`], [`Request::accept_many`] and, for signal handlers,
+//! [`Request::signal_posts`]. A stream whose items nobody fetches pauses ([`Request::credit`]): nothing is dropped, and nothing piles up.
 //!
 //! **One thread by itself**: a [`LocalChannel`], whose handlers may share what is not `Send`, and to which others post by a [`Poster`].
 //!

@@ -37,7 +37,7 @@ fn those_that_wait_hold_no_buffer() {
             let mut held: Vec<Event> = (0..3).map(|_| channel.get_event().unwrap()).collect();
             none_for(&channel, SOON);
             assert_eq!(pool.available(), 0);
-            let mut seen = vec![false; COUNT];
+            let mut seen = [false; COUNT];
             for left in (0..COUNT).rev() {
                 let event = held.pop().unwrap();
                 assert_eq!(event.buffer(), b"x");

@@ -47,7 +47,7 @@ fn a_message_with_a_descriptor_goes_from_stack_to_stack() {
     limit(30, || {
         each_driver(|channel| {
             let (near, far) = UnixStream::pair().unwrap();
-            let (pipe, mut bytes, mut room) = (Pipe::new(), *b"for you", [0; 16]);
+            let (mut pipe, mut bytes, mut room) = (Pipe::new(), *b"for you", [0; 16]);
             let message = |bytes: &mut [u8], part: &mut libc::iovec, control: &mut Control| {
                 *part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
                 let (at, len) = control.parts();

@@ -82,6 +82,7 @@ impl Header {
     }
 
     /// What the kernel has left of the length of the control data.
+    #[allow(clippy::unnecessary_cast, reason = "the type differs between libraries")]
     pub(super) fn control_len(&self) -> usize {
         self.0.msg_controllen as usize
     }

@@ -169,6 +169,7 @@ fn next(mut all: &[u8]) -> Option<(i32, &[u8], &[u8])> {
         }
         // SAFETY: there are so many bytes, and each is a number's.
         let head: libc::cmsghdr = unsafe { all.as_ptr().cast::<libc::cmsghdr>().read_unaligned() };
+        #[allow(clippy::unnecessary_cast, reason = "the type differs between libraries")]
         let len = head.cmsg_len as usize;
         let data = all.get(HEAD..len)?;
         all = &all[len.next_multiple_of(ALIGNED).min(all.len())..];

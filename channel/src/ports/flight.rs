@@ -23,11 +23,11 @@ use crate::id::OpId;
 use crate::lock::Mutex;
 use crate::operation::{Carry, GoOn, Owner, RawCompletion, RawOp, Verdict, is_interrupted};
 use crate::ports::inbox::{Message, PortShared};
+use crate::ports::lacking::Lacking;
 use crate::ports::wheel::Wheel;
 use crate::sys::told;
 use failed::Failed;
 use helped::{Helped, Home};
-use lacking::Lacking;
 use std::collections::BTreeMap;
 use std::time::Instant;
 

@@ -67,18 +67,18 @@ pub fn receive_with(socket: &impl AsFd) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
 /// A pipe, to see where a descriptor leads, and whether one is left open.
 pub struct Pipe {
     reader: File,
-    writer: OwnedFd,
+    writer: Option<OwnedFd>,
 }
 
 impl Pipe {
     pub fn new() -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
-        Pipe { reader: File::from(OwnedFd::from(reader)), writer: writer.into() }
+        Pipe { reader: File::from(OwnedFd::from(reader)), writer: Some(writer.into()) }
     }
 
     /// A descriptor to be given away.
     pub fn writer(&self) -> OwnedFd {
-        self.writer.try_clone().unwrap()
+        self.writer.as_ref().unwrap().try_clone().unwrap()
     }
 
     /// Does this one write to it? (And is it closed by execve(2)?)
@@ -93,9 +93,9 @@ impl Pipe {
             && byte == [7]
     }
 
-    /// Has everybody closed it to whom it was given?
-    pub fn is_left(self) -> bool {
-        drop(self.writer);
+    /// Has everybody closed it to whom it was given? (From here on there is no more to be given.)
+    pub fn is_left(&mut self) -> bool {
+        self.writer = None;
         let mut ask = libc::pollfd { fd: self.reader.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: a live pollfd. (Who closes it does so at once.)
         unsafe { libc::poll(&mut ask, 1, 0) };

@@ -37,7 +37,7 @@ fn of(socket: Source) -> Scene {
 /// The bytes, and the descriptor, are in the event or in the socket.
 fn waits() -> Scene {
     let (near, far) = world::streams();
-    let (pipe, sender) = (Pipe::new(), far.clone());
+    let (mut pipe, sender) = (Pipe::new(), far.clone());
     let given = pipe.writer();
     Scene::new(Request::recv_msg(near.clone(), room(64), 3))
         .cause(move || send_with(&sender, b"some bytes", &[&given]))
@@ -67,7 +67,7 @@ fn reset() -> Scene {
 
 fn with_one(descriptors: usize, has_room: bool) -> Scene {
     let (near, far) = world::streams();
-    let pipe = Pipe::new();
+    let mut pipe = Pipe::new();
     send_with(&far, b"one", &[&pipe.writer()]);
     Scene::new(Request::recv_msg(near, room(8), descriptors)).keeping(far).check(move |got, _| {
         let descriptors = got.take_descriptors();

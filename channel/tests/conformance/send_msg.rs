@@ -40,7 +40,7 @@ fn of(socket: Source) -> Scene {
 fn waits() -> Scene {
     let (near, far) = world::streams();
     let filled = world::fill(&near, 1);
-    let pipe = Pipe::new();
+    let mut pipe = Pipe::new();
     let ancillary = Ancillary::new().descriptor(pipe.writer());
     let (reader, read) = (far.clone(), Arc::new(Mutex::new((Vec::new(), Vec::new()))));
     let seen = read.clone();

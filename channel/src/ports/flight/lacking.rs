@@ -5,22 +5,13 @@
 
 #![allow(unsafe_code)]
 
-use super::{Drive, Phase, Verdict};
+use super::{Drive, Home, Phase, Verdict};
 use crate::fork;
 use crate::id::OpId;
 use crate::operation::{GoOn, RawOp, Supplied};
-use crate::ports::flight::helped::Home;
 use crate::ports::inbox::{Message, PortShared};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Those of a port, by what they lack.
-#[derive(Default)]
-pub(super) struct Lacking {
-    requests: BTreeMap<usize, VecDeque<u64>>,
-    /// Who is told.
-    port: Option<Arc<dyn Supplied>>,
-}
 
 impl Supplied for Home {
     fn supplied(&self) {
