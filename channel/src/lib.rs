@@ -125,8 +125,8 @@
 //! while !channel.get_event()?.is_last() {}
 //! # Ok::<(), std::io::Error>(())
 //! ```
-//! They are [`Request::interval`], [`Request::readiness_stream`] and, for signal handlers, [`Request::signal_posts`]. A stream whose items
-//! nobody fetches pauses ([`Request::credit`]): nothing is dropped, and nothing piles up.
+//! They are [`Request::interval`], [`Request::readiness_stream`], [`Request::accept_many`] and, for signal handlers,
+//! [`Request::signal_posts`]. A stream whose items nobody fetches pauses ([`Request::credit`]): nothing is dropped, and nothing piles up.
 //!
 //! **One thread by itself**: a [`LocalChannel`], whose handlers may share what is not `Send`, and to which others post by a [`Poster`].
 //!
@@ -195,9 +195,11 @@ pub use id::EventId;
 pub use kinds::accept::accept_now;
 pub use kinds::advise::Advice;
 pub use kinds::allocate::Allocation;
+pub use kinds::ancillary::{Ancillary, Credentials};
 pub use kinds::metadata::Metadata;
 pub use kinds::notification::SignalPoster;
 pub use kinds::open_options::OpenOptions;
+pub use kinds::pooled::{BufferPool, PooledBuffer};
 pub use kinds::readiness::Interest;
 pub use kinds::word::wake_word;
 pub use kinds::{EventKind, Failure};
@@ -216,6 +218,7 @@ pub mod raw {
     pub use crate::kinds::accept::Accept;
     pub use crate::kinds::advise::Advise;
     pub use crate::kinds::allocate::Allocate;
+    pub use crate::kinds::ancillary::{Control, Received};
     pub use crate::kinds::close::Close;
     pub use crate::kinds::connect::Connect;
     pub use crate::kinds::fsync::Fsync;
@@ -225,8 +228,10 @@ pub mod raw {
     pub use crate::kinds::readiness::Poll;
     pub use crate::kinds::recv::Recv;
     pub use crate::kinds::recv_from::RecvMsg;
+    pub use crate::kinds::recv_pooled::RecvPooled;
     pub use crate::kinds::send::Send;
     pub use crate::kinds::send_to::SendMsg;
+    pub use crate::kinds::send_zero_copy::SendZeroCopy;
     pub use crate::kinds::shutdown::Shutdown;
     pub use crate::kinds::sort::Sort;
     pub use crate::kinds::truncate::Truncate;

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use super::ancillary::Control;
 use socket2::{SockAddr, SockAddrStorage};
 use std::net::SocketAddr;
 
@@ -25,17 +26,26 @@ impl Address {
         Self { len: it.len(), storage: it.as_storage() }
     }
 
+    pub(super) fn of_any(to: SockAddr) -> Self {
+        Self { len: to.len(), storage: to.as_storage() }
+    }
+
     pub(super) fn as_mut_ptr(&mut self) -> *mut libc::sockaddr_storage {
         (&raw mut self.storage).cast()
     }
 
     pub(super) fn get(&self) -> Option<SocketAddr> {
+        self.get_any()?.as_socket()
+    }
+
+    /// Of whatever family.
+    pub(super) fn get_any(&self) -> Option<SockAddr> {
         if self.len == 0 {
             return None;
         }
-        // SAFETY: the storage is zeroed, or was filled by the kernel or from a SocketAddr, with this length. (A copy: it is plain bytes,
+        // SAFETY: the storage is zeroed, or was filled by the kernel or from an address, with this length. (A copy: it is plain bytes,
         // but says so to unsafe code only.)
-        unsafe { SockAddr::new(std::ptr::read(&self.storage), self.len) }.as_socket()
+        Some(unsafe { SockAddr::new(std::ptr::read(&self.storage), self.len) })
     }
 }
 
@@ -62,6 +72,19 @@ impl Header {
     /// With the address, which has so much room, or is so long.
     pub(super) fn point_to_address(&mut self, address: &mut Address, len: libc::socklen_t) {
         (self.0.msg_name, self.0.msg_namelen) = (address.as_mut_ptr().cast(), len);
+    }
+
+    /// With this control data, or this room for some.
+    pub(super) fn point_to_control(&mut self, control: &mut Control) {
+        let (at, len) = control.parts();
+        // (The type differs between libraries. Of what has no length the kernel takes no notice.)
+        (self.0.msg_control, self.0.msg_controllen) = (at, len as _);
+    }
+
+    /// What the kernel has left of the length of the control data.
+    #[allow(clippy::unnecessary_cast, reason = "the type differs between libraries")]
+    pub(super) fn control_len(&self) -> usize {
+        self.0.msg_controllen as usize
     }
 
     /// What the kernel has left of the length of the address.

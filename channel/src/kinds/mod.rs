@@ -5,6 +5,7 @@
 
 mod accept_many;
 mod addressed;
+pub(crate) mod ancillary;
 mod ends;
 pub(crate) mod metadata;
 mod named;
@@ -12,6 +13,7 @@ mod on_file;
 mod on_the_way;
 pub(crate) mod open_options;
 mod parts;
+pub(crate) mod pooled;
 mod positioned;
 mod refused;
 pub(crate) mod sort;
@@ -65,6 +67,14 @@ kinds! {
     recv_vectored: RecvVectored,
     /// Bytes sent from several buffers.
     send_vectored: SendVectored,
+    /// A message received, with what goes with it.
+    recv_msg: RecvMsg,
+    /// A message sent, with what goes with it.
+    send_msg: SendMsg,
+    /// Bytes received into a buffer that is taken when there are some.
+    recv_pooled: RecvPooled,
+    /// Bytes sent from where they are.
+    send_zero_copy: SendZeroCopy,
     /// A connection shut down.
     shutdown: Shutdown,
     /// A descriptor ready.

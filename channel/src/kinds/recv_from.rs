@@ -30,7 +30,11 @@ unsafe impl Send for RecvMsg {}
 // SAFETY: as recvmsg(2) does.
 unsafe impl Carry for RecvMsg {
     fn waits_for(&self) -> Option<Readiness> {
-        Some(Readiness { fd: self.fd, interest: recv::INPUT, line: recv::line(self.flags) })
+        Some(Readiness {
+            fd: self.fd,
+            interest: recv::INPUT,
+            line: recv::line(self.flags & !libc::MSG_CMSG_CLOEXEC),
+        })
     }
 
     fn entry(&self) -> Option<squeue::Entry> {

@@ -4,6 +4,7 @@
 
 use io_uring::squeue;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 
 /// One kind of operation: how each driver carries it out, and what its results mean. (The kinds are those of this crate: what a driver
 /// needs to know of one is private.)
@@ -117,6 +118,11 @@ pub unsafe trait Carry: Send + 'static {
         GoOn::Call
     }
 
+    /// Where it takes what it needs to go on, and may lack.
+    fn supply(&self) -> Option<&dyn Supply> {
+        None
+    }
+
     /// What a call that blocks would end with where one that does not says EAGAIN, although poll(2) has said `revents` and nothing more
     /// will come. `None`: it would wait.
     ///
@@ -193,6 +199,21 @@ pub trait Caller {
     fn at_length(&self, call: &mut dyn FnMut() -> i32) -> i32;
 }
 
+/// Where operations take what they need when they can go on, and others give it back.
+pub trait Supply {
+    /// No other one has it.
+    fn number(&self) -> usize;
+
+    /// The port is told when something comes back, once. False: there is something.
+    fn tell(&self, port: &Arc<dyn Supplied>) -> bool;
+}
+
+/// A port with requests that lack something.
+pub trait Supplied: Send + Sync {
+    /// It has come back.
+    fn supplied(&self);
+}
+
 /// Nobody asked for this end: its submitter exited, or a signal came. Nothing was done. (512 and on are the kernel's restart codes.)
 pub(crate) fn is_interrupted(errno: i32) -> bool {
     matches!(errno, libc::ECANCELED | libc::EINTR | 512..=516)
@@ -261,6 +282,8 @@ pub enum Verdict {
     Ready,
     /// It has come for nothing: once more, after a rest.
     Rest,
+    /// It could go on, and lacks something: once more when its [supply](Carry::supply) has that.
+    Lacks,
     /// The ring does not do it after all: a helper does.
     Help,
 }
@@ -274,6 +297,8 @@ pub enum GoOn {
     Final(i32),
     /// It is not ready after all.
     NotYet,
+    /// It could, and lacks something: see [`Verdict::Lacks`].
+    Lacks,
 }
 
 /// See [`Carry::at_exit`].

@@ -18,7 +18,8 @@ pub use crate::id::OpId;
 use crate::registrar::Registration;
 pub(crate) use carry::is_interrupted;
 pub use carry::{
-    AtExit, Blocking, Caller, Carry, Class, GoOn, Line, Operation, Readiness, Step, Steps, Verdict,
+    AtExit, Blocking, Caller, Carry, Class, GoOn, Line, Operation, Readiness, Step, Steps, Supplied, Supply,
+    Verdict,
 };
 use io_uring::squeue;
 use std::time::Instant;
@@ -150,6 +151,11 @@ impl<T: Operation> Op<T> {
     /// An operation that calls `wake(word)` once when it is complete, on the thread that drives the port.
     pub fn new(what: T, wake: unsafe fn(usize), word: usize) -> Self {
         Self { head: RawOp::new(wake, word), what }
+    }
+
+    /// What it does: for one that is not in flight, to take out what it came to ([`RecvPooled`](crate::raw::RecvPooled), say).
+    pub fn operation(&mut self) -> &mut T {
+        &mut self.what
     }
 
     /// Its head, as [`submit_raw`](crate::EventChannel::submit_raw) wants it. From here on it must not be moved.

@@ -11,6 +11,7 @@
 pub(crate) mod failed;
 pub(crate) mod helped;
 mod intake;
+mod lacking;
 mod steps;
 mod streams;
 mod times;
@@ -23,6 +24,7 @@ use crate::id::OpId;
 use crate::lock::Mutex;
 use crate::operation::{Carry, GoOn, Owner, RawCompletion, RawOp, Verdict, is_interrupted};
 use crate::ports::inbox::{Message, PortShared};
+use crate::ports::lacking::Lacking;
 use crate::ports::wheel::Wheel;
 use crate::sys::told;
 use failed::Failed;
@@ -51,6 +53,8 @@ enum Phase {
     Resting,
     /// With nobody: it has taken its last step.
     Stepped,
+    /// With nobody: it lacks what somebody else has to give back.
+    Lacking,
     /// In the wheel only.
     Timer,
     /// With nobody: a stream without credit.
@@ -125,6 +129,7 @@ pub(crate) struct Drive {
     /// What helpers have.
     helped: BTreeMap<u64, Helped>,
     home: Home,
+    lacking: Lacking,
     rests: Rests,
     failed: Option<Failed>,
     /// What came out of the inbox, and how much of it has been looked at.
@@ -154,6 +159,7 @@ impl Drive {
             awaited: BTreeMap::new(),
             helped: BTreeMap::new(),
             home,
+            lacking: Lacking::default(),
             rests: Rests::default(),
             failed: None,
             messages: Vec::new(),
@@ -198,6 +204,10 @@ impl Drive {
             Phase::Timer => self.wheel.remove(slot),
             Phase::Helper => self.give_up_helped(id),
             Phase::Resting => true,
+            Phase::Lacking => {
+                self.lacks_no_more(id);
+                true
+            }
             Phase::Paused => self.end_of_paused(slot, code).is_some(),
             Phase::Ending(_) | Phase::Stepped => false,
         };
@@ -213,14 +223,15 @@ impl Drive {
             for (id, result) in done.drain(..) {
                 self.settle_one(id, result, out);
             }
-            // What comes next in a stream may be there already: who has to poll need not for each.
-            if !std::mem::take(&mut self.went_on) {
+            // Retries may have been settled at once. What comes next in a stream may be there already: who has to poll need not for each.
+            done.append(&mut self.done);
+            if std::mem::take(&mut self.went_on) {
+                self.backend.take_settled(&mut done);
+            }
+            if done.is_empty() {
                 break;
             }
-            self.backend.take_settled(&mut done);
         }
-        // Retries may have been settled at once.
-        done.append(&mut self.done);
         self.done = done;
     }
 
@@ -232,6 +243,7 @@ impl Drive {
         let waits_for = unsafe { RawOp::what(op) }.waits_for();
         match (verdict, waits_for) {
             (Verdict::Rest, _) => self.rest(id),
+            (Verdict::Lacks, _) => self.lack(id),
             (Verdict::Help, _) => self.help(OpId::from_u64(id).slot()),
             (Verdict::Await, Some(it)) => {
                 (f.phase, f.awaited) = (Phase::Awaiting, true);
@@ -273,6 +285,7 @@ impl Drive {
             Phase::Helper if result == -libc::ECANCELED && f.abort != Abort::No => Verdict::Again,
             Phase::Helper => Verdict::Final,
             Phase::Resting => Verdict::Rest,
+            Phase::Lacking => Verdict::Lacks,
             Phase::Paused => Verdict::Again,
             Phase::Ending(_) | Phase::Stepped => Verdict::Final,
             _ if result >= 0 => what.judge_success(result),
@@ -286,6 +299,7 @@ impl Drive {
                 GoOn::Call => verdict = Verdict::Again,
                 GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
                 GoOn::NotYet => verdict = Verdict::Rest,
+                GoOn::Lacks => verdict = Verdict::Lacks,
             }
         }
         if f.abort != Abort::No {
@@ -301,6 +315,7 @@ impl Drive {
                 GoOn::Call => drop(self.awaited.insert(id, result as i16)),
                 GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
                 GoOn::NotYet => verdict = Verdict::Rest,
+                GoOn::Lacks => verdict = Verdict::Lacks,
             }
         } else if let (Verdict::Await, Some(revents)) = (verdict, self.awaited.get(&id)) {
             // Its descriptor was ready, and the call would block all the same.

@@ -17,6 +17,8 @@ pub(crate) enum Message {
     Helped(OpId, i32),
     /// A stream has credit again.
     Resume(OpId),
+    /// Something has come back that requests may lack.
+    Supplied,
     CancelEvents,
 }
 

@@ -23,6 +23,7 @@
 
 pub(crate) mod flight;
 mod inbox;
+mod lacking;
 mod slots;
 mod wait;
 mod wheel;

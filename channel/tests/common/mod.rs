@@ -3,9 +3,10 @@
 // Not every test file uses all of it.
 #![allow(dead_code)]
 
+pub mod messages;
 pub mod storm;
 
-use ec_channel::{Driver, EventChannel, Serving, Source};
+use ec_channel::{Completion, Completions, Driver, EventChannel, Request, Serving, Source, Wait};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,6 +80,22 @@ pub fn threads_in(call: libc::c_long, first: Option<i32>) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     let calls = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("syscall")).ok());
     calls.filter(|it| is_in(it)).count()
+}
+
+/// Nothing is to be done: a pool that drives the port for so long makes no more than a few passes.
+pub fn is_left_alone(channel: &EventChannel, time: Duration) {
+    let (serving, mut out, mut passes) = (serve(channel), Completions::new(), 0);
+    channel.post(Request::timer(time).on_complete(|_, _| ())).unwrap();
+    while out.is_empty() {
+        serving.drive(0, Wait::Forever, &mut out).unwrap();
+        passes += 1;
+    }
+    // (One that takes the timer in, one that finds it due, and as many more as they like to sleep twice.)
+    assert!(passes <= 4, "{passes} passes in which nothing was to be done");
+    out.drain().for_each(|it| match it {
+        Completion::Call(timer) => timer.run(),
+        Completion::Raw(_) => panic!("there is no such operation"),
+    });
 }
 
 /// Waits until one of `events` (or an error) is there.

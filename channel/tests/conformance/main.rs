@@ -41,14 +41,18 @@ mod read_link;
 mod readiness;
 mod recv;
 mod recv_from;
+mod recv_msg;
+mod recv_pooled;
 mod recv_vectored;
 mod remove_xattr;
 mod rename;
 mod rmdir;
 mod row;
 mod send;
+mod send_msg;
 mod send_to;
 mod send_vectored;
+mod send_zero_copy;
 mod set_xattr;
 mod shown;
 mod shutdown;
@@ -100,6 +104,10 @@ rows! {
     send_to,
     recv_vectored,
     send_vectored,
+    recv_msg,
+    send_msg,
+    recv_pooled,
+    send_zero_copy,
     socket_shutdown,
     readiness,
     timer,

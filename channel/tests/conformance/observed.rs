@@ -26,13 +26,26 @@ pub struct Got {
     /// Or an errno.
     pub result: Result<usize, i32>,
     pub buffer: Vec<u8>,
-    pub buffers: Vec<Vec<u8>>,
     pub address: Option<SocketAddr>,
     pub accepted: Option<OwnedFd>,
     pub ready: Interest,
     pub truncated: bool,
     /// For what only some kinds have.
     pub event: Option<Event>,
+}
+
+impl Got {
+    pub fn buffers(&self) -> &[Vec<u8>] {
+        self.event.as_ref().map_or(&[], Event::buffers)
+    }
+
+    pub fn take_descriptors(&mut self) -> Vec<OwnedFd> {
+        self.event.as_mut().map(Event::take_descriptors).unwrap_or_default()
+    }
+
+    pub fn ancillary_truncated(&self) -> bool {
+        self.event.as_ref().is_some_and(Event::is_ancillary_truncated)
+    }
 }
 
 impl From<Event> for Got {
@@ -45,7 +58,6 @@ impl From<Event> for Got {
                 .failure()
                 .map_or_else(|| Ok(event.result().unwrap()), |failure| Err(failure.errno())),
             buffer: event.take_buffer(),
-            buffers: event.take_buffers(),
             address: event.address(),
             accepted: event.take_accepted(),
             ready: event.ready(),

@@ -43,7 +43,7 @@ fn into(buffers: Vec<Vec<u8>>, offset: u64) -> Scene {
     Scene::new(Request::read_at_vectored(world::ten(), buffers, offset)).check(move |got, _| {
         let at = 10.min(offset as usize);
         let due = &b"0123456789"[at..at + got.result.unwrap_or(0)];
-        ensure(got.buffers.concat() == due, || format!("{got:?}"))
+        ensure(got.buffers().concat() == due, || format!("{got:?}"))
     })
 }
 
@@ -54,7 +54,7 @@ fn middle() -> Scene {
             Outcome::Done => [b"34", b"", b"567", b"8"],
             _ => [b""; 4],
         };
-        ensure(got.buffers == due, || format!("{got:?}"))
+        ensure(got.buffers() == due, || format!("{got:?}"))
     })
 }
 

@@ -50,8 +50,8 @@ fn waits() -> Scene {
                 Outcome::Done => ([b"som", b"", b"e by", b"tes", b""], b""),
                 _ => ([b""; 5], b"some bytes"),
             };
-            ensure(got.buffers == due && rest == left, || {
-                format!("received {:?}, and in the socket {rest:?}", got.buffers)
+            ensure(got.buffers() == due && rest == left, || {
+                format!("received {:?}, and in the socket {rest:?}", got.buffers())
             })
         })
 }
@@ -62,7 +62,7 @@ fn reset() -> Scene {
     (&*near).write_all(b"unread").unwrap();
     of(Source::from(near))
         .cause(move || drop(far))
-        .check(|got, _| ensure(got.buffers == [b"", b""], || format!("{got:?}")))
+        .check(|got, _| ensure(got.buffers() == [b"", b""], || format!("{got:?}")))
 }
 
 /// What is there stays.
@@ -84,7 +84,7 @@ fn into_many(count: usize) -> Scene {
     buffers.insert(5, Vec::new());
     Scene::new(Request::recv_vectored(near.clone(), buffers)).check(move |got, outcome| {
         let (rest, _open) = (world::rest_of(&near).len(), far);
-        let all = got.buffers.concat().len();
+        let all = got.buffers().concat().len();
         let due = if outcome == Outcome::Done { 1024 } else { 0 };
         ensure(all == due && rest == 1025 - all, || format!("{all} received, {rest} left"))
     })
@@ -94,7 +94,7 @@ fn datagram(bytes: &'static [u8]) -> Scene {
     let (near, far) = (world::datagrams(), world::datagrams());
     far.send_to(bytes, world::at(&near)).unwrap();
     of(near.into()).keeping(far).check(move |got, _| {
-        let is_due = got.buffers.concat() == bytes[..bytes.len().min(8)];
+        let is_due = got.buffers().concat() == bytes[..bytes.len().min(8)];
         ensure(is_due && got.truncated == (bytes.len() > 8), || format!("{got:?}"))
     })
 }

@@ -53,7 +53,7 @@ fn waits() -> Scene {
                 Outcome::Done => sent == due && got.result == Ok(100),
                 _ => sent.is_empty(),
             };
-            ensure(is_due && got.buffers == kept, || format!("{sent:?} arrived, {got:?}"))
+            ensure(is_due && got.buffers() == kept, || format!("{sent:?} arrived, {got:?}"))
         })
 }
 

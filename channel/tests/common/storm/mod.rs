@@ -5,7 +5,7 @@ mod parts;
 pub mod streams;
 
 use super::{Random, fleeting_socket, room};
-use ec_channel::{Event, EventChannel, EventKind, Interest, Request, Source};
+use ec_channel::{BufferPool, Event, EventChannel, EventKind, Interest, Request, Source};
 use parts::{Brittle, Bytes, Cancels, Gate, IN_FLIGHT, expect_purpose, fatal, panic_on_purpose};
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
@@ -87,7 +87,7 @@ const STREAM: u16 = 0x400;
 const KIND: u16 = 0xff;
 
 /// What it is made of.
-pub const KINDS: [EventKind; 11] = [
+pub const KINDS: [EventKind; 15] = [
     EventKind::Accept,
     EventKind::Connect,
     EventKind::Recv,
@@ -99,6 +99,10 @@ pub const KINDS: [EventKind; 11] = [
     EventKind::Notification,
     EventKind::ReadAt,
     EventKind::Work,
+    EventKind::RecvVectored,
+    EventKind::SendVectored,
+    EventKind::RecvMsg,
+    EventKind::RecvPooled,
 ];
 
 /// What is read.
@@ -129,6 +133,8 @@ struct World {
     /// Nobody writes into its other end.
     silent: Source,
     file: Source,
+    /// (Those who get hold some of its buffers for a while.)
+    pool: BufferPool,
     listener: Source,
     to_listener: SocketAddr,
     datagrams: Source,
@@ -157,6 +163,7 @@ impl World {
             sent: Bytes::default(),
             silent: silent.into(),
             file: file(),
+            pool: BufferPool::new(4, 5),
             listener: listener.into(),
             to_listener,
             datagrams: datagrams.into(),
@@ -170,7 +177,7 @@ impl World {
         let waits = |request: Request| request.within(limit);
         let mut only_a_cancel = false;
         let mut mark = 0;
-        let request = match random.below(29) {
+        let request = match random.below(33) {
             0..3 => waits(Request::recv(self.inlet.clone(), room(1 + random.below(4) as usize))),
             3 => waits(Request::recv(self.brittle.clone(), room(1 + random.below(4) as usize))),
             4..6 => {
@@ -218,6 +225,13 @@ impl World {
                 };
                 Request::work(work).within(limit)
             }
+            23 => waits(Request::recv_vectored(self.inlet.clone(), vec![room(1), room(0), room(2)])),
+            24 => {
+                let parts = vec![vec![token as u8; 2], vec![], vec![!token as u8; 3]];
+                waits(Request::send_vectored(self.outlet.clone(), parts))
+            }
+            25 => waits(Request::recv_msg(self.inlet.clone(), room(3), 1)),
+            26 => waits(Request::recv_pooled(self.inlet.clone(), &self.pool)),
             _ => Request::notification(),
         };
         self.marks[token].store(mark | request.kind() as u16, SeqCst);
@@ -281,7 +295,11 @@ impl World {
         if let Ok(n) = event.result() {
             self.tally.kinds.of(kind).fetch_add(1, SeqCst);
             match kind {
-                EventKind::Recv => self.received.count(event.buffer()),
+                EventKind::Recv | EventKind::RecvMsg | EventKind::RecvPooled => {
+                    self.received.count(event.buffer())
+                }
+                EventKind::RecvVectored => self.received.count(&event.buffers().concat()),
+                EventKind::SendVectored => self.sent.count(&event.buffers().concat()[..n]),
                 // (Behind the end there is nothing.)
                 EventKind::ReadAt if n != 1 || !FILE.contains(&event.buffer()[0]) => {
                     fatal(&format!("{event:?}"))

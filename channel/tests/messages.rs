@@ -1,0 +1,268 @@
+//! Messages with descriptors and credentials: nothing that comes with one is left open, whatever becomes of its event, and whatever the peer
+//! sends.
+
+mod common;
+
+use common::messages::{Pipe, send_with};
+use common::{Random, drivers, each_driver, none_for, room};
+use ec_channel::{Ancillary, Credentials, Driver, Event, EventChannel, Request, Source};
+use ec_test_support::{in_child, limit, went_well};
+use ec_unkind as _;
+use socket2::{Domain, SockAddr, SockRef, Type};
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_millis(5);
+
+fn all_drivers() -> Vec<Driver> {
+    drivers().into_iter().chain([Driver::Direct]).collect()
+}
+
+fn streams() -> (Arc<UnixStream>, Arc<UnixStream>) {
+    let (near, far) = UnixStream::pair().unwrap();
+    (Arc::new(near), Arc::new(far))
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Runs `case` on a channel of each driver, alone in a process: as many descriptors are open after it as before.
+fn leaves_nothing(name: &str, case: impl Fn(EventChannel)) {
+    went_well(in_child(name, || {
+        ec_unkind::no_other_runtime();
+        let make = |driver| EventChannel::builder().driver(driver).build().unwrap();
+        for driver in all_drivers() {
+            // (What is made once, and stays.)
+            case(make(driver));
+            let before = descriptors();
+            case(make(driver));
+            assert_eq!(descriptors(), before, "{driver}");
+        }
+    }));
+}
+
+fn with<T>(channel: &EventChannel, socket: &Arc<T>, bytes: usize, descriptors: usize) -> Event
+where
+    T: AsFd + Send + Sync + 'static,
+{
+    channel.post(Request::recv_msg(socket.clone(), room(bytes), descriptors)).unwrap();
+    channel.get_event().unwrap()
+}
+
+#[test]
+fn what_nobody_takes_is_closed() {
+    leaves_nothing("what_nobody_takes_is_closed", |channel| {
+        let (near, far) = streams();
+        let pipe = Pipe::new();
+        let (one, two) = (pipe.writer(), pipe.writer());
+        let send = || send_with(&far, b"x", &[&one, &two]);
+        // It goes with its event, also if some were taken out.
+        send();
+        let mut event = with(&channel, &near, 1, 2);
+        assert_eq!(event.take_descriptors().len(), 2);
+        assert!(event.take_descriptors().is_empty());
+        send();
+        let event = with(&channel, &near, 1, 2);
+        // It is received into again.
+        channel.post(event.again()).unwrap();
+        send();
+        drop(channel.get_event().unwrap());
+        // It is cancelled, and has come, or has not.
+        for early in [true, false] {
+            let id = channel.post(Request::recv_msg(near.clone(), room(1), 2)).unwrap();
+            if early {
+                none_for(&channel, SOON);
+            }
+            send();
+            channel.cancel(id);
+            if channel.get_event().unwrap().is_cancelled() {
+                drop(with(&channel, &near, 1, 2));
+            }
+        }
+        // Nobody fetches it, and the channel goes.
+        send();
+        channel.post(Request::recv_msg(near.clone(), room(1), 2)).unwrap();
+        channel.post(Request::timer(Duration::ZERO)).unwrap();
+        drop(channel.get_event().unwrap());
+        channel.post(Request::recv_msg(near.clone(), room(1), 2)).unwrap();
+        none_for_but_receives(&channel);
+        send();
+        channel.shutdown();
+        drop(channel);
+    });
+}
+
+/// (What comes meanwhile is one of the receives.)
+fn none_for_but_receives(channel: &EventChannel) {
+    while let Some(event) = channel.get_event_timeout(SOON).unwrap() {
+        assert!(event.result().is_ok());
+    }
+}
+
+/// With more descriptors than there is room for, in one part or in several, time and again.
+#[test]
+fn a_hostile_peer_costs_no_descriptor() {
+    leaves_nothing("a_hostile_peer_costs_no_descriptor", |channel| {
+        let (near, far) = streams();
+        let pipe = Pipe::new();
+        let one = Source::from(pipe.writer());
+        let raw = pipe.writer();
+        let mut random = Random(0xbad);
+        let few: [&OwnedFd; 60] = [&raw; 60];
+        for round in 0..100 {
+            let count = 1 + random.below(60) as usize;
+            let wanted = random.below(80) as usize;
+            if round % 2 == 0 {
+                send_with(&far, b"x", &few[..count]);
+            } else {
+                let ancillary = (0..count).fold(Ancillary::new(), |all, _| all.descriptor(one.clone()));
+                channel.post(Request::send_msg(far.clone(), vec![1], ancillary)).unwrap();
+                channel.get_event().unwrap().result().unwrap();
+            }
+            let mut event = with(&channel, &near, 1, wanted);
+            assert_eq!(event.result().unwrap(), 1);
+            let came = event.take_descriptors().len();
+            assert_eq!(came, count.min(wanted), "round {round}");
+            assert_eq!(event.is_ancillary_truncated(), count > wanted, "of {count}, and wanted {wanted}");
+        }
+        // As many as go, and one that sends nothing else.
+        let all = (0..253).fold(Ancillary::new(), |all, _| all.descriptor(one.clone()));
+        for wanted in [0, 1, 252, 253, 254] {
+            channel.post(Request::send_msg(far.clone(), vec![1], all.clone())).unwrap();
+            channel.get_event().unwrap().result().unwrap();
+            let mut event = with(&channel, &near, 1, wanted);
+            assert_eq!(event.take_descriptors().len(), wanted.min(253));
+            assert_eq!(event.is_ancillary_truncated(), wanted < 253);
+        }
+    });
+}
+
+/// The kernel hands over as many as there may be.
+#[test]
+fn what_the_process_may_not_have_is_told() {
+    went_well(in_child("what_the_process_may_not_have_is_told", || {
+        each_driver(|channel| {
+            let (near, far) = streams();
+            let raw = Pipe::new().writer();
+            send_with(&far, b"x", &[&raw; 10]);
+            let hogs: Vec<OwnedFd> = std::iter::from_fn(|| raw.try_clone().ok()).take(200).collect();
+            let limit =
+                libc::rlimit { rlim_cur: hogs[hogs.len() - 1].as_raw_fd() as u64 + 4, rlim_max: 1024 };
+            // SAFETY: a live limit.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+            let mut event = with(&channel, &near, 1, 10);
+            let came = event.take_descriptors();
+            assert!(came.len() < 10 && event.is_ancillary_truncated(), "{came:?}");
+            let limit = libc::rlimit { rlim_cur: 1024, ..limit };
+            // SAFETY: as above.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+        })
+    }));
+}
+
+#[test]
+fn credentials_come_where_they_are_asked_for() {
+    limit(30, || {
+        each_driver(|channel| {
+            let (near, far) = streams();
+            let own = Credentials::own();
+            let send = |ancillary| {
+                channel.post(Request::send_msg(far.clone(), vec![1], ancillary)).unwrap();
+                let sent = channel.get_event().unwrap();
+                sent.failure().map_or(0, |failure| failure.errno())
+            };
+            assert_eq!(send(Ancillary::new()), 0);
+            assert_eq!(with(&channel, &near, 1, 0).credentials(), None);
+            SockRef::from(&*near).set_passcred(true).unwrap();
+            let pipe = Source::from(Pipe::new().writer());
+            let two = || Ancillary::new().descriptor(pipe.clone()).descriptor(pipe.clone());
+            for ancillary in
+                [Ancillary::new(), Ancillary::new().credentials(own), two(), two().credentials(own)]
+            {
+                let count = format!("{ancillary:?}").matches("fd ").count();
+                assert_eq!(send(ancillary), 0);
+                let mut event = with(&channel, &near, 1, 2);
+                assert_eq!((event.credentials(), event.take_descriptors().len()), (Some(own), count));
+                assert!(!event.is_ancillary_truncated());
+            }
+            // There is no such process; and who may not say so anyway is told that.
+            let nobody = send(Ancillary::new().credentials(Credentials { pid: i32::MAX, ..own }));
+            assert!(matches!(nobody, libc::EPERM | libc::ESRCH), "{nobody}");
+        })
+    });
+}
+
+#[test]
+fn a_message_goes_to_an_address_of_any_family_and_says_where_it_is_from() {
+    limit(30, || {
+        each_driver(|channel| {
+            let (near, far) = (UnixDatagram::unbound().unwrap(), UnixDatagram::unbound().unwrap());
+            // A name of the kernel's choice each.
+            let name = |socket: &UnixDatagram| {
+                let nothing = SockAddr::unix("").unwrap();
+                SockRef::from(socket).bind(&nothing).unwrap();
+                SockRef::from(socket).local_addr().unwrap()
+            };
+            let (to, from) = (name(&near), name(&far));
+            channel.post(Request::send_msg_to(far, b"hello".to_vec(), Ancillary::new(), to)).unwrap();
+            channel.get_event().unwrap().result().unwrap();
+            let event = with(&channel, &Arc::new(near), 3, 0);
+            assert_eq!((event.buffer(), event.is_truncated()), (&b"hel"[..], true));
+            assert_eq!((event.sender(), event.address()), (Some(from), None));
+        })
+    });
+}
+
+/// The bytes before a descriptor's and behind them are received apart.
+#[test]
+fn a_stream_is_received_in_order_with_each_descriptor_at_its_byte() {
+    limit(30, || {
+        each_driver(|channel| {
+            let (near, far) = streams();
+            let pipe = Pipe::new();
+            let mut due = Vec::new();
+            for n in 0..20_u8 {
+                match n % 3 {
+                    0 => (&*far).write_all(&[n]).unwrap(),
+                    _ => send_with(&far, &[n], &[&pipe.writer()]),
+                }
+                due.push((n, usize::from(n % 3 != 0)));
+            }
+            let mut came = Vec::new();
+            while came.len() < 20 {
+                let mut event = with(&channel, &near, 64, 4);
+                let mut descriptors = event.take_descriptors();
+                let bytes = event.buffer().to_vec();
+                // Those of a message are told at its first byte: one message's at a time.
+                assert!(descriptors.len() <= 1);
+                for (at, byte) in bytes.iter().enumerate() {
+                    let last_of_it = at + 1 == bytes.len();
+                    came.push((*byte, if last_of_it { descriptors.drain(..).count() } else { 0 }));
+                }
+            }
+            assert_eq!(came, due);
+        })
+    });
+}
+
+#[test]
+fn messages_of_a_pair_keep_their_bounds() {
+    limit(30, || {
+        each_driver(|channel| {
+            let (near, far) = socket2::Socket::pair(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+            let (near, far) = (Arc::new(near), Arc::new(far));
+            let fd = Pipe::new().writer();
+            send_with(&far, b"first", &[&fd]);
+            send_with(&far, b"second one", &[]);
+            let mut event = with(&channel, &near, 8, 1);
+            assert_eq!((event.buffer(), event.is_truncated()), (&b"first"[..], false));
+            assert_eq!(event.take_descriptors().len(), 1);
+            let event = with(&channel, &near, 8, 1);
+            assert_eq!((event.buffer(), event.is_truncated()), (&b"second o"[..], true));
+        })
+    });
+}
