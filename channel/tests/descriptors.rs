@@ -8,7 +8,7 @@ use ec_test_support::{in_child, went_well};
 use ec_unkind as _;
 use std::fs::File;
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Sets the soft limit.
 fn limit_descriptors(count: u64) {
@@ -82,5 +82,26 @@ fn a_connect_needs_no_descriptor_and_an_accept_says_that_it_does() {
             assert_eq!(failed.result().unwrap_err().raw_os_error(), Some(libc::ECONNREFUSED), "{driver}");
             assert_eq!(accept.result().unwrap_err().raw_os_error(), Some(libc::EMFILE), "{driver}");
         }
+    }));
+}
+
+#[test]
+fn a_time_of_the_clock_needs_one_if_it_lies_ahead() {
+    went_well(in_child("a_time_of_the_clock_needs_one_if_it_lies_ahead", || {
+        each_driver(|channel| {
+            limit_descriptors(64);
+            let hogs = all_descriptors();
+            let ahead = SystemTime::now() + Duration::from_secs(1000);
+            // (Its own limit is not what it fails by.)
+            channel.post(Request::wall_clock(ahead).within(Duration::from_secs(1000))).unwrap();
+            let event = channel.get_event().unwrap();
+            assert_eq!(event.result().unwrap_err().raw_os_error(), Some(libc::EMFILE));
+            channel.post(Request::wall_clock(UNIX_EPOCH)).unwrap();
+            assert!(channel.get_event().unwrap().result().is_ok());
+            drop(hogs);
+            limit_descriptors(256);
+            channel.post(event.again()).unwrap();
+            assert!(channel.get_event_timeout(Duration::from_millis(1)).unwrap().is_none(), "it waits");
+        })
     }));
 }

@@ -54,6 +54,8 @@ kinds! {
     readiness: Readiness,
     /// A point in time.
     timer: Timer,
+    /// A time of the system's clock.
+    wall_clock: WallClock,
     /// Something that the application says to itself.
     notification: Notification,
 }

@@ -30,6 +30,7 @@ mod shown;
 mod shutdown;
 mod table;
 mod timer;
+mod wall_clock;
 mod world;
 
 use ec_channel::EventKind;
@@ -63,6 +64,7 @@ rows! {
     send_to,
     readiness,
     timer,
+    wall_clock,
     notification,
 }
 

@@ -5,7 +5,7 @@
 
 use crate::row::{Cell, Outcome, Row, Scene};
 use crate::table::{all_drivers, channel_on};
-use crate::{ROWS, timer};
+use crate::{ROWS, timer, wall_clock};
 use ec_channel::{Driver, EventChannel, EventKind};
 use ec_test_support::{limit, skipped, system_calls};
 use std::collections::BTreeSet;
@@ -54,6 +54,12 @@ fn name(number: libc::c_long) -> String {
         (libc::SYS_rt_sigprocmask, "rt_sigprocmask"),
         (libc::SYS_rt_sigaction, "rt_sigaction"),
         (libc::SYS_gettid, "gettid"),
+        (libc::SYS_timerfd_create, "timerfd_create"),
+        (libc::SYS_timerfd_settime, "timerfd_settime"),
+        (libc::SYS_read, "read"),
+        (libc::SYS_pidfd_open, "pidfd_open"),
+        (libc::SYS_waitid, "waitid"),
+        (libc::SYS_wait4, "wait4"),
     ];
     known
         .into_iter()
@@ -96,7 +102,12 @@ fn play(
             got = Some(channel.get_event().unwrap());
         });
         over.store(true, Ordering::SeqCst);
-        assert!(got.expect("called").result().is_ok());
+        let got = got.expect("called");
+        assert!(got.result().is_ok());
+        if !got.is_last() {
+            channel.cancel(got.id());
+            while !channel.get_event().unwrap().is_last() {}
+        }
         helper.is_some_and(|helper| helper.join().unwrap())
     })
 }
@@ -169,6 +180,7 @@ fn native_where_it_says_so() {
                 table += &format!("| {} | {when} |", row.kind);
                 let make = |attempt| match row.kind {
                     EventKind::Timer => timer::after(Duration::from_millis(10u64 << attempt)),
+                    EventKind::WallClock => wall_clock::after(Duration::from_millis(10u64 << attempt)),
                     _ => make(),
                 };
                 for driver in DRIVERS.into_iter().filter(|driver| drivers.contains(driver)) {
