@@ -191,6 +191,7 @@ pub use id::EventId;
 pub use kinds::accept::accept_now;
 pub use kinds::notification::SignalPoster;
 pub use kinds::readiness::Interest;
+pub use kinds::watch::{Change, WatchFor};
 pub use kinds::{EventKind, Failure};
 pub use local::{LocalBuilder, LocalChannel};
 #[doc(hidden)]

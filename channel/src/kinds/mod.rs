@@ -56,6 +56,8 @@ kinds! {
     timer: Timer,
     /// A time of the system's clock.
     wall_clock: WallClock,
+    /// Something that happens to a file, or in a directory.
+    watch: Watch,
     /// Something that the application says to itself.
     notification: Notification,
 }

@@ -8,6 +8,7 @@ pub mod storm;
 use ec_channel::{Driver, EventChannel, Serving, Source};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Runs `f` on a fresh channel of each driver, one after the other. A driver that the machine refuses is skipped, with the reason.
@@ -95,6 +96,33 @@ pub fn room(n: usize) -> Vec<u8> {
 pub fn pair() -> (Source, UnixStream) {
     let (near, far) = UnixStream::pair().unwrap();
     (Source::from(near), far)
+}
+
+/// A directory of the test's own, deleted with this.
+pub struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("ec-test-{}-{number}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        Scratch(directory)
+    }
+}
+
+impl std::ops::Deref for Scratch {
+    type Target = std::path::Path;
+    fn deref(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // (It may be what a test is about.)
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Ends those who wait, also if an assertion fails.

@@ -31,6 +31,7 @@ mod shutdown;
 mod table;
 mod timer;
 mod wall_clock;
+mod watch;
 mod world;
 
 use ec_channel::EventKind;
@@ -65,6 +66,7 @@ rows! {
     readiness,
     timer,
     wall_clock,
+    watch,
     notification,
 }
 

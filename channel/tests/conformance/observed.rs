@@ -30,6 +30,8 @@ pub struct Got {
     pub accepted: Option<OwnedFd>,
     pub ready: Interest,
     pub truncated: bool,
+    /// What else it has, of its kind.
+    pub more: Option<String>,
 }
 
 impl From<Event> for Got {
@@ -46,6 +48,7 @@ impl From<Event> for Got {
             accepted: event.take_accepted(),
             ready: event.ready(),
             truncated: event.is_truncated(),
+            more: event.change().map(|change| format!("{change:?}")),
         }
     }
 }
