@@ -189,6 +189,7 @@ pub use getting::serve::{Completion, Completions, Serving};
 pub use getting::shared::EventChannel;
 pub use id::EventId;
 pub use kinds::accept::accept_now;
+pub use kinds::child_exit::ResourceUsage;
 pub use kinds::notification::SignalPoster;
 pub use kinds::readiness::Interest;
 pub use kinds::watch::{Change, WatchFor};

@@ -58,6 +58,8 @@ kinds! {
     wall_clock: WallClock,
     /// Something that happens to a file, or in a directory.
     watch: Watch,
+    /// A process that ends.
+    child_exit: ChildExit,
     /// Something that the application says to itself.
     notification: Notification,
 }

@@ -11,6 +11,7 @@ mod common;
 
 mod accept;
 mod cancel;
+mod child_exit;
 mod connect;
 mod errors;
 mod getting;
@@ -67,6 +68,7 @@ rows! {
     timer,
     wall_clock,
     watch,
+    child_exit,
     notification,
 }
 

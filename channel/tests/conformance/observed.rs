@@ -34,6 +34,11 @@ pub struct Got {
     pub more: Option<String>,
 }
 
+fn more_of(event: &Event) -> Option<String> {
+    let change = event.change().map(|change| format!("{change:?}"));
+    change.or_else(|| Some(format!("{}", event.exit_status()?)))
+}
+
 impl From<Event> for Got {
     fn from(mut event: Event) -> Self {
         Got {
@@ -48,7 +53,7 @@ impl From<Event> for Got {
             accepted: event.take_accepted(),
             ready: event.ready(),
             truncated: event.is_truncated(),
-            more: event.change().map(|change| format!("{change:?}")),
+            more: more_of(&event),
         }
     }
 }

@@ -5,7 +5,7 @@ use ec_channel::Source;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -109,4 +109,13 @@ pub fn reset_when_closed(it: &impl AsRawFd) {
     // SAFETY: a live linger, as long as said.
     let set = unsafe { libc::setsockopt(it.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, at, len) };
     assert_eq!(set, 0);
+}
+
+pub fn pidfd(child: &std::process::Child) -> Source {
+    // SAFETY: no pointer is passed, and the descriptor is new and ours.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, child.id(), 0);
+        assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+        Source::from(OwnedFd::from_raw_fd(fd as i32))
+    }
 }
