@@ -154,6 +154,8 @@ mod events;
 mod foreign;
 mod fork;
 mod getting;
+#[doc(hidden)]
+pub mod helpers;
 mod id;
 mod kinds;
 #[doc(hidden)]
@@ -176,9 +178,9 @@ mod waker;
 pub use alarm::{Alarm, Asleep};
 pub use blocker::{Blocker, Sleeper, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostAllError, PostError};
-#[doc(hidden)]
-pub use drivers::Pace;
 pub use drivers::{DRIVER_VARIABLE, Driver, DriverInfo, EXCLUDE_VARIABLE};
+#[doc(hidden)]
+pub use drivers::{Pace, will_submit};
 pub use events::event::Event;
 pub use events::request::Request;
 pub use events::source::Source;
@@ -193,6 +195,7 @@ pub use kinds::child_exit::ResourceUsage;
 pub use kinds::notification::SignalPoster;
 pub use kinds::readiness::Interest;
 pub use kinds::watch::{Change, WatchFor};
+pub use kinds::word::wake_word;
 pub use kinds::{EventKind, Failure};
 pub use local::{LocalBuilder, LocalChannel};
 #[doc(hidden)]
@@ -205,6 +208,7 @@ pub use sys::mode::{nonblocking, set_nonblocking};
 pub mod raw {
     pub use crate::kinds::accept::Accept;
     pub use crate::kinds::connect::Connect;
+    pub use crate::kinds::read_at::ReadAt;
     pub use crate::kinds::readiness::Poll;
     pub use crate::kinds::recv::Recv;
     pub use crate::kinds::recv_from::RecvMsg;

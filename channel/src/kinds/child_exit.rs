@@ -99,8 +99,8 @@ unsafe impl Carry for Await {
         Some(Readiness { fd: self.pidfd, interest: libc::POLLIN, line })
     }
 
-    fn entry(&self) -> squeue::Entry {
-        opcode::PollAdd::new(types::Fd(self.pidfd), libc::POLLIN as u32).build()
+    fn entry(&self) -> Option<squeue::Entry> {
+        Some(opcode::PollAdd::new(types::Fd(self.pidfd), libc::POLLIN as u32).build())
     }
 
     unsafe fn attempt(&self, _revents: i16) -> Option<i32> {

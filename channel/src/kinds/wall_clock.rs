@@ -37,7 +37,7 @@ unsafe impl Carry for Await {
         self.poll().waits_for()
     }
 
-    fn entry(&self) -> squeue::Entry {
+    fn entry(&self) -> Option<squeue::Entry> {
         self.poll().entry()
     }
 

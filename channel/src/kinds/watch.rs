@@ -127,13 +127,9 @@ unsafe impl Carry for Await {
     }
 
     /// (What is there need not be waited for.)
-    fn entry(&self) -> squeue::Entry {
-        match self.is_due() {
-            true => opcode::Nop::new().build(),
-            false => {
-                opcode::PollAdd::new(types::Fd(self.inotify.as_raw_fd()), libc::POLLIN as u32).build()
-            }
-        }
+    fn entry(&self) -> Option<squeue::Entry> {
+        let poll = || opcode::PollAdd::new(types::Fd(self.inotify.as_raw_fd()), libc::POLLIN as u32).build();
+        Some(if self.is_due() { opcode::Nop::new().build() } else { poll() })
     }
 
     unsafe fn attempt(&self, _revents: i16) -> Option<i32> {

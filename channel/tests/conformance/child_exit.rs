@@ -53,9 +53,10 @@ fn ends() -> Scene {
         let mut status = 0;
         // SAFETY: a live int.
         let reaped = unsafe { libc::waitpid(pid, &mut status, 0) };
+        let told = got.event.as_ref().and_then(|event| event.exit_status());
         let is_due = match outcome {
-            Outcome::Done => reaped == -1 && got.more.as_deref() == Some("exit status: 0"),
-            _ => (reaped, status) == (pid, 0) && got.more.is_none(),
+            Outcome::Done => reaped == -1 && told.is_some_and(|status| status.success()),
+            _ => (reaped, status) == (pid, 0) && told.is_none(),
         };
         ensure(is_due, || format!("{got:?}, and then waitpid gives {reaped}"))
     })

@@ -21,6 +21,7 @@ mod notification;
 mod observed;
 mod planted;
 mod posting;
+mod read_at;
 mod readiness;
 mod recv;
 mod recv_from;
@@ -33,6 +34,8 @@ mod table;
 mod timer;
 mod wall_clock;
 mod watch;
+mod word;
+mod work;
 mod world;
 
 use ec_channel::EventKind;
@@ -70,6 +73,9 @@ rows! {
     watch,
     child_exit,
     notification,
+    read_at,
+    work,
+    word,
 }
 
 #[test]

@@ -30,13 +30,8 @@ pub struct Got {
     pub accepted: Option<OwnedFd>,
     pub ready: Interest,
     pub truncated: bool,
-    /// What else it has, of its kind.
-    pub more: Option<String>,
-}
-
-fn more_of(event: &Event) -> Option<String> {
-    let change = event.change().map(|change| format!("{change:?}"));
-    change.or_else(|| Some(format!("{}", event.exit_status()?)))
+    /// For what only some kinds have.
+    pub event: Option<Event>,
 }
 
 impl From<Event> for Got {
@@ -53,7 +48,7 @@ impl From<Event> for Got {
             accepted: event.take_accepted(),
             ready: event.ready(),
             truncated: event.is_truncated(),
-            more: more_of(&event),
+            event: Some(event),
         }
     }
 }

@@ -3,7 +3,6 @@
 use crate::common::Scratch;
 use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
 use ec_channel::{EventKind, Request, WatchFor};
-use std::sync::Arc;
 
 pub static ROW: Row = Row {
     kind: EventKind::Watch,
@@ -25,13 +24,16 @@ fn of(place: &Scratch, what: WatchFor) -> Request {
 }
 
 fn created() -> Scene {
-    let place = Arc::new(Scratch::new());
+    let place = Scratch::new();
     let path = place.join("new");
-    let words = "Change { what: CREATED, name: Some(\"new\"), cookie: 0 }";
-    let check = move |more: Option<&str>| ensure(more == Some(words), || format!("{more:?}"));
     Scene::new(of(&place, WatchFor::CREATED))
         .cause(move || std::fs::write(path, "").unwrap())
-        .check(move |got, outcome| if outcome == Outcome::Done { check(got.more.as_deref()) } else { Ok(()) })
+        .check(|got, outcome| {
+            let change = got.event.as_ref().and_then(|event| event.change());
+            let is_due = change.map(|change| (change.what(), change.name()))
+                == (outcome == Outcome::Done).then_some((WatchFor::CREATED, Some("new".as_ref())));
+            ensure(is_due, || format!("{got:?}: {change:?}"))
+        })
         .keeping(place)
 }
 
