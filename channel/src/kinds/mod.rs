@@ -62,6 +62,8 @@ kinds! {
     watch: Watch,
     /// A process that ends.
     child_exit: ChildExit,
+    /// A signal that comes to the process.
+    signal: Signal,
     /// Something that the application says to itself.
     notification: Notification,
     /// Bytes read from a position in a file.

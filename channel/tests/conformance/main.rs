@@ -30,6 +30,7 @@ mod send;
 mod send_to;
 mod shown;
 mod shutdown;
+mod signal;
 mod table;
 mod timer;
 mod wall_clock;
@@ -72,6 +73,7 @@ rows! {
     wall_clock,
     watch,
     child_exit,
+    signal,
     notification,
     read_at,
     work,
