@@ -18,7 +18,8 @@ impl Occurrences {
     /// The bell is to be rung afterwards. (`sender` is not 0.)
     pub(crate) fn add(&self, sender: u64) {
         self.count.fetch_add(1, Ordering::SeqCst);
-        self.sender.store(sender, Ordering::SeqCst);
+        // (No plain store: whoever reads what another handler says here is to know what this one has counted.)
+        self.sender.swap(sender, Ordering::SeqCst);
     }
 
     /// All that are there: who sent one of them, and how many they are. `None`: there are none, or the bell will ring. (Any number may do
