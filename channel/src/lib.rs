@@ -164,6 +164,7 @@ mod local;
 mod lock;
 mod occurrences;
 mod operation;
+mod pages;
 mod ports;
 mod post;
 mod poster;
@@ -202,6 +203,7 @@ pub use kinds::{EventKind, Failure};
 pub use local::{LocalBuilder, LocalChannel};
 #[doc(hidden)]
 pub use lock::lock_held;
+pub use pages::Pages;
 pub use ports::Wait;
 pub use poster::Poster;
 pub use sys::mode::{nonblocking, set_nonblocking};

@@ -68,6 +68,8 @@ kinds! {
     notification: Notification,
     /// Bytes read from a position in a file.
     read_at: ReadAt,
+    /// Bytes read into pages, past the page cache.
+    read_direct: ReadDirect,
     /// A closure run by a helper thread.
     work: Work,
     /// A word in memory changed.

@@ -3,8 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
-use super::positioned;
-use super::refused::Refused;
+use super::positioned::{self, Position};
 use crate::events::body::Kept;
 use crate::events::request::Request;
 use crate::events::source::Source;
@@ -62,8 +61,9 @@ unsafe impl Blocking for ReadAt {
             iov_len: self.len - from,
         };
         // SAFETY: by contract.
-        let read =
-            |from: usize| unsafe { positioned::read_now(self.fd, &[iov(from)], self.offset + from as u64) };
+        let read = |from: usize| unsafe {
+            positioned::read_now(self.fd, &[iov(from)], self.offset.wrapping_add(from as u64))
+        };
         match read(0)? {
             n @ 1.. if (n as usize) < self.len => (read(n as usize)? == 0).then_some(n),
             n => Some(n),
@@ -81,7 +81,7 @@ struct Held {
     file: Source,
     buffer: Vec<u8>,
     operation: ReadAt,
-    refused: Option<Refused>,
+    position: Position,
 }
 
 impl Kept for Held {
@@ -99,16 +99,13 @@ impl Kept for Held {
 
     fn prepare(&mut self) {
         self.operation.fd = self.file.raw();
-        self.refused = positioned::check(self.operation.fd, self.operation.offset);
+        self.position.check(self.operation.fd, self.operation.offset);
         self.buffer.clear();
     }
 
     fn point(&mut self) -> *const dyn Carry {
         (self.operation.buf, self.operation.len) = (self.buffer.as_mut_ptr(), self.buffer.capacity());
-        match &self.refused {
-            Some(refused) => &raw const *refused,
-            None => &raw const self.operation,
-        }
+        self.position.or_refused(&raw const self.operation)
     }
 
     fn finish(&mut self, result: i32) -> i32 {
@@ -123,6 +120,10 @@ impl Kept for Held {
 
     fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
         Some(&mut self.buffer)
+    }
+
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        Some(&mut self.operation.offset)
     }
 }
 
@@ -145,6 +146,6 @@ impl Request {
     /// ```
     pub fn read_at(file: impl Into<Source>, buffer: Vec<u8>, offset: u64) -> Self {
         let operation = ReadAt { fd: -1, buf: std::ptr::null_mut(), len: 0, offset };
-        Self::of(Held { file: file.into(), buffer, operation, refused: None })
+        Self::of(Held { file: file.into(), buffer, operation, position: Position::default() })
     }
 }

@@ -22,6 +22,7 @@ mod observed;
 mod planted;
 mod posting;
 mod read_at;
+mod read_direct;
 mod readiness;
 mod recv;
 mod recv_from;
@@ -76,6 +77,7 @@ rows! {
     signal,
     notification,
     read_at,
+    read_direct,
     work,
     word,
 }
