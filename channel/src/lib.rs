@@ -125,8 +125,9 @@
 //! while !channel.get_event()?.is_last() {}
 //! # Ok::<(), std::io::Error>(())
 //! ```
-//! They are [`Request::interval`], [`Request::readiness_stream`] and, for signal handlers, [`Request::signal_posts`]. A stream whose items
-//! nobody fetches pauses ([`Request::credit`]): nothing is dropped, and nothing piles up.
+//! They are [`Request::interval`], [`Request::readiness_stream`], [`Request::watch`] (what happens to files), [`Request::signal`] and, for
+//! signal handlers of the program's own, [`Request::signal_posts`]. A stream whose items nobody fetches pauses ([`Request::credit`]):
+//! nothing is dropped, and nothing piles up.
 //!
 //! **One thread by itself**: a [`LocalChannel`], whose handlers may share what is not `Send`, and to which others post by a [`Poster`].
 //!
@@ -174,6 +175,7 @@ mod registrar;
 mod submit;
 mod sync;
 mod sys;
+mod visits;
 mod waker;
 
 #[doc(hidden)]

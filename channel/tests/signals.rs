@@ -219,6 +219,16 @@ fn an_exclusive_one_that_goes_leaves_what_it_has_not_taken_to_the_others() {
             drop(one);
             channel.post(other).unwrap();
             assert_eq!(next(&channel).occurrences, 3);
+            // Also to one that has come later.
+            let one = Request::signal(ONE).unwrap().exclusive();
+            channel.shutdown();
+            let last = channel.get_event().unwrap();
+            raise(ONE);
+            let late = Request::signal(ONE).unwrap().exclusive();
+            drop((last, one));
+            let channel = EventChannel::builder().driver(channel.driver().kind()).build().unwrap();
+            channel.post(late).unwrap();
+            assert_eq!(next(&channel).occurrences, 1);
             // What the last one leaves nobody gets.
             channel.shutdown();
             let last = channel.get_event().unwrap();

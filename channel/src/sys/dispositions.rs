@@ -9,6 +9,7 @@
 use super::signals::{HANDLERS, MOST};
 use super::{errno, interrupt};
 use crate::lock::Mutex;
+use crate::visits::Visits;
 use std::io;
 use std::mem::{MaybeUninit, transmute};
 use std::ptr;
@@ -42,8 +43,8 @@ static NEWEST: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
 
 /// How many wait for it.
 static WAITING: [AtomicU32; MOST] = [const { AtomicU32::new(0) }; MOST];
-/// So many handlers are about to set what it does by default.
-static DEFAULTING: [AtomicU32; MOST] = [const { AtomicU32::new(0) }; MOST];
+/// Handlers that may be about to set what it does by default.
+static DEFAULTING: [Visits; MOST] = [const { Visits { inside: AtomicU32::new(0) } }; MOST];
 
 /// Of one signal.
 #[derive(Clone, Copy)]
@@ -98,9 +99,9 @@ pub(super) fn is_newest(signal: i32, generation: usize) -> bool {
 /// again after all had gone who waited.) For who waits since then nothing changes.
 pub(super) fn do_default(signal: i32, generation: usize) {
     let (waiting, defaulting) = (&WAITING[place(signal)], &DEFAULTING[place(signal)]);
-    defaulting.fetch_add(1, Ordering::SeqCst);
+    defaulting.enter();
     let is_set = waiting.load(Ordering::SeqCst) == 0 && set_default(signal, generation);
-    defaulting.fetch_sub(1, Ordering::SeqCst);
+    defaulting.leave();
     if is_set {
         raise(signal);
     }
@@ -175,9 +176,7 @@ impl Signal {
     /// Ours is on top from now on.
     fn catch(&mut self, signal: i32) -> Result<(), i32> {
         // (Who comes from here on sees that somebody waits.)
-        while DEFAULTING[place(signal)].load(Ordering::SeqCst) > 0 {
-            std::thread::yield_now();
-        }
+        DEFAULTING[place(signal)].until_left(std::thread::yield_now);
         let now = ask(signal)?;
         let (all, newest) = (&FOUND[place(signal)], &NEWEST[place(signal)]);
         if let Some(generation) = generation_of(&now) {

@@ -18,6 +18,7 @@ use super::{errno, set_errno};
 use crate::fork;
 use crate::occurrences::Occurrences;
 use crate::posts::Bell;
+use crate::visits::Visits;
 use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -27,7 +28,9 @@ pub(crate) const MOST: usize = 64;
 
 type All = [Occurrences; MOST];
 
-const NONE: All = [const { Occurrences { count: AtomicU64::new(0), sender: AtomicU64::new(0) } }; MOST];
+const fn none() -> All {
+    [const { Occurrences { count: AtomicU64::new(0), sender: AtomicU64::new(0) } }; MOST]
+}
 
 /// One who waits.
 struct Waiter {
@@ -38,8 +41,8 @@ struct Waiter {
     wants: AtomicU64,
     is_exclusive: AtomicBool,
     bell: AtomicI32,
-    /// So many handlers look at it.
-    handlers: AtomicU32,
+    /// Those of handlers.
+    handlers: Visits,
     own: All,
 }
 
@@ -51,7 +54,7 @@ unsafe impl Sync for Waiter {}
 /// The one that was made last.
 static WAITERS: AtomicPtr<Waiter> = AtomicPtr::new(ptr::null_mut());
 /// What exclusive waiters share.
-static POT: All = NONE;
+static POT: All = none();
 /// The process whose the waiters are.
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
@@ -75,7 +78,7 @@ fn waiters() -> impl Iterator<Item = &'static Waiter> {
 fn count(signal: i32, sender: u64) -> bool {
     let (mut is_heard, mut is_in_pot) = (false, false);
     for waiter in waiters() {
-        waiter.handlers.fetch_add(1, Ordering::SeqCst);
+        waiter.handlers.enter();
         if waiter.wants.load(Ordering::SeqCst) & bit(signal) != 0 {
             is_heard = true;
             let place = signal as usize - 1;
@@ -86,7 +89,7 @@ fn count(signal: i32, sender: u64) -> bool {
             }
             eventfd::ring(waiter.bell.load(Ordering::SeqCst));
         }
-        waiter.handlers.fetch_sub(1, Ordering::SeqCst);
+        waiter.handlers.leave();
     }
     is_heard
 }
@@ -236,8 +239,8 @@ impl Waiter {
             wants: AtomicU64::new(0),
             is_exclusive: AtomicBool::new(false),
             bell: AtomicI32::new(-1),
-            handlers: AtomicU32::new(0),
-            own: NONE,
+            handlers: Visits { inside: AtomicU32::new(0) },
+            own: none(),
         }));
         loop {
             match WAITERS.compare_exchange(next, made, Ordering::AcqRel, Ordering::Acquire) {
@@ -256,9 +259,7 @@ impl Waiter {
     fn want_nothing(&self) {
         self.wants.store(0, Ordering::SeqCst);
         // (Handlers that come now see that, and leave.)
-        while self.handlers.load(Ordering::SeqCst) > 0 {
-            std::thread::yield_now();
-        }
+        self.handlers.until_left(std::thread::yield_now);
     }
 
     /// To whoever takes one next.
