@@ -13,6 +13,13 @@ use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use loom::thread;
 use visits::Visits;
 
+/// Every schedule with up to three preemptions.
+fn model(f: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(f);
+}
+
 fn none() -> Visits {
     Visits { inside: AtomicU32::new(0) }
 }
@@ -25,7 +32,7 @@ fn a_bell_is_not_rung_that_has_been_closed() {
         wants: AtomicBool,
         is_closed: AtomicBool,
     }
-    loom::model(|| {
+    model(|| {
         let waiter = Arc::new(Waiter {
             visits: none(),
             wants: AtomicBool::new(true),
@@ -60,7 +67,7 @@ fn who_waits_from_now_on_is_not_left_with_the_default() {
         waiting: AtomicU32,
         disposition: AtomicU32,
     }
-    loom::model(|| {
+    model(|| {
         let signal = Arc::new(Signal {
             visits: none(),
             waiting: AtomicU32::new(0),
