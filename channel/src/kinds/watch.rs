@@ -312,7 +312,9 @@ impl fmt::Debug for Change {
 /// An error that says what it is about.
 fn refused(error: io::Error, path: &Path) -> io::Error {
     let hint = match error.raw_os_error() {
-        Some(libc::EMFILE) => " (fs.inotify.max_user_instances says how many inotify descriptors a user may have)",
+        Some(libc::EMFILE) => {
+            " (fs.inotify.max_user_instances says how many inotify descriptors a user may have)"
+        }
         Some(libc::ENOSPC) => " (fs.inotify.max_user_watches says how many watches a user may have)",
         _ => "",
     };

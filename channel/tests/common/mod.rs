@@ -3,6 +3,7 @@
 // Not every test file uses all of it.
 #![allow(dead_code)]
 
+pub mod signals;
 pub mod storm;
 
 use ec_channel::{Driver, EventChannel, Serving, Source};
