@@ -109,7 +109,8 @@ fn timer_at(at: SystemTime) -> Result<OwnedFd, i32> {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     // SAFETY: all zero is a valid value of this plain structure.
     let mut times: libc::itimerspec = unsafe { std::mem::zeroed() };
-    times.it_value.tv_sec = libc::time_t::try_from(since.as_secs()).unwrap_or(libc::time_t::MAX);
+    // (Where they are 32 bits.)
+    times.it_value.tv_sec = since.as_secs().try_into().unwrap_or(i32::MAX.into());
     // (No time at all would be no timer.)
     times.it_value.tv_nsec = since.subsec_nanos().max(1) as _;
     // SAFETY: no pointer is passed.
