@@ -305,6 +305,21 @@ impl Request {
     }
 
     /// As [`process_exit`](Self::process_exit), for a process by its pidfd. What is none gives `EBADF`.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # use std::os::fd::{FromRawFd, OwnedFd};
+    /// let channel = EventChannel::new()?;
+    /// let child = std::process::Command::new("true").spawn()?;
+    /// // SAFETY: no pointer is passed.
+    /// let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
+    /// assert!(fd >= 0);
+    /// // SAFETY: the descriptor is new, and nobody else has it.
+    /// let pidfd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    /// channel.post(Request::pidfd_exit(pidfd))?;
+    /// assert!(channel.get_event()?.exit_status().unwrap().success());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn pidfd_exit(pidfd: impl Into<Source>) -> Self {
         Self::of(Held::new(Who::Pidfd, Ok(pidfd.into())))
     }
