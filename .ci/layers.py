@@ -28,7 +28,7 @@ LAYERS = {
         ["operation"],
         ["id"],
         ["sys", "waker", "registrar"],
-        ["alarm", "blocker", "fork", "helpers", "line", "lock", "luck", "foreign", "pages", "posts", "queue", "sync"],
+        ["alarm", "blocker", "fork", "helpers", "line", "lock", "foreign", "luck", "occurrences", "pages", "posts", "queue", "sync", "visits"],
     ],
     "tasks": [
         ["lib", "local", "info", "thread"],

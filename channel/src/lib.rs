@@ -125,8 +125,9 @@
 //! while !channel.get_event()?.is_last() {}
 //! # Ok::<(), std::io::Error>(())
 //! ```
-//! They are [`Request::interval`], [`Request::readiness_stream`], [`Request::accept_many`] and, for signal handlers,
-//! [`Request::signal_posts`]. A stream whose items nobody fetches pauses ([`Request::credit`]): nothing is dropped, and nothing piles up.
+//! They are [`Request::interval`], [`Request::readiness_stream`], [`Request::accept_many`], [`Request::watch`] (what happens to files),
+//! [`Request::signal`] and, for signal handlers of the program's own, [`Request::signal_posts`]. A stream whose items nobody fetches pauses
+//! ([`Request::credit`]): nothing is dropped, and nothing piles up.
 //!
 //! **One thread by itself**: a [`LocalChannel`], whose handlers may share what is not `Send`, and to which others post by a [`Poster`].
 //!
@@ -163,6 +164,7 @@ pub mod line;
 mod local;
 mod lock;
 mod luck;
+mod occurrences;
 mod operation;
 mod pages;
 mod ports;
@@ -174,6 +176,7 @@ mod registrar;
 mod submit;
 mod sync;
 mod sys;
+mod visits;
 mod waker;
 
 #[doc(hidden)]
@@ -196,11 +199,14 @@ pub use kinds::accept::accept_now;
 pub use kinds::advise::Advice;
 pub use kinds::allocate::Allocation;
 pub use kinds::ancillary::{Ancillary, Credentials};
+pub use kinds::child_exit::ResourceUsage;
 pub use kinds::metadata::Metadata;
 pub use kinds::notification::SignalPoster;
 pub use kinds::open_options::OpenOptions;
 pub use kinds::pooled::{BufferPool, PooledBuffer};
 pub use kinds::readiness::Interest;
+pub use kinds::signal::{Signal, SignalSender};
+pub use kinds::watch::{Change, WatchFor};
 pub use kinds::word::wake_word;
 pub use kinds::{EventKind, Failure};
 pub use local::{LocalBuilder, LocalChannel};

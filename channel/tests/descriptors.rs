@@ -8,7 +8,7 @@ use ec_test_support::{in_child, went_well};
 use ec_unkind as _;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Sets the soft limit.
 fn limit_descriptors(count: u64) {
@@ -107,6 +107,27 @@ fn a_stream_of_connections_ends_once_without_descriptors_and_goes_on_when_it_is_
                 let item = channel.get_event().unwrap();
                 assert_eq!(item.address(), Some(client.local_addr().unwrap()));
             }
+        })
+    }));
+}
+
+#[test]
+fn a_time_of_the_clock_needs_one_if_it_lies_ahead() {
+    went_well(in_child("a_time_of_the_clock_needs_one_if_it_lies_ahead", || {
+        each_driver(|channel| {
+            limit_descriptors(64);
+            let hogs = all_descriptors();
+            let ahead = SystemTime::now() + Duration::from_secs(1000);
+            // (Its own limit is not what it fails by.)
+            channel.post(Request::wall_clock(ahead).within(Duration::from_secs(1000))).unwrap();
+            let event = channel.get_event().unwrap();
+            assert_eq!(event.result().unwrap_err().raw_os_error(), Some(libc::EMFILE));
+            channel.post(Request::wall_clock(UNIX_EPOCH)).unwrap();
+            assert!(channel.get_event().unwrap().result().is_ok());
+            drop(hogs);
+            limit_descriptors(256);
+            channel.post(event.again()).unwrap();
+            assert!(channel.get_event_timeout(Duration::from_millis(1)).unwrap().is_none(), "it waits");
         })
     }));
 }

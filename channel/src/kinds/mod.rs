@@ -81,6 +81,14 @@ kinds! {
     readiness: Readiness,
     /// A point in time.
     timer: Timer,
+    /// A time of the system's clock.
+    wall_clock: WallClock,
+    /// Something that happens to a file, or in a directory.
+    watch: Watch,
+    /// A process that ends.
+    child_exit: ChildExit,
+    /// A signal that comes to the process.
+    signal: Signal,
     /// Something that the application says to itself.
     notification: Notification,
     /// Bytes read, as read(2) reads them.

@@ -9,12 +9,12 @@ use crate::events::request::Request;
 use crate::events::stream::{Flow, GivenBack, Origin};
 use crate::fork;
 use crate::operation::{Carry, Class, Line, Readiness, Verdict, is_interrupted};
-use crate::posts::{Bell, Posts};
-use crate::sys;
+use crate::posts::Posts;
+use crate::sys::eventfd::Eventfd;
 use io_uring::{opcode, squeue, types};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -66,46 +66,12 @@ impl fmt::Debug for SignalPoster {
     }
 }
 
-/// An eventfd that does not block. (A forked child keeps it: its number must not come to mean something else under a signal handler.)
-struct Eventfd(OwnedFd);
-
-impl Eventfd {
-    fn new() -> io::Result<Self> {
-        fork::watch()?;
-        // SAFETY: no pointer is passed.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor is new and ours.
-        Ok(Eventfd(unsafe { OwnedFd::from_raw_fd(fd) }))
-    }
-}
-
-impl Bell for Eventfd {
-    /// (If it is too full for another ring it is readable.)
-    fn ring(&self) {
-        let (errno, one) = (sys::errno(), 1u64);
-        // SAFETY: eight live bytes; errno is this thread's.
-        unsafe {
-            libc::write(self.0.as_raw_fd(), (&raw const one).cast(), size_of::<u64>());
-            *libc::__errno_location() = errno;
-        }
-    }
-
-    fn hush(&self) {
-        let mut rung = 0u64;
-        // SAFETY: room for eight bytes.
-        unsafe { libc::read(self.0.as_raw_fd(), (&raw mut rung).cast(), size_of::<u64>()) };
-    }
-}
-
 /// Waits until something was posted.
 struct Await(Arc<Posts<Eventfd>>);
 
 impl Await {
     fn fd(&self) -> RawFd {
-        self.0.bell.0.as_raw_fd()
+        self.0.bell.fd()
     }
 }
 

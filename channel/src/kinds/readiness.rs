@@ -115,10 +115,16 @@ impl std::ops::BitAnd for Interest {
 impl fmt::Debug for Interest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = [(Self::READABLE, "READABLE"), (Self::WRITABLE, "WRITABLE"), (Self::PRIORITY, "PRIORITY")];
-        let mut names = all.into_iter().filter(|(one, _)| self.contains(*one)).map(|(_, name)| name);
-        f.write_str(names.next().unwrap_or("NOTHING"))?;
-        names.try_for_each(|name| write!(f, " | {name}"))
+        show_names(f, all.into_iter().filter(|(one, _)| self.contains(*one)).map(|(_, name)| name))
     }
+}
+
+pub(super) fn show_names(
+    f: &mut fmt::Formatter<'_>,
+    mut names: impl Iterator<Item = &'static str>,
+) -> fmt::Result {
+    f.write_str(names.next().unwrap_or("NOTHING"))?;
+    names.try_for_each(|name| write!(f, " | {name}"))
 }
 
 struct Held {

@@ -105,7 +105,7 @@ fn signal() -> Option<i32> {
     /// The one that was found last; 0: none so far.
     static FOUND: AtomicI32 = AtomicI32::new(0);
     let found = FOUND.load(Ordering::Relaxed);
-    if found != 0 && handler_of(found) == Some(nothing as *const () as usize) {
+    if found != 0 && is_ours(found) {
         return Some(found);
     }
     // (Several threads may do so at a time. They find the same one, or each has one of its own.)
@@ -118,6 +118,11 @@ fn signal() -> Option<i32> {
     let found = open.chain(closed).find(|signal| take(*signal))?;
     FOUND.store(found, Ordering::Relaxed);
     Some(found)
+}
+
+/// Does this module handle it?
+pub(crate) fn is_ours(signal: i32) -> bool {
+    handler_of(signal) == Some(nothing as *const () as usize)
 }
 
 extern "C" fn nothing(_signal: libc::c_int) {}

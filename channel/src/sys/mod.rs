@@ -2,8 +2,11 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod dispositions;
+pub(crate) mod eventfd;
 pub(crate) mod interrupt;
 pub(crate) mod mode;
+pub(crate) mod signals;
 pub(crate) mod sigpipe;
 
 use std::io;
@@ -13,6 +16,12 @@ use std::time::Duration;
 /// Why the system call that has just been made failed.
 pub(crate) fn errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// What the system call that failed last left, as it was when a signal handler began.
+pub(crate) fn set_errno(errno: i32) {
+    // SAFETY: errno is this thread's.
+    unsafe { *libc::__errno_location() = errno };
 }
 
 /// Makes a call that does not wait, again if a signal has interrupted it. Its result, or minus its errno; `None`: it would wait.

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod messages;
+pub mod signals;
 pub mod storm;
 
 use ec_channel::{Completion, Completions, Driver, EventChannel, Request, Serving, Source, Wait};
@@ -103,6 +104,15 @@ pub fn until_ready(it: &impl AsRawFd, events: i16) {
     let mut ask = libc::pollfd { fd: it.as_raw_fd(), events, revents: 0 };
     // SAFETY: a live pollfd.
     while unsafe { libc::poll(&mut ask, 1, -1) } < 1 {}
+}
+
+/// Waits until this child has ended. It is left to be reaped, if nobody has done that.
+pub fn until_ended(pid: u32) {
+    // SAFETY: all zero is a valid value; room for the answer.
+    unsafe {
+        let mut info = std::mem::zeroed();
+        libc::waitid(libc::P_PID, pid, &mut info, libc::WEXITED | libc::WNOWAIT);
+    }
 }
 
 /// A small generator of numbers, the same each time.

@@ -13,6 +13,7 @@ mod accept;
 mod advise;
 mod allocate;
 mod cancel;
+mod child_exit;
 mod close;
 mod connect;
 mod errors;
@@ -56,6 +57,7 @@ mod send_zero_copy;
 mod set_xattr;
 mod shown;
 mod shutdown;
+mod signal;
 mod socket_shutdown;
 mod splice;
 mod stat;
@@ -65,6 +67,8 @@ mod tee;
 mod timer;
 mod truncate;
 mod unlink;
+mod wall_clock;
+mod watch;
 mod word;
 mod work;
 mod world;
@@ -111,6 +115,10 @@ rows! {
     socket_shutdown,
     readiness,
     timer,
+    wall_clock,
+    watch,
+    child_exit,
+    signal,
     notification,
     read,
     write,

@@ -5,7 +5,7 @@
 
 use crate::row::{Cell, Outcome, Row, Scene};
 use crate::table::{all_drivers, channel_on};
-use crate::{ROWS, named, timer};
+use crate::{ROWS, named, timer, wall_clock};
 use ec_channel::{Driver, EventChannel, EventKind};
 use ec_test_support::{limit, skipped, system_calls};
 use std::collections::BTreeSet;
@@ -58,6 +58,12 @@ fn name(number: libc::c_long) -> String {
         (libc::SYS_rt_sigprocmask, "rt_sigprocmask"),
         (libc::SYS_rt_sigaction, "rt_sigaction"),
         (libc::SYS_gettid, "gettid"),
+        (libc::SYS_timerfd_create, "timerfd_create"),
+        (libc::SYS_timerfd_settime, "timerfd_settime"),
+        (libc::SYS_read, "read"),
+        (libc::SYS_pidfd_open, "pidfd_open"),
+        (libc::SYS_waitid, "waitid"),
+        (libc::SYS_wait4, "wait4"),
         (libc::SYS_pread64, "pread64"),
         (libc::SYS_preadv2, "preadv2"),
         (libc::SYS_preadv, "preadv"),
@@ -139,7 +145,12 @@ fn play(
             got = Some(channel.get_event().unwrap());
         });
         over.store(true, Ordering::SeqCst);
-        assert!(got.expect("called").result().is_ok());
+        let got = got.expect("called");
+        assert!(got.result().is_ok());
+        if !got.is_last() {
+            channel.cancel(got.id());
+            while !channel.get_event().unwrap().is_last() {}
+        }
         helper.is_some_and(|helper| helper.join().unwrap())
     })
 }
@@ -239,6 +250,7 @@ fn native_where_it_says_so() {
                 table += &format!("| {} | {when} |", row.kind);
                 let make = |attempt| match row.kind {
                     EventKind::Timer => timer::after(Duration::from_millis(10u64 << attempt)),
+                    EventKind::WallClock => wall_clock::after(Duration::from_millis(10u64 << attempt)),
                     _ => make(),
                 };
                 for driver in DRIVERS.into_iter().filter(|driver| drivers.contains(driver)) {

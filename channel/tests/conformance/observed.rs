@@ -72,8 +72,16 @@ impl Channel for EventChannel {
         EventChannel::post(self, request)
     }
 
+    /// A stream counts as its first event. If that is an item the rest is given up.
     fn get(&self, time: Duration) -> io::Result<Option<Got>> {
-        Ok(self.get_event_timeout(time)?.map(Got::from))
+        let Some(event) = self.get_event_timeout(time)? else { return Ok(None) };
+        let (id, is_item) = (event.id(), !event.is_last());
+        let got = Got::from(event);
+        if is_item {
+            EventChannel::cancel(self, id);
+            while !self.get_event()?.is_last() {}
+        }
+        Ok(Some(got))
     }
 
     fn cancel(&self, id: EventId) -> bool {

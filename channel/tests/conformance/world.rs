@@ -261,3 +261,12 @@ pub fn reset_when_closed(it: &impl AsRawFd) {
     let set = unsafe { libc::setsockopt(it.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, at, len) };
     assert_eq!(set, 0);
 }
+
+pub fn pidfd(child: &std::process::Child) -> Source {
+    // SAFETY: no pointer is passed, and the descriptor is new and ours.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, child.id(), 0);
+        assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+        Source::from(OwnedFd::from_raw_fd(fd as i32))
+    }
+}

@@ -1,0 +1,250 @@
+//! Children that end: each is told of once, with its status and what it has used, and comes back; one that is given up stays.
+
+mod common;
+
+use common::{each_driver, none_for, until_ended};
+use ec_channel::{Event, EventChannel, Request};
+use ec_test_support::{in_child, limit, refuse, skipped, went_well};
+use ec_unkind as _;
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_millis(20);
+
+fn sh(script: &str) -> Child {
+    Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+/// It runs until it is killed, or its input ends.
+fn cat() -> Child {
+    Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+}
+
+fn kill(pid: u32, signal: i32) {
+    // SAFETY: no pointer is passed.
+    assert_eq!(unsafe { libc::kill(pid as i32, signal) }, 0);
+}
+
+fn errno(event: &Event) -> Option<i32> {
+    event.failure().map(|failure| failure.errno())
+}
+
+/// Waits for it as anybody may, and gives whether it was there.
+fn waitpid(pid: u32) -> bool {
+    // SAFETY: nobody wants the status.
+    unsafe { libc::waitpid(pid as i32, std::ptr::null_mut(), 0) == pid as i32 }
+}
+
+#[test]
+fn a_child_comes_back_with_its_status_its_pipes_and_what_it_has_used() {
+    limit(30, || {
+        each_driver(|channel| {
+            let child =
+                sh("read word; i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done; echo got $word; exit 3");
+            let pid = child.id();
+            let mut child = child;
+            let mut input = child.stdin.take().unwrap();
+            let id = channel.post(Request::child_exit(child).token(7)).unwrap();
+            none_for(&channel, SOON);
+            std::io::Write::write_all(&mut input, b"it\n").unwrap();
+            let mut event = channel.get_event().unwrap();
+            assert_eq!((event.id(), event.token(), event.is_last()), (id, 7, true));
+            assert!(event.result().is_ok() && event.exit_status().unwrap().code() == Some(3), "{event:?}");
+            let usage = event.resource_usage().unwrap();
+            assert!(usage.user + usage.system > Duration::ZERO && usage.most_memory > 100_000, "{usage:?}");
+            let mut child = event.take_child().unwrap();
+            assert!(event.take_child().is_none());
+            let mut said = String::new();
+            child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+            assert_eq!(said, "got it\n");
+            // It knows that it has gone, and is reaped.
+            assert_eq!(child.wait().unwrap().code(), Some(3));
+            assert!(child.kill().is_ok() && !waitpid(pid), "its number may be another's");
+        })
+    });
+}
+
+#[test]
+fn a_child_that_was_killed_says_by_what() {
+    limit(30, || {
+        each_driver(|channel| {
+            for signal in [libc::SIGKILL, libc::SIGTERM] {
+                let child = cat();
+                let pid = child.id();
+                channel.post(Request::child_exit(child)).unwrap();
+                kill(pid, signal);
+                assert_eq!(channel.get_event().unwrap().exit_status().unwrap().signal(), Some(signal));
+            }
+        })
+    });
+}
+
+#[test]
+fn a_child_that_has_ended_is_told_of_at_once() {
+    limit(30, || {
+        each_driver(|channel| {
+            let child = sh("exit 4");
+            until_ended(child.id());
+            channel.post(Request::child_exit(child).within(Duration::from_secs(1000))).unwrap();
+            let event = channel.get_event().unwrap();
+            assert_eq!(event.exit_status().unwrap().code(), Some(4));
+            assert!(event.resource_usage().is_some());
+            // It has been waited for by now. What it has used is known no more.
+            channel.post(event.again()).unwrap();
+            let event = channel.get_event().unwrap();
+            assert_eq!(event.exit_status().unwrap().code(), Some(4));
+            assert!(event.resource_usage().is_none());
+        })
+    });
+}
+
+#[test]
+fn a_child_that_somebody_else_has_reaped_is_told_so() {
+    limit(30, || {
+        each_driver(|channel| {
+            let late = cat();
+            let pid = late.id();
+            channel.post(Request::child_exit(late)).unwrap();
+            none_for(&channel, SOON);
+            kill(pid, libc::SIGKILL);
+            assert!(waitpid(pid));
+            let mut event = channel.get_event().unwrap();
+            assert_eq!((errno(&event), event.exit_status()), (Some(libc::ECHILD), None));
+            let words = "child_exit on its process: No child processes (os error 10)";
+            assert_eq!(event.failure().unwrap().to_string(), words);
+            assert!(event.take_child().is_some());
+            // Without a child there is nobody to wait for.
+            channel.post(event.again()).unwrap();
+            assert_eq!(errno(&channel.get_event().unwrap()), Some(libc::ECHILD));
+            let early = sh("exit 0");
+            assert!(waitpid(early.id()));
+            channel.post(Request::child_exit(early)).unwrap();
+            assert_eq!(errno(&channel.get_event().unwrap()), Some(libc::ECHILD));
+        })
+    });
+}
+
+#[test]
+fn of_a_process_that_is_nobodys_child_here_only_the_end_is_told() {
+    limit(30, || {
+        each_driver(|channel| {
+            // Its child is in between.
+            let mut between = sh("sleep 1000 & echo $!; wait");
+            let mut line = String::new();
+            BufReader::new(between.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+            let grandchild = line.trim().parse().unwrap();
+            channel.post(Request::process_exit(grandchild)).unwrap();
+            none_for(&channel, SOON);
+            kill(grandchild, libc::SIGKILL);
+            let event = channel.get_event().unwrap();
+            assert!(event.result().is_ok() && event.exit_status().is_none(), "{event:?}");
+            assert!(event.resource_usage().is_none());
+            between.wait().unwrap();
+        })
+    });
+}
+
+#[test]
+fn a_child_that_is_given_up_stays_to_be_waited_for() {
+    limit(30, || {
+        each_driver(|channel| {
+            let child = cat();
+            let pid = child.id();
+            let id = channel.post(Request::child_exit(child)).unwrap();
+            none_for(&channel, SOON);
+            channel.cancel(id);
+            let event = channel.get_event().unwrap();
+            assert!(event.is_cancelled() && event.exit_status().is_none());
+            let limited = Request::from(event).within(Duration::from_millis(1));
+            channel.post(limited).unwrap();
+            let mut event = channel.get_event().unwrap();
+            assert!(event.is_timed_out());
+            let mut child = event.take_child().unwrap();
+            assert!(child.try_wait().unwrap().is_none(), "it runs");
+            kill(pid, libc::SIGTERM);
+            assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
+        })
+    });
+}
+
+/// Many at once, with several who get; and for some two have asked.
+#[test]
+fn each_child_is_told_of_once() {
+    limit(60, || {
+        each_driver(|channel| {
+            let children: Vec<Child> = (0..40).map(|n| sh(&format!("read word; exit {n}"))).collect();
+            for (n, child) in children.iter().enumerate() {
+                let asks = if n % 4 == 0 { 2 } else { 1 };
+                (0..asks).for_each(|_| {
+                    channel.post(Request::process_exit(child.id()).token(n as u64)).unwrap();
+                });
+            }
+            let told = Mutex::new(HashMap::<u64, Vec<Result<i32, i32>>>::new());
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        while let Ok(event) = channel.get_event() {
+                            let came = match event.exit_status() {
+                                Some(status) => Ok(status.code().unwrap()),
+                                None => Err(errno(&event).unwrap()),
+                            };
+                            told.lock().unwrap().entry(event.token()).or_default().push(came);
+                        }
+                    });
+                }
+                // (Their inputs end.)
+                let pids: Vec<u32> = children.iter().map(Child::id).collect();
+                drop(children);
+                while told.lock().unwrap().values().map(Vec::len).sum::<usize>() < 50 {
+                    std::thread::yield_now();
+                }
+                channel.shutdown();
+                assert!(pids.into_iter().all(|pid| !waitpid(pid)), "all are reaped");
+            });
+            for (n, came) in told.into_inner().unwrap() {
+                let mut came = came;
+                came.sort_unstable();
+                match n % 4 {
+                    0 => assert_eq!(came, [Ok(n as i32), Err(libc::ECHILD)]),
+                    _ => assert_eq!(came, [Ok(n as i32)]),
+                }
+            }
+        })
+    });
+}
+
+#[test]
+fn a_child_that_the_kernel_reaps_is_told_so() {
+    went_well(in_child("a_child_that_the_kernel_reaps_is_told_so", || {
+        // SAFETY: no handler.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        each_driver(|channel| {
+            let child = cat();
+            let pid = child.id();
+            channel.post(Request::child_exit(child)).unwrap();
+            none_for(&channel, SOON);
+            kill(pid, libc::SIGKILL);
+            assert_eq!(errno(&channel.get_event().unwrap()), Some(libc::ECHILD));
+        })
+    }));
+}
+
+/// Before Linux 5.3, or behind a filter.
+#[test]
+fn where_there_is_no_pidfd_the_child_comes_back_with_an_error() {
+    went_well(in_child("where_there_is_no_pidfd_the_child_comes_back_with_an_error", || {
+        if !refuse(&[libc::SYS_pidfd_open], libc::ENOSYS) {
+            return skipped("system calls cannot be refused here");
+        }
+        each_driver(|channel: EventChannel| {
+            channel.post(Request::child_exit(cat()).within(Duration::from_secs(1000))).unwrap();
+            let mut event = channel.get_event().unwrap();
+            assert_eq!(errno(&event), Some(libc::ENOSYS));
+            assert!(event.take_child().unwrap().wait().unwrap().success());
+        })
+    }));
+}
