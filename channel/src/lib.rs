@@ -167,6 +167,7 @@ mod poster;
 mod posts;
 mod queue;
 mod registrar;
+pub mod shm;
 mod submit;
 mod sync;
 mod sys;

@@ -3,6 +3,7 @@
 // Not every test file uses all of it.
 #![allow(dead_code)]
 
+pub mod shm;
 pub mod storm;
 
 use ec_channel::{Driver, EventChannel, Serving, Source};
