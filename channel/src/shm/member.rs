@@ -261,6 +261,18 @@ impl Attached {
     }
 }
 
+/// For those who mean ill.
+#[cfg(test)]
+impl Attached {
+    pub(crate) fn line(&self) -> BorrowedFd<'_> {
+        self.line.as_fd()
+    }
+
+    pub(crate) fn bell_of(&self, index: usize) -> &OwnedFd {
+        &self.bells[index]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

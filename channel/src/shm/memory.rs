@@ -188,3 +188,11 @@ fn is_plain(fd: BorrowedFd<'_>) -> io::Result<bool> {
     let is_plain = about.f_type as i64 == libc::TMPFS_MAGIC as i64;
     Ok(is_plain)
 }
+
+#[cfg(test)]
+impl Region {
+    /// As somebody who means ill.
+    pub(crate) fn set(&self, at: usize, value: u64) {
+        self.atomic(at).store(value, Ordering::Relaxed);
+    }
+}

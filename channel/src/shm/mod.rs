@@ -91,6 +91,8 @@ mod reader;
 mod record;
 mod shape;
 mod taken;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod word;
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 ///
 /// Dropped, it gives its place up. What it has posted stays.
 pub struct Poster {
-    seat: Attached,
+    pub(super) seat: Attached,
     tail: Tail,
     /// It is to be rung for when there is room.
     is_asleep: bool,

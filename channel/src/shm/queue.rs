@@ -48,8 +48,8 @@ struct Place {
 ///
 /// When it is dropped, or its process ends, the queue has ended: what is there can be taken still, then members have an error.
 pub struct Queue {
-    region: Region,
-    memory: OwnedFd,
+    pub(super) region: Region,
+    pub(super) memory: OwnedFd,
     bells: Vec<Bell>,
     places: Vec<Place>,
     kept: Kept,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 ///
 /// Dropped, it gives its place up, when all that it has taken is gone, too.
 pub struct Reader {
-    seat: Arc<Attached>,
+    pub(super) seat: Arc<Attached>,
     cursors: Vec<Cursor>,
     /// The lane that is looked into first.
     first: usize,
