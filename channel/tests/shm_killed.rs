@@ -16,7 +16,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What the one who is killed does.
+/// What the one who is killed does. (The second part of it begins when it has taken.)
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(u8)]
 enum Deed {
@@ -52,6 +52,7 @@ fn does(deed: Deed, path: &Path, progress: &AtomicU32) {
     stop();
     let taken = reader.try_take().unwrap();
     at(BETWEEN);
+    stop();
     match taken {
         Some(taken) if deed == Deed::TakesAndReleases => taken.release().unwrap(),
         taken => drop(taken),
@@ -147,8 +148,8 @@ struct Killed {
 }
 
 impl Tester<'_> {
-    /// One is killed after so many instructions, or when it is done. An error: it cannot be stepped here.
-    fn kill_after(&mut self, deed: Deed, steps: u64) -> Result<Killed, String> {
+    /// One is killed after so many instructions of a part of what it does, or at the end of that part. An error: it cannot be stepped here.
+    fn kill_after(&mut self, deed: Deed, part: u32, steps: u64) -> Result<Killed, String> {
         self.owner.write_all(&[deed as u8]).unwrap();
         self.owner.read_exact(&mut [0]).unwrap();
         self.progress.store(BEFORE, Ordering::SeqCst);
@@ -165,6 +166,11 @@ impl Tester<'_> {
         }
         if stopped(child) != Some(libc::SIGSTOP) {
             return Err("ptrace(2) is forbidden here".to_owned());
+        }
+        for _ in 0..part {
+            // SAFETY: a child that is stopped.
+            assert_eq!(unsafe { libc::ptrace(libc::PTRACE_CONT, child, 0, 0) }, 0);
+            assert_eq!(stopped(child), Some(libc::SIGSTOP));
         }
         let mut made = 0;
         while made < steps {
@@ -187,25 +193,28 @@ impl Tester<'_> {
         Ok(Killed { steps: made, stage: stage[0] })
     }
 
-    /// After each instruction; in a debug build, where they are ten times as many, after one of each run of so many.
-    fn kill_everywhere(&mut self, deed: Deed) -> Result<(), String> {
-        let all = self.kill_after(deed, u64::MAX)?;
+    /// After each instruction; where they are too many, after one of each run of so many.
+    fn kill_everywhere(&mut self, deed: Deed, part: u32, stages: [usize; 2]) -> Result<(), String> {
+        let all = self.kill_after(deed, part, u64::MAX)?;
         let (mut random, mut seen) = (Random(all.steps), [0; 3]);
         let most = std::env::var("EC_SHM_KILLED").ok().map(|n| n.parse().expect("a number"));
-        let most = most.unwrap_or(if cfg!(debug_assertions) { 25 } else { u64::MAX });
+        let most = most.unwrap_or(if cfg!(debug_assertions) { 12 } else { 800 });
         let killed = all.steps.min(most);
         for n in 1..=killed {
             let (first, last) = ((n - 1) * all.steps / killed, n * all.steps / killed);
             let steps = first + 1 + random.below(last - first);
-            seen[usize::from(self.kill_after(deed, steps)?.stage)] += 1;
+            seen[usize::from(self.kill_after(deed, part, steps)?.stage)] += 1;
         }
-        let words = format!("{deed:?}: of {} instructions, killed after {killed}: {seen:?}\n", all.steps);
+        let of = ["begins", "has taken"][part as usize];
+        let words = format!(
+            "{deed:?}, from where it {of}: of {} instructions killed after {killed}, with what came of it: {seen:?}\n",
+            all.steps
+        );
         // Past the test harness.
         // SAFETY: the pointer and length are those of a live string.
         unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
-        let stages = if deed == Deed::FindsNothing { 1 } else { 3 };
-        assert_eq!(all.stage, stages - 1, "it has done all");
-        let all_seen = seen[..usize::from(stages) - 1].iter().all(|n| *n > 0);
+        assert_eq!(usize::from(all.stage), stages[1], "{deed:?}: it has done all");
+        let all_seen = seen[stages[0]..stages[1]].iter().all(|n| *n > 0);
         assert!(all_seen, "{deed:?}: not each stage was met: {seen:?}");
         Ok(())
     }
@@ -244,8 +253,16 @@ fn who_is_killed_after_any_instruction_holds_up_nobody_and_loses_nothing() {
         }
         drop((theirs, listeners));
         let mut tester = Tester { owner: mine, paths: [&readers, &posters], progress };
-        for deed in DEEDS {
-            if let Err(why) = tester.kill_everywhere(deed) {
+        // What has come of it, from before to after: of a take that is 0 and 1, of a release 1 and 2.
+        let parts = [
+            (Deed::TakesAndReleases, 0, [0, 1]),
+            (Deed::TakesAndReleases, 1, [1, 2]),
+            (Deed::TakesAndGivesBack, 1, [1, 2]),
+            (Deed::FindsNothing, 0, [0, 0]),
+            (Deed::Posts, 0, [0, 2]),
+        ];
+        for (deed, part, stages) in parts {
+            if let Err(why) = tester.kill_everywhere(deed, part, stages) {
                 skipped(&why);
                 break;
             }

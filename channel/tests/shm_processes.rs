@@ -27,10 +27,10 @@ fn ends_well(mut child: Child) {
     assert!(status.success(), "{status}");
 }
 
-/// A million; in a debug build a tenth of that. `EC_SHM_ROUNDS` says how many.
+/// A million; in a debug build 50,000. `EC_SHM_ROUNDS` says how many.
 fn rounds() -> u64 {
     let wanted = std::env::var("EC_SHM_ROUNDS").ok().map(|n| n.parse().expect("a number"));
-    wanted.unwrap_or(if cfg!(debug_assertions) { 100_000 } else { 1_000_000 })
+    wanted.unwrap_or(if cfg!(debug_assertions) { 50_000 } else { 1_000_000 })
 }
 
 #[test]
