@@ -8,6 +8,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::OnceLock;
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 /// Ends a wait: see [`Blocker::unparker`].
@@ -48,7 +49,7 @@ pub enum Waited {
     Refused(i32),
 }
 
-/// A runtime's way to suspend its tasks. All but `in_task`, `task` and `home_port` are called in a task only.
+/// A runtime's way to suspend its tasks. All but `in_task`, `task`, `home_port` and `start_thread` are called in a task only.
 pub trait Blocker: Sync {
     /// Whether the caller is a task.
     fn in_task(&self) -> bool;
@@ -91,6 +92,13 @@ pub trait Blocker: Sync {
     }
     /// The port that a request posted by the caller should best go through.
     fn home_port(&self) -> Option<usize>;
+    /// Starts a thread of the channel's, which lives as long as `body` runs. (Called anywhere, also on a task's stack.) As provided std does.
+    ///
+    /// # Errors
+    /// The system gives none.
+    fn start_thread(&self, builder: Builder, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        builder.spawn(body).map(drop)
+    }
 }
 
 static BLOCKER: OnceLock<&'static dyn Blocker> = OnceLock::new();
@@ -106,6 +114,14 @@ pub unsafe fn set_blocker(blocker: &'static dyn Blocker) -> bool {
 
 pub(crate) fn installed() -> Option<&'static dyn Blocker> {
     BLOCKER.get().copied()
+}
+
+/// Starts a thread of the channel's.
+pub(crate) fn start_thread(builder: Builder, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    match installed() {
+        Some(blocker) => blocker.start_thread(builder, body),
+        None => builder.spawn(body).map(drop),
+    }
 }
 
 /// The blocker, if the caller is a task.

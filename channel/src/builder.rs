@@ -223,6 +223,8 @@ pub struct ChannelMetrics {
     pub completed: u64,
     /// Of these, cancelled.
     pub cancelled: u64,
+    /// Operations that came to a helper thread and back, since the driver cannot carry them out itself.
+    pub helped: u64,
     /// Items of streams that came. (A stream is one request, posted, and completed with its last event.)
     pub items: u64,
     /// Requests under way: posted, not completed. Those that are complete, and that nobody has fetched, are not among them, but

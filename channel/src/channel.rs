@@ -160,6 +160,7 @@ impl EventChannel {
             m.completed += c.completed;
             m.cancelled += c.cancelled;
             m.items += c.items;
+            m.helped += c.helped;
         }
         m.in_flight = m.posted - m.completed;
         m.ready = (self.0.waiting.len() + self.0.waiting.seats.laid()) as u64;

@@ -32,6 +32,12 @@ extern "C" fn in_child() {
     }
 }
 
+/// In a thread of a channel's: whoever forked here has returned in the child, which has no such thread.
+pub(crate) fn end_child() -> ! {
+    // SAFETY: exit(3) may be called from any thread, once; the thread that calls does not go on.
+    unsafe { libc::exit(0) }
+}
+
 /// A descriptor of the channel's own, closed in forked children.
 pub(crate) struct Owned {
     fd: Option<OwnedFd>,

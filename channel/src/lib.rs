@@ -154,6 +154,8 @@ mod events;
 mod foreign;
 mod fork;
 mod getting;
+#[doc(hidden)]
+pub mod helpers;
 mod id;
 mod kinds;
 #[doc(hidden)]
@@ -161,6 +163,7 @@ pub mod line;
 mod local;
 mod lock;
 mod operation;
+mod pages;
 mod ports;
 mod post;
 mod poster;
@@ -177,9 +180,9 @@ mod waker;
 pub use alarm::{Alarm, Asleep};
 pub use blocker::{Blocker, Sleeper, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostAllError, PostError};
-#[doc(hidden)]
-pub use drivers::Pace;
 pub use drivers::{DRIVER_VARIABLE, Driver, DriverInfo, EXCLUDE_VARIABLE};
+#[doc(hidden)]
+pub use drivers::{Pace, will_submit};
 pub use events::event::Event;
 pub use events::request::Request;
 pub use events::source::Source;
@@ -192,10 +195,12 @@ pub use id::EventId;
 pub use kinds::accept::accept_now;
 pub use kinds::notification::SignalPoster;
 pub use kinds::readiness::Interest;
+pub use kinds::word::wake_word;
 pub use kinds::{EventKind, Failure};
 pub use local::{LocalBuilder, LocalChannel};
 #[doc(hidden)]
 pub use lock::lock_held;
+pub use pages::Pages;
 pub use ports::Wait;
 pub use poster::Poster;
 pub use sys::mode::{nonblocking, set_nonblocking};
@@ -204,6 +209,7 @@ pub use sys::mode::{nonblocking, set_nonblocking};
 pub mod raw {
     pub use crate::kinds::accept::Accept;
     pub use crate::kinds::connect::Connect;
+    pub use crate::kinds::read_at::ReadAt;
     pub use crate::kinds::readiness::Poll;
     pub use crate::kinds::recv::Recv;
     pub use crate::kinds::recv_from::RecvMsg;

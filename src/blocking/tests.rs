@@ -1,10 +1,10 @@
 //! Helpers of a test's own, with another bound than those of the process.
 
-use super::helpers::{Helpers, Job};
 use super::run_on;
 use crate::channel::Driver;
 use crate::task::JoinHandle;
 use crate::{Cancelled, Runtime, task, time};
+use ec_channel::helpers::{Helpers, Here, Job};
 use ec_tasks::WaitKind;
 use ec_test_support::{limit, skipped};
 use std::io::{self, ErrorKind};
@@ -200,8 +200,12 @@ fn a_job_of_an_abandoned_task_is_dropped_unrun() {
 fn a_helper_survives_what_unwinds() {
     struct Unkind;
     impl Job for Unkind {
-        fn run(&self) {
+        fn run(&self, _here: &Here) {
             panic!("in run");
+        }
+
+        fn refused(&self, _why: &io::Error) {
+            panic!("in refused");
         }
     }
     impl Drop for Unkind {

@@ -1,4 +1,4 @@
-//! What the channel itself costs: an [echo server](echo), [wake-ups](wakeups), [timers that are cancelled](cancels), and `events posters=P getters=G batch=B driver=io_uring|epoll n=N [floor=1]`.
+//! What the channel itself costs: an [echo server](echo), [wake-ups](wakeups), [timers that are cancelled](cancels), [reads of files](files), and `events posters=P getters=G batch=B driver=io_uring|epoll n=N [floor=1]`.
 //!
 //! P threads post N notifications in all, G threads get them. A notification is complete as it is posted: no system
 //! call, no timer, so what is measured is the way through the channel (the request's allocation, `post`, the queue,
@@ -10,6 +10,7 @@
 
 mod cancels;
 mod echo;
+mod files;
 mod floor;
 mod pace;
 mod product;
@@ -41,6 +42,7 @@ fn main() {
             echo::serve()
         }
         "cancels" => return cancels::run(),
+        "files" => return files::run(),
         "wakeups" => return wakeups::run(),
         _ => na("no such workload"),
     }

@@ -15,12 +15,13 @@ pub(crate) type Done = (u64, i32);
 /// A driver; see the folder.
 pub(crate) trait Backend: Send {
     /// Takes a request over. What it comes to is reported by a later `poll`. `tried`: it would block, as its owner has just
-    /// seen.
+    /// seen. False: this driver cannot carry it out, and has nothing to do with it.
     ///
     /// # Safety
     /// The operation stays in place, what it points to stays valid, and its descriptor open, until the request's completion was
     /// reported.
-    unsafe fn submit(&mut self, id: u64, op: *const RawOp, tried: bool);
+    #[must_use]
+    unsafe fn submit(&mut self, id: u64, op: *const RawOp, tried: bool) -> bool;
 
     /// As [`submit`](Self::submit), but nothing is done: what is reported is what poll(2) says of the descriptor, once it is ready
     /// for `events`.

@@ -1,14 +1,15 @@
 //! Requests are carried out in `get_event` itself, in the order of their posting, one at a time: Qpid's form for plain clients.
 //!
 //! The first is attempted. If it would block, poll(2) waits for its descriptor, and for the bell. Those behind it wait for it. Timers and
-//! notifications need no driver: they neither wait nor hold up anything.
+//! notifications need no driver: they neither wait nor hold up anything. What can only be done blocking blocks the thread that gets
+//! events; what may last for ever is ended after a moment, and begun anew after a rest.
 
 #![allow(unsafe_code)]
 
 use super::backend::{Backend, Done};
 use super::rest::Pace;
-use crate::operation::RawOp;
-use crate::sys;
+use crate::operation::{Blocking, Caller, RawOp};
+use crate::sys::{self, interrupt};
 use crate::waker::Waker;
 use std::collections::VecDeque;
 use std::io;
@@ -57,6 +58,27 @@ impl Direct {
         Ok(asked[1].revents)
     }
 
+    /// The first is `it`, which may block. What lasts too long is begun anew after a rest.
+    fn block(
+        &mut self,
+        it: &dyn Blocking,
+        timeout: Option<Duration>,
+        done: &mut Vec<Done>,
+    ) -> io::Result<()> {
+        let now = Instant::now();
+        if let Some(first) = self.queue.front_mut()
+            && first.rests.is_none_or(|until| until <= now)
+        {
+            // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
+            match unsafe { it.call(&Briefly) } {
+                NOT_YET => first.rests = Some(first.pace.rest(Instant::now())),
+                result => self.settle(result, done),
+            }
+            return Ok(());
+        }
+        self.wait(timeout, None).map(drop)
+    }
+
     /// The first is settled with this.
     fn settle(&mut self, result: i32, done: &mut Vec<Done>) {
         if let Some(first) = self.queue.pop_front() {
@@ -65,9 +87,36 @@ impl Direct {
     }
 }
 
+/// No call gives this.
+const NOT_YET: i32 = i32::MIN;
+
+/// Whoever gets events makes calls himself, and ends them after a moment.
+struct Briefly;
+
+impl Caller for Briefly {
+    fn at_length(&self, call: &mut dyn FnMut() -> i32) -> i32 {
+        let ended = interrupt::briefly(|| match call() {
+            result if result >= 0 => Ok(result),
+            errno => Err(-errno),
+        });
+        match ended {
+            Some(Ok(result)) => result,
+            Some(Err(libc::EINTR)) => NOT_YET,
+            Some(Err(errno)) => -errno,
+            // (It waits, for as long as others wish, since nobody would end it.)
+            None => call(),
+        }
+    }
+}
+
 impl Backend for Direct {
-    unsafe fn submit(&mut self, id: u64, op: *const RawOp, _tried: bool) {
+    unsafe fn submit(&mut self, id: u64, op: *const RawOp, _tried: bool) -> bool {
+        // SAFETY: by contract.
+        if unsafe { RawOp::what(op) }.blocking().is_some_and(Blocking::is_foreign) {
+            return false;
+        }
         self.queue.push_back(Queued { id, op, begun: false, pace: Pace::default(), rests: None });
+        true
     }
 
     unsafe fn await_readiness(&mut self, id: u64, _fd: RawFd, _events: i16) {
@@ -94,8 +143,13 @@ impl Backend for Direct {
         // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
         let what = unsafe { RawOp::what(first.op) };
         let Some(waits_for) = what.waits_for() else {
-            self.settle(0, done);
-            return Ok(());
+            return match what.blocking() {
+                Some(it) => self.block(it, timeout, done),
+                None => {
+                    self.settle(-libc::ENOSYS, done);
+                    Ok(())
+                }
+            };
         };
         if waits_for.fd < 0 {
             self.settle(-libc::EBADF, done);

@@ -14,6 +14,7 @@ mod poll;
 mod readiness;
 mod rest;
 mod selector;
+mod submitters;
 mod uring;
 mod waiters;
 
@@ -27,6 +28,8 @@ use std::sync::Arc;
 pub(crate) use backend::{Backend, Done};
 pub use rest::Pace;
 pub(crate) use rest::Rests;
+pub(crate) use submitters::exited;
+pub use submitters::will_submit;
 
 /// The techniques a channel can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -268,20 +268,18 @@ impl<S: Selector> Readiness<S> {
 static AWAITED: operation::Class = operation::Class::new();
 
 impl<S: Selector> Backend for Readiness<S> {
-    unsafe fn submit(&mut self, id: u64, op: *const RawOp, tried: bool) {
+    unsafe fn submit(&mut self, id: u64, op: *const RawOp, tried: bool) -> bool {
         // SAFETY: by contract.
         let what = unsafe { RawOp::what(op) };
-        let Some(waits_for) = what.waits_for() else {
-            self.settled.push((id, 0));
-            return;
-        };
+        let Some(waits_for) = what.waits_for() else { return false };
         if self.watched(waits_for.fd).is_none() {
             self.settled.push((id, -libc::EBADF));
-            return;
+            return true;
         }
         // SAFETY: by contract.
         if self.is_registered(waits_for.fd, unsafe { (*op).registration }) {
-            return self.submit_registered(id, op, waits_for);
+            self.submit_registered(id, op, waits_for);
+            return true;
         }
         let resting = self.rests.is_resting(waits_for.fd as u64);
         let watched = &self.watched[waits_for.fd as usize];
@@ -292,9 +290,10 @@ impl<S: Selector> Backend for Readiness<S> {
             && let Some(result) = attempt()
         {
             self.settled.push((id, result));
-            return;
+        } else {
+            self.join(id, waits_for, What::Operation(op));
         }
-        self.join(id, waits_for, What::Operation(op));
+        true
     }
 
     unsafe fn await_readiness(&mut self, id: u64, fd: RawFd, events: i16) {

@@ -12,6 +12,7 @@ use super::at_exit;
 use super::backend::{Backend, Done};
 use super::cancels::Cancels;
 use super::no_ring;
+use super::submitters;
 use crate::fork;
 use crate::operation::{AtExit, OpId, RawOp};
 use crate::waker::Waker;
@@ -101,6 +102,7 @@ impl Uring {
             if self.put(&entry) {
                 return;
             }
+            submitters::note();
             let _ = self.ring.submit();
             if self.put(&entry) {
                 return;
@@ -201,19 +203,27 @@ impl Uring {
 }
 
 impl Backend for Uring {
-    unsafe fn submit(&mut self, id: u64, op: *const RawOp, _tried: bool) {
+    unsafe fn submit(&mut self, id: u64, op: *const RawOp, _tried: bool) -> bool {
         // SAFETY: by contract.
         let what = unsafe { RawOp::what(op) };
+        let Some(entry) = what.entry() else { return false };
         let _publishing = match what.at_exit() {
             AtExit::Nothing => None,
             AtExit::Accept => match self.exit.begin_accept() {
                 Some(publishing) => Some(publishing),
-                None => return self.kept.push(id),
+                None => {
+                    self.kept.push(id);
+                    return true;
+                }
             },
-            AtExit::IfKept(fd) if at_exit::keeps(fd) => return self.kept.push(id),
+            AtExit::IfKept(fd) if at_exit::keeps(fd) => {
+                self.kept.push(id);
+                return true;
+            }
             AtExit::IfKept(_) => None,
         };
-        self.push(what.entry().user_data(id));
+        self.push(entry.user_data(id));
+        true
     }
 
     unsafe fn await_readiness(&mut self, id: u64, fd: RawFd, events: i16) {
@@ -237,6 +247,7 @@ impl Backend for Uring {
     }
 
     fn poll(&mut self, timeout: Option<Duration>, done: &mut Vec<Done>) -> io::Result<()> {
+        submitters::note();
         self.drain_backlog();
         if self.cancels.due().is_some() {
             self.cancel_again();
@@ -284,6 +295,7 @@ impl Backend for Uring {
     }
 
     fn flush(&mut self) -> bool {
+        submitters::note();
         self.listen();
         self.drain_backlog();
         if !self.ring.submission().is_empty() {

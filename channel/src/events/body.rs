@@ -94,6 +94,11 @@ pub(crate) trait Kept: Any + Send {
         None
     }
 
+    /// Where in a file it reads or writes.
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        None
+    }
+
     fn address(&self) -> Option<SocketAddr> {
         None
     }

@@ -60,6 +60,27 @@ impl Request {
         self
     }
 
+    /// At another offset: a read or write of a file that was got, say, and is posted [again](Event::again). What has no offset takes no notice
+    /// of it.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # let channel = EventChannel::new()?;
+    /// let file = std::fs::File::open("Cargo.toml")?;
+    /// channel.post(Request::read_at(file, Vec::with_capacity(1), 0))?;
+    /// let event = channel.get_event()?;
+    /// assert_eq!(event.buffer(), b"[");
+    /// channel.post(event.again().at_offset(1))?;
+    /// assert_eq!(channel.get_event()?.buffer(), b"p");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn at_offset(mut self, offset: u64) -> Self {
+        if let Some(place) = self.0.body_mut().and_then(|body| body.own.offset_mut()) {
+            *place = offset;
+        }
+        self
+    }
+
     /// Instead of being returned from `get_event`, the event is given to `handler`: by the pool
     /// that serves the channel, else by a thread that is in `get_event`. The handler should not block. A panic in it
     /// is caught and logged; the event is gone then.

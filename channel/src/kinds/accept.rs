@@ -39,8 +39,12 @@ unsafe impl Carry for Accept {
         Some(Readiness { fd: self.fd, interest: INPUT, line: Line::new(&ACCEPT, 0) })
     }
 
-    fn entry(&self) -> squeue::Entry {
-        opcode::Accept::new(types::Fd(self.fd), self.addr.cast(), self.len).flags(libc::SOCK_CLOEXEC).build()
+    fn entry(&self) -> Option<squeue::Entry> {
+        Some(
+            opcode::Accept::new(types::Fd(self.fd), self.addr.cast(), self.len)
+                .flags(libc::SOCK_CLOEXEC)
+                .build(),
+        )
     }
 
     unsafe fn attempt(&self, revents: i16) -> Option<i32> {

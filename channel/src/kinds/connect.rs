@@ -56,8 +56,8 @@ unsafe impl Carry for Connect {
         Some(Readiness { fd: self.fd, interest: libc::POLLOUT, line })
     }
 
-    fn entry(&self) -> squeue::Entry {
-        opcode::Connect::new(types::Fd(self.fd), self.addr.cast(), self.len).build()
+    fn entry(&self) -> Option<squeue::Entry> {
+        Some(opcode::Connect::new(types::Fd(self.fd), self.addr.cast(), self.len).build())
     }
 
     /// What it has come to, having been begun before. The kernel is asked by a second connect(2), as a call that blocks asks itself: the

@@ -4,6 +4,8 @@
 //! mean, and what an event of it gives. A new kind is a file, and a line of the list below.
 
 mod addressed;
+mod positioned;
+mod refused;
 
 use crate::events::event::Event;
 use crate::events::request::Request;
@@ -56,6 +58,14 @@ kinds! {
     timer: Timer,
     /// Something that the application says to itself.
     notification: Notification,
+    /// Bytes read from a position in a file.
+    read_at: ReadAt,
+    /// Bytes read into pages, past the page cache.
+    read_direct: ReadDirect,
+    /// A closure run by a helper thread.
+    work: Work,
+    /// A word in memory changed.
+    word: Word,
 }
 
 impl fmt::Display for EventKind {

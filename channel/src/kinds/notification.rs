@@ -117,8 +117,8 @@ unsafe impl Carry for Await {
         Some(Readiness { fd: self.fd(), interest: libc::POLLIN, line: Line::new(&POSTS, 0) })
     }
 
-    fn entry(&self) -> squeue::Entry {
-        opcode::PollAdd::new(types::Fd(self.fd()), libc::POLLIN as u32).build()
+    fn entry(&self) -> Option<squeue::Entry> {
+        Some(opcode::PollAdd::new(types::Fd(self.fd()), libc::POLLIN as u32).build())
     }
 
     unsafe fn attempt(&self, _revents: i16) -> Option<i32> {

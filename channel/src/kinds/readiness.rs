@@ -34,8 +34,8 @@ unsafe impl Carry for Poll {
         Some(Readiness { fd: self.fd, interest: self.events, line })
     }
 
-    fn entry(&self) -> squeue::Entry {
-        opcode::PollAdd::new(types::Fd(self.fd), u32::from(self.events as u16)).build()
+    fn entry(&self) -> Option<squeue::Entry> {
+        Some(opcode::PollAdd::new(types::Fd(self.fd), u32::from(self.events as u16)).build())
     }
 
     unsafe fn attempt(&self, revents: i16) -> Option<i32> {

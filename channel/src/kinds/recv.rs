@@ -43,8 +43,8 @@ unsafe impl Carry for Recv {
         Some(Readiness { fd: self.fd, interest: INPUT, line: line(self.flags) })
     }
 
-    fn entry(&self) -> squeue::Entry {
-        opcode::Recv::new(types::Fd(self.fd), self.buf, sys::clamp(self.len)).flags(self.flags).build()
+    fn entry(&self) -> Option<squeue::Entry> {
+        Some(opcode::Recv::new(types::Fd(self.fd), self.buf, sys::clamp(self.len)).flags(self.flags).build())
     }
 
     unsafe fn attempt(&self, revents: i16) -> Option<i32> {

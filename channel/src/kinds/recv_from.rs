@@ -34,8 +34,8 @@ unsafe impl Carry for RecvMsg {
         Some(Readiness { fd: self.fd, interest: recv::INPUT, line: recv::line(self.flags) })
     }
 
-    fn entry(&self) -> squeue::Entry {
-        opcode::RecvMsg::new(types::Fd(self.fd), self.msg).flags(self.flags as u32).build()
+    fn entry(&self) -> Option<squeue::Entry> {
+        Some(opcode::RecvMsg::new(types::Fd(self.fd), self.msg).flags(self.flags as u32).build())
     }
 
     unsafe fn attempt(&self, revents: i16) -> Option<i32> {

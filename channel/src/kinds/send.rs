@@ -40,9 +40,9 @@ unsafe impl Carry for Send {
         Some(Readiness { fd: self.fd, interest: libc::POLLOUT, line: line(self.flags) })
     }
 
-    fn entry(&self) -> squeue::Entry {
+    fn entry(&self) -> Option<squeue::Entry> {
         let flags = self.flags | libc::MSG_NOSIGNAL;
-        opcode::Send::new(types::Fd(self.fd), self.buf, sys::clamp(self.len)).flags(flags).build()
+        Some(opcode::Send::new(types::Fd(self.fd), self.buf, sys::clamp(self.len)).flags(flags).build())
     }
 
     unsafe fn attempt(&self, _revents: i16) -> Option<i32> {

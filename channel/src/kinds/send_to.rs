@@ -53,9 +53,9 @@ unsafe impl Carry for SendMsg {
         Some(Readiness { fd: self.fd, interest: libc::POLLOUT, line })
     }
 
-    fn entry(&self) -> squeue::Entry {
+    fn entry(&self) -> Option<squeue::Entry> {
         let flags = self.flags | libc::MSG_NOSIGNAL;
-        opcode::SendMsg::new(types::Fd(self.fd), self.msg).flags(flags as u32).build()
+        Some(opcode::SendMsg::new(types::Fd(self.fd), self.msg).flags(flags as u32).build())
     }
 
     unsafe fn attempt(&self, _revents: i16) -> Option<i32> {

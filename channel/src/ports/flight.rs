@@ -9,26 +9,25 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod failed;
+pub(crate) mod helped;
+mod intake;
 mod streams;
 mod times;
 
-use crate::drivers::{Backend, Done, Rests};
+use crate::drivers::{Backend, Done, Rests, exited};
 use crate::events::body::Body;
 use crate::events::event::Event;
 use crate::events::inside::Inside;
 use crate::id::OpId;
 use crate::lock::Mutex;
-use crate::operation::{GoOn, Owner, RawCompletion, RawOp, Verdict, is_interrupted};
+use crate::operation::{Carry, GoOn, Owner, RawCompletion, RawOp, Verdict, is_interrupted};
 use crate::ports::inbox::{Message, PortShared};
 use crate::ports::wheel::Wheel;
 use crate::sys::told;
 use failed::Failed;
+use helped::{Helped, Home};
 use std::collections::BTreeMap;
 use std::time::Instant;
-
-/// So many posts and cancels are taken in by one pass: what comes of them is settled while it is still in the CPU's cache, and nobody
-/// waits for more than that.
-const IN_ONE_PASS: usize = 1024;
 
 /// What a pass of the port completed.
 pub(crate) enum Finished {
@@ -42,6 +41,8 @@ enum Phase {
     Direct,
     /// With the driver, as a poll request: the descriptor is in non-blocking mode, or a connect is under way.
     Awaiting,
+    /// With a helper thread.
+    Helper,
     /// With nobody: its descriptor was ready in vain.
     Resting,
     /// In the wheel only.
@@ -80,12 +81,31 @@ struct Flight {
     phase: Phase,
     /// It was polled for, and may have to be again.
     awaited: bool,
+    /// It was submitted again, since its submitter had exited.
+    again: bool,
     abort: Abort,
+    /// So many submitters had exited by its submission.
+    exited: u32,
 }
 
 impl Flight {
     fn new(id: u64, op: *mut RawOp) -> Self {
-        Flight { id, op, phase: Phase::Direct, awaited: false, abort: Abort::No }
+        Flight {
+            id,
+            op,
+            phase: Phase::Direct,
+            awaited: false,
+            again: false,
+            abort: Abort::No,
+            exited: exited(),
+        }
+    }
+
+    /// May the fault be that of a submitter that has exited? (Once: a buffer that is none faults again.)
+    #[cold]
+    fn lost_its_submitter(&mut self, what: &dyn Carry) -> bool {
+        let may_be = what.faults_with_its_submitter() && self.exited != exited();
+        may_be && !std::mem::replace(&mut self.again, true)
     }
 }
 
@@ -96,6 +116,9 @@ pub(crate) struct Drive {
     flights: Vec<Flight>,
     /// What poll(2) said of the descriptors of requests that are tried again. They are few: the driver itself waits for most.
     awaited: BTreeMap<u64, i16>,
+    /// What helpers have.
+    helped: BTreeMap<u64, Helped>,
+    home: Home,
     rests: Rests,
     failed: Option<Failed>,
     /// What came out of the inbox, and how much of it has been looked at.
@@ -112,13 +135,15 @@ pub(crate) struct Drive {
 }
 
 impl Drive {
-    pub(crate) fn new(backend: Box<dyn Backend>) -> Self {
+    pub(crate) fn new(backend: Box<dyn Backend>, home: Home) -> Self {
         Self {
             base: backend.now(),
             backend,
             wheel: Wheel::new(),
             flights: Vec::new(),
             awaited: BTreeMap::new(),
+            helped: BTreeMap::new(),
+            home,
             rests: Rests::default(),
             failed: None,
             messages: Vec::new(),
@@ -135,69 +160,6 @@ impl Drive {
     /// The requests in flight.
     pub(crate) fn ids(&self) -> Vec<OpId> {
         self.flights.iter().filter(|f| f.id != 0).map(|f| OpId::from_u64(f.id)).collect()
-    }
-
-    /// Takes the inbox in, as far as it goes in one pass.
-    pub(crate) fn take_in(&mut self, shared: &Mutex<PortShared>) {
-        if !self.is_behind() {
-            self.messages.clear();
-            self.looked_at = 0;
-            std::mem::swap(&mut self.messages, &mut shared.lock().inbox);
-        }
-        // Strictly in order: a cancel that is looked at before its request was started would be forgotten.
-        let end = self.messages.len().min(self.looked_at + IN_ONE_PASS);
-        while self.looked_at < end {
-            let message = self.messages[self.looked_at];
-            self.looked_at += 1;
-            match message {
-                Message::Submit(id, op) => {
-                    self.enter(id, op);
-                    self.start(id.slot());
-                }
-                Message::Cancel(id) => self.abort(id.as_u64(), Abort::Cancelled),
-                Message::Resume(id) => self.resume(id),
-                Message::CancelEvents => {
-                    for slot in 0..self.flights.len() {
-                        let f = &self.flights[slot];
-                        // SAFETY: a request in flight is in place.
-                        if f.id != 0 && unsafe { (*f.op).owner != Owner::Somebody } {
-                            self.abort(f.id, Abort::Cancelled);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Is there something left that came out of the inbox?
-    pub(crate) fn is_behind(&self) -> bool {
-        self.looked_at < self.messages.len()
-    }
-
-    fn enter(&mut self, id: OpId, op: *mut RawOp) {
-        let slot = id.slot() as usize;
-        if self.flights.len() <= slot {
-            self.flights.resize_with(slot + 1, || Flight::new(0, std::ptr::null_mut()));
-        }
-        self.flights[slot] = Flight::new(id.as_u64(), op);
-    }
-
-    fn start(&mut self, slot: u32) {
-        let f = &mut self.flights[slot as usize];
-        // SAFETY: a request in flight is in place.
-        let (deadline, tried, what) = unsafe { ((*f.op).deadline, (*f.op).tried, RawOp::what(f.op)) };
-        if !what.needs_driver() {
-            return self.await_time(slot, deadline);
-        }
-        if let Some(t) = deadline {
-            self.wheel.insert(slot, nanos(self.base, t));
-        }
-        if let Some(failed) = &self.failed {
-            f.abort = Abort::Failed(failed.errno);
-            return self.done.push((f.id, -failed.errno));
-        }
-        // SAFETY: `submit_raw`'s contract covers the driver's.
-        unsafe { self.backend.submit(f.id, f.op, tried) };
     }
 
     fn abort(&mut self, id: u64, why: Abort) {
@@ -222,6 +184,7 @@ impl Drive {
         let ends = match f.phase {
             Phase::Direct | Phase::Awaiting => return false,
             Phase::Timer => self.wheel.remove(slot),
+            Phase::Helper => self.give_up_helped(id),
             Phase::Resting => true,
             Phase::Paused => self.end_of_paused(slot, code).is_some(),
             Phase::Ending(_) => false,
@@ -250,6 +213,7 @@ impl Drive {
         let waits_for = unsafe { RawOp::what(op) }.waits_for();
         match (verdict, waits_for) {
             (Verdict::Rest, _) => self.rest(id),
+            (Verdict::Help, _) => self.help(OpId::from_u64(id).slot()),
             (Verdict::Await, Some(it)) => {
                 (f.phase, f.awaited) = (Phase::Awaiting, true);
                 // SAFETY: as at its first submission.
@@ -258,7 +222,9 @@ impl Drive {
             _ => {
                 f.phase = Phase::Direct;
                 // SAFETY: as at its first submission.
-                unsafe { self.backend.submit(id, op, false) };
+                if !unsafe { self.backend.submit(id, op, false) } {
+                    self.help(OpId::from_u64(id).slot());
+                }
             }
         }
     }
@@ -269,7 +235,8 @@ impl Drive {
         let Some(f) = self.flights.get_mut(slot as usize).filter(|f| f.id == id) else { return };
         // SAFETY: a request in flight is in place.
         let what = unsafe { RawOp::what(f.op) };
-        let mut verdict = match f.phase {
+        let phase = f.phase;
+        let mut verdict = match phase {
             Phase::Awaiting if result >= 0 => match what.waits_for() {
                 // io_uring reports that the peer has shut down to whoever polls for anything.
                 Some(it) if told(result as i16, it.interest).is_none() => Verdict::Rest,
@@ -277,10 +244,14 @@ impl Drive {
             },
             Phase::Awaiting if is_interrupted(-result) => Verdict::Await,
             Phase::Awaiting => Verdict::Final,
+            // (The helper has been told to give it up, and has not begun it.)
+            Phase::Helper if result == -libc::ECANCELED => Verdict::Again,
+            Phase::Helper => Verdict::Final,
             Phase::Resting => Verdict::Rest,
             Phase::Paused => Verdict::Again,
             Phase::Ending(_) => Verdict::Final,
             _ if result >= 0 => what.judge_success(result),
+            _ if result == -libc::EFAULT && f.lost_its_submitter(what) => Verdict::Again,
             _ => what.judge(result),
         };
         let mut result = result;

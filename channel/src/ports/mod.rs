@@ -34,6 +34,7 @@ use crate::id::OpId;
 use crate::lock::{Mutex, TryLock, TryLockGuard};
 use crate::operation::{Owner, RawOp};
 use crate::ports::flight::failed::lasting;
+use crate::ports::flight::helped::Home;
 use crate::ports::flight::{Drive, Finished};
 use crate::ports::inbox::{Counts, Message, PortShared};
 use crate::registrar::{Registrar, Registration};
@@ -50,14 +51,14 @@ pub(crate) struct Port {
     index: usize,
     has_descriptor: bool,
     registrar: Option<Arc<Registrar>>,
-    shared: Mutex<PortShared>,
+    shared: Arc<Mutex<PortShared>>,
     drive: TryLock<Drive>,
     /// Who makes a pass, as [`blocker::caller_number`] has it; 0: nobody.
     driven_by: AtomicU64,
     waker: Arc<Waker>,
 }
 
-// SAFETY: the operations that the port points to may be used from any thread and stay in place until they are
+// SAFETY: the operations that the driving side points to may be used from any thread and stay in place until they are
 // complete (`submit_raw`'s contract); the port reaches them under its locks only.
 unsafe impl Send for Port {}
 // SAFETY: as above.
@@ -65,12 +66,14 @@ unsafe impl Sync for Port {}
 
 impl Port {
     pub(crate) fn new(index: usize, backend: Box<dyn Backend>, waker: Arc<Waker>) -> Self {
+        let shared = Arc::new(Mutex::default());
+        let home = Home { shared: shared.clone(), waker: waker.clone() };
         Self {
             index,
             has_descriptor: backend.as_fd().is_some(),
             registrar: backend.registrar(),
-            shared: Mutex::default(),
-            drive: TryLock::new(Drive::new(backend)),
+            shared,
+            drive: TryLock::new(Drive::new(backend, home)),
             driven_by: AtomicU64::new(0),
             waker,
         }
@@ -85,10 +88,7 @@ impl Port {
         let mut s = PortShared::lock(&self.shared);
         // SAFETY: it is in place, and nobody else's yet.
         let of_event = unsafe { (*op).owner != Owner::Somebody };
-        let Some(id) = s.slots.take(self.index, of_event) else { return Err(op) };
-        s.inbox.push(Message::Submit(id, op));
-        s.counts.posted += 1;
-        Ok(id)
+        s.submit(self.index, of_event, op).ok_or(op)
     }
 
     /// Whoever sleeps here is to take in what was submitted.
@@ -98,15 +98,11 @@ impl Port {
 
     /// Asks to cancel request `id`, if it is an event's or not, as said; false if it has already come back, or is not.
     pub(crate) fn cancel(&self, id: OpId, of_event: bool) -> bool {
-        let mut s = PortShared::lock(&self.shared);
-        let live = s.slots.cancel(id, of_event);
-        // (Once: as often as it is asked for, the inbox does not grow.)
-        if live == Some(true) {
-            s.inbox.push(Message::Cancel(id));
-            drop(s);
+        let is_live = PortShared::lock(&self.shared).cancel(id, of_event);
+        if is_live {
             self.waker.call_if_asleep();
         }
-        live.is_some()
+        is_live
     }
 
     /// The stream `id` has credit again.
@@ -121,7 +117,7 @@ impl Port {
 
     /// Cancels the events, not the raw operations, that are in flight.
     pub(crate) fn cancel_events(&self) {
-        PortShared::lock(&self.shared).inbox.push(Message::CancelEvents);
+        PortShared::lock(&self.shared).cancel_events();
         self.waker.call();
     }
 

@@ -8,7 +8,7 @@ const NONE: u32 = u32::MAX;
 
 struct Slot {
     generation: u32,
-    /// Free: the next one that is free.
+    /// Free: the next one that is free. Busy: the place of its request in the inbox, as long as that is there.
     next: u32,
     busy: bool,
     /// An event's, which has an id that the program knows; else a suspended task's, say.
@@ -31,9 +31,9 @@ impl Default for Slots {
 }
 
 impl Slots {
-    /// A slot for a request of port `port`, for which there is room. `None`: all are taken.
+    /// A slot for a request of port `port`, for which there is room, and which goes to this `place` in the inbox. `None`: all are taken.
     #[inline]
-    pub(crate) fn take(&mut self, port: usize, of_event: bool) -> Option<OpId> {
+    pub(crate) fn take(&mut self, port: usize, of_event: bool, place: usize) -> Option<OpId> {
         let slot = match self.free {
             NONE if self.all.len() == MAX_SLOTS => return None,
             NONE => {
@@ -46,7 +46,7 @@ impl Slots {
         if self.free != NONE {
             self.free = at.next;
         }
-        (at.busy, at.of_event, at.cancelled) = (true, of_event, false);
+        (at.busy, at.of_event, at.cancelled, at.next) = (true, of_event, false, place as u32);
         self.taken += 1;
         Some(OpId::new(at.generation, port, slot as u32))
     }
@@ -59,6 +59,11 @@ impl Slots {
         (at.busy, at.next) = (false, self.free);
         self.free = slot;
         self.taken -= 1;
+    }
+
+    /// Where the request `id` was put into the inbox.
+    pub(crate) fn place(&mut self, id: OpId) -> Option<usize> {
+        self.live(id).map(|at| at.next as usize)
     }
 
     /// Is the request `id` on its way?
@@ -114,15 +119,15 @@ mod tests {
     #[test]
     fn a_slot_is_named_by_one_id_at_a_time() {
         let mut slots = Slots::default();
-        let first = slots.take(0, true).unwrap();
-        let second = slots.take(0, false).unwrap();
+        let first = slots.take(0, true, 0).unwrap();
+        let second = slots.take(0, false, 0).unwrap();
         assert_ne!(first.slot(), second.slot());
         assert_eq!((slots.cancel(first, false), slots.cancel(first, true)), (None, Some(true)));
         assert_eq!((slots.cancel(second, true), slots.cancel(second, false)), (None, Some(true)));
         assert_eq!(slots.cancel(first, true), Some(false), "it was asked for before");
         slots.give_back(first.slot());
         assert_eq!(slots.cancel(first, true), None);
-        let third = slots.take(0, true).unwrap();
+        let third = slots.take(0, true, 0).unwrap();
         assert_eq!(third.slot(), first.slot());
         assert_eq!((slots.cancel(first, true), slots.cancel(third, true)), (None, Some(true)));
         assert_eq!(slots.taken(), 2);
@@ -131,12 +136,12 @@ mod tests {
     #[test]
     fn those_given_back_last_are_taken_first_and_all_of_them_again() {
         let mut slots = Slots::default();
-        let ids: Vec<_> = (0..10).map(|_| slots.take(3, true).unwrap()).collect();
+        let ids: Vec<_> = (0..10).map(|_| slots.take(3, true, 0).unwrap()).collect();
         for id in [7, 2, 9] {
             slots.give_back(ids[id].slot());
         }
         assert_eq!(slots.taken(), 7);
-        let again: Vec<_> = (0..4).map(|_| slots.take(3, true).unwrap().slot()).collect();
+        let again: Vec<_> = (0..4).map(|_| slots.take(3, true, 0).unwrap().slot()).collect();
         assert_eq!(again, [9, 2, 7, 10]);
     }
 
@@ -151,7 +156,7 @@ mod tests {
             let mut locked = slots.lock();
             assert!(locked.has_room());
             let room = locked.filled().1;
-            taken.push(locked.take(0, true).unwrap());
+            taken.push(locked.take(0, true, 0).unwrap());
             assert_eq!(locked.filled().1, room, "it has grown under the lock");
             if round % 3 == 0 {
                 locked.give_back(taken.swap_remove(round as usize % taken.len()).slot());

@@ -28,6 +28,39 @@ const AGAIN: Duration = Duration::from_millis(1);
 /// So long after a call was ended the while is a short one.
 const LATELY: Duration = Duration::from_secs(1);
 
+/// A thread that makes a call which may last, as those see it who are to end that call.
+#[derive(Clone, Copy)]
+pub(crate) struct Reach {
+    signal: i32,
+    thread: i32,
+}
+
+/// Signals go to a thread, until this is dropped.
+pub(crate) struct Signals {
+    _timer: Timer,
+}
+
+impl Reach {
+    /// The calling thread, and what lets the signal through to it. `None`: there is no such signal to be had.
+    pub(crate) fn here() -> Option<(Self, Unblocked)> {
+        let signal = signal()?;
+        let deliverable = Unblocked::new(signal)?;
+        Some((Reach { signal, thread: this_thread() }, deliverable))
+    }
+
+    /// Ends the call that it makes: now, and again every [`AGAIN`]. To be dropped before the thread goes on. `None`: there is no timer to be
+    /// had.
+    pub(crate) fn interrupt(&self) -> Option<Signals> {
+        let _timer = Timer::start(self.signal, self.thread, Duration::from_nanos(1))?;
+        Some(Signals { _timer })
+    }
+}
+
+fn this_thread() -> i32 {
+    // SAFETY: no pointer is passed.
+    unsafe { libc::syscall(libc::SYS_gettid) as i32 }
+}
+
 /// Makes `call`, which ends with EINTR if it waits for longer than a while. `None`: there is no such signal, or no such timer,
 /// to be had; nothing was called.
 pub(crate) fn briefly(call: impl FnOnce() -> Result<i32, i32>) -> Option<Result<i32, i32>> {
@@ -37,7 +70,7 @@ pub(crate) fn briefly(call: impl FnOnce() -> Result<i32, i32>) -> Option<Result<
     let _deliverable = Unblocked::new(signal)?;
     let ended = ENDED.load(Ordering::Relaxed);
     let lately = ended != 0 && now().saturating_sub(ended) < LATELY.as_nanos() as u64;
-    let timer = Timer::start(signal, if lately { SHORT } else { LONG })?;
+    let timer = Timer::start(signal, this_thread(), if lately { SHORT } else { LONG })?;
     let result = call();
     drop(timer);
     if result == Err(libc::EINTR) {
@@ -120,7 +153,7 @@ fn take(signal: i32) -> bool {
 }
 
 /// The signal reaches this thread, whatever the program lets through.
-struct Unblocked {
+pub(crate) struct Unblocked {
     signal: i32,
     was_blocked: bool,
 }
@@ -158,17 +191,21 @@ fn change(how: i32, signal: Option<i32>) -> Option<libc::sigset_t> {
     }
 }
 
-/// Signals this thread, until it is dropped.
+/// Signals a thread, until it is dropped.
 struct Timer(libc::timer_t);
 
+// SAFETY: a number of the process's, which any thread may delete.
+unsafe impl Send for Timer {}
+
 impl Timer {
-    fn start(signal: i32, first: Duration) -> Option<Self> {
-        // SAFETY: all zero is a valid value of these plain structures. The thread is the one that calls.
+    /// (Of a thread that is there no more the timer is refused.)
+    fn start(signal: i32, thread: i32, first: Duration) -> Option<Self> {
+        // SAFETY: all zero is a valid value of these plain structures.
         unsafe {
             let mut event = MaybeUninit::<libc::sigevent>::zeroed().assume_init();
             event.sigev_notify = libc::SIGEV_THREAD_ID;
             event.sigev_signo = signal;
-            event.sigev_notify_thread_id = libc::syscall(libc::SYS_gettid) as i32;
+            event.sigev_notify_thread_id = thread;
             let mut timer = MaybeUninit::uninit();
             if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, timer.as_mut_ptr()) != 0 {
                 return None;

@@ -31,6 +31,20 @@ pub(crate) fn now(mut call: impl FnMut() -> isize) -> Option<i32> {
     }
 }
 
+/// Makes a call that may block, again if a signal has interrupted it. Its result, or minus its errno.
+pub(crate) fn blocking(mut call: impl FnMut() -> isize) -> i32 {
+    loop {
+        match call() {
+            // The kernel never transfers more than INT_MAX bytes at once.
+            n if n >= 0 => return n as i32,
+            _ => match errno() {
+                libc::EINTR => {}
+                errno => return -errno,
+            },
+        }
+    }
+}
+
 /// Which of `events`, or errors, are there right now; or why there is no telling.
 pub(crate) fn ready_now(fd: RawFd, events: i16) -> Result<i16, i32> {
     let mut ask = libc::pollfd { fd, events, revents: 0 };

@@ -20,6 +20,8 @@ mod notification;
 mod observed;
 mod planted;
 mod posting;
+mod read_at;
+mod read_direct;
 mod readiness;
 mod recv;
 mod recv_from;
@@ -30,6 +32,8 @@ mod shown;
 mod shutdown;
 mod table;
 mod timer;
+mod word;
+mod work;
 mod world;
 
 use ec_channel::EventKind;
@@ -64,6 +68,10 @@ rows! {
     readiness,
     timer,
     notification,
+    read_at,
+    read_direct,
+    work,
+    word,
 }
 
 #[test]

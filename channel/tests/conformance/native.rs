@@ -54,6 +54,8 @@ fn name(number: libc::c_long) -> String {
         (libc::SYS_rt_sigprocmask, "rt_sigprocmask"),
         (libc::SYS_rt_sigaction, "rt_sigaction"),
         (libc::SYS_gettid, "gettid"),
+        (libc::SYS_pread64, "pread64"),
+        (libc::SYS_preadv2, "preadv2"),
     ];
     known
         .into_iter()
@@ -102,9 +104,14 @@ fn play(
 }
 
 /// What the thread calls that posts such a request and gets its event. The first ones prepare what comes once in a process.
-fn calls(driver: Driver, make: &(dyn Fn(u32) -> Scene + Sync), waits: bool) -> std::io::Result<Calls> {
+/// True: a helper thread has carried it out.
+fn calls(
+    driver: Driver,
+    make: &(dyn Fn(u32) -> Scene + Sync),
+    waits: bool,
+) -> std::io::Result<(Calls, bool)> {
     for attempt in 0.. {
-        let slept = AtomicBool::new(false);
+        let (slept, helped) = (AtomicBool::new(false), AtomicBool::new(false));
         let numbers = system_calls(|watch| {
             let channel = channel_on(driver);
             for _ in 0..2 {
@@ -116,21 +123,26 @@ fn calls(driver: Driver, make: &(dyn Fn(u32) -> Scene + Sync), waits: bool) -> s
             };
             let done = play(&channel, make(attempt), waits, sleeps, |post_and_get| watch.note(post_and_get));
             slept.store(done, Ordering::SeqCst);
+            helped.store(channel.metrics().helped > 0, Ordering::SeqCst);
         })?;
         // (A timer may be over before that.)
         if slept.into_inner() == waits {
-            return Ok(numbers.into_iter().map(name).collect());
+            return Ok((numbers.into_iter().map(name).collect(), helped.into_inner()));
         }
     }
     unreachable!("each time it waits for longer")
 }
 
-fn words(row: &Row, waits: bool, calls: &Calls) -> String {
+fn words(row: &Row, waits: bool, (calls, helped): &(Calls, bool)) -> String {
+    if *helped {
+        return "helper".to_owned();
+    }
     let list = calls.iter().map(|call| format!("`{call}`")).collect::<Vec<_>>().join(", ");
     match calls.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => "channel".to_owned(),
         _ if !row.on_descriptor => format!("channel; sleeps by {list}"),
         ["io_uring_enter"] => "ring".to_owned(),
+        ["io_uring_enter", ..] => format!("ring: {list}"),
         _ if waits => format!("readiness: {list}"),
         _ => format!("call: {list}"),
     }

@@ -30,6 +30,8 @@ pub struct Got {
     pub accepted: Option<OwnedFd>,
     pub ready: Interest,
     pub truncated: bool,
+    /// For what only some kinds have.
+    pub event: Option<Event>,
 }
 
 impl From<Event> for Got {
@@ -46,6 +48,7 @@ impl From<Event> for Got {
             accepted: event.take_accepted(),
             ready: event.ready(),
             truncated: event.is_truncated(),
+            event: Some(event),
         }
     }
 }

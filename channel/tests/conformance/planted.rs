@@ -67,7 +67,7 @@ impl Plant for Twice {
 
 fn copy(got: &Got) -> Got {
     let accepted = got.accepted.as_ref().map(|fd| fd.try_clone().unwrap());
-    Got { accepted, buffer: got.buffer.clone(), ..*got }
+    Got { accepted, buffer: got.buffer.clone(), event: None, ..*got }
 }
 
 /// One event in a thousand never comes, counted over all its channels.

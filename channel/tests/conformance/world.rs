@@ -6,9 +6,10 @@ use socket2::{Domain, SockRef, Socket, Type};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// No socket.
 pub fn null() -> Source {
@@ -64,6 +65,23 @@ pub fn datagrams() -> UdpSocket {
 
 pub fn at(socket: &UdpSocket) -> SocketAddr {
     socket.local_addr().unwrap()
+}
+
+/// A file of this content that nobody else has, and that has no name.
+pub fn file(content: &[u8]) -> std::fs::File {
+    let file = scratch();
+    file.write_all_at(content, 0).unwrap();
+    file
+}
+
+/// A file of no length, to be read and written, that nobody else has, and that has no name.
+pub fn scratch() -> std::fs::File {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let made = MADE.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("ec-conformance-{}-{made}", std::process::id()));
+    let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    file
 }
 
 /// Both ends, to be kept by whoever sends, causes and looks.

@@ -15,8 +15,9 @@ use proptest::{prop_assert, prop_assert_eq};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,11 @@ pub struct Play<'a> {
     datagrams: usize,
     send_tos: usize,
     datagrams_received: usize,
+    /// Of ten bytes, the digits.
+    file: Source,
+    /// Closures that have run, and whose events have said so.
+    run: Arc<AtomicUsize>,
+    done: usize,
     /// By token.
     flying: BTreeMap<u64, Posted>,
     /// All that were ever posted.
@@ -58,6 +64,14 @@ pub struct Play<'a> {
     /// Items that have come, and events that were cancelled.
     items: usize,
     cancelled: u64,
+}
+
+fn digits() -> Source {
+    // SAFETY: a name; the descriptor is new, and ours.
+    let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"digits".as_ptr(), 0)) };
+    let mut file = std::fs::File::from(file);
+    file.write_all(b"0123456789").unwrap();
+    file.into()
 }
 
 impl<'a> Play<'a> {
@@ -80,6 +94,9 @@ impl<'a> Play<'a> {
             datagrams: 0,
             send_tos: 0,
             datagrams_received: 0,
+            file: digits(),
+            run: Arc::default(),
+            done: 0,
             flying: BTreeMap::new(),
             ids: Vec::new(),
             kept: Vec::new(),
@@ -189,6 +206,11 @@ impl<'a> Play<'a> {
             What::SendTo => {
                 let to = self.near.local_addr().unwrap();
                 Request::send_to(self.far.clone(), b"datagram".to_vec(), to)
+            }
+            What::ReadAt(offset) => Request::read_at(self.file.clone(), room(1), offset.into()),
+            What::Work => {
+                let run = self.run.clone();
+                Request::work(move || run.fetch_add(1, Ordering::SeqCst))
             }
             What::Interval { ms, credit } => {
                 Request::interval(Duration::from_millis(ms.into())).credit(credit as u32)

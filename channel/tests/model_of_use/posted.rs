@@ -36,6 +36,6 @@ impl Posted {
     }
 
     pub fn needs_driver(&self) -> bool {
-        !matches!(self.ask.what, What::Timer(_) | What::Notification | What::Interval { .. })
+        !matches!(self.ask.what, What::Timer(_) | What::Notification | What::Interval { .. } | What::Work)
     }
 }

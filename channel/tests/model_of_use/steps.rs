@@ -26,6 +26,10 @@ pub enum What {
     Connect,
     RecvFrom,
     SendTo,
+    /// A byte of a file, at this offset.
+    ReadAt(u8),
+    /// A closure.
+    Work,
     /// A stream of ticks, so many milliseconds apart.
     Interval {
         ms: u8,
@@ -81,6 +85,8 @@ fn what() -> impl Strategy<Value = What> {
     let pair = 0..PAIRS;
     prop_oneof![
         2 => Just(What::Notification),
+        2 => (0..12_u8).prop_map(What::ReadAt),
+        2 => Just(What::Work),
         2 => proptest::option::weighted(0.7, 0..4_u8).prop_map(What::Timer),
         5 => (pair.clone(), 1..6_usize).prop_map(|(pair, room)| What::Recv { pair, room }),
         2 => (pair.clone(), 1..6_usize).prop_map(|(pair, bytes)| What::Send { pair, bytes }),

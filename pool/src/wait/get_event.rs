@@ -15,6 +15,7 @@ use ec_tasks::{Task, Tokens, WaitKind};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Once;
+use std::thread::Builder;
 use std::time::Instant;
 
 static GET_EVENT: WaitKind = WaitKind { name: "get_event", cancel: None, describe: |_, _| String::new() };
@@ -117,5 +118,9 @@ impl Blocker for TaskBlocker {
 
     fn home_port(&self) -> Option<usize> {
         context::port_here()
+    }
+
+    fn start_thread(&self, builder: Builder, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        ec_tasks::start_thread(builder, body).map(drop)
     }
 }

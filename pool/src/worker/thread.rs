@@ -34,6 +34,7 @@ pub(crate) fn work(
     }
     let gone = Gone(shared);
     worker.info.begin();
+    ec_channel::will_submit();
     // SAFETY: dropped at the end of this function, after the last task and handler. Those leave the signal stack as it was.
     let prepared = unsafe { ec_tasks::prepare_worker_thread(shared.clone()) };
     if let Err(error) = &prepared {

@@ -10,10 +10,10 @@ use parts::{Brittle, Bytes, Cancels, Gate, IN_FLIGHT, expect_purpose, fatal, pan
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -43,12 +43,29 @@ pub struct Tally {
     pub timed_out: AtomicU64,
     pub failed: AtomicU64,
     /// Done, of each kind.
-    pub kinds: [AtomicU64; EventKind::ALL.len()],
+    pub kinds: PerKind,
+    /// Closures that have run.
+    pub run: AtomicU64,
     /// Getters that have died.
     pub deaths: AtomicU64,
     /// Other panics.
     pub panics: AtomicU64,
     pub streams: Streams,
+}
+
+/// A number for each kind.
+pub struct PerKind(Vec<AtomicU64>);
+
+impl Default for PerKind {
+    fn default() -> Self {
+        PerKind(EventKind::ALL.iter().map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl PerKind {
+    pub fn of(&self, kind: EventKind) -> &AtomicU64 {
+        &self.0[kind as usize]
+    }
 }
 
 /// Panics as it goes.
@@ -64,16 +81,42 @@ impl Drop for Bomb {
 }
 
 /// In a mark: it has come back; its datagram has arrived; it is a stream. The rest says of which kind it is.
-const BACK: u8 = 0x10;
-const ARRIVED: u8 = 0x20;
-const STREAM: u8 = 0x40;
+const BACK: u16 = 0x100;
+const ARRIVED: u16 = 0x200;
+const STREAM: u16 = 0x400;
+const KIND: u16 = 0xff;
+
+/// What it is made of.
+pub const KINDS: [EventKind; 11] = [
+    EventKind::Accept,
+    EventKind::Connect,
+    EventKind::Recv,
+    EventKind::Send,
+    EventKind::RecvFrom,
+    EventKind::SendTo,
+    EventKind::Readiness,
+    EventKind::Timer,
+    EventKind::Notification,
+    EventKind::ReadAt,
+    EventKind::Work,
+];
+
+/// What is read.
+const FILE: &[u8] = b"a file of some bytes";
+
+fn file() -> Source {
+    // SAFETY: a name; the descriptor is new, and ours.
+    let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"storm".as_ptr(), 0)) };
+    std::fs::File::from(file.try_clone().unwrap()).write_all(FILE).unwrap();
+    file.into()
+}
 
 /// All that the threads of a storm share.
 struct World {
     storm: Storm,
     tally: Tally,
     /// One for each token.
-    marks: Vec<AtomicU8>,
+    marks: Vec<AtomicU16>,
     gate: Gate,
     connects: AtomicUsize,
     /// Received from: the writer writes into its other end.
@@ -85,6 +128,7 @@ struct World {
     sent: Bytes,
     /// Nobody writes into its other end.
     silent: Source,
+    file: Source,
     listener: Source,
     to_listener: SocketAddr,
     datagrams: Source,
@@ -103,7 +147,7 @@ impl World {
         World {
             storm,
             tally: Tally::default(),
-            marks: (0..storm.events).map(|_| AtomicU8::new(0)).collect(),
+            marks: (0..storm.events).map(|_| AtomicU16::new(0)).collect(),
             gate: Gate { room: Mutex::new(IN_FLIGHT), more: Condvar::new() },
             connects: AtomicUsize::new(0),
             inlet: inlet.into(),
@@ -112,6 +156,7 @@ impl World {
             outlet: outlet.into(),
             sent: Bytes::default(),
             silent: silent.into(),
+            file: file(),
             listener: listener.into(),
             to_listener,
             datagrams: datagrams.into(),
@@ -125,7 +170,7 @@ impl World {
         let waits = |request: Request| request.within(limit);
         let mut only_a_cancel = false;
         let mut mark = 0;
-        let request = match random.below(26) {
+        let request = match random.below(29) {
             0..3 => waits(Request::recv(self.inlet.clone(), room(1 + random.below(4) as usize))),
             3 => waits(Request::recv(self.brittle.clone(), room(1 + random.below(4) as usize))),
             4..6 => {
@@ -160,9 +205,22 @@ impl World {
                 (request, only_a_cancel) = self.tally.streams.request(token as u64, random, sources, alone);
                 request
             }
+            20 => waits(Request::read_at(self.file.clone(), room(1), random.below(FILE.len() as u64))),
+            21 => Request::read_at(self.file.clone(), room(1), random.below(FILE.len() as u64)),
+            22 => {
+                let world = self.clone();
+                let work = move || {
+                    world.tally.run.fetch_add(1, SeqCst);
+                    if world.storm.panics && token.is_multiple_of(5) {
+                        panic_on_purpose();
+                    }
+                    token
+                };
+                Request::work(work).within(limit)
+            }
             _ => Request::notification(),
         };
-        self.marks[token].store(mark | request.kind() as u8, SeqCst);
+        self.marks[token].store(mark | request.kind() as u16, SeqCst);
         let mut request = request.token(token as u64);
         if random.below(8) == 0 {
             let world = self.clone();
@@ -189,7 +247,7 @@ impl World {
         let mark = self.marks[token].swap(0, SeqCst);
         if mark & STREAM != 0 {
             self.tally.streams.unmake(token as u64);
-        } else if mark == EventKind::Connect as u8 {
+        } else if mark == EventKind::Connect as u16 {
             self.connects.fetch_sub(1, SeqCst);
         }
     }
@@ -199,7 +257,7 @@ impl World {
         let mark = &self.marks[event.token() as usize];
         let mark = if event.is_last() { mark.fetch_or(BACK, SeqCst) } else { mark.load(SeqCst) };
         let kind = event.kind();
-        if mark & 0xf != kind as u8 || mark & STREAM == 0 && !event.is_last() {
+        if mark & KIND != kind as u16 || mark & STREAM == 0 && !event.is_last() {
             fatal(&format!("with another one's token: {event:?}"));
         }
         if !event.is_last() {
@@ -221,14 +279,18 @@ impl World {
         };
         tell.fetch_add(1, SeqCst);
         if let Ok(n) = event.result() {
-            self.tally.kinds[kind as usize].fetch_add(1, SeqCst);
+            self.tally.kinds.of(kind).fetch_add(1, SeqCst);
             match kind {
                 EventKind::Recv => self.received.count(event.buffer()),
+                // (Behind the end there is nothing.)
+                EventKind::ReadAt if n != 1 || !FILE.contains(&event.buffer()[0]) => {
+                    fatal(&format!("{event:?}"))
+                }
                 EventKind::Send => self.sent.count(&event.buffer()[..n]),
                 EventKind::RecvFrom => {
                     let token = u64::from_ne_bytes(event.buffer().try_into().unwrap());
                     let mark = self.marks[token as usize].fetch_or(ARRIVED, SeqCst);
-                    if mark & ARRIVED != 0 || mark & 0xf != EventKind::SendTo as u8 {
+                    if mark & ARRIVED != 0 || mark & KIND != EventKind::SendTo as u16 {
                         fatal(&format!("the datagram of {token} has come before, or was not sent"));
                     }
                 }
@@ -400,6 +462,7 @@ pub fn storm(channel: &EventChannel, storm: Storm) -> Tally {
     assert_eq!(world.sent.get(), arrived.get(), "bytes sent");
     let (m, n) = (channel.metrics(), storm.events as u64);
     assert_eq!((m.posted, m.completed, m.in_flight, m.handlers_due), (n, n, 0, 0));
+    assert_eq!(world.tally.run.load(SeqCst), world.tally.kinds.of(EventKind::Work).load(SeqCst), "work run");
     assert_eq!(m.items, world.tally.streams.end(), "items of streams");
     assert_eq!(m.cancelled, world.tally.cancelled.load(SeqCst), "cancelled");
     Arc::into_inner(world).expect("no request is left that holds it").tally

@@ -4,6 +4,7 @@ use super::{Checked, KEPT, Play};
 use crate::steps::{PAIRS, Step};
 use proptest::{prop_assert, prop_assert_eq};
 use std::io::Read;
+use std::sync::atomic::Ordering;
 
 impl Play<'_> {
     /// Lets streams go on for a moment, some of those that are held as well, cancels what is left, gets it, and looks into the sockets: what nobody has received is there.
@@ -32,6 +33,8 @@ impl Play<'_> {
         let (m, n) = (self.channel.metrics(), self.posts as u64);
         prop_assert_eq!((m.posted, m.completed, m.in_flight, m.handlers_due), (n, n, 0, 0));
         prop_assert_eq!((m.items, m.cancelled), (self.items as u64, self.cancelled));
+        // (What was given up was not run; the rest has been by now.)
+        prop_assert_eq!(self.run.load(Ordering::SeqCst), self.done, "closures run");
         for pair in &mut self.pairs {
             pair.near.set_nonblocking(true).unwrap();
             let mut byte = [0];

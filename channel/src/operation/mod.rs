@@ -12,198 +12,14 @@
 
 #![allow(unsafe_code)]
 
+mod carry;
+
 pub use crate::id::OpId;
 use crate::registrar::Registration;
+pub(crate) use carry::is_interrupted;
+pub use carry::{AtExit, Blocking, Caller, Carry, Class, GoOn, Line, Operation, Readiness, Verdict};
 use io_uring::squeue;
-use std::os::fd::RawFd;
 use std::time::Instant;
-
-/// One kind of operation: how each driver carries it out, and what its results mean. (The kinds are those of this crate: what a driver
-/// needs to know of one is private.)
-pub trait Operation: Carry {}
-
-impl<T: Carry> Operation for T {}
-
-/// See [`Operation`]. The file of each kind implements it.
-///
-/// # Safety
-/// What [`entry`](Self::entry) and [`attempt`](Self::attempt) do touches what the operation's fields point to, and nothing else.
-pub unsafe trait Carry: Send + 'static {
-    /// Is there something to be done by a driver? Else its deadline comes, or it is complete as it is posted.
-    fn needs_driver(&self) -> bool {
-        true
-    }
-
-    /// What a readiness driver waits for before it attempts it. `None`: it needs no driver.
-    fn waits_for(&self) -> Option<Readiness>;
-
-    /// What the ring is asked for.
-    fn entry(&self) -> squeue::Entry;
-
-    /// One attempt by system call that does not wait, after poll(2) has said `revents` (0: it has not been asked). `None`: it would wait.
-    ///
-    /// # Safety
-    /// The pointers in it, and its descriptor, are valid.
-    unsafe fn attempt(&self, revents: i16) -> Option<i32>;
-
-    /// The attempt before anybody waits: what is done at once, and what can never work. While the descriptor is `resting` nobody says
-    /// whether it is ready.
-    ///
-    /// # Safety
-    /// As for [`attempt`](Self::attempt).
-    unsafe fn first_attempt(&self, _resting: bool) -> Option<i32> {
-        // SAFETY: by contract.
-        unsafe { self.attempt(0) }
-    }
-
-    /// An attempt when poll(2) has not been asked: its descriptor was ready the last time that somebody looked.
-    ///
-    /// # Safety
-    /// As for [`attempt`](Self::attempt).
-    unsafe fn attempt_unasked(&self) -> Option<i32> {
-        // SAFETY: by contract.
-        unsafe { self.attempt(0) }
-    }
-
-    /// The attempt when it is to be given up: what has come by now is delivered, as the kernel itself would. `None`: nothing has.
-    ///
-    /// # Safety
-    /// As for [`attempt`](Self::attempt).
-    unsafe fn last_attempt(&self) -> Option<i32> {
-        None
-    }
-
-    /// The ring's kernel wakes one alone of those that wait for this: who was woken has to take it.
-    fn is_woken_alone(&self) -> bool {
-        false
-    }
-
-    /// What the ring's result, below 0, means.
-    fn judge(&self, result: i32) -> Verdict {
-        match -result {
-            libc::EAGAIN => Verdict::Await,
-            errno if is_interrupted(errno) => Verdict::Again,
-            _ => Verdict::Final,
-        }
-    }
-
-    /// What the ring's result, 0 or more, means.
-    fn judge_success(&self, _result: i32) -> Verdict {
-        Verdict::Final
-    }
-
-    /// The ring has awaited what it [waits for](Self::waits_for). `Call`: it is asked for the operation itself now.
-    ///
-    /// # Safety
-    /// As for [`attempt`](Self::attempt).
-    unsafe fn go_on(&self) -> GoOn {
-        GoOn::Call
-    }
-
-    /// What a call that blocks would end with where one that does not says EAGAIN, although poll(2) has said `revents` and nothing more
-    /// will come. `None`: it would wait.
-    ///
-    /// # Safety
-    /// As for [`attempt`](Self::attempt).
-    unsafe fn end_of_input(&self, _revents: i16) -> Option<i32> {
-        None
-    }
-
-    /// What happens to it on io_uring when the process ends.
-    fn at_exit(&self) -> AtExit {
-        AtExit::Nothing
-    }
-}
-
-/// Nobody asked for this end: its submitter exited, or a signal came. Nothing was done. (512 and on are the kernel's restart codes.)
-pub(crate) fn is_interrupted(errno: i32) -> bool {
-    matches!(errno, libc::ECANCELED | libc::EINTR | 512..=516)
-}
-
-/// What a readiness driver waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Readiness {
-    pub fd: RawFd,
-    /// What to poll for until the operation can go on.
-    pub interest: i16,
-    /// Those of equal lines wait one behind the other: if the first would block, so would the others.
-    pub line: Line,
-}
-
-/// Which line of its descriptor an operation waits in.
-#[derive(Clone, Copy, Debug)]
-pub struct Line {
-    pub class: &'static Class,
-    /// What else tells lines apart.
-    pub flags: i32,
-    /// Each is attempted, although one before it would block.
-    pub each: bool,
-    /// The first attempt is made although others wait in the line.
-    pub barges: bool,
-}
-
-/// A static of the kind's: lines are alike if they name the same one.
-#[derive(Debug)]
-pub struct Class {
-    /// (What takes no room need not have an address of its own.)
-    _room: u8,
-}
-
-impl Class {
-    pub(crate) const fn new() -> Self {
-        Class { _room: 0 }
-    }
-}
-
-impl Line {
-    /// Where one waits behind the other.
-    pub(crate) fn new(class: &'static Class, flags: i32) -> Self {
-        Line { class, flags, each: false, barges: false }
-    }
-}
-
-impl PartialEq for Line {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.class, other.class) && self.flags == other.flags
-    }
-}
-
-impl Eq for Line {}
-
-/// What a result of the ring means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is the operation's.
-    Final,
-    /// Nothing was done: once more.
-    Again,
-    /// Its descriptor is polled for, and then it goes on.
-    Await,
-    /// It has come for nothing: once more, after a rest.
-    Rest,
-}
-
-/// How an operation goes on whose descriptor is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GoOn {
-    /// The ring is asked for it.
-    Call,
-    /// It is complete.
-    Final(i32),
-    /// It is not ready after all.
-    NotYet,
-}
-
-/// See [`Carry::at_exit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtExit {
-    /// The kernel ends it.
-    Nothing,
-    /// It is taken back, for it would keep the port. From then on it is not begun.
-    Accept,
-    /// As an accept, if its descriptor keeps a port.
-    IfKept(RawFd),
-}
 
 /// The head of an operation: until when, and whom to tell. See the module.
 #[repr(C)]
@@ -308,8 +124,8 @@ unsafe impl Carry for Timer {
         None
     }
 
-    fn entry(&self) -> squeue::Entry {
-        io_uring::opcode::Nop::new().build()
+    fn entry(&self) -> Option<squeue::Entry> {
+        None
     }
 
     unsafe fn attempt(&self, _revents: i16) -> Option<i32> {

@@ -1,0 +1,36 @@
+//! Threads that submit to rings, and how many of them have exited.
+//!
+//! A request belongs to the thread that submitted it. What the kernel ends when that exits looks like another error (EFAULT, of a read that
+//! waits for the disk), so one has to know.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static EXITED: AtomicU32 = AtomicU32::new(0);
+
+struct Submitter;
+
+impl Drop for Submitter {
+    fn drop(&mut self) {
+        EXITED.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// The calling thread submits. (Counted at the end of its thread-locals, before the kernel ends its requests. In a task they may be the
+/// task's own: a runtime tells of its threads by [`will_submit`].)
+#[inline]
+pub(super) fn note() {
+    thread_local!(static HERE: Submitter = const { Submitter });
+    // (In a thread that is ending already it is not counted, and its requests have ended.)
+    let _ = HERE.try_with(|_| ());
+}
+
+/// So many have exited.
+#[inline]
+pub(crate) fn exited() -> u32 {
+    EXITED.load(Ordering::Relaxed)
+}
+
+/// To be called at the beginning of a thread that drives channels from thread-locals that are not its own.
+pub fn will_submit() {
+    note();
+}

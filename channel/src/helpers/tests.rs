@@ -1,0 +1,109 @@
+//! Helpers of a test's own, with another bound than those of the process.
+
+#![allow(unsafe_code)]
+
+use super::*;
+use ec_test_support::limit;
+use std::sync::Barrier;
+use std::sync::atomic::AtomicUsize;
+
+/// Waits for its end at length, or counts.
+struct AtLength(Arc<(AtomicBool, AtomicUsize)>);
+
+impl Job for AtLength {
+    fn run(&self, here: &Here) {
+        here.at_length(|| {
+            self.0.1.fetch_add(1, Ordering::SeqCst);
+            while !self.0.0.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        self.0.1.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn refused(&self, why: &io::Error) {
+        panic!("{why}");
+    }
+}
+
+struct Meets(Arc<Barrier>);
+
+impl Job for Meets {
+    fn run(&self, _here: &Here) {
+        self.0.wait();
+    }
+
+    fn refused(&self, why: &io::Error) {
+        panic!("{why}");
+    }
+}
+
+fn eventually(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn what_lasts_holds_up_nobody_and_those_too_many_leave() {
+    limit(60, || {
+        static FEW: Helpers = Helpers::new(2, Duration::from_millis(50));
+        let ends = Arc::<(AtomicBool, AtomicUsize)>::default();
+        (0..20).for_each(|_| _ = FEW.submit(Arc::new(AtLength(ends.clone()))));
+        eventually(|| ends.1.load(Ordering::SeqCst) == 20);
+        assert_eq!(FEW.queued(), 0);
+        // Two at a time still run.
+        let meeting = Arc::new(Barrier::new(2));
+        (0..6).for_each(|_| _ = FEW.submit(Arc::new(Meets(meeting.clone()))));
+        eventually(|| FEW.queued() == 0 && FEW.threads() <= 2);
+        ends.0.store(true, Ordering::SeqCst);
+        eventually(|| ends.1.load(Ordering::SeqCst) == 0 && FEW.threads() == 0);
+    });
+}
+
+/// Forks, or notes that it has run.
+enum Forks {
+    Here(Arc<Barrier>, Arc<std::sync::atomic::AtomicI32>),
+    Notes(std::io::PipeWriter),
+}
+
+impl Job for Forks {
+    fn run(&self, _here: &Here) {
+        match self {
+            Forks::Here(meeting, child) => {
+                meeting.wait();
+                // SAFETY: the child returns from here, and does nothing else.
+                let pid = unsafe { libc::fork() };
+                child.store(pid, Ordering::SeqCst);
+            }
+            Forks::Notes(to) => drop(io::Write::write(&mut &*to, b"x")),
+        }
+    }
+
+    fn refused(&self, why: &io::Error) {
+        panic!("{why}");
+    }
+}
+
+/// What waits behind it is the parent's.
+#[test]
+fn a_child_of_a_job_runs_no_other() {
+    ec_test_support::alone(60, || {
+        static ONE: Helpers = Helpers::new(1, Duration::from_millis(50));
+        fork::watch().unwrap();
+        let (mut notes, to) = io::pipe().unwrap();
+        let (meeting, child) = (Arc::new(Barrier::new(2)), Arc::default());
+        ONE.submit(Arc::new(Forks::Here(meeting.clone(), Arc::clone(&child))));
+        ONE.submit(Arc::new(Forks::Notes(to)));
+        meeting.wait();
+        eventually(|| child.load(Ordering::SeqCst) > 0 && ONE.queued() == 0);
+        let mut status = -1;
+        // SAFETY: a live int.
+        unsafe { libc::waitpid(child.load(Ordering::SeqCst), &mut status, 0) };
+        assert_eq!(status, 0);
+        // (Its other ends have gone, with the job and with the child.)
+        let mut all = Vec::new();
+        io::Read::read_to_end(&mut notes, &mut all).unwrap();
+        assert_eq!(all, b"x");
+    });
+}

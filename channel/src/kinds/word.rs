@@ -1,0 +1,128 @@
+//! A word in memory that others change, in this process or another one.
+
+#![allow(unsafe_code)]
+
+use super::EventKind;
+use crate::events::body::Kept;
+use crate::events::request::Request;
+use crate::operation::{Blocking, Caller, Carry, Readiness};
+use crate::sys;
+use io_uring::squeue;
+use std::borrow::Borrow;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Waits until a word has another value: futex(2).
+struct Change {
+    /// Valid as long as the request holds what it lies in; null before the first post.
+    word: *const AtomicU32,
+    value: u32,
+}
+
+// SAFETY: an atomic may be used from any thread.
+unsafe impl Send for Change {}
+
+impl Change {
+    fn is_there(&self) -> bool {
+        // SAFETY: it is valid while the request is in flight.
+        unsafe { &*self.word }.load(Ordering::Acquire) != self.value
+    }
+}
+
+// SAFETY: it reads the word.
+unsafe impl Carry for Change {
+    fn waits_for(&self) -> Option<Readiness> {
+        None
+    }
+
+    /// (The ring can, from Linux 6.7 on. But its requests end when their submitter does, and a word has no descriptor to be polled for.)
+    fn entry(&self) -> Option<squeue::Entry> {
+        None
+    }
+
+    fn blocking(&self) -> Option<&dyn Blocking> {
+        Some(self)
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Blocking for Change {
+    unsafe fn at_once(&self) -> Option<i32> {
+        self.is_there().then_some(0)
+    }
+
+    unsafe fn call(&self, caller: &dyn Caller) -> i32 {
+        caller.at_length(&mut || {
+            while !self.is_there() {
+                let no_limit = ptr::null::<libc::timespec>();
+                // SAFETY: the word is valid; there is no limit.
+                let waited = unsafe {
+                    libc::syscall(libc::SYS_futex, self.word, libc::FUTEX_WAIT, self.value, no_limit)
+                };
+                match if waited == 0 { 0 } else { sys::errno() } {
+                    // (Woken, or it has changed meanwhile: it is looked at.)
+                    0 | libc::EAGAIN => {}
+                    errno => return -errno,
+                }
+            }
+            0
+        })
+    }
+}
+
+struct Held<T> {
+    lies_in: Arc<T>,
+    operation: Change,
+}
+
+impl<T: Borrow<AtomicU32> + Send + Sync + 'static> Kept for Held<T> {
+    fn kind(&self) -> u8 {
+        EventKind::Word as u8
+    }
+
+    fn role(&self) -> Option<&'static str> {
+        Some("word")
+    }
+
+    fn prepare(&mut self) {
+        // (The borrow is good for as long as the Arc, which is beside it.)
+        self.operation.word = (*self.lies_in).borrow();
+    }
+
+    fn point(&mut self) -> *const dyn Carry {
+        &raw const self.operation
+    }
+}
+
+impl Request {
+    /// Waits until a word in memory has another value than `value`: in this process, or in memory that processes share. Whoever changes it calls [`wake_word`] afterwards; without that the change may be seen late, or
+    /// never. A change and one back again may not be seen.
+    ///
+    /// A helper thread waits ([`work`](Self::work)), and does not count among those: up to 2,048 words are waited for at a time, and hold up
+    /// nothing.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request, wake_word};
+    /// # use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+    /// let channel = EventChannel::new()?;
+    /// let word = Arc::new(AtomicU32::new(1));
+    /// channel.post(Request::word(word.clone(), 1))?;
+    /// # let waker = std::thread::spawn(move || {
+    /// word.store(2, Ordering::Release);
+    /// wake_word(&word);
+    /// # });
+    /// assert_eq!(channel.get_event()?.result()?, 0);
+    /// # waker.join().unwrap();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn word<T: Borrow<AtomicU32> + Send + Sync + 'static>(word: Arc<T>, value: u32) -> Self {
+        Self::of(Held { lies_in: word, operation: Change { word: ptr::null(), value } })
+    }
+}
+
+/// Tells all who wait for this word that it has changed: [`Request::word`], in any process, and others who wait by futex(2). One system call.
+pub fn wake_word(word: &AtomicU32) {
+    // SAFETY: a live word.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+}

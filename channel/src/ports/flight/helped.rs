@@ -1,0 +1,162 @@
+//! Operations that a helper thread carries out, since the driver cannot.
+//!
+//! The port's driving thread hands such a one over, and hears of its end by its inbox. One that is given up is taken out of the helpers' queue;
+//! if a helper has begun it, a call that may last is ended by a signal, and any other is waited for: the kernel cannot be stopped in it.
+
+#![allow(unsafe_code)]
+
+use super::{Drive, Phase};
+use crate::foreign;
+use crate::fork;
+use crate::helpers::{HELPERS, Here, Job};
+use crate::id::OpId;
+use crate::line::Place;
+use crate::lock::Mutex;
+use crate::operation::{Caller, RawOp};
+use crate::ports::inbox::{Message, PortShared};
+use crate::sys::interrupt::{Reach, Signals};
+use crate::waker::Waker;
+use std::io;
+use std::sync::Arc;
+
+/// Where a helper leaves what came of an operation.
+#[derive(Clone)]
+pub(crate) struct Home {
+    pub(crate) shared: Arc<Mutex<PortShared>>,
+    pub(crate) waker: Arc<Waker>,
+}
+
+/// One that is with a helper, or in the helpers' queue.
+pub(super) struct Helped {
+    place: Place,
+    errand: Arc<Errand>,
+}
+
+struct Errand {
+    id: OpId,
+    op: *const RawOp,
+    home: Home,
+    call: Mutex<Call>,
+}
+
+// SAFETY: an operation in flight may be used from any thread; while its errand runs nobody but the helper uses it.
+unsafe impl Send for Errand {}
+// SAFETY: as above. What several threads use of an errand lies under its lock.
+unsafe impl Sync for Errand {}
+
+#[derive(Default)]
+struct Call {
+    given_up: bool,
+    /// The helper makes a call that may last.
+    lasts: Option<Reach>,
+    /// Ends that call.
+    signals: Option<Signals>,
+}
+
+impl Errand {
+    fn complete(&self, result: i32) {
+        if fork::is_child() {
+            return;
+        }
+        let mut shared = PortShared::lock(&self.home.shared);
+        shared.inbox.push(Message::Helped(self.id, result));
+        shared.counts.helped += 1;
+        drop(shared);
+        self.home.waker.call_if_asleep();
+    }
+
+    fn give_up(&self) {
+        let mut call = self.call.lock();
+        call.given_up = true;
+        call.signals = call.lasts.as_ref().and_then(Reach::interrupt);
+    }
+}
+
+impl Job for Errand {
+    fn run(&self, here: &Here) {
+        let mut result = -libc::EIO;
+        foreign::call(|| {
+            // SAFETY: it is in flight, and from here to the message in the inbox this thread's alone.
+            if let Some(it) = unsafe { RawOp::what(self.op) }.blocking() {
+                // SAFETY: by `submit_raw`'s contract what it points to is valid.
+                result = unsafe { it.call(&Helper { errand: self, here }) };
+            }
+        });
+        self.complete(result);
+    }
+
+    fn refused(&self, why: &io::Error) {
+        self.complete(-why.raw_os_error().unwrap_or(libc::EAGAIN));
+    }
+}
+
+/// The helper, as what it calls sees it.
+struct Helper<'a> {
+    errand: &'a Errand,
+    here: &'a Here,
+}
+
+impl Caller for Helper<'_> {
+    fn at_length(&self, call: &mut dyn FnMut() -> i32) -> i32 {
+        let reachable = Reach::here();
+        let (reach, _deliverable) = match reachable {
+            Some((reach, deliverable)) => (Some(reach), Some(deliverable)),
+            // (It lasts as long as it lasts.)
+            None => (None, None),
+        };
+        self.here.at_length(|| {
+            loop {
+                {
+                    let mut state = self.errand.call.lock();
+                    if state.given_up {
+                        return -libc::ECANCELED;
+                    }
+                    state.lasts = reach;
+                }
+                let result = call();
+                let mut state = self.errand.call.lock();
+                (state.lasts, state.signals) = (None, None);
+                if result != -libc::EINTR {
+                    return result;
+                }
+            }
+        })
+    }
+}
+
+impl Drive {
+    /// The driver does not carry out the operation in this slot.
+    pub(super) fn help(&mut self, slot: u32) {
+        let f = &mut self.flights[slot as usize];
+        // SAFETY: a request in flight is in place.
+        let Some(it) = unsafe { RawOp::what(f.op) }.blocking() else {
+            return self.done.push((f.id, -libc::ENOSYS));
+        };
+        f.phase = Phase::Helper;
+        // SAFETY: `submit_raw`'s contract covers it.
+        if let Some(result) = unsafe { it.at_once() } {
+            return self.done.push((f.id, result));
+        }
+        let (id, op) = (OpId::from_u64(f.id), f.op.cast_const());
+        let errand = Arc::new(Errand { id, op, home: self.home.clone(), call: Mutex::default() });
+        let place = HELPERS.submit(errand.clone());
+        self.helped.insert(id.as_u64(), Helped { place, errand });
+    }
+
+    /// The operation `id`, which a helper has or is to have, is given up. True: it was not begun.
+    pub(super) fn give_up_helped(&mut self, id: u64) -> bool {
+        let Some(Helped { place, errand }) = self.helped.get(&id) else { return false };
+        if HELPERS.withdraw(*place, &**errand) {
+            self.helped.remove(&id);
+            return true;
+        }
+        errand.give_up();
+        false
+    }
+
+    /// A helper has done it.
+    pub(super) fn was_helped(&mut self, id: OpId, result: i32) {
+        self.helped.remove(&id.as_u64());
+        self.done.push((id.as_u64(), result));
+    }
+}
