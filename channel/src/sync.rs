@@ -1,4 +1,4 @@
-//! What `alarm.rs`, `posts.rs` and `queue.rs` stand on. Their models (`tests/*_model.rs`) bring the same names from loom. So the source
+//! What `alarm.rs`, `posts.rs`, `queue.rs` and `shm/lane.rs` stand on. Their models (`tests/*_model.rs`) bring the same names from loom. So the source
 //! that ships is what is checked.
 
 pub(crate) use crossbeam::utils::Backoff;

@@ -6,7 +6,7 @@ use common::shm::{all, full, of_two, poster, reader, record, released, tend, unt
 use common::{drivers, each_driver};
 use ec_channel::shm::{Poster, Queue, Reader, Record, Role, Shape};
 use ec_channel::{EventChannel, EventKind, Interest, Request};
-use ec_test_support::{alone, limit};
+use ec_test_support::{alone, in_child, limit, skipped, went_well};
 use ec_unkind as _;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -40,6 +40,25 @@ fn records_come_as_they_were_posted_and_in_order() {
         }
         assert!(reader.try_take().unwrap().is_none());
     });
+}
+
+#[test]
+fn where_there_is_no_such_memory_the_error_says_so() {
+    let name = "where_there_is_no_such_memory_the_error_says_so";
+    went_well(in_child(name, || {
+        if !ec_test_support::refuse(&[libc::SYS_memfd_create], libc::EPERM) {
+            return skipped("no calls can be refused here");
+        }
+        let error = Queue::create(SMALL).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        assert!(error.to_string().contains("memfd_create"), "{error}");
+    }));
+}
+
+#[test]
+fn members_may_go_to_other_threads() {
+    fn may<T: Send + Sync>() {}
+    may::<(Queue, Poster, Reader, ec_channel::shm::Taken)>();
 }
 
 #[test]

@@ -12,7 +12,8 @@ use std::os::fd::BorrowedFd;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Record<'a> {
-    /// What it is. Of an event it is the number of its [kind](Event::kind); a program's own begin at 256, say.
+    /// What it is. Of an event it is the number of its [kind](Event::kind), as it is in this version of the crate; a program's own begin at
+    /// 256, say.
     pub kind: u32,
     /// The program's number.
     pub token: u64,
