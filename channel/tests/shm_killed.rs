@@ -135,6 +135,9 @@ fn stopped(pid: i32) -> Option<i32> {
     libc::WIFSTOPPED(status).then(|| libc::WSTOPSIG(status))
 }
 
+/// An address or a signal, for ptrace(2).
+const NOTHING: *mut libc::c_void = std::ptr::null_mut();
+
 struct Tester<'a> {
     owner: UnixStream,
     paths: [&'a Path; 2],
@@ -157,7 +160,7 @@ impl Tester<'_> {
         let child = unsafe { libc::fork() };
         if child == 0 {
             // SAFETY: no pointer is passed.
-            let traced = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } == 0;
+            let traced = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, NOTHING, NOTHING) } == 0;
             if traced {
                 does(deed, self.paths[usize::from(deed == Deed::Posts)], self.progress);
             }
@@ -169,13 +172,13 @@ impl Tester<'_> {
         }
         for _ in 0..part {
             // SAFETY: a child that is stopped.
-            assert_eq!(unsafe { libc::ptrace(libc::PTRACE_CONT, child, 0, 0) }, 0);
+            assert_eq!(unsafe { libc::ptrace(libc::PTRACE_CONT, child, NOTHING, NOTHING) }, 0);
             assert_eq!(stopped(child), Some(libc::SIGSTOP));
         }
         let mut made = 0;
         while made < steps {
             // SAFETY: a child that is stopped.
-            if unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, child, 0, 0) } != 0 {
+            if unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, child, NOTHING, NOTHING) } != 0 {
                 return Err(format!("no single steps: {}", std::io::Error::last_os_error()));
             }
             match stopped(child) {

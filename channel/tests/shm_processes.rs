@@ -81,9 +81,11 @@ fn what_a_process_had_taken_that_is_killed_comes_again() {
             // It has a child of its own, which lives on, with all that it has.
             // SAFETY: the child makes system calls.
             let grandchild = unsafe { libc::fork() };
-            while grandchild == 0 {
-                // SAFETY: waits to be killed.
-                unsafe { libc::pause() };
+            if grandchild == 0 {
+                loop {
+                    // SAFETY: waits to be killed.
+                    unsafe { libc::pause() };
+                }
             }
             let mut stream = UnixStream::from(stdin.as_fd().try_clone_to_owned().unwrap());
             stream.write_all(&grandchild.to_ne_bytes()).unwrap();

@@ -15,9 +15,6 @@ use std::ptr::NonNull;
 
 const SEALS: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
 
-/// From Linux 6.3 on; such a kernel may insist on it.
-const MFD_NOEXEC_SEAL: libc::c_uint = 8;
-
 pub(crate) struct Region {
     start: NonNull<AtomicU64>,
     pub(crate) layout: Layout,
@@ -48,7 +45,8 @@ pub(crate) fn create(layout: Layout) -> io::Result<(OwnedFd, Region)> {
         let error = io::Error::last_os_error();
         io::Error::new(error.kind(), format!("a queue in shared memory needs a memfd, and {what}: {error}"))
     };
-    let mut fd = make(MFD_NOEXEC_SEAL);
+    // From Linux 6.3 on; such a kernel may insist on it.
+    let mut fd = make(libc::MFD_NOEXEC_SEAL);
     if fd < 0 && crate::sys::errno() == libc::EINVAL {
         fd = make(0);
     }

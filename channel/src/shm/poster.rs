@@ -14,6 +14,22 @@ use std::time::{Duration, Instant};
 /// this.
 ///
 /// Dropped, it gives its place up. What it has posted stays.
+///
+/// ```
+/// use ec_channel::shm::{Poster, Queue, Record, Role, Shape};
+/// use std::io::ErrorKind;
+/// let mut queue = Queue::create(Shape { slots: 2, ..Shape::default() })?;
+/// let (mine, theirs) = std::os::unix::net::UnixStream::pair()?;
+/// queue.admit(mine, Role::Poster)?;
+/// let mut poster = Poster::attach(theirs)?;
+/// for token in 0..2 {
+///     poster.post(&Record { token, ..Record::default() })?;
+/// }
+/// // It is full, and nothing is dropped.
+/// let refused = poster.try_post(&Record { token: 2, ..Record::default() });
+/// assert_eq!(refused.unwrap_err().kind(), ErrorKind::WouldBlock);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Poster {
     pub(super) seat: Attached,
     tail: Tail,

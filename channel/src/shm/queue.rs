@@ -47,6 +47,27 @@ struct Place {
 /// [`Poster`](super::Poster) or [`Reader`](super::Reader) of the same queue meanwhile.
 ///
 /// When it is dropped, or its process ends, the queue has ended: what is there can be taken still, then members have an error.
+///
+/// ```
+/// use ec_channel::shm::{Queue, Reader, Role, Shape};
+/// use std::os::unix::net::{UnixListener, UnixStream};
+/// let path = std::env::temp_dir().join(format!("queue-{}", std::process::id()));
+/// let mut queue = Queue::create(Shape { readers: 2, ..Shape::default() })?;
+/// queue.listen(UnixListener::bind(&path)?, Role::Reader)?;
+/// // A thread for its own, which gives places to whoever comes, and notices who goes.
+/// std::thread::spawn(move || {
+///     while let Ok(gone) = queue.wait(None) {
+///         if gone > 0 {
+///             println!("{gone} have gone");
+///         }
+///     }
+/// });
+/// // In another process:
+/// let mut reader = Reader::attach(UnixStream::connect(&path)?)?;
+/// assert!(reader.try_take()?.is_none());
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Queue {
     pub(super) region: Region,
     pub(super) memory: OwnedFd,

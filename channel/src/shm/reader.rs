@@ -55,6 +55,17 @@ impl Reader {
 
     /// As [`take`](Self::take), but not for longer: nothing then. A process that means ill can make it wait for as long, even though
     /// something was posted.
+    ///
+    /// ```
+    /// # use ec_channel::shm::{Queue, Reader, Role, Shape};
+    /// # let mut queue = Queue::create(Shape::default())?;
+    /// # let (mine, theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// # queue.admit(mine, Role::Reader)?;
+    /// # let mut reader = Reader::attach(theirs)?;
+    /// use std::time::Duration;
+    /// assert!(reader.take_timeout(Duration::from_millis(1))?.is_none());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn take_timeout(&mut self, limit: Duration) -> io::Result<Option<Taken>> {
         self.take_until(Instant::now().checked_add(limit))
     }

@@ -13,6 +13,25 @@ use std::sync::Arc;
 ///
 /// Dropped without that, it is given back: it comes again, to whoever takes next, marked [`redelivered`](Self::redelivered). So it does if
 /// the reader's process ends, however it does. (As long as it lives the reader's place is not given up.)
+///
+/// ```
+/// use ec_channel::shm::{Reader, Taken};
+/// fn work(taken: &Taken) -> std::io::Result<()> {
+///     println!("{} bytes of {}: {:?}", taken.bytes().len(), taken.token(), taken.result());
+///     Ok(())
+/// }
+/// fn serve(mut reader: Reader) -> std::io::Result<()> {
+///     loop {
+///         let taken = reader.take()?;
+///         if taken.redelivered() {
+///             println!("somebody may have done this already");
+///         }
+///         work(&taken)?; // if it fails, or panics, the record comes again
+///         taken.release()?;
+///     }
+/// }
+/// # let _ = serve;
+/// ```
 pub struct Taken {
     seat: Arc<Attached>,
     pub(super) held: Held,
