@@ -223,29 +223,23 @@ impl Attached {
     /// Not asleep any more. True: somebody has called.
     pub(crate) fn rise(&self) -> io::Result<bool> {
         let was_called = lane::wake_up(&self.region, self.me.index);
-        // What is left of a bell that rings and rings is heard the next time.
-        for _ in 0..64 {
-            match wire::receive(self.bell.as_fd(), &mut [0], 0) {
-                Ok(None) => break,
-                Ok(Some(got)) if got.length > 0 => {}
-                _ => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "somebody has closed a bell of the queue",
-                    ));
-                }
+        // (If it has rung more than once that is heard the next time.)
+        match wire::receive(self.bell.as_fd(), &mut [0], 0) {
+            Ok(Some(got)) if got.length == 0 => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "somebody has closed a bell of the queue"))
             }
+            heard => heard.map(|_| was_called),
         }
-        Ok(was_called)
     }
 
-    /// Until the bell rings, the owner says something or is gone, or it is time. (Or a signal comes.)
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
+    /// Until the bell rings, the owner says something or is gone, or it is time. (Or a signal comes.) True: it is the owner.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> io::Result<bool> {
         let asked =
             |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let mut both = [asked(self.bell.as_fd()), asked(self.line.as_fd())];
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        sys::poll(&mut both, left).map(drop)
+        sys::poll(&mut both, left)?;
+        Ok(both[1].revents != 0)
     }
 
     /// A descriptor that is readable when [`wait`](Self::wait) would return.

@@ -67,15 +67,18 @@ impl Poster {
     }
 
     fn post_until(&mut self, record: &Record<'_>, deadline: Option<Instant>) -> io::Result<()> {
+        // Whether the owner is there is seen while this waits.
+        let mut is_owner = false;
         loop {
-            match self.try_post(record) {
+            match self.post_now(record, is_owner) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 posted => return posted,
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                self.seat.owner_is_there()?;
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the queue in shared memory is full"));
             }
-            self.seat.wait(deadline)?;
+            is_owner = self.seat.wait(deadline)?;
         }
     }
 
@@ -83,6 +86,10 @@ impl Poster {
     /// looked at the descriptors of those before). From then on [`descriptor`](Self::descriptor) becomes readable when it may be tried
     /// again.
     pub fn try_post(&mut self, record: &Record<'_>) -> io::Result<()> {
+        self.post_now(record, true)
+    }
+
+    fn post_now(&mut self, record: &Record<'_>, asks_for_owner: bool) -> io::Result<()> {
         refuse_child()?;
         let most = self.seat.region.layout.shape.bytes;
         if record.bytes.len() > most {
@@ -97,7 +104,7 @@ impl Poster {
         self.seat.fall_asleep();
         self.is_asleep = true;
         let done = self.put(record);
-        if done.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock) {
+        if asks_for_owner && done.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock) {
             self.seat.owner_is_there()?;
         }
         done

@@ -71,8 +71,10 @@ impl Reader {
     }
 
     fn take_until(&mut self, deadline: Option<Instant>) -> io::Result<Option<Taken>> {
+        // Whether the owner is there is seen while this waits.
+        let mut is_owner = false;
         loop {
-            if let Some(taken) = self.try_take()? {
+            if let Some(taken) = self.take_now(is_owner)? {
                 return Ok(Some(taken));
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -82,9 +84,12 @@ impl Reader {
                 if was_called && found.is_none() {
                     self.seat.call_one(self.seat.region.layout.readers());
                 }
+                if found.is_none() && self.awaits.is_none() {
+                    self.seat.owner_is_there()?;
+                }
                 return Ok(found);
             }
-            self.seat.wait(deadline)?;
+            is_owner = self.seat.wait(deadline)?;
         }
     }
 
@@ -92,6 +97,10 @@ impl Reader {
     /// [`descriptor`](Self::descriptor) becomes readable when this should be called again. Whoever has got nothing is expected to do so,
     /// or to drop the reader: of those who wait one is woken for a record.
     pub fn try_take(&mut self) -> io::Result<Option<Taken>> {
+        self.take_now(true)
+    }
+
+    fn take_now(&mut self, asks_for_owner: bool) -> io::Result<Option<Taken>> {
         refuse_child()?;
         if self.awaits.is_some() {
             return self.look();
@@ -106,7 +115,7 @@ impl Reader {
         self.is_asleep = true;
         self.seat.fall_asleep();
         match self.look()? {
-            None if self.awaits.is_none() => self.seat.owner_is_there().map(|()| None),
+            None if self.awaits.is_none() && asks_for_owner => self.seat.owner_is_there().map(|()| None),
             // (It is rung for in vain once, perhaps.)
             found => Ok(found),
         }

@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 const SHAPE: Shape = Shape { posters: 1, readers: 1, slots: 4, bytes: 16 };
 
@@ -246,6 +247,32 @@ fn descriptors_are_kept_for_no_more_records_than_there_can_be() {
             }
         }
         panic!("it keeps and keeps");
+    });
+}
+
+#[test]
+fn a_descriptor_that_comes_late_is_waited_for() {
+    limit(20, || {
+        let (mut queue, mut poster, mut reader) = of_two();
+        let (end, _other) = wire::pair().unwrap();
+        for n in 0..20 {
+            poster.post(&Record { descriptor: Some(end.as_fd()), ..record(n) }).unwrap();
+            assert!(
+                reader.take_timeout(Duration::from_millis(1)).unwrap().is_none(),
+                "nobody tends the queue"
+            );
+            assert!(reader.take_timeout(Duration::ZERO).unwrap().is_none());
+            queue.tend().unwrap();
+            let mut taken = reader.take().unwrap();
+            assert!(taken.token() == n && taken.take_descriptor().unwrap().is_some());
+            taken.release().unwrap();
+        }
+        // The owner goes meanwhile: the record comes, without.
+        poster.post(&Record { descriptor: Some(end.as_fd()), ..record(20) }).unwrap();
+        assert!(reader.try_take().unwrap().is_none());
+        drop(queue);
+        let mut taken = reader.take().unwrap();
+        assert_eq!(taken.take_descriptor().unwrap_err().kind(), ErrorKind::NotFound);
     });
 }
 
