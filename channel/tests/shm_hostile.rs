@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const SHAPE: Shape = Shape { posters: 3, readers: 3, slots: 8, bytes: 40 };
+/// In this shape, in words: behind the sleepers', the lanes' and the slots'.
+const RECORDS_AT: usize = 8 + 3 * 8 + 3 * 8;
 
 /// So long, in seconds: `EC_SHM_SCRIBBLE`.
 fn how_long() -> Duration {
@@ -45,9 +47,12 @@ fn sockets() -> Vec<RawFd> {
 
 fn scribble(memory: &[AtomicU64], random: &mut Random) {
     for _ in 0..random.below(200) {
-        // The words at the beginning are the ones that matter: more often those.
-        let among = if random.below(3) == 0 { memory.len() } else { memory.len().min(80) };
-        let at = &memory[random.below(among as u64) as usize];
+        // The slots' words are at the beginning, then come the records: each has its length in its third word.
+        let among = if random.below(3) == 0 { memory.len() } else { RECORDS_AT };
+        let at = match random.below(4) {
+            0 => &memory[RECORDS_AT + 8 * random.below(SHAPE.slots as u64 * 3) as usize + 2],
+            _ => &memory[random.below(among as u64) as usize],
+        };
         let old = at.load(Ordering::Relaxed);
         let bits = random.below(u64::MAX);
         let value = match random.below(6) {
@@ -69,7 +74,7 @@ fn send_nonsense(random: &mut Random) {
         let to = sockets[random.below(sockets.len() as u64) as usize];
         let mut bytes = [0u8; 30];
         bytes.iter_mut().for_each(|byte| *byte = random.below(6) as u8 * (random.below(8) == 0) as u8);
-        // (A message of no bytes looks like the end. They are rare: who has seen it on its bell has to ask for another place.)
+        // (A message of no bytes looks like the end. They are rare.)
         let length = [24, 24, 24, 1, 1, 3, 30, 1][random.below(8) as usize].min(random.below(3000)) as usize;
         // SAFETY: live bytes.
         unsafe { libc::send(to, bytes.as_ptr().cast(), length, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
