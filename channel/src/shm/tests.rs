@@ -276,6 +276,20 @@ fn a_descriptor_that_comes_late_is_waited_for() {
     });
 }
 
+/// The owner hears who asks before it hears who has sent it.
+#[test]
+fn a_descriptor_is_there_for_whoever_has_its_record() {
+    limit(20, || {
+        let (mut queue, mut poster, mut reader) = of_two();
+        let (end, _other) = wire::pair().unwrap();
+        wire::send(reader.seat.line(), &Note::Done.pack(0, 0), &[]).unwrap();
+        poster.post(&Record { descriptor: Some(end.as_fd()), ..record(1) }).unwrap();
+        assert!(reader.try_take().unwrap().is_none(), "nobody tends the queue");
+        queue.tend().unwrap();
+        assert!(reader.take().unwrap().take_descriptor().unwrap().is_some());
+    });
+}
+
 /// A member that shuts a bell down: who waits for that sees it.
 #[test]
 fn a_bell_that_somebody_has_closed_is_an_error_and_no_long_sleep() {
