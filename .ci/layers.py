@@ -29,7 +29,7 @@ LAYERS = {
         ["operation"],
         ["id"],
         ["sys", "waker", "registrar"],
-        ["alarm", "blocker", "fork", "helpers", "line", "lock", "foreign", "pages", "posts", "queue", "sync"],
+        ["alarm", "blocker", "fork", "helpers", "line", "lock", "luck", "foreign", "pages", "posts", "queue", "sync"],
     ],
     "tasks": [
         ["lib", "local", "info", "thread"],

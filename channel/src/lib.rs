@@ -164,6 +164,7 @@ mod kinds;
 pub mod line;
 mod local;
 mod lock;
+mod luck;
 mod operation;
 mod pages;
 mod ports;
@@ -202,6 +203,8 @@ pub use kinds::{EventKind, Failure};
 pub use local::{LocalBuilder, LocalChannel};
 #[doc(hidden)]
 pub use lock::lock_held;
+#[doc(hidden)]
+pub use luck::Luck;
 pub use pages::Pages;
 pub use ports::Wait;
 pub use poster::Poster;

@@ -31,7 +31,6 @@ mod close;
 mod connect;
 mod handles;
 mod holders;
-mod luck;
 mod mode;
 mod ready;
 mod registered;

@@ -9,10 +9,10 @@
 //! * plain threads inside a `timeout`: by poll(2) and a call that does not wait;
 //! * tasks: by a call that does not wait, where it is likely to succeed, and else by an operation of the channel.
 
-use super::luck::Luck;
 use super::ready::Ready;
 use super::registered::Registered;
 use super::sys::{self, Later, Origin};
+use ec_channel::Luck;
 use ec_channel::raw::Registration;
 use ec_pool::wait::{self, Before, Limit, Stop};
 use std::cell::RefCell;

@@ -14,6 +14,7 @@ use super::cancels::Cancels;
 use super::no_ring;
 use super::submitters;
 use crate::fork;
+use crate::luck::Luck;
 use crate::operation::{AtExit, OpId, RawOp};
 use crate::waker::Waker;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
@@ -61,8 +62,10 @@ pub(crate) struct Uring {
     cancels: Cancels,
     /// Requests that are kept here, since the process ends. They are never done.
     kept: Vec<u64>,
-    /// Those of them that were given up.
-    given_up: Vec<u64>,
+    /// What came of requests that the ring has no part in.
+    settled: Vec<Done>,
+    /// Of tries by a call, before the ring is asked.
+    luck: Luck,
 }
 
 impl Uring {
@@ -93,7 +96,8 @@ impl Uring {
             exit,
             cancels: Cancels::default(),
             kept: Vec::new(),
-            given_up: Vec::new(),
+            settled: Vec::new(),
+            luck: Luck::default(),
         })
     }
 
@@ -176,11 +180,6 @@ impl Uring {
         }
     }
 
-    #[cold]
-    fn give_up(&mut self, done: &mut Vec<Done>) {
-        done.extend(self.given_up.drain(..).map(|id| (id, -libc::ECANCELED)));
-    }
-
     fn reap(&mut self, done: &mut Vec<Done>) {
         for entry in self.ring.completion() {
             let id = entry.user_data();
@@ -196,9 +195,7 @@ impl Uring {
                 self.listening = self.listening.filter(|&(now, _)| now != id || cqueue::more(entry.flags()));
             }
         }
-        if !self.given_up.is_empty() {
-            self.give_up(done);
-        }
+        done.append(&mut self.settled);
     }
 }
 
@@ -207,6 +204,17 @@ impl Backend for Uring {
         // SAFETY: by contract.
         let what = unsafe { RawOp::what(op) };
         let Some(entry) = what.entry() else { return false };
+        if what.is_worth_a_try() && self.luck.tries() {
+            // SAFETY: by contract.
+            match what.blocking().and_then(|it| unsafe { it.at_once() }) {
+                Some(result) => {
+                    self.luck.was_good();
+                    self.settled.push((id, result));
+                    return true;
+                }
+                None => self.luck.was_bad(),
+            }
+        }
         let _publishing = match what.at_exit() {
             AtExit::Nothing => None,
             AtExit::Accept => match self.exit.begin_accept() {
@@ -235,7 +243,7 @@ impl Backend for Uring {
 
     unsafe fn cancel(&mut self, id: u64, op: *const RawOp) {
         if let Some(at) = self.kept.iter().position(|kept| *kept == id) {
-            self.given_up.push(self.kept.swap_remove(at));
+            self.settled.push((self.kept.swap_remove(at), -libc::ECANCELED));
             return;
         }
         if self.failed {
@@ -303,7 +311,7 @@ impl Backend for Uring {
             let _ = self.ring.submit();
         }
         let nothing_left = self.backlog.is_empty() && self.ring.submission().is_empty();
-        nothing_left && self.given_up.is_empty() && self.ring.completion().is_empty()
+        nothing_left && self.settled.is_empty() && self.ring.completion().is_empty()
     }
 
     fn fail(&mut self, errno: i32, done: &mut Vec<Done>) -> bool {
@@ -312,7 +320,7 @@ impl Backend for Uring {
         // What is in the submission queue stays there: nobody calls io_uring_enter for this ring any more, not even at the process's end.
         let ids = self.not_taken();
         done.extend(ids.into_iter().chain(self.kept.drain(..)).map(|id| (id, -errno)));
-        self.give_up(done);
+        done.append(&mut self.settled);
         self.backlog.clear();
         self.cancels.ask_no_more();
         fork::forget(self.place.take());

@@ -233,9 +233,11 @@ impl EventChannel {
     ) -> io::Result<()> {
         match self.0.ports[port].begin_pass() {
             Some(mut pass) => {
+                pass.exchange_memory(&mut batch.finished);
                 let result = pass.drive(wait, &mut batch.finished);
                 // (In the pass: what the next one brings comes behind it.)
                 hand_on(batch);
+                pass.exchange_memory(&mut batch.finished);
                 result
             }
             None => {

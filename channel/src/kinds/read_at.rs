@@ -43,6 +43,10 @@ unsafe impl Carry for ReadAt {
         Some(self)
     }
 
+    fn is_worth_a_try(&self) -> bool {
+        true
+    }
+
     fn faults_with_its_submitter(&self) -> bool {
         true
     }

@@ -34,6 +34,11 @@ pub unsafe trait Carry: Send + 'static {
         None
     }
 
+    /// Is it complete at once as a rule, so that it pays to try it by a [call](Blocking::at_once) before the ring is asked?
+    fn is_worth_a_try(&self) -> bool {
+        false
+    }
+
     /// The kernel ends it in EFAULT if its submitter has exited by the time that it could go on, and it does no harm to do it again.
     fn faults_with_its_submitter(&self) -> bool {
         false

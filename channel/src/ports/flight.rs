@@ -126,6 +126,8 @@ pub(crate) struct Drive {
     looked_at: usize,
     pub(crate) done: Vec<Done>,
     freed: Vec<u32>,
+    /// Empty: the memory of what a pass fills.
+    pub(crate) spare: Vec<Finished>,
     cancelled: u64,
     items: u64,
     /// The channel goes.
@@ -150,6 +152,7 @@ impl Drive {
             looked_at: 0,
             done: Vec::new(),
             freed: Vec::new(),
+            spare: Vec::new(),
             cancelled: 0,
             items: 0,
             closing: false,

@@ -270,6 +270,13 @@ impl Pass<'_> {
         polled
     }
 
+    /// What a pass fills, emptied, stays with the port: so that nothing is allocated for each pass.
+    pub(crate) fn exchange_memory(&mut self, out: &mut Vec<Finished>) {
+        if out.is_empty() {
+            std::mem::swap(&mut self.drive.spare, out);
+        }
+    }
+
     /// Without waiting, and without a system call if the driver can do without: what was posted is taken in, what is
     /// complete already is collected.
     pub(crate) fn glance(&mut self, out: &mut Vec<Finished>) -> io::Result<()> {

@@ -1,23 +1,23 @@
-//! Whether it pays to try a receive before it is posted, as the last attempts went: one is made as long as the last one found something.
-//! After each in vain twice as many are posted without one. (Several may use it at a time: then it is less exact.)
+//! Whether it pays to try something by a system call before it is posted, as the last attempts went: one is made as long as the last one
+//! found something. After each in vain twice as many are posted without one. (Several may use it at a time: then it is less exact.)
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Luck {
+pub struct Luck {
     /// So many are posted without an attempt.
     rests: AtomicU8,
     /// So many were, the last time.
     pause: AtomicU8,
 }
 
-/// An attempt in vain costs a system call: among so many receives that is little.
+/// An attempt in vain costs a system call: among so many that is little.
 const LONGEST_PAUSE: u8 = 64;
 
 impl Luck {
     /// Whether one is to be made now.
-    pub(super) fn tries(&self) -> bool {
+    pub fn tries(&self) -> bool {
         let rests = self.rests.load(Ordering::Relaxed);
         if rests > 0 {
             self.rests.store(rests - 1, Ordering::Relaxed);
@@ -25,14 +25,16 @@ impl Luck {
         rests == 0
     }
 
-    pub(super) fn was_good(&self) {
+    /// There was something.
+    pub fn was_good(&self) {
         let pause = self.pause.load(Ordering::Relaxed);
         if pause != 0 {
             self.pause.store(pause / 2, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn was_bad(&self) {
+    /// It was in vain.
+    pub fn was_bad(&self) {
         let pause = (2 * self.pause.load(Ordering::Relaxed)).clamp(1, LONGEST_PAUSE);
         self.pause.store(pause, Ordering::Relaxed);
         self.rests.store(pause, Ordering::Relaxed);
