@@ -179,7 +179,11 @@ impl Tester<'_> {
         while made < steps {
             // SAFETY: a child that is stopped.
             if unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, child, NOTHING, NOTHING) } != 0 {
-                return Err(format!("no single steps: {}", std::io::Error::last_os_error()));
+                let why = format!("no single steps: {}", std::io::Error::last_os_error());
+                // SAFETY: a child of ours.
+                unsafe { libc::kill(child, libc::SIGKILL) };
+                while stopped(child).is_some() {}
+                return Err(why);
             }
             match stopped(child) {
                 Some(libc::SIGTRAP) => made += 1,
@@ -248,6 +252,9 @@ fn who_is_killed_after_any_instruction_holds_up_nobody_and_loses_nothing() {
         // SAFETY: as of the one who is killed.
         let owns = unsafe { libc::fork() };
         if owns == 0 {
+            // It goes with this one, if that fails.
+            // SAFETY: no pointer is passed.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
             drop(mine);
             let (readers, posters) = listeners;
             let well = std::panic::catch_unwind(|| owner(theirs, readers, posters, progress)).is_ok();
@@ -266,8 +273,13 @@ fn who_is_killed_after_any_instruction_holds_up_nobody_and_loses_nothing() {
         ];
         for (deed, part, stages) in parts {
             if let Err(why) = tester.kill_everywhere(deed, part, stages) {
-                skipped(&why);
-                break;
+                // (The owner waits for one who does not come.)
+                // SAFETY: a child of ours, of which nothing more is wanted.
+                unsafe {
+                    libc::kill(owns, libc::SIGKILL);
+                    libc::waitpid(owns, std::ptr::null_mut(), 0);
+                }
+                return skipped(&why);
             }
         }
         drop(tester);
