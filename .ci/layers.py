@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LAYERS = {
     "channel": [
         ["lib", "local", "poster", "builder", "channel", "post", "submit"],
+        ["shm"],
         ["getting"],
         ["ports"],
         ["drivers"],

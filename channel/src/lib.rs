@@ -136,9 +136,11 @@
 //! **Operations** ([`raw`]) in place of events, for callers that suspend: they lie on the stack of whoever waits, nothing is allocated,
 //! and the channel knows no more of the waiter than a function and a word. Both styles pass through the same ports.
 //!
+//! **Between processes**: what is complete is posted to a queue in shared memory, from which others take it ([`shm`]).
+//!
 //! # What is safe
 //!
-//! All that has to do with [`EventChannel`], [`Request`], [`Event`] and [`LocalChannel`]. What runtimes need is `unsafe`:
+//! All that has to do with [`EventChannel`], [`Request`], [`Event`], [`LocalChannel`] and [`shm`]. What runtimes need is `unsafe`:
 //!
 //! * to operate on the caller's memory ([`raw`]);
 //! * to drive a channel's ports in place of its getters ([`EventChannel::serve`]);
@@ -173,6 +175,7 @@ mod poster;
 mod posts;
 mod queue;
 mod registrar;
+pub mod shm;
 mod submit;
 mod sync;
 mod sys;

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod messages;
+pub mod shm;
 pub mod signals;
 pub mod storm;
 

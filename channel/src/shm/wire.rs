@@ -1,0 +1,194 @@
+//! What goes over sockets between the owner of a queue and its members: few bytes, and descriptors. No call waits, but
+//! [`receive_waiting`].
+//!
+//! The flag that makes a call wait or not belongs to the socket, which others have, too: so each call says itself that it does not.
+
+#![allow(unsafe_code)]
+
+use crate::sys;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// A message carries so many descriptors at most (`SCM_MAX_FD`).
+pub(crate) const MOST_DESCRIPTORS: usize = 253;
+
+/// Two ends of a socket that keeps messages apart. When all copies of one end are closed the other one sees it.
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (one, other) = socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None)?;
+    Ok((one.into(), other.into()))
+}
+
+/// Whether it is a socket as [`pair`] makes them: another process has sent it.
+pub(crate) fn is_one_of_a_pair(fd: BorrowedFd<'_>) -> bool {
+    let socket = socket2::SockRef::from(&fd);
+    socket.domain().is_ok_and(|domain| domain == socket2::Domain::UNIX)
+        && socket.r#type().is_ok_and(|kind| kind == socket2::Type::SEQPACKET)
+        && socket.peer_addr().is_ok()
+}
+
+/// Room for a control message with descriptors, aligned as that is.
+fn room_for(descriptors: usize) -> Vec<u64> {
+    // SAFETY: no pointer is passed.
+    let bytes = unsafe { libc::CMSG_SPACE((descriptors * size_of::<RawFd>()) as u32) } as usize;
+    vec![0; bytes.div_ceil(size_of::<u64>())]
+}
+
+fn header(room: &mut [u64], part: &mut libc::iovec) -> libc::msghdr {
+    // SAFETY: a message of nothing is all zero.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (part, 1);
+    if !room.is_empty() {
+        message.msg_control = room.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(room) as _;
+    }
+    message
+}
+
+/// Sends all of it, with the descriptors, or nothing.
+pub(crate) fn send(to: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    assert!(descriptors.len() <= MOST_DESCRIPTORS);
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let mut room = if descriptors.is_empty() { Vec::new() } else { room_for(descriptors.len()) };
+    let mut message = header(&mut room, &mut part);
+    if !descriptors.is_empty() {
+        let length = size_of_val(descriptors);
+        // SAFETY: there is room for one header and so many descriptors (a borrowed one is its number), which begins at `room`.
+        unsafe {
+            message.msg_controllen = libc::CMSG_SPACE(length as u32) as _;
+            let control = libc::CMSG_FIRSTHDR(&message);
+            (*control).cmsg_level = libc::SOL_SOCKET;
+            (*control).cmsg_type = libc::SCM_RIGHTS;
+            (*control).cmsg_len = libc::CMSG_LEN(length as u32) as _;
+            libc::CMSG_DATA(control).copy_from_nonoverlapping(descriptors.as_ptr().cast(), length);
+        }
+    }
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: all that the message points to lives as long as the call.
+    match sys::now(|| unsafe { libc::sendmsg(to.as_raw_fd(), &raw const message, flags) }) {
+        Some(n) if n < 0 => Err(io::Error::from_raw_os_error(-n)),
+        Some(n) if n as usize == bytes.len() => Ok(()),
+        Some(_) => Err(io::ErrorKind::WriteZero.into()),
+        None => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+/// A message: how many of its bytes are in the buffer, and its descriptors.
+pub(crate) struct Received {
+    pub(crate) length: usize,
+    pub(crate) descriptors: Vec<OwnedFd>,
+    /// It had more of either than there was room for.
+    pub(crate) is_cut: bool,
+}
+
+/// `None`: nothing has come. A message of no bytes is the end.
+pub(crate) fn receive(
+    from: BorrowedFd<'_>,
+    bytes: &mut [u8],
+    descriptors: usize,
+) -> io::Result<Option<Received>> {
+    receive_with(from, bytes, descriptors, libc::MSG_DONTWAIT)
+}
+
+/// Waits for it, if the socket is one that waits.
+pub(crate) fn receive_waiting(
+    from: BorrowedFd<'_>,
+    bytes: &mut [u8],
+    descriptors: usize,
+) -> io::Result<Received> {
+    receive_with(from, bytes, descriptors, 0)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+}
+
+fn receive_with(
+    from: BorrowedFd<'_>,
+    bytes: &mut [u8],
+    descriptors: usize,
+    flags: i32,
+) -> io::Result<Option<Received>> {
+    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let mut room = if descriptors == 0 { Vec::new() } else { room_for(descriptors) };
+    let mut message = header(&mut room, &mut part);
+    let flags = flags | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: all that the message points to lives as long as the call, and may be written to.
+    let length = match sys::now(|| unsafe { libc::recvmsg(from.as_raw_fd(), &raw mut message, flags) }) {
+        Some(n) if n < 0 => return Err(io::Error::from_raw_os_error(-n)),
+        Some(n) => n as usize,
+        None => return Ok(None),
+    };
+    let is_cut = message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
+    Ok(Some(Received { length, descriptors: new_descriptors(&message), is_cut }))
+}
+
+/// What a message that was received has brought.
+fn new_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
+    let mut found = Vec::new();
+    if message.msg_control.is_null() {
+        return found;
+    }
+    // SAFETY: the kernel has written whole control messages into the room, which is there still; one of this type is descriptors, new
+    // and ours.
+    unsafe {
+        let mut control = libc::CMSG_FIRSTHDR(message);
+        while let Some(one) = control.as_ref() {
+            if (one.cmsg_level, one.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                let data = libc::CMSG_DATA(control).cast::<RawFd>();
+                // (The types differ from one libc to the other.)
+                #[allow(clippy::unnecessary_cast)]
+                let bytes = one.cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                found.extend(
+                    (0..bytes / size_of::<RawFd>())
+                        .map(|n| OwnedFd::from_raw_fd(data.add(n).read_unaligned())),
+                );
+            }
+            control = libc::CMSG_NXTHDR(message, control);
+        }
+    }
+    found
+}
+
+/// A set of descriptors to wait for, and itself one to wait for.
+pub(crate) struct Watch(OwnedFd);
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Watch {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: no pointer is passed.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is new and ours.
+        Ok(Watch(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Until it is removed, or closed.
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>, number: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: number };
+        // SAFETY: a live event.
+        let added =
+            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) };
+        if added < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) {
+        let nothing = std::ptr::null_mut();
+        // SAFETY: no pointer is passed.
+        unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), nothing) };
+    }
+
+    /// The numbers of some that are ready.
+    pub(crate) fn ready(&self) -> io::Result<Vec<u64>> {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
+        let room = events.len() as i32;
+        // SAFETY: room for so many.
+        let call = || unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), room, 0) as isize };
+        match sys::now(call) {
+            Some(n) if n < 0 => Err(io::Error::from_raw_os_error(-n)),
+            n => Ok(events[..n.unwrap_or(0) as usize].iter().map(|event| event.u64).collect()),
+        }
+    }
+}
