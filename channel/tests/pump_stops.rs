@@ -188,14 +188,19 @@ fn an_idle_pump_ends_with_its_limit_and_says_how_far_it_was() {
         each_driver_of_all(|channel| {
             let ((near, mut far), (next, mut last)) =
                 (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
-            channel.post(Request::pump(near, next).within(Duration::from_millis(20))).unwrap();
             far.write_all(b"some").unwrap();
+            channel.post(Request::pump(near, next).within(Duration::from_millis(20))).unwrap();
             let event = channel.get_event().unwrap();
             assert!(event.is_timed_out());
-            assert_eq!(event.pumped(), 4);
-            let mut came = [0; 4];
-            last.read_exact(&mut came).unwrap();
-            assert_eq!(&came, b"some");
+            // (On a busy machine the limit may come before anything has gone.)
+            let pumped = event.pumped();
+            drop(event);
+            let mut came = Vec::new();
+            last.read_to_end(&mut came).unwrap();
+            assert!(
+                came.len() as u64 == pumped && [&b"some"[..], b""].contains(&&*came),
+                "{pumped}: {came:?}"
+            );
         })
     });
 }

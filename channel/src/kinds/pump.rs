@@ -18,7 +18,7 @@ use crate::events::body::Kept;
 use crate::events::event::Event;
 use crate::events::request::Request;
 use crate::events::source::Source;
-use crate::operation::{Blocking, Caller, Carry, Readiness, Step, Steps, Verdict};
+use crate::operation::{Blocking, Caller, Carry, Readiness, Step, Steps};
 use std::cell::UnsafeCell;
 use std::os::fd::RawFd;
 
@@ -64,10 +64,6 @@ unsafe impl Carry for Pump {
 
     fn steps(&self) -> Option<&dyn Steps> {
         Some(self)
-    }
-
-    fn judge(&self, _result: i32) -> Verdict {
-        Verdict::Final
     }
 }
 

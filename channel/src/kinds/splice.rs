@@ -11,7 +11,7 @@ use super::ends::{Awaited, End, Sort};
 use crate::events::body::Kept;
 use crate::events::request::Request;
 use crate::events::source::Source;
-use crate::operation::{Blocking, Caller, Carry, Readiness, Step, Steps, Verdict};
+use crate::operation::{Blocking, Caller, Carry, Readiness, Step, Steps};
 use crate::sys;
 use std::ptr;
 
@@ -71,10 +71,6 @@ unsafe impl Carry for Splice {
 
     fn steps(&self) -> Option<&dyn Steps> {
         Some(self)
-    }
-
-    fn judge(&self, _result: i32) -> Verdict {
-        Verdict::Final
     }
 }
 

@@ -267,7 +267,8 @@ impl Drive {
         // SAFETY: a request in flight is in place.
         let what = unsafe { RawOp::what(f.op) };
         let phase = f.phase;
-        if what.steps().is_some() {
+        // (The driver of one request at a time takes the steps itself.)
+        if phase != Phase::Direct && what.steps().is_some() {
             if let Some(end) = self.after_step(slot, result) {
                 self.complete(id, end, out);
             }

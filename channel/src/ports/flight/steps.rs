@@ -53,9 +53,6 @@ impl Drive {
         let given_up = f.abort.code();
         let step = match f.phase {
             Phase::Stepped => return Some(result),
-            // (The driver of one request at a time takes the steps itself.)
-            Phase::Direct if result == -libc::ECANCELED => return given_up.or(Some(result)),
-            Phase::Direct => return Some(result),
             // There is no such descriptor.
             Phase::Awaiting if result < 0 && !is_interrupted(-result) => {
                 return Some(given_up.unwrap_or(result));
