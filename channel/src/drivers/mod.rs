@@ -10,6 +10,7 @@ mod cancels;
 mod direct;
 mod epoll;
 mod no_ring;
+mod parted;
 mod poll;
 mod readiness;
 mod rest;

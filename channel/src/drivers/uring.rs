@@ -12,13 +12,14 @@ use super::at_exit;
 use super::backend::{Backend, Done};
 use super::cancels::Cancels;
 use super::no_ring;
+use super::parted::Parted;
 use super::submitters;
 use crate::fork;
 use crate::luck::Luck;
 use crate::operation::{AtExit, OpId, RawOp};
 use crate::waker::Waker;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -60,8 +61,7 @@ pub(crate) struct Uring {
     /// (Goes before the ring does.)
     exit: ManuallyDrop<at_exit::Place>,
     cancels: Cancels,
-    /// What requests came to whose buffers the kernel has still. (It says when it lets go of them.)
-    parted: HashMap<u64, i32>,
+    parted: Parted,
     /// Requests that are kept here, since the process ends. They are never done.
     kept: Vec<u64>,
     /// What came of requests that the ring has no part in.
@@ -97,7 +97,7 @@ impl Uring {
             place,
             exit,
             cancels: Cancels::default(),
-            parted: HashMap::new(),
+            parted: Parted::default(),
             kept: Vec::new(),
             settled: Vec::new(),
             luck: Luck::default(),
@@ -187,15 +187,8 @@ impl Uring {
         for entry in self.ring.completion() {
             let id = entry.user_data();
             if !OWN.contains(&id) {
-                let result = match cqueue::notif(entry.flags()) {
-                    false => self.cancels.result(id, entry.result()),
-                    true => self.parted.remove(&id).unwrap_or(entry.result()),
-                };
-                if cqueue::more(entry.flags()) {
-                    self.parted.insert(id, result);
-                } else {
-                    done.push((id, result));
-                }
+                let result = || self.cancels.result(id, entry.result());
+                done.extend(self.parted.result(id, entry.flags(), result).map(|result| (id, result)));
             } else if id & ((1 << KIND_BITS) - 1) == CANCEL {
                 if matches!(-entry.result(), libc::ENOENT | libc::EALREADY) {
                     self.cancels.not_found((id >> KIND_BITS) as u32);
@@ -257,7 +250,7 @@ impl Backend for Uring {
             self.settled.push((self.kept.swap_remove(at), -libc::ECANCELED));
             return;
         }
-        if self.failed || self.parted.contains_key(&id) {
+        if self.failed || self.parted.contains(id) {
             // It comes back when the kernel gives it back.
             return;
         }
