@@ -5,6 +5,7 @@
 
 mod accept_many;
 mod addressed;
+mod cursor;
 mod on_file;
 mod parts;
 mod positioned;
