@@ -9,6 +9,7 @@ pub(crate) mod ancillary;
 mod ends;
 pub(crate) mod metadata;
 mod named;
+mod cursor;
 mod on_file;
 mod on_the_way;
 pub(crate) mod open_options;

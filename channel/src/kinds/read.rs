@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
+use super::cursor;
 use super::on_file::{OnFile, Room};
 use super::positioned::{self, CURSOR, Position};
 use super::recv::Recv;
@@ -107,9 +108,11 @@ unsafe impl Blocking for Read {
     /// What is cached. It is looked for by a position first, since a read at the cursor that comes to less cannot be taken back; and what
     /// another read takes before the rest is read would be missing in its middle.
     unsafe fn at_once(&self) -> Option<i32> {
-        if self.sort != Sort::File || self.len == 0 || self.len > MOST_AT_ONCE {
+        let Sort::File(inode) = self.sort else { return None };
+        if self.len == 0 || self.len > MOST_AT_ONCE {
             return None;
         }
+        let _alone = cursor::moves_alone(inode)?;
         // SAFETY: no pointer is passed.
         let at = u64::try_from(unsafe { libc::lseek64(self.fd, 0, libc::SEEK_CUR) }).ok()?;
         let into = [positioned::part(self.buf, self.len)];
@@ -122,7 +125,7 @@ unsafe impl Blocking for Read {
 
     unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         // SAFETY: by contract.
-        sort::wait(self.fd, caller, || unsafe { libc::read(self.fd, self.buf.cast(), self.len) })
+        sort::wait(self.fd, self.sort, caller, || unsafe { libc::read(self.fd, self.buf.cast(), self.len) })
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use super::cursor;
 use super::readiness::cannot_be_polled;
 use super::refused::Refused;
 use crate::operation::Caller;
@@ -12,8 +13,8 @@ use std::os::fd::RawFd;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
     /// A regular file, a block device, a directory: it is read at its cursor, through the page cache. So it must not be read, or written,
-    /// twice, and nobody says when it goes without waiting.
-    File,
+    /// twice, and nobody says when it goes without waiting. With its inode's number.
+    File(u64),
     /// A device that cannot be polled. It may have a cursor.
     Device,
     /// It can be polled.
@@ -32,14 +33,14 @@ impl Sort {
     pub fn of(fd: RawFd) -> Result<Sort, i32> {
         let mut stat = std::mem::MaybeUninit::<libc::stat64>::uninit();
         // SAFETY: room for the answer, which is there if the call has succeeded.
-        let mode = unsafe {
+        let stat = unsafe {
             if libc::fstat64(fd, stat.as_mut_ptr()) != 0 {
                 return Err(sys::errno());
             }
-            stat.assume_init().st_mode
+            stat.assume_init()
         };
-        Ok(match mode & libc::S_IFMT {
-            libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR | libc::S_IFLNK => Sort::File,
+        Ok(match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR | libc::S_IFLNK => Sort::File(stat.st_ino),
             libc::S_IFSOCK => Sort::Socket,
             libc::S_IFIFO => Sort::Pipe,
             libc::S_IFCHR if cannot_be_polled(fd) => Sort::Device,
@@ -49,7 +50,7 @@ impl Sort {
 
     /// Does a readiness driver wait for it?
     pub(super) fn is_polled(self) -> bool {
-        !matches!(self, Sort::File | Sort::Device)
+        !matches!(self, Sort::File(_) | Sort::Device)
     }
 }
 
@@ -82,8 +83,13 @@ pub(super) fn attempt(
     }
 }
 
-/// A call that waits. If others may let it wait for as long as they wish, so that it could be polled, a cancel ends it.
-pub(super) fn wait(fd: RawFd, caller: &dyn Caller, mut call: impl FnMut() -> isize) -> i32 {
+/// A call that waits, on what is of this sort. If others may let it wait for as long as they wish, so that it could be polled, a cancel ends
+/// it.
+pub(super) fn wait(fd: RawFd, sort: Sort, caller: &dyn Caller, mut call: impl FnMut() -> isize) -> i32 {
+    let _moves = match sort {
+        Sort::File(inode) => Some(cursor::moves(inode)),
+        _ => None,
+    };
     if cannot_be_polled(fd) {
         return sys::blocking(call);
     }

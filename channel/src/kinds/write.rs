@@ -100,13 +100,13 @@ unsafe impl Blocking for Write {
         if !self.is_polled() {
             // SAFETY: by contract.
             let call = || unsafe { libc::write(self.fd, self.buf.cast(), self.len) };
-            return sort::wait(self.fd, caller, call);
+            return sort::wait(self.fd, self.sort, caller, call);
         }
         // A pipe, whose signal only this thread keeps away.
         loop {
             let mut ask = libc::pollfd { fd: self.fd, events: libc::POLLOUT, revents: 0 };
             // SAFETY: one live pollfd.
-            let ready = sort::wait(self.fd, caller, || unsafe { libc::poll(&mut ask, 1, -1) } as isize);
+            let ready = sort::wait(self.fd, self.sort, caller, || unsafe { libc::poll(&mut ask, 1, -1) } as isize);
             if ready < 0 {
                 return ready;
             }

@@ -90,9 +90,9 @@ fn unused_path() -> std::path::PathBuf {
 }
 
 /// What lies behind `from` leaves the page cache, on a file system that has one.
-pub fn forget_cached(file: &File, from: i64) {
+pub fn forget_cached(file: &File, from: usize) {
     // SAFETY: no pointer is passed.
-    unsafe { libc::posix_fadvise(file.as_raw_fd(), from, 0, libc::POSIX_FADV_DONTNEED) };
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), from as i64, 0, libc::POSIX_FADV_DONTNEED) };
 }
 
 /// A pipe of which both ends are to be had: the one to read from first.
