@@ -6,10 +6,10 @@
 mod accept_many;
 mod addressed;
 pub(crate) mod ancillary;
+mod cursor;
 mod ends;
 pub(crate) mod metadata;
 mod named;
-mod cursor;
 mod on_file;
 mod on_the_way;
 pub(crate) mod open_options;

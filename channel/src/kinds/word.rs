@@ -52,6 +52,11 @@ unsafe impl Blocking for Change {
         self.is_there().then_some(0)
     }
 
+    /// (Whoever waits by fits and starts may miss a change.)
+    fn is_for_helpers(&self) -> bool {
+        true
+    }
+
     unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         caller.at_length(&mut || {
             while !self.is_there() {

@@ -106,7 +106,8 @@ unsafe impl Blocking for Write {
         loop {
             let mut ask = libc::pollfd { fd: self.fd, events: libc::POLLOUT, revents: 0 };
             // SAFETY: one live pollfd.
-            let ready = sort::wait(self.fd, self.sort, caller, || unsafe { libc::poll(&mut ask, 1, -1) } as isize);
+            let ready =
+                sort::wait(self.fd, self.sort, caller, || unsafe { libc::poll(&mut ask, 1, -1) } as isize);
             if ready < 0 {
                 return ready;
             }
