@@ -1,15 +1,15 @@
 //! Threads that run what blocks: the process's, for all its channels.
 //!
-//! **They grow** while all are busy: a job that finds no idle helper has one started, up to [`MOST`]. One at a time is being started,
+//! **They grow** while all are busy: a job that finds no idle helper has one started, up to 512. One at a time is being started,
 //! and it has the next one started before it runs its job. So a burst of short jobs gets few helpers, since the first ones come back
 //! meanwhile, and slow jobs get one each.
 //!
-//! **They shrink.** The helper that went idle last is called first. One that nobody has called for [`KEEP`] leaves.
+//! **They shrink.** The helper that went idle last is called first. One that nobody has called for ten seconds leaves.
 //!
 //! **At the bound** a job waits in the queue. Whoever submitted it can withdraw it.
 //!
 //! **What lasts as long as others wish** (the open of a FIFO waits for its other end) does not count, so that it holds up nobody: a helper
-//! that says so ([`Here::at_length`]) has another one take its place, as long as no more than [`MOST_AT_LENGTH`] do.
+//! that says so has another one take its place, as long as no more than 2,048 do.
 //!
 //! **If the system gives no thread** the helpers that exist come to the job in their turn. If there is none, the jobs that wait are told.
 

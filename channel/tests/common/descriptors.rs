@@ -212,10 +212,23 @@ fn fill(fd: RawFd) {
         if unsafe { libc::send(fd, block.as_ptr().cast(), 4096, libc::MSG_DONTWAIT) } >= 0 {
             refused = 0;
         } else {
-            refused += 1;
+            // (What is acknowledged later makes room later.)
+            refused = if is_under_way(fd) { 0 } else { refused + 1 };
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
     }
+}
+
+/// Has TCP sent something that the peer has not acknowledged? (What it has not sent yet waits for the peer to read.)
+fn is_under_way(fd: RawFd) -> bool {
+    /// As linux/sockios.h has it.
+    const SIOCOUTQNSD: libc::Ioctl = 0x894b;
+    let (mut all, mut unsent) = (0i32, 0i32);
+    // SAFETY: room for a number each.
+    let asked = unsafe {
+        libc::ioctl(fd, libc::TIOCOUTQ, &mut all) == 0 && libc::ioctl(fd, SIOCOUTQNSD, &mut unsent) == 0
+    };
+    asked && all > unsent
 }
 
 /// Lets it happen. False: it does not to this kind.
