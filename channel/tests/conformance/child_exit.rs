@@ -4,7 +4,8 @@ use crate::common::until_ended;
 use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
 use crate::world;
 use ec_channel::{EventKind, Request};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::{PipeReader, PipeWriter};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 pub static ROW: Row = Row {
@@ -34,49 +35,75 @@ fn of(pidfd: ec_channel::Source) -> Scene {
     Scene::new(Request::pidfd_exit(pidfd))
 }
 
-/// One that ends when its input does.
-fn child() -> (Child, ChildStdin) {
-    let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-    let input = child.stdin.take().unwrap();
-    (child, input)
+/// A child that ends when its input does. It shares this process's descriptors: one that had them for itself, if for a moment, would keep
+/// open what other tests close.
+struct Waits {
+    pid: libc::pid_t,
+    /// What it reads from.
+    _output: PipeReader,
+}
+
+impl Waits {
+    fn new() -> (Self, PipeWriter) {
+        let (output, input) = std::io::pipe().unwrap();
+        let flags = libc::c_long::from(libc::CLONE_FILES | libc::SIGCHLD);
+        // SAFETY: a child with a copy of the memory, which makes system calls alone, and ends with its parent.
+        let pid = unsafe {
+            let pid = libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0);
+            if pid == 0 {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                let mut byte = 0u8;
+                while libc::read(output.as_raw_fd(), (&raw mut byte).cast(), 1) != 0 {}
+                libc::_exit(0);
+            }
+            pid as libc::pid_t
+        };
+        assert!(pid > 0, "{}", std::io::Error::last_os_error());
+        (Waits { pid, _output: output }, input)
+    }
+
+    /// Reaps it. Gives its status; `None`: it is not there any more.
+    fn wait(&self) -> Option<i32> {
+        let mut status = 0;
+        // SAFETY: a live int.
+        (unsafe { libc::waitpid(self.pid, &mut status, 0) } == self.pid).then_some(status)
+    }
 }
 
 /// It is reaped once: by the request, if that says so, else it is there still.
 fn ends() -> Scene {
-    let (child, input) = child();
-    let pid = child.id() as libc::pid_t;
+    let (child, input) = Waits::new();
+    let pid = child.pid as u32;
     let cause = move || {
         drop(input);
-        until_ended(pid as u32);
+        until_ended(pid);
     };
-    Scene::new(Request::process_exit(child.id())).cause(cause).check(move |got, outcome| {
-        let mut status = 0;
-        // SAFETY: a live int.
-        let reaped = unsafe { libc::waitpid(pid, &mut status, 0) };
+    Scene::new(Request::process_exit(pid)).cause(cause).check(move |got, outcome| {
+        let reaped = child.wait();
         let told = got.event.as_ref().and_then(|event| event.exit_status());
         let is_due = match outcome {
-            Outcome::Done => reaped == -1 && told.is_some_and(|status| status.success()),
-            _ => (reaped, status) == (pid, 0) && told.is_none(),
+            Outcome::Done => reaped.is_none() && told.is_some_and(|status| status.success()),
+            _ => reaped == Some(0) && told.is_none(),
         };
-        ensure(is_due, || format!("{got:?}, and then waitpid gives {reaped}"))
+        ensure(is_due, || format!("{got:?}, and then waitpid gives {reaped:?}"))
     })
 }
 
 /// Somebody else waits for it.
 fn taken() -> Scene {
-    let (mut child, input) = child();
-    let request = Request::pidfd_exit(world::pidfd(&child));
+    let (child, input) = Waits::new();
+    let request = Request::pidfd_exit(world::pidfd(child.pid));
     Scene::new(request).late().cause(move || {
         drop(input);
-        child.wait().unwrap();
+        assert_eq!(child.wait(), Some(0));
     })
 }
 
 fn limited() -> Scene {
-    let (mut child, input) = child();
-    let request = Request::process_exit(child.id()).within(Duration::from_micros(10));
+    let (child, input) = Waits::new();
+    let request = Request::process_exit(child.pid as u32).within(Duration::from_micros(10));
     Scene::new(request).late().check(move |_, _| {
         drop(input);
-        ensure(child.wait().unwrap().success(), || "it is not there any more".to_owned())
+        ensure(child.wait() == Some(0), || "it is not there any more".to_owned())
     })
 }

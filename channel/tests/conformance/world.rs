@@ -262,10 +262,10 @@ pub fn reset_when_closed(it: &impl AsRawFd) {
     assert_eq!(set, 0);
 }
 
-pub fn pidfd(child: &std::process::Child) -> Source {
+pub fn pidfd(pid: i32) -> Source {
     // SAFETY: no pointer is passed, and the descriptor is new and ours.
     unsafe {
-        let fd = libc::syscall(libc::SYS_pidfd_open, child.id(), 0);
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
         assert!(fd >= 0, "{}", std::io::Error::last_os_error());
         Source::from(OwnedFd::from_raw_fd(fd as i32))
     }
