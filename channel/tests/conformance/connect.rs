@@ -8,7 +8,7 @@ use ec_test_support::limit;
 use socket2::Socket;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, OnceLock};
 
@@ -70,9 +70,10 @@ fn waits() -> Scene {
     let near = Arc::new(OwnedFd::from(bound_to(anywhere)));
     let (to, from) = (address_of(&full), TcpStream::from(near.try_clone().unwrap()).local_addr().unwrap());
     let peer = Arc::new(OnceLock::new());
-    let connects = peer.clone();
+    let (connects, connecting) = (peer.clone(), near.clone());
     Scene::new(Request::connect(near.clone(), to))
         .late()
+        .begun(move || has_begun(&*connecting))
         .cause(move || {
             let far = bound_to(to);
             // (Refused, if it was cancelled before it was begun.)
@@ -91,6 +92,17 @@ fn waits() -> Scene {
             let said = (near.peer_addr().ok(), (&near).read(&mut [0; 2]).ok());
             ensure(said == (Some(to), Some(1)), || format!("{said:?}"))
         })
+}
+
+/// A connection is under way, or was.
+fn has_begun(socket: &impl AsFd) -> bool {
+    const CLOSED: u8 = 7;
+    let mut state = 0u8;
+    let (at, mut len) = ((&raw mut state).cast(), 1);
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: room for the first byte of what there is to be told, which is the state.
+    assert_eq!(unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, at, &mut len) }, 0);
+    state != CLOSED
 }
 
 /// Nobody listens, and nobody else can.

@@ -120,9 +120,10 @@ fn play(
     f: impl FnOnce(&mut dyn FnMut()),
 ) -> bool {
     // (With the check goes what it keeps open.)
-    let Scene { request, cause, check: _open, .. } = scene;
+    let Scene { request, cause, begun: has_begun, check: _open, .. } = scene;
     let (begun, over) = (AtomicBool::new(false), AtomicBool::new(false));
-    let asleep = || begun.load(Ordering::SeqCst) && channel.is_asleep(0) && sleeps();
+    // (The call in which a ring's thread sleeps is the one in which the kernel begins what it is asked for.)
+    let asleep = || begun.load(Ordering::SeqCst) && channel.is_asleep(0) && sleeps() && has_begun();
     std::thread::scope(|s| {
         let helper = if waits {
             Some(s.spawn(|| {

@@ -40,6 +40,8 @@ pub struct Scene {
     pub request: Request,
     /// What makes it complete, or fail.
     pub cause: Box<dyn FnOnce() + Send>,
+    /// The kernel has begun what is asked for, where the cause would be in vain before that.
+    pub begun: Box<dyn Fn() -> bool + Send + Sync>,
     /// The cause may come before the request.
     pub early: bool,
     /// Once the event is there and the cause is over: is the outcome true, and is nothing lost? An error says what is wrong.
@@ -48,7 +50,17 @@ pub struct Scene {
 
 impl Scene {
     pub fn new(request: Request) -> Self {
-        Scene { request, cause: Box::new(|| ()), early: true, check: Box::new(|_, _| Ok(())) }
+        Scene {
+            request,
+            cause: Box::new(|| ()),
+            begun: Box::new(|| true),
+            early: true,
+            check: Box::new(|_, _| Ok(())),
+        }
+    }
+
+    pub fn begun(self, begun: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Scene { begun: Box::new(begun), ..self }
     }
 
     pub fn cause(self, cause: impl FnOnce() + Send + 'static) -> Self {
