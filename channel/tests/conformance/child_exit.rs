@@ -53,7 +53,7 @@ impl Waits {
             if pid == 0 {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 let mut byte = 0u8;
-                while libc::read(output.as_raw_fd(), (&raw mut byte).cast(), 1) != 0 {}
+                while libc::read(output.as_raw_fd(), (&raw mut byte).cast(), 1) > 0 {}
                 libc::_exit(0);
             }
             pid as libc::pid_t
@@ -67,6 +67,19 @@ impl Waits {
         let mut status = 0;
         // SAFETY: a live int.
         (unsafe { libc::waitpid(self.pid, &mut status, 0) } == self.pid).then_some(status)
+    }
+}
+
+impl Drop for Waits {
+    /// Before the descriptor is closed that it reads from: its number may be another test's next.
+    fn drop(&mut self) {
+        // SAFETY: no pointer is passed; it is killed as long as it is this process's child.
+        unsafe {
+            if libc::waitpid(self.pid, std::ptr::null_mut(), libc::WNOHANG) == 0 {
+                libc::kill(self.pid, libc::SIGKILL);
+                libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+            }
+        }
     }
 }
 
