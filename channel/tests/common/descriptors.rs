@@ -207,13 +207,13 @@ pub fn feed(kind: Kind, thing: &Thing) -> bool {
 fn fill(fd: RawFd) {
     let block = [0u8; 4096];
     let mut refused = 0;
-    while refused < 5 {
+    // (What is acknowledged later makes room later: within 40 ms, or it was dropped, and then it makes none for long.)
+    while refused < 5 || refused < 50 && is_under_way(fd) {
         // SAFETY: a live block, without waiting.
         if unsafe { libc::send(fd, block.as_ptr().cast(), 4096, libc::MSG_DONTWAIT) } >= 0 {
             refused = 0;
         } else {
-            // (What is acknowledged later makes room later.)
-            refused = if is_under_way(fd) { 0 } else { refused + 1 };
+            refused += 1;
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
     }
