@@ -19,11 +19,9 @@ const BLOCK: usize = 4096;
 const AT_ONCE: usize = 64;
 const ROUNDS: usize = 16;
 
-/// A file of its own, where the build is: a temporary folder may be one that has no disk.
+/// A file of its own.
 fn scratch(name: &str) -> (File, PathBuf) {
-    let name = format!("once-{name}-{}", std::process::id());
-    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    (File::options().read(true).write(true).create_new(true).open(&path).unwrap(), path)
+    common::new_file(&format!("once-{name}"), 0).unwrap()
 }
 
 fn each_driver(f: impl Fn(EventChannel)) {

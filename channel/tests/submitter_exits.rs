@@ -15,10 +15,7 @@ const BLOCK: usize = 4096;
 
 /// Of so many blocks, each full of its number.
 fn numbered(blocks: usize) -> File {
-    // (Where the build is, since a temporary folder may be one that has no disk.)
-    let path =
-        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("numbered-{}", std::process::id()));
-    let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+    let (file, path) = common::new_file("numbered", 0).unwrap();
     std::fs::remove_file(path).unwrap();
     for at in 0..blocks {
         file.write_all_at(&[at as u8; BLOCK], (at * BLOCK) as u64).unwrap();

@@ -10,9 +10,22 @@ pub mod storm;
 
 use ec_channel::{Completion, Completions, Driver, EventChannel, Request, Serving, Source, Wait};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// A new file to be read and written, and its name: where the build is, since a temporary folder may be one that has no disk. (There
+/// all the same if this user may write nowhere else.)
+pub fn new_file(name: &str, flags: i32) -> std::io::Result<(std::fs::File, std::path::PathBuf)> {
+    let make = |place: &std::path::Path| {
+        let path = place.join(format!("ec-{name}-{}", std::process::id()));
+        let mut how = std::fs::File::options();
+        let file = how.read(true).write(true).create_new(true).custom_flags(flags).open(&path)?;
+        Ok((file, path))
+    };
+    make(env!("CARGO_TARGET_TMPDIR").as_ref()).or_else(|_: std::io::Error| make(&std::env::temp_dir()))
+}
 
 /// Runs `f` on a fresh channel of each driver, one after the other. A driver that the machine refuses is skipped, with the reason.
 pub fn each_driver(f: impl Fn(EventChannel)) {

@@ -1,11 +1,12 @@
 //! Bytes read into pages, past the page cache.
 
-use crate::common::each_driver;
+use crate::common::{each_driver, new_file};
 use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
 use crate::world;
 use ec_channel::{EventKind, Pages, Request, Source};
 use ec_test_support::{limit, skipped};
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
 pub static ROW: Row = Row {
@@ -50,19 +51,17 @@ fn all() -> Scene {
     })
 }
 
-/// (Where the build is, since a temporary folder may be one that has no disk.)
 #[test]
 fn a_file_is_read_past_the_page_cache() {
     limit(30, || {
-        let path =
-            std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("direct-{}", std::process::id()));
         let content: Vec<u8> = (0..3 * 4096 + 512).map(|at| (at / 512) as u8).collect();
-        std::fs::write(&path, &content).unwrap();
+        let (mut written, path) = new_file("read-direct", 0).unwrap();
+        written.write_all(&content).unwrap();
         let file = File::options().read(true).custom_flags(libc::O_DIRECT).open(&path);
         std::fs::remove_file(&path).unwrap();
         let file = match file {
             Ok(file) => std::sync::Arc::new(file),
-            Err(error) => return skipped(&format!("no O_DIRECT where the build is: {error}")),
+            Err(error) => return skipped(&format!("no O_DIRECT here: {error}")),
         };
         each_driver(|channel| {
             channel.post(Request::read_direct(file.clone(), Pages::with_capacity(8192), 4096)).unwrap();
