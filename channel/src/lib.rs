@@ -176,6 +176,7 @@ mod posts;
 mod queue;
 mod registrar;
 pub mod shm;
+mod sleeping;
 mod submit;
 mod sync;
 mod sys;

@@ -3,7 +3,10 @@
 //!
 //! It is a list of blocks, as crossbeam's `SegQueue` is, whose way to number the places this is: each block has one number more than
 //! places, and while an end stands at that number the block behind it is being put in, so others wait for a moment. What is put in comes
-//! out in one order, that of the reservations.
+//! out in one order, that of the reservations. The numbers begin anew when they end, as a lap does.
+//!
+//! Others wait for whoever has reserved places and not filled them. So blocks are made and given back, which is the allocator's affair,
+//! while nobody has such places.
 
 #![allow(unsafe_code)]
 
@@ -69,11 +72,10 @@ impl<T> End<T> {
     #[inline]
     fn place(&self, at: &mut usize, backoff: &Backoff) -> (*mut Block<T>, usize) {
         loop {
-            // (If the number is still the same when places are taken, this is its block.)
-            let block = self.block.load(Ordering::Acquire);
             let from = offset(*at);
             if from < SLOTS {
-                return (block, from);
+                // (If the number is still the same when places are taken, this is its block.)
+                return (self.block.load(Ordering::Acquire), from);
             }
             backoff.snooze();
             *at = self.at.load(Ordering::Acquire);
@@ -99,9 +101,11 @@ fn offset(at: usize) -> usize {
     at / ONE % LAP
 }
 
-/// How many places lie before that of number `at`.
-fn places_before(at: usize) -> usize {
-    at / ONE - at / ONE / LAP
+/// How many places lie between these numbers.
+fn places_between(front: usize, back: usize) -> usize {
+    let first = front / ONE / LAP * LAP * ONE;
+    let before = |at: usize| at.wrapping_sub(first) / ONE - at.wrapping_sub(first) / ONE / LAP;
+    before(back).saturating_sub(before(front))
 }
 
 /// Places of one block that are whoever's who has reserved them.
@@ -153,55 +157,61 @@ impl<T> Slot<T> {
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
+        Self::with_lap(0)
+    }
+
+    /// Begins with this lap.
+    pub(crate) fn with_lap(lap: usize) -> Self {
         let first = Box::into_raw(Block::new());
-        let end = || CachePadded::new(End { at: AtomicUsize::new(0), block: AtomicPtr::new(first) });
+        let at = lap * LAP * ONE;
+        let end = || CachePadded::new(End { at: AtomicUsize::new(at), block: AtomicPtr::new(first) });
         Queue { front: end(), back: end(), spare: CachePadded::new(AtomicPtr::new(ptr::null_mut())) }
     }
 
     #[inline]
     pub(crate) fn push(&self, item: T) {
-        let run = self.reserve(1);
+        let mut behind = None;
+        let run = self.reserve(1, &mut behind);
         run.fill(run.from, item);
+        self.keep(behind);
     }
 
     /// Puts the first `many` of `items` in. They are together as far as a block goes.
     pub(crate) fn push_all(&self, items: &mut vec::IntoIter<T>, many: usize) {
-        let mut left = many.min(items.len());
+        let (mut left, mut behind) = (many.min(items.len()), None);
         while left > 0 {
-            let run = self.reserve(left);
+            let run = self.reserve(left, &mut behind);
             left -= run.to - run.from;
             for (at, item) in (run.from..run.to).zip(&mut *items) {
                 run.fill(at, item);
             }
         }
+        self.keep(behind);
     }
 
-    /// Up to `many` places at the back, one at least. All of them are to be filled.
+    /// Up to `many` places at the back, one at least. All of them are to be filled. `behind`: a block for behind the last one, if it is made
+    /// already, and if it is not used.
     #[inline]
-    fn reserve(&self, many: usize) -> Run<T> {
+    fn reserve(&self, many: usize, behind: &mut Option<Box<Block<T>>>) -> Run<T> {
         let backoff = Backoff::new();
-        let mut next = None;
         let mut at = self.back.at.load(Ordering::Acquire);
         loop {
             let (block, from) = self.back.place(&mut at, &backoff);
             let to = SLOTS.min(from.saturating_add(many));
             // (Made before anybody waits for it.)
-            if to == SLOTS && next.is_none() {
-                next = Some(self.empty_block());
+            if to == SLOTS && behind.is_none() {
+                *behind = Some(self.empty_block());
             }
             let after = at + (to - from) * ONE;
             match self.back.at.compare_exchange_weak(at, after, Ordering::SeqCst, Ordering::Acquire) {
                 Ok(_) => {
-                    match next {
-                        Some(next) if to == SLOTS => {
-                            let next = Box::into_raw(next);
-                            self.back.block.store(next, Ordering::Release);
-                            self.back.at.store(after + ONE, Ordering::Release);
-                            // SAFETY: see `Run::slot`.
-                            unsafe { (*block).next.store(next, Ordering::Release) };
-                        }
-                        Some(unused) => self.keep(unused),
-                        None => {}
+                    let next = if to == SLOTS { behind.take() } else { None };
+                    if let Some(next) = next.map(Box::into_raw) {
+                        self.back.block.store(next, Ordering::Release);
+                        self.back.at.store(after.wrapping_add(ONE), Ordering::Release);
+                        // (Last: who finds it there takes places that this end has reserved by then.)
+                        // SAFETY: see `Run::slot`.
+                        unsafe { (*block).next.store(next, Ordering::Release) };
                     }
                     return Run { block, from, to };
                 }
@@ -221,7 +231,7 @@ impl<T> Queue<T> {
         Some(item)
     }
 
-    /// Takes out up to `max`, and as many as lie together. Gives how many: 0 if it is empty.
+    /// Takes out up to `max` (one at least), and as many as lie together. Gives how many: 0 if it is empty.
     pub(crate) fn pop_all(&self, max: usize, take: impl FnMut(T)) -> usize {
         let Some(run) = self.claim(max) else { return 0 };
         let many = run.to - run.from;
@@ -246,12 +256,13 @@ impl<T> Queue<T> {
     fn use_again(&self, block: Box<Block<T>>) {
         block.next.store(ptr::null_mut(), Ordering::Relaxed);
         block.emptied.store(0, Ordering::Relaxed);
-        self.keep(block);
+        self.keep(Some(block));
     }
 
-    /// Up to `max` places at the front that are filled, or about to be.
+    /// Up to `max` places, one at least, at the front that are filled, or about to be.
     #[inline]
     fn claim(&self, max: usize) -> Option<Run<T>> {
+        debug_assert!(max > 0, "of a block that nobody has places in nothing is known");
         let backoff = Backoff::new();
         let mut at = self.front.at.load(Ordering::Acquire);
         loop {
@@ -280,9 +291,8 @@ impl<T> Queue<T> {
                         // SAFETY: as above.
                         let more = unsafe { !(*next).next.load(Ordering::Relaxed).is_null() };
                         self.front.block.store(next, Ordering::Release);
-                        self.front
-                            .at
-                            .store((after + ONE) | if more { HAS_NEXT } else { 0 }, Ordering::Release);
+                        let has_next = if more { HAS_NEXT } else { 0 };
+                        self.front.at.store(after.wrapping_add(ONE) | has_next, Ordering::Release);
                     }
                     return Some(Run { block, from, to });
                 }
@@ -301,7 +311,7 @@ impl<T> Queue<T> {
             let front = self.front.at.load(Ordering::SeqCst);
             // (What was true at one moment.)
             if self.back.at.load(Ordering::SeqCst) == back {
-                return places_before(back).saturating_sub(places_before(front));
+                return places_between(front, back);
             }
         }
     }
@@ -323,9 +333,10 @@ impl<T> Queue<T> {
         unsafe { Box::from_raw(spare) }
     }
 
-    /// Nobody knows this block, which is as a new one.
-    fn keep(&self, block: Box<Block<T>>) {
-        let block = Box::into_raw(block);
+    /// Nobody knows this block, if there is one, which is as a new one.
+    #[inline]
+    fn keep(&self, block: Option<Box<Block<T>>>) {
+        let Some(block) = block.map(Box::into_raw) else { return };
         let kept = self.spare.compare_exchange(ptr::null_mut(), block, Ordering::Release, Ordering::Relaxed);
         if kept.is_err() {
             // SAFETY: it is the caller's still.

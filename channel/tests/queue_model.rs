@@ -1,40 +1,34 @@
 //! The channel's queue, model-checked by loom: what is put in comes out once, in order, however many at a time; with blocks of two places.
+//! And who sleeps until something is in it: one that does although something is shows as a deadlock, which loom reports.
 #![cfg(loom)]
 
 #[path = "../src/queue.rs"]
 mod queue;
 
-mod sync {
-    pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
+#[path = "../src/sleeping.rs"]
+mod sleeping;
 
-    pub(crate) const SLOTS: usize = 2;
+#[path = "model/sync.rs"]
+mod sync;
 
-    pub(crate) struct Backoff;
-
-    impl Backoff {
-        pub(crate) fn new() -> Self {
-            Backoff
-        }
-
-        pub(crate) fn spin(&self) {
-            loom::thread::yield_now();
-        }
-
-        pub(crate) fn snooze(&self) {
-            loom::thread::yield_now();
-        }
-    }
-}
-
-use loom::sync::Arc;
+use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use queue::Queue;
+use sleeping::Sleeping;
+use std::cell::RefCell;
+use std::sync::Weak;
 
 fn model(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(f);
+}
+
+/// See [`sync::AtomicUsize`].
+fn model_where_looks_count(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
+    sync::LOOKS_COUNT.set(true);
+    model(preemptions, f);
+    sync::LOOKS_COUNT.set(false);
 }
 
 /// A box: loom sees one that is lost, or freed twice.
@@ -76,6 +70,20 @@ fn many_that_one_puts_in_come_to_another_in_order() {
         assert_eq!(take_all(&queue, 4), [0, 1, 2, 3]);
         poster.join().unwrap();
         assert_eq!((queue.len(), queue.is_empty()), (0, true));
+    });
+}
+
+#[test]
+fn two_put_in_at_once_where_a_block_ends() {
+    model(3, || {
+        let queue = Arc::new(Queue::new());
+        let theirs = queue.clone();
+        let other = thread::spawn(move || put_in(&theirs, 0..2));
+        put_in(&queue, 2..5);
+        other.join().unwrap();
+        let mut all = take_all(&queue, 5);
+        all.sort_unstable();
+        assert_eq!(all, [0, 1, 2, 3, 4]);
     });
 }
 
@@ -170,5 +178,154 @@ fn what_has_been_put_in_is_found_by_whoever_is_told() {
         poster.join().unwrap();
         assert_eq!(queue.len() + taken.len(), 2);
         // What is left is dropped with the queue.
+    });
+}
+
+#[test]
+fn it_is_as_long_as_it_was_at_some_moment() {
+    model_where_looks_count(3, || {
+        let queue = Arc::new(Queue::new());
+        queue.push(Box::new(0));
+        let theirs = queue.clone();
+        let other = thread::spawn(move || {
+            theirs.push(Box::new(1));
+            take_one(&theirs);
+        });
+        let (is_empty, len) = (queue.is_empty(), queue.len());
+        assert!(!is_empty && (1..=2).contains(&len), "{len}");
+        other.join().unwrap();
+        assert_eq!(queue.len(), 1);
+    });
+}
+
+/// There is one order of all that is done to several of them.
+#[test]
+fn of_two_who_put_in_and_look_into_the_other_one_s_queue_one_finds_something() {
+    model(3, || {
+        let queues = Arc::new([Queue::new(), Queue::new()]);
+        let theirs = queues.clone();
+        let other = thread::spawn(move || {
+            theirs[1].push(Box::new(1));
+            theirs[0].pop().is_some()
+        });
+        queues[0].push(Box::new(0));
+        let found = queues[1].pop().is_some();
+        assert!(other.join().unwrap() || found);
+    });
+}
+
+thread_local! {
+    /// Out of which the allocator takes one whenever it is called. (Loom's threads are one thread.)
+    static TAKEN_BY_ALLOCATOR: RefCell<Weak<Taken>> = const { RefCell::new(Weak::new()) };
+}
+
+struct Taken {
+    queue: Queue<Item>,
+    items: std::sync::Mutex<Vec<u32>>,
+}
+
+fn allocator_is_called() {
+    if let Some(taken) = TAKEN_BY_ALLOCATOR.with_borrow(Weak::upgrade)
+        && let Some(item) = taken.queue.pop()
+    {
+        taken.items.lock().unwrap().push(*item);
+    }
+}
+
+/// It is the program's: it may get events, and wait for what others do. So nobody owes anything while it is called.
+#[test]
+fn an_allocator_may_take_out_of_the_queue() {
+    model(3, || {
+        let taken = std::sync::Arc::new(Taken { queue: Queue::new(), items: std::sync::Mutex::default() });
+        TAKEN_BY_ALLOCATOR.replace(std::sync::Arc::downgrade(&taken));
+        taken.queue.push(Box::new(0));
+        let theirs = taken.clone();
+        let poster = thread::spawn(move || theirs.queue.push(Box::new(1)));
+        taken.queue.push(Box::new(2));
+        let mut all = take(&taken.queue, 2);
+        all.extend(take(&taken.queue, 2));
+        poster.join().unwrap();
+        while all.len() < 3 {
+            all.extend(taken.queue.pop().map(|item| *item));
+            all.append(&mut taken.items.lock().unwrap());
+        }
+        all.sort_unstable();
+        assert_eq!(all, [0, 1, 2]);
+    });
+}
+
+/// What is ready, and those who wait for it.
+struct Waiting {
+    ready: Queue<u32>,
+    sleeping: Sleeping,
+    state: Mutex<State>,
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    asleep: usize,
+    /// So many were called, and have not come back.
+    called: usize,
+}
+
+impl Waiting {
+    fn new() -> Arc<Self> {
+        let (sleeping, state) = (Sleeping::new(), Mutex::new(State::default()));
+        Arc::new(Waiting { ready: Queue::new(), sleeping, state, bell: Condvar::new() })
+    }
+
+    fn post(&self, number: u32) {
+        self.ready.push(number);
+        if self.sleeping.anybody() {
+            let mut state = self.state.lock().unwrap();
+            if state.called < state.asleep {
+                state.called += 1;
+                self.bell.notify_one();
+            }
+        }
+    }
+
+    fn get(&self) -> u32 {
+        loop {
+            if let Some(number) = self.ready.pop() {
+                return number;
+            }
+            let mut state = self.state.lock().unwrap();
+            state.asleep += 1;
+            self.sleeping.tell(state.asleep);
+            if self.ready.is_empty() {
+                while state.called == 0 {
+                    state = self.bell.wait(state).unwrap();
+                }
+            }
+            state.asleep -= 1;
+            state.called = state.called.saturating_sub(1);
+            self.sleeping.tell(state.asleep);
+        }
+    }
+}
+
+#[test]
+fn who_sleeps_is_called_for_what_is_posted() {
+    model(3, || {
+        let waiting = Waiting::new();
+        let posts = waiting.clone();
+        let poster = thread::spawn(move || posts.post(1));
+        assert_eq!(waiting.get(), 1);
+        poster.join().unwrap();
+    });
+}
+
+#[test]
+fn of_two_posts_none_is_slept_over() {
+    model(3, || {
+        let waiting = Waiting::new();
+        let posters = [1, 2].map(|number| {
+            let posts = waiting.clone();
+            thread::spawn(move || posts.post(number))
+        });
+        assert_eq!(waiting.get() + waiting.get(), 3);
+        posters.into_iter().for_each(|poster| poster.join().unwrap());
     });
 }

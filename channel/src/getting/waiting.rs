@@ -11,9 +11,10 @@ use crate::getting::tally::Tally;
 use crate::line::{Line, Place};
 use crate::lock::{Mutex, has_room, make_room};
 use crate::queue::Queue;
+use crate::sleeping::Sleeping;
 use crossbeam::utils::Backoff;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::Instant;
 use std::vec;
@@ -227,7 +228,7 @@ impl State {
 /// What is ready, and who waits for it.
 ///
 /// Whoever makes something ready puts it into a queue without a lock, and then looks whether anybody is asleep. Whoever is about to sleep
-/// says so, under the lock, and then looks into the queue again. So one of the two sees the other.
+/// says so, under the lock, and then looks into the queue again. So one of the two sees the other: see [`Sleeping`].
 #[derive(Default)]
 pub(crate) struct Waiting {
     /// Complete, for whoever comes first.
@@ -238,7 +239,7 @@ pub(crate) struct Waiting {
     calls_turn: AtomicBool,
     pub(crate) state: Mutex<State>,
     /// See [`State::asleep`].
-    asleep: AtomicUsize,
+    sleeping: Sleeping,
     /// Whether to look again before one sleeps has been of use.
     pays: AtomicU32,
     /// How often a leader was called out of the kernel.
@@ -314,15 +315,13 @@ impl Waiting {
     /// Something was made ready: is anybody to be called for it?
     #[inline]
     pub(crate) fn somebody_sleeps(&self) -> bool {
-        fence(Ordering::SeqCst);
-        self.asleep.load(Ordering::Relaxed) > 0
+        self.sleeping.anybody()
     }
 
     /// To be called under the lock, when somebody is about to sleep, or does no more. What is looked at next shows what has become ready
     /// before.
     pub(crate) fn tell_who_sleeps(&self, state: &State) {
-        self.asleep.store(state.asleep(), Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.sleeping.tell(state.asleep());
     }
 
     /// Is somebody to look at the ports first, although events are ready? (Nobody does: a leader would, or a pool.)
