@@ -17,8 +17,8 @@ const SERVER: usize = GETTERS;
 enum At {
     /// About to look at the queue.
     Look,
-    /// Something is there, and it has risen from its seat, to take that.
-    Rose,
+    /// Something is there, and it has stood up from its seat, to take that.
+    Stands,
     /// Has taken an event, which counts as taken in a moment.
     Counts,
     /// Has found nothing: looks whether the channel has ended.
@@ -63,7 +63,7 @@ enum Seat {
     Empty,
     /// Something lies there.
     Laid,
-    /// It has risen for a moment, and something was laid on the others meanwhile, or not.
+    /// It has stood up for a moment, and something was laid there meanwhile, or not.
     Left(bool),
 }
 use Seat::*;
@@ -185,8 +185,12 @@ struct Guards {
     sleeper_looks_at_its_seat: bool,
     /// When something is for all, all are called, the leader as well.
     all_are_called: bool,
-    /// Who rises for what is gone makes up for what was laid meanwhile.
-    riser_makes_up: bool,
+    /// Who stands up for what is gone has what was laid meanwhile.
+    who_stands_gets: bool,
+    /// That counts as soon as it is laid.
+    who_stands_counts: bool,
+    /// And no more, when who stands has something else.
+    who_stands_gives_back: bool,
     /// What lies on the seat of one that is gone counts as taken.
     gone_seat_is_cleared: bool,
 }
@@ -214,7 +218,9 @@ const ALL: Guards = Guards {
     last_tells: true,
     sleeper_looks_at_its_seat: true,
     all_are_called: true,
-    riser_makes_up: true,
+    who_stands_gets: true,
+    who_stands_counts: true,
+    who_stands_gives_back: true,
     gone_seat_is_cleared: true,
 };
 
@@ -438,6 +444,7 @@ impl Model {
         for seat in &mut w.seats {
             if *seat == Left(false) {
                 *seat = Left(true);
+                laid += u8::from(self.guards.who_stands_counts);
             }
         }
         (w.pending, w.to_call) = (w.pending + laid, true);
@@ -517,13 +524,16 @@ impl Model {
                 if w.seats[who] == Empty {
                     w.seats[who] = Left(false);
                 }
-                w.getters[who] = Rose;
+                w.getters[who] = Stands;
             }
             Look => w.getters[who] = Decides,
-            Rose if w.queue > 0 => (w.queue, w.getters[who]) = (w.queue - 1, Counts),
-            Rose => w.getters[who] = Decides,
+            Stands if w.queue > 0 => (w.queue, w.getters[who]) = (w.queue - 1, Counts),
+            Stands => w.getters[who] = Decides,
             Counts => {
                 w.pending -= 1;
+                if w.seats[who] == Left(true) && self.guards.who_stands_gives_back {
+                    w.pending -= u8::from(self.guards.who_stands_counts);
+                }
                 if self.ended(w) && self.guards.last_tells {
                     self.release(w);
                 }
@@ -533,8 +543,9 @@ impl Model {
                 self.release(w);
                 self.goes(w, who);
             }
-            Decides if w.seats[who] == Left(true) && self.guards.riser_makes_up => {
-                (w.pending, w.getters[who]) = (w.pending + 1, Counts);
+            Decides if w.seats[who] == Left(true) && self.guards.who_stands_gets => {
+                w.pending += u8::from(!self.guards.who_stands_counts);
+                (w.seats[who], w.getters[who]) = (Free, Counts);
             }
             Decides => {
                 if w.seats[who] != Laid && self.scenario.lays > 0 {
@@ -686,9 +697,9 @@ impl Model {
             let to_get = world.inbox + world.queue > 0 || self.ended(&world);
             let is_left = |who: usize| could_get(who) && world.seats[who] == Laid;
             let ends = next.is_empty();
-            // (Also one that sits down, and has missed what was for all. And what nobody takes keeps the channel from its end.)
+            // (Also one that sits down, or ends, and has missed what was for all. And what nobody takes keeps the channel from its end.)
             let misses = |who: usize| world.getters[who] == Decides && world.seats[who] == Left(true);
-            let missed = !self.guards.riser_makes_up && (0..GETTERS).any(misses);
+            let missed = (self.ended(&world) || !self.guards.who_stands_gets) && (0..GETTERS).any(misses);
             let owed = world.shut && world.pending > 0 && world.told == world.stopped;
             let is_lost = ends && (to_get && (0..GETTERS).any(could_get) || (0..GETTERS).any(is_left));
             if is_lost || missed || ends && owed && world.inbox + world.queue == 0 {
@@ -723,6 +734,7 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { tasks: 1, threads: 1, notifies: 1, lays: 1, shuts: true, stops: true, ..NONE },
     Scenario { tasks: 0, threads: 2, notifies: 1, lays: 2, ..NONE },
     // Large ones.
+    Scenario { tasks: 0, threads: 3, notifies: 1, lays: 1, shuts: true, ..NONE },
     Scenario { tasks: 0, threads: 2, posts: 2, notifies: 1, serves: true, ..NONE },
     Scenario { tasks: 0, threads: 3, posts: 1, notifies: 2, ..NONE },
     Scenario { tasks: 1, threads: 1, posts: 2, serves: true, stops: true, ..NONE },
@@ -777,7 +789,9 @@ fn each_guard_is_needed() {
         ("last_tells", |g| g.last_tells = false),
         ("sleeper_looks_at_its_seat", |g| g.sleeper_looks_at_its_seat = false),
         ("all_are_called", |g| g.all_are_called = false),
-        ("riser_makes_up", |g| g.riser_makes_up = false),
+        ("who_stands_gets", |g| g.who_stands_gets = false),
+        ("who_stands_counts", |g| g.who_stands_counts = false),
+        ("who_stands_gives_back", |g| g.who_stands_gives_back = false),
         ("gone_seat_is_cleared", |g| g.gone_seat_is_cleared = false),
     ];
     for (guard, take_away) in without {

@@ -78,7 +78,7 @@ impl EventChannel {
         if fork::is_child() {
             return Err(forked_error());
         }
-        let sits = Sits { channel: self, seat: Seat::new(&self.0.waiting) };
+        let sits = Sits { channel: self, seat: Seat::new(&self.0.waiting.seats) };
         let result = self.next_in(&sits.seat, out, max, wait);
         if !matches!(result, Ok(1..))
             && let Some(laid) = sits.seat.rise()
@@ -95,6 +95,16 @@ impl EventChannel {
         self.taken(1);
         self.tell_if_ended();
         1
+    }
+
+    /// One that stands leaves its seat, and has something else: a copy that lies there was not for it.
+    fn leave_standing(&self, seat: &Seat<'_>) {
+        if let Some(copy) = seat.rise() {
+            self.0.waiting.tally.unused(1);
+            drop(copy);
+            // For a moment it looked as if one more were to come: whoever looked just then waits for it.
+            self.tell_if_ended();
+        }
     }
 
     fn next_in(&self, seat: &Seat<'_>, out: &mut impl Sink, max: usize, wait: Wait) -> io::Result<usize> {
@@ -161,10 +171,14 @@ impl EventChannel {
             if points.is_some() && !asked {
                 // There is no event to return, so none is lost by giving up.
                 asked = true;
-                if let Some(laid) = seat.rise() {
+                if let Some(laid) = seat.stand_up() {
                     return Ok(self.put_laid(laid, out));
                 }
-                checkpoint()?;
+                if let Err(error) = checkpoint() {
+                    // (It is not told again: so the call is over by now.)
+                    self.leave_standing(seat);
+                    return Err(error);
+                }
                 continue;
             }
             if wait != Wait::No
@@ -212,7 +226,7 @@ impl EventChannel {
             if waiting.is_empty() && !seat.has_some() {
                 return 0;
             }
-            if let Some(laid) = seat.rise() {
+            if let Some(laid) = seat.stand_up() {
                 return self.put_laid(laid, out);
             }
         }
@@ -319,7 +333,7 @@ impl Drop for Following<'_> {
     }
 }
 
-/// In its seat, or about to be. If it still is when this is dropped its wait has panicked: what lies there is for the next one.
+/// In its seat, or about to be. If it still sits there when this is dropped its wait has panicked: what lies there is for the next one.
 struct Sits<'a> {
     channel: &'a EventChannel,
     seat: Seat<'a>,
@@ -327,7 +341,9 @@ struct Sits<'a> {
 
 impl Drop for Sits<'_> {
     fn drop(&mut self) {
-        if let Some(laid) = self.seat.rise() {
+        if self.seat.stands() {
+            self.channel.leave_standing(&self.seat);
+        } else if let Some(laid) = self.seat.rise() {
             self.channel.0.waiting.push(laid);
             self.channel.0.wake();
         }
@@ -346,5 +362,31 @@ impl Drop for HandsOn<'_> {
         if self.is_due && !fork::is_child() {
             self.channel.release(self.channel.0.waiting.state.lock());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Request;
+
+    /// It has stood up for an event, and has that. So what was laid on its seat meanwhile was not for it: it is nobody's, and the channel ends
+    /// when those for whom it was have taken theirs.
+    #[test]
+    fn a_copy_for_one_that_has_something_else_counts_no_more() {
+        let channel = EventChannel::new().unwrap();
+        let waiting = &channel.0.waiting;
+        let [stands, sits] = [(); 2].map(|()| Sits { channel: &channel, seat: Seat::new(&waiting.seats) });
+        assert!(stands.seat.sit().is_none() && sits.seat.sit().is_none());
+        assert!(stands.seat.stand_up().is_none());
+        channel.post(Request::notification().wake_all()).unwrap();
+        assert_eq!(channel.metrics().posted, 2);
+        let laid = sits.seat.rise().unwrap();
+        channel.put_laid(laid, &mut None);
+        channel.shutdown();
+        assert!(!channel.ended());
+        drop((sits, stands));
+        assert!(channel.ended() && waiting.is_empty() && !waiting.seats.any_laid());
+        assert_eq!(channel.metrics().posted, 1);
     }
 }
