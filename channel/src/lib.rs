@@ -222,6 +222,8 @@ pub use pages::Pages;
 pub use ports::Wait;
 pub use poster::Poster;
 pub use sys::mode::{nonblocking, set_nonblocking};
+#[doc(hidden)]
+pub use sys::poll::poll;
 
 /// The operations beneath events, for callers that suspend: each with its parameters, to be put behind a head ([`Op`](raw::Op)).
 pub mod raw {

@@ -16,6 +16,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::slice;
 use std::time::Instant;
 
 /// Slices per vectored call; those beyond it wait for the next.
@@ -72,17 +73,11 @@ pub(super) fn poll(fd: BorrowedFd<'_>, events: i16, deadline: Option<Instant>) -
     let mut ask = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
     loop {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        // Rounded up, or the last millisecond would be a busy loop; a long wait is cut into pieces.
-        let ms = left.map_or(-1, |left| left.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32);
-        // SAFETY: one live pollfd.
-        match unsafe { libc::poll(&mut ask, 1, ms) } {
-            0 if left.is_some_and(|left| !left.is_zero()) => (),
-            n if n >= 0 => return Ok(ask.revents),
-            // (poll(2) is never begun again by itself, as the call that blocks is whose place it takes.)
-            _ => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::Interrupted => (),
-                error => return Err(error),
-            },
+        // (A long wait is cut into pieces. And poll(2) is never begun again by itself after a signal, as the call that blocks is whose place
+        // it takes.)
+        match ec_channel::poll(slice::from_mut(&mut ask), left)? {
+            0 if left.is_none_or(|left| !left.is_zero()) => (),
+            _ => return Ok(ask.revents),
         }
     }
 }

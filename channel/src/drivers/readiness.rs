@@ -29,7 +29,7 @@ use super::selector::{Armed, Report, Selector};
 use super::waiters::{Lines, Tried, Waiters, What};
 use crate::operation::{self, RawOp};
 use crate::registrar::Registrar;
-use crate::sys::{ready_now, told, with_errors};
+use crate::sys::{known_now, told, told_now, with_errors};
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
@@ -116,9 +116,10 @@ impl<S: Selector> Readiness<S> {
     #[cold]
     fn refused(&mut self, fd: RawFd, events: i16, e: &io::Error) {
         self.watched[fd as usize].armed = 0;
-        // What is ready all the same is done (a file always is); nothing would ever tell of the rest. (What is no
-        // descriptor that can be used is not ready, whatever poll(2) calls it.)
-        self.try_all(fd, ready_now(fd, events).unwrap_or(0) & !libc::POLLNVAL);
+        // What is ready all the same is done (a file always is); nothing would ever tell of the rest.
+        if let Some(revents @ 0..) = told_now(fd, events) {
+            self.try_all(fd, revents as i16);
+        }
         let code = -e.raw_os_error().unwrap_or(libc::EIO);
         let watched = &mut self.watched[fd as usize];
         self.waiters.fail_all(&mut watched.lines, code, &mut self.settled);
@@ -168,7 +169,8 @@ impl<S: Selector> Readiness<S> {
             // SAFETY: as above.
             let mut result = unsafe { what.attempt_unasked() };
             if result.is_none() && watched.ready.0 & LASTING != 0 {
-                let revents = ready_now(waits_for.fd, interest).unwrap_or(0);
+                // (If nobody says what there is still, it is as was reported.)
+                let revents = known_now(waits_for.fd, interest).unwrap_or(watched.ready.0);
                 // SAFETY: as above.
                 result = unsafe { what.end_of_input(revents) };
             }
@@ -302,9 +304,9 @@ impl<S: Selector> Backend for Readiness<S> {
             return;
         }
         if self.is_registered(fd, 0)
-            && let Some(revents) = told(ready_now(fd, events).unwrap_or(0), events)
+            && let Some(result) = told_now(fd, events)
         {
-            self.settled.push((id, revents));
+            self.settled.push((id, result));
             return;
         }
         let line = operation::Line::new(&AWAITED, i32::from(events));

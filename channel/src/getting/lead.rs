@@ -13,7 +13,7 @@ use crate::getting::shared::EventChannel;
 use crate::getting::waiting::Waiter;
 use crate::ports::flight::Finished;
 use crate::ports::{OutsideSleep, Wait};
-use crate::sys::errno;
+use crate::sys;
 use std::cell::Cell;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -212,12 +212,9 @@ impl EventChannel {
                 let mut fds: Vec<libc::pollfd> = sleeps.iter().map(pollfd).collect();
                 // (A call does not end a poll(2).)
                 let span = timeout.map_or(SLICE, |t| t.min(SLICE));
-                let ms = span.as_millis() as i32 + 1;
-                // SAFETY: the array lives through the call.
-                let n = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, ms) };
-                match if n < 0 { errno() } else { 0 } {
-                    0 | libc::EINTR => Waited::Called,
-                    errno => Waited::Refused(errno),
+                match sys::poll(&mut fds, Some(span)) {
+                    Ok(_) => Waited::Called,
+                    Err(error) => Waited::Refused(error.raw_os_error().unwrap_or(libc::EINVAL)),
                 }
             }
         }

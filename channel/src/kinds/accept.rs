@@ -120,11 +120,9 @@ unsafe fn accept(
     addr: *mut libc::sockaddr_storage,
     len: *mut libc::socklen_t,
 ) -> Result<i32, i32> {
-    match sys::ready_now(fd, libc::POLLIN) {
-        Ok(0) if listens(fd) => return Err(libc::EAGAIN),
-        // (Under a limit of no descriptors poll(2) knows nothing. The call does: it has none to give.)
-        Ok(_) | Err(libc::EINVAL) => {}
-        Err(errno) => return Err(errno),
+    // (If there is no telling the call says it.)
+    if sys::ready_now(fd, libc::POLLIN) == Ok(0) && listens(fd) {
+        return Err(libc::EAGAIN);
     }
     let call = || {
         // SAFETY: by contract.

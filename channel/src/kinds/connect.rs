@@ -63,12 +63,10 @@ unsafe impl Carry for Connect {
     /// What it has come to, having been begun before. The kernel is asked by a second connect(2), as a call that blocks asks itself: the
     /// socket's pending error may be gone, since any other call on the socket takes it.
     unsafe fn attempt(&self, _revents: i16) -> Option<i32> {
-        match sys::ready_now(self.fd, libc::POLLOUT) {
-            // (What lies in its error queue is no end of a connect.)
-            Ok(now) if now & (libc::POLLOUT | libc::POLLHUP) == 0 => return None,
-            // (Under a limit of no descriptors poll(2) knows nothing. A connect that goes on says so itself.)
-            Ok(_) | Err(libc::EINVAL) => {}
-            Err(errno) => return Some(-errno),
+        // (What lies in its error queue is no end of a connect. If there is no telling, a connect that goes on says so itself.)
+        if sys::ready_now(self.fd, libc::POLLOUT).is_ok_and(|now| now & (libc::POLLOUT | libc::POLLHUP) == 0)
+        {
+            return None;
         }
         // SAFETY: by contract.
         match unsafe { self.start() } {

@@ -66,11 +66,9 @@ pub(super) fn attempt(
         Some(errno) if matches!(-errno, libc::EOPNOTSUPP | libc::ENOSYS) => {}
         result => return result,
     }
-    match sys::ready_now(fd, events) {
-        Ok(0) => return None,
-        // (Under a limit of no descriptors poll(2) knows nothing.)
-        Ok(_) | Err(libc::EINVAL) => {}
-        Err(errno) => return Some(-errno),
+    // (If there is no telling the call says it.)
+    if sys::ready_now(fd, events) == Ok(0) {
+        return None;
     }
     let call = || match plain() {
         n if n >= 0 => Ok(n as i32),

@@ -105,9 +105,7 @@ unsafe impl Blocking for Write {
         // A pipe, whose signal only this thread keeps away.
         loop {
             let mut ask = libc::pollfd { fd: self.fd, events: libc::POLLOUT, revents: 0 };
-            // SAFETY: one live pollfd.
-            let ready =
-                sort::wait(self.fd, self.sort, caller, || unsafe { libc::poll(&mut ask, 1, -1) } as isize);
+            let ready = sort::wait(self.fd, self.sort, caller, || sys::until_ready(&mut ask));
             if ready < 0 {
                 return ready;
             }

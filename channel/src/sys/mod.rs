@@ -6,11 +6,13 @@ pub(crate) mod dispositions;
 pub(crate) mod eventfd;
 pub(crate) mod interrupt;
 pub(crate) mod mode;
+pub(crate) mod poll;
 pub(crate) mod signals;
 pub(crate) mod sigpipe;
 
+pub(crate) use poll::{known_now, poll, ready_now, told_now, until_ready};
+
 use std::io;
-use std::os::fd::RawFd;
 use std::time::Duration;
 
 /// Why the system call that has just been made failed.
@@ -55,20 +57,6 @@ pub(crate) fn blocking(mut call: impl FnMut() -> isize) -> i32 {
     }
 }
 
-/// Which of `events`, or errors, are there right now; or why there is no telling.
-pub(crate) fn ready_now(fd: RawFd, events: i16) -> Result<i16, i32> {
-    let mut ask = libc::pollfd { fd, events, revents: 0 };
-    // SAFETY: one live pollfd.
-    match unsafe { libc::poll(&mut ask, 1, 0) } {
-        0.. => Ok(ask.revents),
-        _ => match errno() {
-            // Nothing, as far as one knows.
-            libc::EINTR => Ok(0),
-            errno => Err(errno),
-        },
-    }
-}
-
 /// What is told of a descriptor if this was asked for: errors always are.
 pub(crate) fn with_errors(events: i16) -> i16 {
     events | libc::POLLERR | libc::POLLHUP | libc::POLLNVAL
@@ -83,24 +71,6 @@ pub(crate) fn told(revents: i16, events: i16) -> Option<i32> {
 /// For calls that count in milliseconds; -1: for ever. Rounded up, so that a timer is not waited for in vain just before it is due.
 pub(crate) fn millis(timeout: Option<Duration>) -> i32 {
     timeout.map_or(-1, |t| t.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32)
-}
-
-/// poll(2). Gives how many are ready. A signal ends it: none.
-pub(crate) fn poll(asked: &mut [libc::pollfd], timeout: Option<Duration>) -> io::Result<usize> {
-    // SAFETY: a live list, as long as said.
-    let n = unsafe { libc::poll(asked.as_mut_ptr(), asked.len() as libc::nfds_t, millis(timeout)) };
-    match usize::try_from(n) {
-        Ok(n) => Ok(n),
-        Err(_) => match io::Error::last_os_error() {
-            e if e.kind() == io::ErrorKind::Interrupted => Ok(0),
-            // (It has no errno then: the limit may be raised again.)
-            e if e.raw_os_error() == Some(libc::EINVAL) => Err(io::Error::new(
-                e.kind(),
-                "poll(2): more descriptors to wait for than RLIMIT_NOFILE allows",
-            )),
-            e => Err(e),
-        },
-    }
 }
 
 /// Has the process rights that whoever started it has not? He is not to choose for it then.
