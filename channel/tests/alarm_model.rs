@@ -12,6 +12,7 @@ mod sync {
 }
 
 use alarm::Alarm;
+use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
@@ -86,6 +87,32 @@ fn finds_what_it_is_called_for(port: &Arc<Port>) {
         }
     }
     caller.join().unwrap();
+}
+
+/// Run queues, which have no lock: each caller's work is there before its call. So whoever hears a call sees the work of all who have
+/// called by then.
+#[test]
+fn of_two_who_call_both_are_heard() {
+    model(|| {
+        let port = Port::new();
+        let queues = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let callers = [0, 1].map(|number| {
+            let (port, queues) = (port.clone(), queues.clone());
+            thread::spawn(move || {
+                queues[number].store(1, Ordering::Relaxed);
+                if port.alarm.call() {
+                    port.ring();
+                }
+            })
+        });
+        while queues.iter().any(|queue| queue.load(Ordering::Relaxed) == 0) {
+            if let Some(asleep) = port.alarm.sleep() {
+                port.sleep_until_rung();
+                port.alarm.awake(asleep);
+            }
+        }
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+    });
 }
 
 /// The inbox: posted under its lock, the sleeper rung for only if it sleeps; the driver looks again after it has announced its sleep.

@@ -353,3 +353,18 @@ fn a_poster_that_waits_for_room_hears_of_it() {
         assert!(posted || lane.post(&mut tail, 2));
     });
 }
+
+/// Whoever has changed something calls somebody, and not one whom another one has called meanwhile.
+#[test]
+fn two_who_call_ring_for_two_who_sleep() {
+    model(4, || {
+        let lane = Lane::new();
+        [ONE, OTHER].iter().for_each(|member| lane::fall_asleep(&*lane, member.index));
+        let theirs = lane.clone();
+        let calls = thread::spawn(move || theirs.call_one(READERS));
+        lane.call_one(READERS);
+        calls.join().unwrap();
+        let rung = [ONE, OTHER].map(|member| lane.bells[member.index].load(Ordering::Relaxed));
+        assert_eq!(rung, [1, 1]);
+    });
+}

@@ -284,6 +284,32 @@ fn a_second_core_is_taken_only_while_the_holder_is_out() {
     });
 }
 
+/// Its holder gives the first one up by itself, while somebody is about to take it.
+#[test]
+fn a_second_core_is_safe_from_who_came_for_one_that_was_given_up() {
+    limit(120, || {
+        let ends = explore(8, || {
+            let (mut holder, taker) = out_with_a_core();
+            let taking = start(&taker);
+            let back = holder.leave_user_code();
+            let first = holder.leave();
+            assert_eq!(first.is_some(), back);
+            holder.give(Core::new(2));
+            holder.enter_user_code();
+            let kept = holder.leave_user_code();
+            assert_eq!(work(&holder) == 1, kept);
+            let taken = taking.join().unwrap();
+            let number = taken.as_ref().map(|core| core.number);
+            let mut numbers: Vec<_> =
+                [first, holder.leave(), taken].iter().flatten().map(|core| core.number).collect();
+            numbers.sort_unstable();
+            assert_eq!(numbers, [1, 2], "each core has one owner");
+            (back, number)
+        });
+        assert_eq!(ends, [(false, Some(1)), (true, None), (true, Some(2))]);
+    });
+}
+
 #[test]
 fn who_came_in_vain_may_come_again() {
     limit(120, || {

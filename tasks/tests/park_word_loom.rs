@@ -155,6 +155,22 @@ fn another_token_waits_its_turn() {
     });
 }
 
+/// It does not even bring the task to a worker, which would park it again.
+#[test]
+fn another_token_hands_nothing_out() {
+    model(|| {
+        let task = Model::new();
+        let others = {
+            let task = task.clone();
+            thread::spawn(move || task.word.wake(PARK) || task.word.wake(SYNC))
+        };
+        assert!(task.word.park(OP));
+        assert!(!others.join().unwrap());
+        assert!(task.word.wake(OP));
+        assert_eq!(task.word.take(OP | PARK | SYNC), OP | PARK | SYNC);
+    });
+}
+
 /// Two wakers of one kind, each with a condition of its own: the task that takes the one token
 /// sees both conditions, or gets another token.
 #[test]
