@@ -114,7 +114,7 @@ impl Set {
 }
 
 fn by_select(asked: &mut [libc::pollfd], timeout: Option<Duration>) -> Result<usize, i32> {
-    let len = asked.iter().map(|it| it.fd + 1).max().unwrap_or(0).max(0);
+    let len = asked.iter().map(|it| it.fd.saturating_add(1)).max().unwrap_or(0).max(0);
     let [mut readable, mut writable, mut urgent] =
         [libc::POLLIN, libc::POLLOUT, libc::POLLPRI].map(|events| Set::of(asked, events, len as usize));
     let time = timeout.map(|time| libc::timespec {
