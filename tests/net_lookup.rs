@@ -169,10 +169,8 @@ fn a_quick_lookup_does_not_wait_for_64_slow_ones() {
     });
 }
 
-/// In a process of its own: from a moment on there are no threads to be had.
-#[test]
-fn without_threads_the_helper_there_is_comes_in_its_turn_and_with_none_a_worker_does_it() {
-    let name = "without_threads_the_helper_there_is_comes_in_its_turn_and_with_none_a_worker_does_it";
+/// In processes of their own, one for each driver: from a moment on there are no threads to be had.
+fn without_threads(name: &str, case: impl FnOnce(&Runtime)) {
     if this_test_again(name).is_some() {
         let again = Driver::ALL.map(|driver| {
             let mut again = this_test_again(name).unwrap();
@@ -184,43 +182,68 @@ fn without_threads_the_helper_there_is_comes_in_its_turn_and_with_none_a_worker_
         }
         return;
     }
-    let runtime = match Runtime::builder().cores(2).build() {
-        Ok(runtime) => runtime,
-        Err(error) => return skipped(&error.to_string()),
-    };
-    limit(50, || {
-        // Spawned before, since tasks may be threads.
-        let spawn = |f: fn() -> std::io::Result<()>| {
-            let go = Arc::new(Notification::new());
-            let theirs = go.clone();
-            let task = runtime.spawn(move || {
-                theirs.wait();
-                f()
-            });
-            eventually(|| format!("{go:?}").contains("waiters: 1"));
-            move || {
-                go.post();
-                task.join().unwrap()
-            }
-        };
-        let find = || lookup_host("localhost").map(drop);
-        let given_up =
-            spawn(|| time::timeout(Duration::from_millis(20), || lookup_host("localhost").map(drop)));
-        let (waits, alone) = (spawn(find), spawn(find));
+    match Runtime::builder().cores(2).build() {
+        Ok(runtime) => limit(50, || case(&runtime)),
+        Err(error) => skipped(&error.to_string()),
+    }
+}
+
+/// A task that looks a name up when it is told to, and what tells it and waits for it. (Spawned before, since tasks may be threads.)
+fn will_look_up(
+    runtime: &Runtime,
+    look_up: fn() -> std::io::Result<()>,
+) -> impl FnOnce() -> std::io::Result<()> {
+    let go = Arc::new(Notification::new());
+    let theirs = go.clone();
+    let task = runtime.spawn(move || {
+        theirs.wait();
+        look_up()
+    });
+    eventually(|| format!("{go:?}").contains("waiters: 1"));
+    move || {
+        go.post();
+        task.join().unwrap()
+    }
+}
+
+fn no_more_threads() -> bool {
+    let refused = refuse(&[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN);
+    if !refused {
+        skipped("no seccomp filter can be set here");
+    }
+    refused
+}
+
+#[test]
+fn without_threads_the_helper_there_is_comes_in_its_turn() {
+    without_threads("without_threads_the_helper_there_is_comes_in_its_turn", |runtime| {
+        let given_up = will_look_up(runtime, || {
+            time::timeout(Duration::from_millis(20), || lookup_host("localhost").map(drop))
+        });
+        let waits = will_look_up(runtime, || lookup_host("localhost").map(drop));
         let slow = runtime.spawn(|| lookup_host("slow.test").map(drop));
         eventually(|| SLOW.0.lock().0 == 1);
-        if !refuse(&[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN) {
-            return skipped("no seccomp filter can be set here");
+        if !no_more_threads() {
+            return let_go(true);
         }
         assert_eq!(given_up().unwrap_err().kind(), ErrorKind::TimedOut);
         let_go(true);
         waits().unwrap();
         slow.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn without_threads_and_helpers_a_worker_does_it() {
+    without_threads("without_threads_and_helpers_a_worker_does_it", |runtime| {
+        let look_up = will_look_up(runtime, || lookup_host("localhost").map(drop));
         let is_helper = |thread: &DirEntry| {
             read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with("ec-helper"))
         };
-        eventually(|| !read_dir("/proc/self/task").unwrap().flatten().any(|thread| is_helper(&thread)));
-        alone().unwrap();
+        assert!(!read_dir("/proc/self/task").unwrap().flatten().any(|thread| is_helper(&thread)));
+        if no_more_threads() {
+            look_up().unwrap();
+        }
     });
 }
 

@@ -16,7 +16,6 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 impl EventChannel {
     /// Hands a request over and returns its id at once. A completed [`Event`] is a request too: it is posted again
@@ -122,7 +121,7 @@ impl EventChannel {
             let what = "an item of a stream cannot be posted: its stream goes on by itself";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
-        let prepare = || body.prepare(Instant::now(), self.0.number, taker);
+        let prepare = || body.prepare(self.0.number, taker);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(prepare)) {
             // What goes with the request may panic, too: not while this unwinds.
             std::mem::replace(request, Inside::bare(0)).discard();

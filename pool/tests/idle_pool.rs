@@ -1,20 +1,16 @@
-//! A pool with nothing to do does nothing, and one unit of work wakes one worker.
+//! A pool with nothing to do does nothing, and one unit of work wakes one worker. The numbers are the whole process's: each test has its own.
 
 mod common;
 
 use common::{go, pool, settled_pool, until, until_idle};
-use ec_test_support::limit;
+use ec_test_support::{in_child, went_well};
 use ec_unkind as _;
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-
-/// The numbers are the whole process's.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// How often each worker thread has gone to sleep in the kernel.
 fn switches() -> BTreeMap<OsString, u64> {
@@ -114,8 +110,7 @@ fn until_housekeeping_is_over(pool: &ec_pool::PoolHandle) {
 
 #[test]
 fn an_idle_pool_does_not_wake_up() {
-    let _alone = ONE_AT_A_TIME.lock();
-    limit(60, || {
+    went_well(in_child("an_idle_pool_does_not_wake_up", || {
         let pool = pool(8);
         go(&pool, || ()).join().unwrap();
         Bystander::of(&pool).watch(&pool, || {
@@ -126,15 +121,14 @@ fn an_idle_pool_does_not_wake_up() {
             let after = now();
             if before == after { Ok(()) } else { Err(format!("{before:?} has become {after:?}")) }
         });
-    });
+    }));
 }
 
 /// They end on threads without a core while the workers sleep.
 #[test]
 fn memory_of_tasks_that_have_blocked_is_returned_though_nothing_else_happens() {
     const TASKS: usize = 64;
-    let _alone = ONE_AT_A_TIME.lock();
-    limit(60, || {
+    went_well(in_child("memory_of_tasks_that_have_blocked_is_returned_though_nothing_else_happens", || {
         let pool = pool(2);
         let blocks = || {
             std::hint::black_box([1u8; 32 << 10]);
@@ -144,13 +138,12 @@ fn memory_of_tasks_that_have_blocked_is_returned_though_nothing_else_happens() {
         let tasks: Vec<_> = (0..TASKS).map(|_| go(&pool, blocks)).collect();
         until("all have ended", || tasks.iter().all(|task| task.is_finished()));
         until("their memory is returned", || ec_tasks::stack_stats().free_and_returned >= TASKS);
-    });
+    }));
 }
 
 #[test]
 fn one_unpark_wakes_one_of_eight_sleepers() {
-    let _alone = ONE_AT_A_TIME.lock();
-    limit(60, || {
+    went_well(in_child("one_unpark_wakes_one_of_eight_sleepers", || {
         // On a busy machine a core might be handed over to a thread that is new.
         let pool = settled_pool(8);
         let end = Arc::new(AtomicBool::new(false));
@@ -181,5 +174,5 @@ fn one_unpark_wakes_one_of_eight_sleepers() {
         end.store(true, Ordering::Relaxed);
         task.task().unpark();
         task.join().unwrap();
-    });
+    }));
 }

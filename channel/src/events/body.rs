@@ -49,7 +49,7 @@ pub(crate) trait Kept: Any + Send {
     fn prepare(&mut self) {}
 
     /// When it is complete, or to be given up: at `limit`, if the kind knows nothing better.
-    fn deadline(&mut self, _now: Instant, limit: Option<Instant>) -> Option<Instant> {
+    fn deadline(&mut self, limit: Option<Instant>) -> Option<Instant> {
         if let Some(flow) = self.flow() {
             (flow.limit, flow.next) = (limit, limit);
         }
@@ -233,18 +233,21 @@ impl Body<dyn Kept> {
     }
 
     /// Before it is handed over to the channel of this number.
-    pub(crate) fn prepare(&mut self, now: Instant, channel: u32, taker: Taker) {
+    pub(crate) fn prepare(&mut self, channel: u32, taker: Taker) {
         self.common.id = EventId::none(channel);
         self.common.taker = taker;
         self.own.prepare();
         let limit = match self.common.when {
             _ if self.own.is_immediate() => None,
             When::Never => None,
-            // What lies beyond the clock never comes; the wheel's horizon is nearer anyway.
-            When::After(d) => now.checked_add(d).or_else(|| now.checked_add(Duration::from_secs(1 << 40))),
+            When::After(d) => {
+                let now = Instant::now();
+                // What lies beyond the clock never comes; the wheel's horizon is nearer anyway.
+                now.checked_add(d).or_else(|| now.checked_add(Duration::from_secs(1 << 40)))
+            }
             When::At(t) => Some(t),
         };
-        self.head.deadline = self.own.deadline(now, limit);
+        self.head.deadline = self.own.deadline(limit);
     }
 
     /// It is posted to the channel of this home: if it is a stream, its items may come.

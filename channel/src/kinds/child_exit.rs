@@ -198,7 +198,7 @@ impl Kept for Held {
     }
 
     /// What needs no driver is over at once.
-    fn deadline(&mut self, _now: Instant, limit: Option<Instant>) -> Option<Instant> {
+    fn deadline(&mut self, limit: Option<Instant>) -> Option<Instant> {
         limit.filter(|_| self.operation.needs_driver())
     }
 

@@ -41,7 +41,8 @@ impl Kept for Interval {
         Some(&mut self.flow)
     }
 
-    fn deadline(&mut self, now: Instant, limit: Option<Instant>) -> Option<Instant> {
+    fn deadline(&mut self, limit: Option<Instant>) -> Option<Instant> {
+        let now = Instant::now();
         self.flow.limit = limit;
         let first = self.first.or_else(|| now.checked_add(self.period));
         self.await_tick(first, now);

@@ -98,9 +98,9 @@ pub fn this_test_again(name: &str) -> Option<Command> {
 /// Runs `case` in a process of its own, for the test `name`, and gives how that ended. `None`: this is that process, and `case` has run.
 pub fn in_child(name: &str, case: impl FnOnce()) -> Option<Output> {
     match this_test_again(name) {
-        Some(mut child) => limit(60, || Some(child.stdin(Stdio::null()).output().unwrap())),
+        Some(mut child) => limit(90, || Some(child.stdin(Stdio::null()).output().unwrap())),
         None => {
-            limit(30, case);
+            limit(60, case);
             None
         }
     }
