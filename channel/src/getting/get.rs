@@ -21,7 +21,7 @@ use crate::getting::seats::Seat;
 use crate::getting::shared::{EventChannel, forked_error};
 use crate::getting::waiting::Waiter;
 use crate::line::Place;
-use crate::ports::Wait;
+use crate::ports::{Port, Wait};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -187,7 +187,8 @@ impl EventChannel {
             {
                 return Ok(self.put_laid(laid, out));
             }
-            if looks && lead.is_none() && waiting.is_empty() && !over() && waiting.look_again(seat) {
+            let is_left = || self.0.ports.iter().any(Port::has_post);
+            if looks && lead.is_none() && waiting.is_empty() && !over() && waiting.look_again(seat, is_left) {
                 (looks, calls) = (false, waiting.calls());
                 continue;
             }

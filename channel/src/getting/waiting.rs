@@ -330,10 +330,11 @@ impl Waiting {
         self.tally.look_is_due(LOOK_EVERY)
     }
 
-    /// Looks again for a moment, before a thread goes to sleep in this seat. True: something is ready.
-    pub(crate) fn look_again(&self, seat: &Seat<'_>) -> bool {
+    /// Looks again for a moment, before a thread goes to sleep in this seat. True: something is ready. (It would not sleep anyway if
+    /// something `is_left` to do in a port; and that is not to wait.)
+    pub(crate) fn look_again(&self, seat: &Seat<'_>, is_left: impl FnOnce() -> bool) -> bool {
         let pays = self.pays.fetch_add(1, Ordering::Relaxed);
-        if pays >= PAYS && !pays.is_multiple_of(TRY_EVERY) {
+        if pays >= PAYS && !pays.is_multiple_of(TRY_EVERY) || is_left() {
             return false;
         }
         let backoff = Backoff::new();

@@ -145,6 +145,11 @@ impl Port {
         self.shared.lock().slots.taken() > 0
     }
 
+    /// Is there anything that no pass has taken in?
+    pub(crate) fn has_post(&self) -> bool {
+        !self.shared.lock().inbox.is_empty()
+    }
+
     /// Begins a pass. `None`: another thread makes one.
     pub(crate) fn begin_pass(&self) -> Option<Pass<'_>> {
         let drive = self.drive.try_lock()?;
@@ -172,7 +177,7 @@ impl Port {
         let asleep = self.waker.sleep()?;
         let fd = d.backend.as_fd().expect("asked for only where there is one").as_raw_fd();
         let sleep = OutsideSleep { port: self, asleep: Some(asleep), fd, timer: d.timeout(Wait::Forever) };
-        self.shared.lock().inbox.is_empty().then_some(sleep)
+        (!self.has_post()).then_some(sleep)
     }
 
     /// Cancels all that is in flight and collects it, for at most `limit`. What the kernel does not give
@@ -247,7 +252,7 @@ impl Pass<'_> {
         let mut asleep = None;
         if wait != Wait::No && out.is_empty() && !d.is_behind() {
             asleep = port.waker.sleep();
-            if asleep.is_some() && port.shared.lock().inbox.is_empty() {
+            if asleep.is_some() && !port.has_post() {
                 timeout = d.timeout(wait);
             }
         }
