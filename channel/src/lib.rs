@@ -46,6 +46,48 @@
 //!
 //! A channel used alone has one port, which is driven by whoever is in `get_event`. A pool has one for each core.
 //!
+//! # What there is
+//!
+//! Each kind of event is a constructor of [`Request`], whose page says what goes in, what comes back, and what a cancel does.
+//!
+//! | | |
+//! | --- | --- |
+//! | network | `accept`, [`accept_many`](Request::accept_many), `connect`, `recv`, `send`, `.._from`, `.._to`, `.._vectored`, [`recv_msg`](Request::recv_msg), `send_msg` (descriptors, credentials), [`recv_pooled`](Request::recv_pooled), [`send_zero_copy`](Request::send_zero_copy), `shutdown` |
+//! | files | [`open`](Request::open), `close`, `read`, `write` (at the cursor; pipes and terminals, too), [`read_at`](Request::read_at), `write_at`, `.._vectored`, [`read_direct`](Request::read_direct), `write_direct`, `fsync`, `fdatasync`, `stat`, `allocate`, `truncate`, `advise`, `get_xattr`, `set_xattr`, ... |
+//! | directories | `rename`, `link`, `symlink`, `read_link`, `unlink`, `mkdir`, `rmdir`, [`watch`](Request::watch) |
+//! | from one descriptor to another | [`pump`](Request::pump) (until the end), `splice`, `tee` |
+//! | any descriptor | [`readiness`](Request::readiness), `readiness_stream` |
+//! | time | [`timer`](Request::timer), `interval`, [`wall_clock`](Request::wall_clock); and each request may have a limit: [`within`](Request::within) |
+//! | processes | [`child_exit`](Request::child_exit), `process_exit`, `pidfd_exit`, [`signal`](Request::signal), `signals`, [`word`](Request::word) in shared memory, [`shm`] |
+//! | the program's own | [`notification`](Request::notification), [`work`](Request::work) on a helper, [`signal_posts`](Request::signal_posts) |
+//!
+//! ```
+//! # use ec_channel::{Driver, EventChannel, Request};
+//! # use std::{fs::File, sync::Arc, process::Command, time::Duration};
+//! # let channel = EventChannel::new()?;
+//! # let path = std::env::current_exe()?;
+//! let file = Arc::new(File::open(path)?);
+//! let child = Command::new("true").spawn()?;
+//! channel.post_all([
+//!     Request::read_at(file, Vec::with_capacity(4096), 0).token(1),
+//!     Request::child_exit(child).token(2),
+//!     Request::work(|| (1..=20_u64).product::<u64>()).token(3),
+//!     Request::timer(Duration::from_millis(1)).token(4),
+//! ])?;
+//! for _ in 0..4 {
+//!     let mut event = channel.get_event()?;
+//!     match event.token() {
+//!         1 => println!("{} bytes, {:?} ..", event.result()?, &event.buffer()[..4]),
+//!         2 => println!("{}", event.exit_status().unwrap()),
+//!         3 => assert_eq!(event.take_work::<u64>().unwrap().unwrap(), 2_432_902_008_176_640_000),
+//!         _ => println!("a millisecond is over"),
+//!     }
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//! The outcome is the same on each [driver](Driver). What a driver cannot do, or must not do twice, is done by **helper threads** of the
+//! process: no more than 512, which leave after 10 s with nothing to do. Which kinds those are is in `channel/native-where.md`.
+//!
 //! # Styles
 //!
 //! **One loop** that gets everything, as above. With batches:
