@@ -16,6 +16,7 @@ use crate::foreign;
 use crate::id::{EventId, OpId};
 use crate::operation::{Carry, Owner, RawOp, TIMER};
 use std::any::Any;
+use std::cell::LazyCell;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -49,7 +50,7 @@ pub(crate) trait Kept: Any + Send {
     fn prepare(&mut self) {}
 
     /// When it is complete, or to be given up: at `limit`, if the kind knows nothing better.
-    fn deadline(&mut self, limit: Option<Instant>) -> Option<Instant> {
+    fn deadline(&mut self, _now: &LazyCell<Instant>, limit: Option<Instant>) -> Option<Instant> {
         if let Some(flow) = self.flow() {
             (flow.limit, flow.next) = (limit, limit);
         }
@@ -237,17 +238,16 @@ impl Body<dyn Kept> {
         self.common.id = EventId::none(channel);
         self.common.taker = taker;
         self.own.prepare();
+        // (Most have no use for it.)
+        let now = LazyCell::new(Instant::now as fn() -> Instant);
         let limit = match self.common.when {
             _ if self.own.is_immediate() => None,
             When::Never => None,
-            When::After(d) => {
-                let now = Instant::now();
-                // What lies beyond the clock never comes; the wheel's horizon is nearer anyway.
-                now.checked_add(d).or_else(|| now.checked_add(Duration::from_secs(1 << 40)))
-            }
+            // What lies beyond the clock never comes; the wheel's horizon is nearer anyway.
+            When::After(d) => now.checked_add(d).or_else(|| now.checked_add(Duration::from_secs(1 << 40))),
             When::At(t) => Some(t),
         };
-        self.head.deadline = self.own.deadline(limit);
+        self.head.deadline = self.own.deadline(&now, limit);
     }
 
     /// It is posted to the channel of this home: if it is a stream, its items may come.

@@ -15,6 +15,7 @@ use crate::operation::{Carry, Class, Line, Readiness, Verdict, is_interrupted};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::cell::Cell;
+use std::cell::LazyCell;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
@@ -198,7 +199,7 @@ impl Kept for Held {
     }
 
     /// What needs no driver is over at once.
-    fn deadline(&mut self, limit: Option<Instant>) -> Option<Instant> {
+    fn deadline(&mut self, _now: &LazyCell<Instant>, limit: Option<Instant>) -> Option<Instant> {
         limit.filter(|_| self.operation.needs_driver())
     }
 

@@ -6,6 +6,7 @@ use crate::events::event::Event;
 use crate::events::inside::{Inside, Plain};
 use crate::events::request::Request;
 use crate::events::stream::{Flow, Found, GivenBack, Item, Origin};
+use std::cell::LazyCell;
 use std::time::{Duration, Instant};
 
 /// What never comes: the wheel's horizon is nearer anyway.
@@ -41,8 +42,8 @@ impl Kept for Interval {
         Some(&mut self.flow)
     }
 
-    fn deadline(&mut self, limit: Option<Instant>) -> Option<Instant> {
-        let now = Instant::now();
+    fn deadline(&mut self, now: &LazyCell<Instant>, limit: Option<Instant>) -> Option<Instant> {
+        let now = **now;
         self.flow.limit = limit;
         let first = self.first.or_else(|| now.checked_add(self.period));
         self.await_tick(first, now);

@@ -14,6 +14,7 @@ use crate::events::request::Request;
 use crate::operation::{Carry, Readiness, Verdict};
 use crate::sys;
 use io_uring::squeue;
+use std::cell::LazyCell;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -87,7 +88,7 @@ impl Kept for Held {
     }
 
     /// What needs no driver is over at once.
-    fn deadline(&mut self, limit: Option<Instant>) -> Option<Instant> {
+    fn deadline(&mut self, _now: &LazyCell<Instant>, limit: Option<Instant>) -> Option<Instant> {
         limit.filter(|_| self.operation.needs_driver())
     }
 

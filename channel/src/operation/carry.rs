@@ -17,7 +17,7 @@ impl<T: Carry> Operation for T {}
 /// # Safety
 /// What [`entry`](Self::entry) and [`attempt`](Self::attempt) do touches what the operation's fields point to, and nothing else.
 pub unsafe trait Carry: Send + 'static {
-    /// Is there something to be done by a driver? Else its deadline comes, or it is complete as it is posted.
+    /// Is there something to be done by a driver? Else its deadline comes, or it is complete as it is posted; and is not judged.
     fn needs_driver(&self) -> bool {
         true
     }

@@ -196,12 +196,14 @@ impl Drive {
     }
 
     /// The request in this slot is given up, with `code`, if it is with nobody who would give it back. False: the driver has it.
+    #[inline]
     fn end_idle(&mut self, slot: u32, code: i32) -> bool {
         let f = &self.flights[slot as usize];
         let id = f.id;
         let ends = match f.phase {
             Phase::Direct | Phase::Awaiting => return false,
-            Phase::Timer => self.wheel.remove(slot),
+            // (It stays there until it is settled.)
+            Phase::Timer => self.wheel.is_armed(slot),
             Phase::Helper => self.give_up_helped(id),
             Phase::Resting => true,
             Phase::Lacking => {
@@ -264,9 +266,12 @@ impl Drive {
     fn settle_one(&mut self, id: u64, result: i32, out: &mut Vec<Finished>) {
         let slot = OpId::from_u64(id).slot();
         let Some(f) = self.flights.get_mut(slot as usize).filter(|f| f.id == id) else { return };
+        let phase = f.phase;
+        if phase == Phase::Timer {
+            return self.conclude(id, result, out);
+        }
         // SAFETY: a request in flight is in place.
         let what = unsafe { RawOp::what(f.op) };
-        let phase = f.phase;
         // (The driver of one request at a time takes the steps itself.)
         if phase != Phase::Direct && what.steps().is_some() {
             if let Some(end) = self.after_step(slot, result) {
@@ -329,17 +334,23 @@ impl Drive {
         if verdict != Verdict::Final {
             return self.once_more(id, verdict);
         }
-        // SAFETY: as above.
-        if result >= 0 && unsafe { (*f.op).owner == Owner::Stream } {
-            match self.next_item(id, result, out) {
-                Some(end) => result = end,
-                None => return,
-            }
+        self.conclude(id, result, out);
+    }
+
+    /// That is its end; or a stream has its next item.
+    #[inline]
+    fn conclude(&mut self, id: u64, result: i32, out: &mut Vec<Finished>) {
+        let f = &self.flights[OpId::from_u64(id).slot() as usize];
+        // SAFETY: a request in flight is in place.
+        let is_item = result >= 0 && unsafe { (*f.op).owner == Owner::Stream };
+        let end = if is_item { self.next_item(id, result, out) } else { Some(result) };
+        if let Some(end) = end {
+            self.complete(id, end, out);
         }
-        self.complete(id, result, out);
     }
 
     /// It comes back.
+    #[inline]
     fn complete(&mut self, id: u64, result: i32, out: &mut Vec<Finished>) {
         if result == -libc::ECANCELED {
             self.cancelled += 1;
@@ -380,6 +391,8 @@ impl Drive {
 }
 
 /// A point in time on the wheel's scale. What lies beyond it (500 years) never comes.
+#[inline]
 fn nanos(base: Instant, at: Instant) -> u64 {
-    u64::try_from(at.saturating_duration_since(base).as_nanos()).unwrap_or(u64::MAX)
+    let span = at.saturating_duration_since(base);
+    span.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(span.subsec_nanos()))
 }

@@ -40,6 +40,7 @@ impl Wheel {
     }
 
     /// Arms timer `key` for `deadline` (ns on the port's clock). It must not be armed.
+    #[inline]
     pub(crate) fn insert(&mut self, key: u32, deadline: u64) {
         if self.nodes.len() <= key as usize {
             self.nodes.resize(key as usize + 1, UNLINKED);
@@ -50,16 +51,20 @@ impl Wheel {
         self.link(key);
     }
 
+    #[inline]
+    pub(crate) fn is_armed(&self, key: u32) -> bool {
+        self.nodes.get(key as usize).is_some_and(|node| node.list != NONE)
+    }
+
     /// Disarms timer `key`; tells whether it was armed.
+    #[inline]
     pub(crate) fn remove(&mut self, key: u32) -> bool {
-        match self.nodes.get(key as usize) {
-            Some(n) if n.list != NONE => {
-                self.unlink(key);
-                self.len -= 1;
-                true
-            }
-            _ => false,
+        let is_armed = self.is_armed(key);
+        if is_armed {
+            self.unlink(key);
+            self.len -= 1;
         }
+        is_armed
     }
 
     /// Disarms every timer that is due at `now` (ns) and gives its key to `fire`.
@@ -99,6 +104,7 @@ impl Wheel {
         self.next_slot().map(|(_, _, start)| start << TICK_SHIFT)
     }
 
+    #[inline]
     fn link(&mut self, key: u32) {
         let due = self.nodes[key as usize].due.clamp(self.now, self.now + HORIZON);
         let level = ((63 - ((self.now ^ due) | (SLOTS as u64 - 1)).leading_zeros()) / LEVEL_BITS) as usize;
@@ -114,6 +120,7 @@ impl Wheel {
         self.occupied[level] |= 1 << slot;
     }
 
+    #[inline]
     fn unlink(&mut self, key: u32) {
         let Node { next, prev, list, .. } = self.nodes[key as usize];
         if next != NONE {

@@ -57,6 +57,7 @@ impl Drive {
         self.looked_at < self.messages.len()
     }
 
+    #[inline]
     fn enter(&mut self, id: OpId, op: *mut RawOp) {
         let slot = id.slot() as usize;
         if self.flights.len() <= slot {
@@ -65,6 +66,7 @@ impl Drive {
         self.flights[slot] = Flight::new(id.as_u64(), op);
     }
 
+    #[inline]
     fn start(&mut self, slot: u32) {
         let f = &mut self.flights[slot as usize];
         // SAFETY: a request in flight is in place.

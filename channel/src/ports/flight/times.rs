@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 impl Drive {
     /// The request in this slot needs no driver: it is complete when its time comes, or at once.
+    #[inline]
     pub(super) fn await_time(&mut self, slot: u32, at: Option<Instant>) {
         let f = &mut self.flights[slot as usize];
         f.phase = Phase::Timer;
