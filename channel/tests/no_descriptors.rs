@@ -77,6 +77,38 @@ fn errno(event: &Event) -> Option<i32> {
     event.result().unwrap_err().raw_os_error()
 }
 
+/// It has no pipe of its own then, and reads and writes.
+#[test]
+fn a_pump_between_sockets_needs_no_descriptor() {
+    went_well(in_child("a_pump_between_sockets_needs_no_descriptor", || {
+        let content: Vec<u8> = (0..300_000_u32).flat_map(u32::to_ne_bytes).collect();
+        for driver in all_drivers() {
+            let channel = channel(driver);
+            let ((mut writer, near), (far, mut reader)) =
+                (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+            for end in [&near, &far] {
+                end.set_nonblocking(true).unwrap();
+            }
+            let _limit = Limit::of(0);
+            let event = thread::scope(|s| {
+                s.spawn(|| {
+                    writer.write_all(&content).unwrap();
+                    drop(writer);
+                });
+                let came = s.spawn(|| {
+                    let mut came = Vec::new();
+                    reader.read_to_end(&mut came).unwrap();
+                    came
+                });
+                let event = at_once(&channel, Request::pump(near, far).relay_end());
+                assert!(came.join().unwrap() == content, "on {driver}");
+                event
+            });
+            assert_eq!((event.failure(), event.pumped()), (None, content.len() as u64), "on {driver}");
+        }
+    }));
+}
+
 #[test]
 fn each_kind_comes_to_what_it_comes_to_elsewhere() {
     went_well(in_child("each_kind_comes_to_what_it_comes_to_elsewhere", || {
