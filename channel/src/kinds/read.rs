@@ -4,7 +4,8 @@
 
 use super::EventKind;
 use super::cursor;
-use super::on_file::{OnFile, Room};
+use super::memory::Room;
+use super::on_file::OnFile;
 use super::positioned::{self, CURSOR, Position};
 use super::recv::Recv;
 use super::sort::{self, Sort};

@@ -3,7 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
-use super::on_file::{OnFile, Room};
+use super::memory::Room;
+use super::on_file::OnFile;
 use super::positioned::{self, Position};
 use crate::events::request::Request;
 use crate::events::source::Source;

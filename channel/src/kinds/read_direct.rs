@@ -1,7 +1,8 @@
 //! Bytes read into pages, from a position in a file that is read past the page cache.
 
 use super::EventKind;
-use super::on_file::{Held, Memory, OnFile};
+use super::memory::Memory;
+use super::on_file::{Held, OnFile};
 use super::positioned::Position;
 use super::read_at::ReadAt;
 use super::write_at::WriteAt;

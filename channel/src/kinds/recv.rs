@@ -3,7 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
-use crate::events::body::Kept;
+use super::memory::Room;
+use super::on_socket::OnSocket;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{AtExit, Carry, Class, Line, Readiness};
@@ -69,47 +70,15 @@ unsafe impl Carry for Recv {
     }
 }
 
-struct Held {
-    socket: Source,
-    buffer: Vec<u8>,
-    operation: Recv,
-}
+impl OnSocket<Room> for Recv {
+    const KIND: EventKind = EventKind::Recv;
 
-impl Kept for Held {
-    fn kind(&self) -> u8 {
-        EventKind::Recv as u8
+    fn prepare(&mut self, fd: RawFd) {
+        self.fd = fd;
     }
 
-    fn role(&self) -> Option<&'static str> {
-        Some("socket")
-    }
-
-    fn source(&self) -> Option<&Source> {
-        Some(&self.socket)
-    }
-
-    fn prepare(&mut self) {
-        self.operation.fd = self.socket.raw();
-        self.buffer.clear();
-    }
-
-    fn point(&mut self) -> *const dyn Carry {
-        (self.operation.buf, self.operation.len) = (self.buffer.as_mut_ptr(), self.buffer.capacity());
-        &raw const self.operation
-    }
-
-    fn finish(&mut self, result: i32) -> i32 {
-        // SAFETY: that many bytes of the capacity have been written.
-        unsafe { super::received(&mut self.buffer, result) };
-        result
-    }
-
-    fn buffer(&self) -> Option<&Vec<u8>> {
-        Some(&self.buffer)
-    }
-
-    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
-        Some(&mut self.buffer)
+    fn point(&mut self, memory: &mut Room) {
+        (self.buf, self.len) = (memory.0.as_mut_ptr(), memory.0.capacity());
     }
 }
 
@@ -121,6 +90,6 @@ impl Request {
     /// When it comes is up to the kernel: with TCP as soon as there is something to receive, and what is there stays.
     pub fn recv(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
         let operation = Recv { fd: -1, buf: std::ptr::null_mut(), len: 0, flags: 0 };
-        Self::of(Held { socket: socket.into(), buffer, operation })
+        Self::on_socket(socket, operation, Room(buffer))
     }
 }

@@ -1,60 +1,23 @@
 //! Bytes received into several buffers.
 
-#![allow(unsafe_code)]
-
 use super::EventKind;
+use super::memory::AllRoom;
+use super::on_socket::OnSocket;
 use super::parts::Parts;
 use super::recv_from::RecvMsg;
-use crate::events::body::Kept;
 use crate::events::request::Request;
 use crate::events::source::Source;
-use crate::operation::Carry;
+use std::os::fd::RawFd;
 
-struct Held {
-    socket: Source,
-    parts: Parts,
-    operation: RecvMsg,
-}
+impl OnSocket<AllRoom> for RecvMsg {
+    const KIND: EventKind = EventKind::RecvVectored;
 
-impl Kept for Held {
-    fn kind(&self) -> u8 {
-        EventKind::RecvVectored as u8
+    fn prepare(&mut self, fd: RawFd) {
+        self.fd = fd;
     }
 
-    fn role(&self) -> Option<&'static str> {
-        Some("socket")
-    }
-
-    fn source(&self) -> Option<&Source> {
-        Some(&self.socket)
-    }
-
-    fn prepare(&mut self) {
-        self.operation.fd = self.socket.raw();
-        self.parts.buffers.iter_mut().for_each(Vec::clear);
-    }
-
-    fn point(&mut self) -> *const dyn Carry {
-        self.operation.msg = self.parts.point_to_room();
-        &raw const self.operation
-    }
-
-    fn finish(&mut self, result: i32) -> i32 {
-        // SAFETY: the kernel has filled so many bytes of them, in their order.
-        unsafe { self.parts.received(result) };
-        result
-    }
-
-    fn buffers(&self) -> Option<&Vec<Vec<u8>>> {
-        Some(&self.parts.buffers)
-    }
-
-    fn buffers_mut(&mut self) -> Option<&mut Vec<Vec<u8>>> {
-        Some(&mut self.parts.buffers)
-    }
-
-    fn message_flags(&self) -> i32 {
-        self.parts.header.flags()
+    fn point(&mut self, memory: &mut AllRoom) {
+        self.msg = memory.0.point_to_room();
     }
 }
 
@@ -81,6 +44,6 @@ impl Request {
     /// ```
     pub fn recv_vectored(socket: impl Into<Source>, buffers: Vec<Vec<u8>>) -> Self {
         let operation = RecvMsg { fd: -1, msg: std::ptr::null_mut(), flags: 0 };
-        Self::of(Held { socket: socket.into(), parts: Parts::of(buffers), operation })
+        Self::on_socket(socket, operation, AllRoom(Parts::of(buffers)))
     }
 }

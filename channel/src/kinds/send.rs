@@ -3,7 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
-use crate::events::body::Kept;
+use super::memory::Bytes;
+use super::on_socket::OnSocket;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Carry, Class, Line, Readiness};
@@ -52,40 +53,15 @@ unsafe impl Carry for Send {
     }
 }
 
-struct Held {
-    socket: Source,
-    buffer: Vec<u8>,
-    operation: Send,
-}
+impl OnSocket<Bytes> for Send {
+    const KIND: EventKind = EventKind::Send;
 
-impl Kept for Held {
-    fn kind(&self) -> u8 {
-        EventKind::Send as u8
+    fn prepare(&mut self, fd: RawFd) {
+        self.fd = fd;
     }
 
-    fn role(&self) -> Option<&'static str> {
-        Some("socket")
-    }
-
-    fn source(&self) -> Option<&Source> {
-        Some(&self.socket)
-    }
-
-    fn prepare(&mut self) {
-        self.operation.fd = self.socket.raw();
-    }
-
-    fn point(&mut self) -> *const dyn Carry {
-        (self.operation.buf, self.operation.len) = (self.buffer.as_ptr(), self.buffer.len());
-        &raw const self.operation
-    }
-
-    fn buffer(&self) -> Option<&Vec<u8>> {
-        Some(&self.buffer)
-    }
-
-    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
-        Some(&mut self.buffer)
+    fn point(&mut self, memory: &mut Bytes) {
+        (self.buf, self.len) = (memory.0.as_ptr(), memory.0.len());
     }
 }
 
@@ -93,6 +69,6 @@ impl Request {
     /// Sends from the buffer. As send(2) it may send fewer bytes than there are; the event says how many.
     pub fn send(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
         let operation = Send { fd: -1, buf: std::ptr::null(), len: 0, flags: 0 };
-        Self::of(Held { socket: socket.into(), buffer, operation })
+        Self::on_socket(socket, operation, Bytes(buffer))
     }
 }

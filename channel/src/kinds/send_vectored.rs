@@ -1,49 +1,23 @@
 //! Bytes sent from several buffers.
 
-#![allow(unsafe_code)]
-
 use super::EventKind;
+use super::memory::AllBytes;
+use super::on_socket::OnSocket;
 use super::parts::Parts;
 use super::send_to::SendMsg;
-use crate::events::body::Kept;
 use crate::events::request::Request;
 use crate::events::source::Source;
-use crate::operation::Carry;
+use std::os::fd::RawFd;
 
-struct Held {
-    socket: Source,
-    parts: Parts,
-    operation: SendMsg,
-}
+impl OnSocket<AllBytes> for SendMsg {
+    const KIND: EventKind = EventKind::SendVectored;
 
-impl Kept for Held {
-    fn kind(&self) -> u8 {
-        EventKind::SendVectored as u8
+    fn prepare(&mut self, fd: RawFd) {
+        self.fd = fd;
     }
 
-    fn role(&self) -> Option<&'static str> {
-        Some("socket")
-    }
-
-    fn source(&self) -> Option<&Source> {
-        Some(&self.socket)
-    }
-
-    fn prepare(&mut self) {
-        self.operation.fd = self.socket.raw();
-    }
-
-    fn point(&mut self) -> *const dyn Carry {
-        self.operation.msg = self.parts.point_to_bytes();
-        &raw const self.operation
-    }
-
-    fn buffers(&self) -> Option<&Vec<Vec<u8>>> {
-        Some(&self.parts.buffers)
-    }
-
-    fn buffers_mut(&mut self) -> Option<&mut Vec<Vec<u8>>> {
-        Some(&mut self.parts.buffers)
+    fn point(&mut self, memory: &mut AllBytes) {
+        self.msg = memory.0.point_to_bytes();
     }
 }
 
@@ -67,6 +41,6 @@ impl Request {
     /// ```
     pub fn send_vectored(socket: impl Into<Source>, buffers: Vec<Vec<u8>>) -> Self {
         let operation = SendMsg { fd: -1, msg: std::ptr::null(), flags: 0 };
-        Self::of(Held { socket: socket.into(), parts: Parts::of(buffers), operation })
+        Self::on_socket(socket, operation, AllBytes(Parts::of(buffers)))
     }
 }

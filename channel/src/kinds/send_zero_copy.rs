@@ -2,8 +2,9 @@
 
 #![allow(unsafe_code)]
 
+use super::memory::Bytes;
+use super::on_socket::OnSocket;
 use super::{EventKind, send};
-use crate::events::body::Kept;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Carry, Readiness, Verdict, is_interrupted};
@@ -71,40 +72,15 @@ unsafe impl Carry for SendZeroCopy {
     }
 }
 
-struct Held {
-    socket: Source,
-    buffer: Vec<u8>,
-    operation: SendZeroCopy,
-}
+impl OnSocket<Bytes> for SendZeroCopy {
+    const KIND: EventKind = EventKind::SendZeroCopy;
 
-impl Kept for Held {
-    fn kind(&self) -> u8 {
-        EventKind::SendZeroCopy as u8
+    fn prepare(&mut self, fd: RawFd) {
+        self.fd = fd;
     }
 
-    fn role(&self) -> Option<&'static str> {
-        Some("socket")
-    }
-
-    fn source(&self) -> Option<&Source> {
-        Some(&self.socket)
-    }
-
-    fn prepare(&mut self) {
-        self.operation.fd = self.socket.raw();
-    }
-
-    fn point(&mut self) -> *const dyn Carry {
-        (self.operation.buf, self.operation.len) = (self.buffer.as_ptr(), self.buffer.len());
-        &raw const self.operation
-    }
-
-    fn buffer(&self) -> Option<&Vec<u8>> {
-        Some(&self.buffer)
-    }
-
-    fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
-        Some(&mut self.buffer)
+    fn point(&mut self, memory: &mut Bytes) {
+        (self.buf, self.len) = (memory.0.as_ptr(), memory.0.len());
     }
 }
 
@@ -134,6 +110,6 @@ impl Request {
     /// ```
     pub fn send_zero_copy(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
         let operation = SendZeroCopy::new(-1, std::ptr::null(), 0, 0);
-        Self::of(Held { socket: socket.into(), buffer, operation })
+        Self::on_socket(socket, operation, Bytes(buffer))
     }
 }

@@ -3,7 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
-use super::on_file::{Bytes, OnFile};
+use super::memory::Bytes;
+use super::on_file::OnFile;
 use super::positioned::{self, CURSOR, Position};
 use super::send::Send;
 use super::sort::{self, Sort};

@@ -3,7 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
-use super::on_file::{Bytes, OnFile};
+use super::memory::Bytes;
+use super::on_file::OnFile;
 use super::positioned::{self, Position};
 use crate::events::request::Request;
 use crate::events::source::Source;

@@ -3,7 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
-use super::on_file::{AllBytes, OnFile};
+use super::memory::AllBytes;
+use super::on_file::OnFile;
 use super::parts::Parts;
 use super::positioned::{self, Position};
 use crate::events::request::Request;

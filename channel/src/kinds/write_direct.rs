@@ -1,7 +1,8 @@
 //! Bytes written from pages, at a position in a file that is written past the page cache.
 
 use super::EventKind;
-use super::on_file::{Memory, OnFile};
+use super::memory::Memory;
+use super::on_file::OnFile;
 use super::positioned::{self, Position};
 use super::write_at::WriteAt;
 use crate::events::request::Request;
