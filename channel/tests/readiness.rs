@@ -211,16 +211,23 @@ impl Cell {
     /// All have ended, or all wait.
     fn agrees(&self) -> bool {
         let ended = self.caller.thread.is_finished();
+        // (At one moment.)
         self.told.iter().all(|(_, _, told)| told.get().is_some() == ended)
+            && self.caller.thread.is_finished() == ended
     }
 
     /// Says in what they differ.
     fn compare(self, channels: &[EventChannel]) -> Option<String> {
+        // (On a busy machine one comes to it earlier than another.)
+        let begun = Instant::now();
+        while !self.agrees() && begun.elapsed() < AT_MOST {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let ended = self.caller.thread.is_finished();
         let told: Vec<_> = self.told.iter().map(|(driver, _, told)| (*driver, told.get().copied())).collect();
         for ((_, id, _), channel) in self.told.iter().zip(channels) {
             channel.cancel(*id);
         }
-        let ended = self.caller.thread.is_finished();
         let outcome = self.caller.end();
         let expected = ended.then_some(outcome);
         let differ: Vec<_> = told.into_iter().filter(|(_, told)| *told != expected).collect();
