@@ -6,7 +6,7 @@ use super::EventKind;
 use crate::events::body::Kept;
 use crate::events::request::Request;
 use crate::operation::{Blocking, Caller, Carry, Readiness};
-use crate::sys;
+use crate::sys::futex;
 use io_uring::squeue;
 use std::borrow::Borrow;
 use std::ptr;
@@ -57,21 +57,17 @@ unsafe impl Blocking for Change {
         true
     }
 
+    fn lasts(&self) -> bool {
+        true
+    }
+
     unsafe fn call(&self, caller: &dyn Caller) -> i32 {
-        caller.at_length(&mut || {
-            while !self.is_there() {
-                let no_limit = ptr::null::<libc::timespec>();
-                // SAFETY: the word is valid; there is no limit.
-                let waited = unsafe {
-                    libc::syscall(libc::SYS_futex, self.word, libc::FUTEX_WAIT, self.value, no_limit)
-                };
-                match if waited == 0 { 0 } else { sys::errno() } {
-                    // (Woken, or it has changed meanwhile: it is looked at.)
-                    0 | libc::EAGAIN => {}
-                    errno => return -errno,
-                }
+        caller.until(&mut |end| {
+            if self.is_there() {
+                return Some(0);
             }
-            0
+            // SAFETY: the word is valid.
+            unsafe { futex::until_other(self.word, self.value, end) }.err().map(|errno| -errno)
         })
     }
 }
@@ -128,6 +124,5 @@ impl Request {
 
 /// Tells all who wait for this word that it has changed: [`Request::word`], in any process, and others who wait by futex(2). One system call.
 pub fn wake_word(word: &AtomicU32) {
-    // SAFETY: a live word.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+    futex::wake(word);
 }
