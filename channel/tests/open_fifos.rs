@@ -4,7 +4,7 @@ mod common;
 
 use common::{Scratch, drivers, fifo_in, none_for, until_asleep};
 use ec_channel::{Driver, Event, EventChannel, OpenOptions, Request};
-use ec_test_support::{alone, skipped};
+use ec_test_support::{alone, in_child, limit, skipped, went_well};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -160,6 +160,34 @@ fn whoever_opens_to_write_meets_a_reader_and_nobody_else() {
             assert_eq!(std::fs::read(&path).unwrap(), b"a file");
         });
     });
+}
+
+/// There the path is all that it can be found by.
+#[test]
+fn without_proc_whoever_opens_to_write_meets_a_reader() {
+    let case = || {
+        let folder = Scratch::new();
+        fifo_in(&folder);
+        let build = |driver| EventChannel::builder().driver(driver).build().unwrap();
+        let channels: Vec<_> = drivers().into_iter().chain([Driver::Direct]).map(build).collect();
+        let root = File::open("/").unwrap();
+        if std::os::unix::fs::chroot(&*folder).is_err() {
+            return skipped("only root may take /proc away");
+        }
+        for channel in channels {
+            channel.post(to_write(Path::new("/fifo"))).unwrap();
+            none_for(&channel, Duration::from_millis(10));
+            let mut reader = File::open("/fifo").unwrap();
+            opened(channel.get_event().unwrap()).write_all(b"x").unwrap();
+            let mut came = String::new();
+            reader.read_to_string(&mut came).unwrap();
+            assert_eq!(came, "x");
+        }
+        // SAFETY: no pointer is passed.
+        assert_eq!(unsafe { libc::fchdir(root.as_raw_fd()) }, 0);
+        std::os::unix::fs::chroot(".").unwrap();
+    };
+    went_well(limit(30, || in_child("without_proc_whoever_opens_to_write_meets_a_reader", case)));
 }
 
 #[test]

@@ -85,9 +85,11 @@ fn until_a_writer(fd: OwnedFd, caller: &dyn Caller) -> i32 {
     let mut fd = Some(fd);
     let ask = || has_met_a_writer(number).then(|| fd.take().ok_or(libc::EBADF));
     // (Not until the end comes: what comes from a writer is waited for rather than that.)
-    let wait = |moment, _: &End| {
+    let wait = |moment, end: &End| {
         let mut asked = [libc::pollfd { fd: number, events: libc::POLLIN, revents: 0 }];
-        let _ = sys::poll(&mut asked, Some(moment));
+        if sys::poll(&mut asked, Some(moment)).is_err() {
+            end.nap(moment);
+        }
     };
     again_and_again(caller, ask, wait)
 }
@@ -98,7 +100,7 @@ fn has_met_a_writer(fd: i32) -> bool {
     /// Nobody may write here.
     static NOWHERE: u8 = 0;
     // There is something, or one has come and gone.
-    if sys::ready_now(fd, libc::POLLIN) != Ok(0) {
+    if sys::ready_now(fd, libc::POLLIN).is_ok_and(|ready| ready != 0) {
         return true;
     }
     // One that is here and has written nothing is seen by no poll. But where nobody is a read is at its end, and else it would wait. If something

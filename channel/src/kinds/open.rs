@@ -139,8 +139,8 @@ impl Request {
     ///
     /// * The open of a FIFO waits for its other end. Whoever opens a FIFO to write meanwhile finds the reader there, as with open(2). A writer
     ///   that writes nothing is noticed up to 32 ms late, and so is any reader by an open to write: until then one that reads without
-    ///   waiting finds the FIFO at its end. If all 512 helpers are busy just now it has another one (from Linux 5.12 on; before it waits for
-    ///   one of them). No signal is needed.
+    ///   waiting finds the FIFO at its end. If all 512 helpers are busy just now it has another one (from Linux 5.12 on; before, it waits for
+    ///   one of them). It looks some thirty times a second. One to write needs two descriptors. No signal is needed.
     /// * The open of a device (a terminal waits for a carrier) may have its own reasons. It is ended by a real-time signal that the program leaves
     ///   alone. If the program handles or ignores all that the helper's thread lets through, or may have no signals queued
     ///   (`RLIMIT_SIGPENDING`), it lasts until that has changed, or the device is there.

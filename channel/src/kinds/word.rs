@@ -100,8 +100,9 @@ impl Request {
     /// Waits until a word in memory has another value than `value`: in this process, or in memory that processes share. Whoever changes it calls [`wake_word`] afterwards; without that the change may be seen late, or
     /// never. A change and one back again may not be seen.
     ///
-    /// A helper thread waits ([`work`](Self::work)), and does not count among those: up to 2,048 words are waited for at a time, and hold up
-    /// nothing.
+    /// A helper thread waits ([`work`](Self::work)), and does not count among those: up to 2,048 words are waited for at a time, hold up
+    /// nothing, and wait for no helper that is busy. No signal ends the wait, so it does not matter what the program does with its signals.
+    /// (Where the kernel does not let a thread wait for two words, before Linux 5.16, a wait that is given up ends up to 20 ms late.)
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request, wake_word};
