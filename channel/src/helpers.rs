@@ -41,7 +41,7 @@ pub trait Job: Send + Sync {
     fn run(&self, here: &Here);
     /// It will not be done: there is no helper, and none can be started, for this reason. (In a thread that submits.)
     fn refused(&self, why: &io::Error);
-    /// Is it known that it lasts as long as others wish ([`Here::at_length`])? The same each time.
+    /// Is it known that it lasts as long as others wish (`Here::at_length`)? The same each time.
     fn lasts(&self) -> bool {
         false
     }
