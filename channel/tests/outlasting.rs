@@ -11,6 +11,7 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
@@ -23,6 +24,25 @@ impl Drop for Tells {
         assert_eq!(lock_held(), None);
         let _ = self.1.send(self.0);
     }
+}
+
+/// Counts the lines that blame the kernel.
+struct Listens;
+
+static BLAMED: AtomicUsize = AtomicUsize::new(0);
+
+impl log::Log for Listens {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record) {
+        if record.args().to_string().contains("the kernel does not give back") {
+            BLAMED.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn flush(&self) {}
 }
 
 fn names(told: &Receiver<&'static str>, count: usize) -> Vec<&'static str> {
@@ -67,7 +87,12 @@ fn what_work_holds_goes_when_it_ends_long_after_its_channel() {
         assert!(told.try_recv().is_err(), "it is still needed");
         goes_on.send(()).unwrap();
         assert_eq!(names(&told, 4), ["captured", "context", "handler", "output"]);
+        assert_eq!(BLAMED.load(Ordering::SeqCst), 0, "the kernel keeps nothing");
     };
+    match log::set_logger(&Listens) {
+        Ok(()) => log::set_max_level(log::LevelFilter::Warn),
+        Err(_) => skipped("the logger is another: it is not looked at what is logged"),
+    }
     // (Side by side: each channel waits for a moment as it goes.)
     alone(60, || {
         thread::scope(|scope| all_drivers().into_iter().for_each(|it| drop(scope.spawn(move || one(it)))))
