@@ -4,29 +4,34 @@
 //! if a helper has begun it, what may last as long as others wish is ended, and any other is waited for: the kernel cannot be stopped in it.
 //! Who only looks again and again, or waits for a word in memory, is told so. A call that can be ended by nothing else gets a signal; and
 //! again after a rest, until its helper has left it: it may not have begun to wait, and there may have been no signal.
+//!
+//! A channel that goes does not wait for ever. What a helper has when the port is closed is that helper's from then on: it lets go of it when
+//! it is through with it.
 
 #![allow(unsafe_code)]
 
-use super::{Drive, Phase};
+use super::{Drive, Finished, Phase};
+use crate::blocker;
 use crate::foreign;
 use crate::fork;
 use crate::helpers::{HELPERS, Here, Job};
 use crate::id::OpId;
 use crate::line::Place;
 use crate::lock::Mutex;
-use crate::operation::{Caller, RawOp};
+use crate::operation::{Caller, RawOp, Step};
 use crate::ports::inbox::{Message, PortShared};
 use crate::sys::futex::End;
 use crate::sys::interrupt::Reach;
-use crate::waker::Waker;
+use crate::waker::Rope;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Where a helper leaves what came of an operation.
+/// Where a helper leaves what came of an operation. It may outlast the channel.
 #[derive(Clone)]
 pub(crate) struct Home {
     pub(crate) shared: Arc<Mutex<PortShared>>,
-    pub(crate) waker: Arc<Waker>,
+    pub(crate) rope: Arc<Rope>,
 }
 
 /// One that is with a helper, or in the helpers' queue.
@@ -39,6 +44,8 @@ struct Errand {
     id: OpId,
     op: *const RawOp,
     home: Home,
+    /// Whose thread runs it, as [`blocker::caller_number`] has it; 0: nobody's.
+    run_by: AtomicU64,
     /// It has been known from the beginning that it may last.
     lasts: bool,
     /// It is given up.
@@ -58,10 +65,31 @@ impl Errand {
             return;
         }
         let mut shared = PortShared::lock(&self.home.shared);
+        if shared.is_closed {
+            drop(shared);
+            return self.let_go(result);
+        }
         shared.inbox.push(Message::Helped(self.id, result));
         shared.counts.helped += 1;
         drop(shared);
-        self.home.waker.call_if_asleep();
+        self.home.rope.call_if_asleep();
+    }
+
+    /// Nobody looks into the inbox any more.
+    #[cold]
+    fn let_go(&self, result: i32) {
+        let op = self.op.cast_mut();
+        // SAFETY: the port has been closed, and has left it to this thread, which is through with it.
+        let finished = unsafe {
+            // (That may have been all. Else it was cancelled as the channel went.)
+            let end = match RawOp::what(op).steps().map(|it| it.step(Some(result))) {
+                None => result,
+                Some(Step::Done(end)) => end,
+                Some(_) => -libc::ECANCELED,
+            };
+            Finished::of(op, self.id, end)
+        };
+        finished.let_go();
     }
 
     fn give_up(&self) {
@@ -81,6 +109,7 @@ impl Errand {
 impl Job for Errand {
     fn run(&self, here: &Here) {
         let mut result = -libc::EIO;
+        self.run_by.store(blocker::caller_number(), Ordering::Relaxed);
         foreign::call(|| {
             // SAFETY: it is in flight, and from here to the message in the inbox this thread's alone.
             if let Some(it) = unsafe { RawOp::what(self.op) }.blocking() {
@@ -168,9 +197,9 @@ impl Drive {
             return self.done.push((f.id, result));
         }
         let (id, op) = (OpId::from_u64(f.id), f.op.cast_const());
-        let (home, lasts) = (self.home.clone(), it.lasts());
-        let errand = Errand { id, op, home, lasts, end: End::default(), call: Mutex::new(None) };
-        let errand = Arc::new(errand);
+        let (home, run_by, lasts) = (self.home.clone(), AtomicU64::new(0), it.lasts());
+        let (end, call) = (End::default(), Mutex::new(None));
+        let errand = Arc::new(Errand { id, op, home, run_by, lasts, end, call });
         let place = HELPERS.submit(errand.clone());
         self.helped.insert(id.as_u64(), Helped { place, errand });
     }
@@ -192,6 +221,17 @@ impl Drive {
         if self.helped.get(&id).is_some_and(|it| it.errand.interrupt()) {
             self.rests.begin(id, self.backend.now());
         }
+    }
+
+    /// How many are with helpers, or in their queue.
+    pub(crate) fn with_helpers(&self) -> usize {
+        self.helped.len()
+    }
+
+    /// How many the caller himself runs, as a helper: what he calls from there. (He asks what he has written himself.)
+    pub(crate) fn run_by_caller(&self) -> usize {
+        let here = blocker::caller_number();
+        self.helped.values().filter(|it| it.errand.run_by.load(Ordering::Relaxed) == here).count()
     }
 
     /// A helper has done it.
