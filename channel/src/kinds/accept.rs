@@ -102,7 +102,7 @@ fn descriptor_to_be_had(fd: RawFd) -> bool {
     }
 }
 
-fn listens(fd: RawFd) -> bool {
+pub(super) fn listens(fd: RawFd) -> bool {
     let (mut listens, mut len) = (0i32, size_of::<i32>() as libc::socklen_t);
     let at = (&raw mut listens).cast();
     // SAFETY: an int and its length, both live.

@@ -86,6 +86,26 @@ pub fn system_calls(work: impl FnOnce(&Watch) + Send) -> io::Result<BTreeSet<lib
 /// # Errors
 /// As there.
 pub fn each_system_call(work: impl FnOnce(&Watch) + Send) -> io::Result<Vec<libc::c_long>> {
+    let mut calls = Vec::with_capacity(MOST);
+    let note = |call| {
+        if calls.len() < MOST {
+            calls.push(call);
+        }
+        0
+    };
+    answer_calls(work, note)?;
+    Ok(calls)
+}
+
+/// Runs `work` on a thread of its own. Each system call that it makes in [`Watch::note`] is told to `answer`, by its number, which says the
+/// errno that it fails with; 0: it goes on. (It must not wait for what the thread has.)
+///
+/// # Errors
+/// As for [`system_calls`].
+pub fn answer_calls(
+    work: impl FnOnce(&Watch) + Send,
+    mut answer: impl FnMut(libc::c_long) -> i32,
+) -> io::Result<()> {
     let (told, heard) = mpsc::channel();
     let watch = Watch {
         told,
@@ -95,7 +115,6 @@ pub fn each_system_call(work: impl FnOnce(&Watch) + Send) -> io::Result<Vec<libc
         last: AtomicI64::new(-1),
         failed: Mutex::new(None),
     };
-    let mut calls = Vec::with_capacity(MOST);
     thread::scope(|s| {
         s.spawn(|| {
             // SAFETY: no pointer is passed.
@@ -111,18 +130,19 @@ pub fn each_system_call(work: impl FnOnce(&Watch) + Send) -> io::Result<Vec<libc
             let listener = unsafe { OwnedFd::from_raw_fd(listener) };
             // Until it is gone. (Without a listener its calls would fail.)
             while is_there(watch.thread.load(Ordering::SeqCst)) {
-                let_go_on(listener.as_raw_fd(), |call| {
-                    if watch.notes.load(Ordering::SeqCst) && calls.len() < MOST {
-                        calls.push(call);
-                        watch.last.store(call, Ordering::SeqCst);
+                answer_one(listener.as_raw_fd(), |call| {
+                    if !watch.notes.load(Ordering::SeqCst) {
+                        return 0;
                     }
+                    watch.last.store(call, Ordering::SeqCst);
+                    answer(call)
                 });
             }
         }
     });
     match watch.failed.into_inner().unwrap() {
         Some(error) => Err(error),
-        None => Ok(calls),
+        None => Ok(()),
     }
 }
 
@@ -139,8 +159,8 @@ fn is_there(thread: i32) -> bool {
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) == 0 }
 }
 
-/// Waits a moment for a call, which goes on once it is noted.
-fn let_go_on(listener: RawFd, note: impl FnOnce(libc::c_long)) {
+/// Waits a moment for a call, which fails with what `errno` says of it, or (0) goes on.
+fn answer_one(listener: RawFd, errno: impl FnOnce(libc::c_long) -> i32) {
     let mut ask = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };
     // SAFETY: a live pollfd; all zero is a valid value of both structures, which live as long as the calls.
     unsafe {
@@ -152,10 +172,12 @@ fn let_go_on(listener: RawFd, note: impl FnOnce(libc::c_long)) {
         if libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) != 0 {
             return;
         }
-        note(libc::c_long::from(call.data.nr));
         let mut answer: libc::seccomp_notif_resp = std::mem::zeroed();
         answer.id = call.id;
-        answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+        match errno(libc::c_long::from(call.data.nr)) {
+            0 => answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
+            errno => answer.error = -errno,
+        }
         libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer);
     }
 }
@@ -181,6 +203,22 @@ mod tests {
                 let each = [libc::SYS_getpid, libc::SYS_getppid, libc::SYS_getpid];
                 assert_eq!(each_system_call(work).unwrap(), each);
             }
+            Err(error) => super::super::skipped(&format!("calls cannot be watched here: {error}")),
+        }
+    }
+
+    #[test]
+    fn a_call_fails_with_what_is_answered() {
+        let mut came = Vec::new();
+        let work = |watch: &Watch| {
+            // SAFETY: no pointer is passed.
+            let call = || unsafe { (libc::syscall(libc::SYS_getppid), *libc::__errno_location()) };
+            came = watch.note(|| vec![call(), call()]);
+        };
+        let mut answers = [libc::EPROTO, 0].into_iter();
+        let answer = |call| if call == libc::SYS_getppid { answers.next().unwrap() } else { 0 };
+        match answer_calls(work, answer) {
+            Ok(()) => assert!(came[0] == (-1, libc::EPROTO) && came[1].0 > 0, "{came:?}"),
             Err(error) => super::super::skipped(&format!("calls cannot be watched here: {error}")),
         }
     }
