@@ -88,6 +88,14 @@
 //! The outcome is the same on each [driver](Driver). What a driver cannot do, or must not do twice, is done by **helper threads** of the
 //! process: no more than 512, which leave after 10 s with nothing to do. Which kinds those are is in `channel/native-where.md`.
 //!
+//! # On which thread
+//!
+//! Whoever drives a port carries out what was posted there, or a helper does, which has what that thread had whose post started it. So what
+//! a thread has for itself alone is not that of its requests: credentials (setfsuid(2)), a working directory, descriptors or namespaces of
+//! its own (unshare(2)), seccomp filters, a signal mask, its priority, its CPUs. And requests of others may be carried out with it. What is
+//! to hold for all requests is set before the process has its second thread; what is to hold for one call is for a call of the
+//! program's own. ([`Driver::Direct`] carries out nearly all on the thread that gets the events.)
+//!
 //! # Styles
 //!
 //! **One loop** that gets everything, as above. With batches:

@@ -55,6 +55,11 @@ impl Position {
     }
 }
 
+/// If its submitter exits, what is on its way through the page cache ends in EFAULT, or in the bytes until there.
+pub(super) fn may_be_lost(result: i32, wanted: usize) -> bool {
+    result == -libc::EFAULT || usize::try_from(result).is_ok_and(|n| n < wanted)
+}
+
 /// Are the buffers such as a file wants them that is read past the page cache?
 fn may_pass_the_cache(buffers: &[libc::iovec], offset: u64) -> bool {
     const SECTOR: usize = 512;

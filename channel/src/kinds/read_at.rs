@@ -48,8 +48,8 @@ unsafe impl Carry for ReadAt {
         true
     }
 
-    fn faults_with_its_submitter(&self) -> bool {
-        true
+    unsafe fn may_be_lost(&self, result: i32) -> bool {
+        positioned::may_be_lost(result, self.len)
     }
 
     fn judge(&self, result: i32) -> Verdict {

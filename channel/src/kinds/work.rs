@@ -61,6 +61,9 @@ impl Request {
     /// has begun runs to its end, and its event comes then: as done. If the system gives the process no thread at all, the event has
     /// `EAGAIN`.
     ///
+    /// What a thread has for itself (a signal mask, say, which children get) is that of whichever thread [started](crate#on-which-thread) the
+    /// helper.
+    ///
     /// It runs once: posted [again](Event::again) after it has run, its event has `EINVAL`.
     ///
     /// ```

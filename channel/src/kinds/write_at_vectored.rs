@@ -50,8 +50,11 @@ unsafe impl Carry for WriteAtVectored {
         Some(self)
     }
 
-    fn faults_with_its_submitter(&self) -> bool {
-        true
+    unsafe fn may_be_lost(&self, result: i32) -> bool {
+        // SAFETY: by contract.
+        let wanted =
+            unsafe { positioned::list(self.parts, self.count) }.iter().map(|part| part.iov_len).sum();
+        positioned::may_be_lost(result, wanted)
     }
 
     fn judge(&self, result: i32) -> Verdict {

@@ -49,8 +49,12 @@ pub unsafe trait Carry: Send + 'static {
         false
     }
 
-    /// The kernel ends it in EFAULT if its submitter has exited by the time that it could go on, and it does no harm to do it again.
-    fn faults_with_its_submitter(&self) -> bool {
+    /// May this be what the ring makes of it if its submitter has exited by the time that it could go on, in place of what it would come to?
+    /// (Said only by what does no harm if it is done again, which a helper does then.)
+    ///
+    /// # Safety
+    /// As for [`attempt`](Self::attempt).
+    unsafe fn may_be_lost(&self, _result: i32) -> bool {
         false
     }
 

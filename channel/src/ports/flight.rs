@@ -91,8 +91,6 @@ struct Flight {
     phase: Phase,
     /// It was polled for, and may have to be again.
     awaited: bool,
-    /// It was submitted again, since its submitter had exited.
-    again: bool,
     abort: Abort,
     /// So many submitters had exited by its submission.
     exited: u32,
@@ -100,22 +98,16 @@ struct Flight {
 
 impl Flight {
     fn new(id: u64, op: *mut RawOp) -> Self {
-        Flight {
-            id,
-            op,
-            phase: Phase::Direct,
-            awaited: false,
-            again: false,
-            abort: Abort::No,
-            exited: exited(),
-        }
+        Flight { id, op, phase: Phase::Direct, awaited: false, abort: Abort::No, exited: exited() }
     }
 
-    /// May the fault be that of a submitter that has exited? (Once: a buffer that is none faults again.)
-    #[cold]
-    fn lost_its_submitter(&mut self, what: &dyn Carry) -> bool {
-        let may_be = what.faults_with_its_submitter() && self.exited != exited();
-        may_be && !std::mem::replace(&mut self.again, true)
+    /// May this be the end of a submitter that has exited, and not its own?
+    ///
+    /// # Safety
+    /// It is in flight, and `what` is its operation.
+    unsafe fn is_lost(&self, what: &dyn Carry, result: i32) -> bool {
+        // SAFETY: what it points to is valid as long as it is in flight.
+        self.exited != exited() && unsafe { what.may_be_lost(result) }
     }
 }
 
@@ -294,8 +286,10 @@ impl Drive {
             Phase::Lacking => Verdict::Lacks,
             Phase::Paused => Verdict::Again,
             Phase::Ending(_) | Phase::Stepped => Verdict::Final,
+            // (A helper stays until it is done.)
+            // SAFETY: as said.
+            _ if unsafe { f.is_lost(what, result) } => Verdict::Help,
             _ if result >= 0 => what.judge_success(result),
-            _ if result == -libc::EFAULT && f.lost_its_submitter(what) => Verdict::Again,
             _ => what.judge(result),
         };
         let mut result = result;
