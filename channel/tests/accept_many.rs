@@ -4,7 +4,7 @@ mod common;
 
 use common::{Random, all_drivers, each_driver, fleeting_socket, none_for, serve};
 use ec_channel::{Completions, Driver, Event, EventChannel, EventId, EventKind, Request, Wait};
-use ec_test_support::{answer_calls, limit, skipped};
+use ec_test_support::{Watch, answer_calls, limit, skipped};
 use ec_unkind as _;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -301,9 +301,8 @@ fn with_answers(case: impl Fn(&EventChannel) + Sync, answer: impl Fn() -> i32) {
     for driver in all_drivers().into_iter().filter(|driver| *driver != Driver::IoUring) {
         eprintln!("on {driver}");
         let channel = EventChannel::builder().driver(driver).build().unwrap();
-        let accepts = |call| if call == libc::SYS_accept4 { answer() } else { 0 };
-        let watched = answer_calls(|watch| watch.note(|| case(&channel)), accepts);
-        if let Err(error) = watched {
+        let case = |watch: &Watch| watch.note(|| case(&channel));
+        if let Err(error) = answer_calls(&[libc::SYS_accept4], case, &answer) {
             return skipped(&format!("calls cannot be answered here: {error}"));
         }
     }

@@ -31,6 +31,8 @@ const MOST: usize = 10_000;
 
 /// See [`system_calls`].
 pub struct Watch {
+    /// What is asked about; none: all but those that never are.
+    only: &'static [libc::c_long],
     thread: AtomicI32,
     /// Where the calls are told of; -1: nowhere yet.
     listener: AtomicI32,
@@ -46,11 +48,15 @@ impl Watch {
     /// What this thread calls during `f` is noted. From the first time on whatever it calls takes longer.
     pub fn note<T>(&self, f: impl FnOnce() -> T) -> T {
         if !self.works() {
+            let (calls, then, last) = match self.only {
+                [] => (&NOT_ASKED[..], libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_USER_NOTIF),
+                only => (only, libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_ALLOW),
+            };
             let mut steps = vec![load(0)];
-            for call in NOT_ASKED {
-                steps.extend([go_on_if(call as u32), end(libc::SECCOMP_RET_ALLOW)]);
+            for call in calls {
+                steps.extend([go_on_if(*call as u32), end(then)]);
             }
-            match install_with(steps, libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER) {
+            match install_with(steps, last, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER) {
                 Ok(listener) => self.listener.store(listener, Ordering::SeqCst),
                 Err(error) => *self.failed.lock().unwrap() = Some(error),
             }
@@ -93,21 +99,31 @@ pub fn each_system_call(work: impl FnOnce(&Watch) + Send) -> io::Result<Vec<libc
         }
         0
     };
-    answer_calls(work, note)?;
+    watched(&[], work, note)?;
     Ok(calls)
 }
 
-/// Runs `work` on a thread of its own. Each system call that it makes in [`Watch::note`] is told to `answer`, by its number, which says the
-/// errno that it fails with; 0: it goes on. (It must not wait for what the thread has.)
+/// Runs `work` on a thread of its own. Each of these system calls that it makes in [`Watch::note`] ends as `answer` says: with that errno; 0: it
+/// goes on. (One that a signal ends is asked about, too.)
 ///
 /// # Errors
 /// As for [`system_calls`].
 pub fn answer_calls(
+    calls: &'static [libc::c_long],
+    work: impl FnOnce(&Watch) + Send,
+    mut answer: impl FnMut() -> i32,
+) -> io::Result<()> {
+    watched(calls, work, |_| answer())
+}
+
+fn watched(
+    only: &'static [libc::c_long],
     work: impl FnOnce(&Watch) + Send,
     mut answer: impl FnMut(libc::c_long) -> i32,
 ) -> io::Result<()> {
     let (told, heard) = mpsc::channel();
     let watch = Watch {
+        only,
         told,
         thread: AtomicI32::new(0),
         listener: AtomicI32::new(-1),
@@ -216,8 +232,7 @@ mod tests {
             came = watch.note(|| vec![call(), call()]);
         };
         let mut answers = [libc::EPROTO, 0].into_iter();
-        let answer = |call| if call == libc::SYS_getppid { answers.next().unwrap() } else { 0 };
-        match answer_calls(work, answer) {
+        match answer_calls(&[libc::SYS_getppid], work, || answers.next().unwrap()) {
             Ok(()) => assert!(came[0] == (-1, libc::EPROTO) && came[1].0 > 0, "{came:?}"),
             Err(error) => super::super::skipped(&format!("calls cannot be watched here: {error}")),
         }
