@@ -106,7 +106,8 @@ pub(super) fn listens(fd: RawFd) -> bool {
     let (mut listens, mut len) = (0i32, size_of::<i32>() as libc::socklen_t);
     let at = (&raw mut listens).cast();
     // SAFETY: an int and its length, both live.
-    let call = || unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, at, &mut len) as isize };
+    let call =
+        || unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, at, &mut len) as isize };
     // (Who answers system calls in the kernel's place can be interrupted by a signal.)
     sys::now(call) == Some(0) && listens != 0
 }
