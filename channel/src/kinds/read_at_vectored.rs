@@ -54,7 +54,7 @@ unsafe impl Carry for ReadAtVectored {
         // SAFETY: by contract.
         let wanted =
             unsafe { positioned::list(self.parts, self.count) }.iter().map(|part| part.iov_len).sum();
-        positioned::may_be_lost(result, wanted)
+        positioned::may_be_lost(self.fd, result, wanted)
     }
 
     fn judge(&self, result: i32) -> Verdict {

@@ -51,7 +51,7 @@ unsafe impl Carry for WriteAt {
     }
 
     unsafe fn may_be_lost(&self, result: i32) -> bool {
-        positioned::may_be_lost(result, self.len)
+        positioned::may_be_lost(self.fd, result, self.len)
     }
 
     fn judge(&self, result: i32) -> Verdict {
