@@ -18,6 +18,10 @@ use crate::sys::interrupt::{Reach, Signals};
 use crate::waker::Waker;
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A thread that was not to be had is asked for again after so long.
+const TRY: Duration = Duration::from_millis(50);
 
 /// Where a helper leaves what came of an operation.
 #[derive(Clone)]
@@ -54,12 +58,13 @@ struct Call {
 }
 
 impl Errand {
-    fn complete(&self, result: i32) {
+    /// It comes back to its port, having come to this.
+    fn come_back(&self, message: Message) {
         if fork::is_child() {
             return;
         }
         let mut shared = PortShared::lock(&self.home.shared);
-        shared.inbox.push(Message::Helped(self.id, result));
+        shared.inbox.push(message);
         shared.counts.helped += 1;
         drop(shared);
         self.home.waker.call_if_asleep();
@@ -82,11 +87,18 @@ impl Job for Errand {
                 result = unsafe { it.call(&Helper { errand: self, here }) };
             }
         });
-        self.complete(result);
+        self.come_back(Message::Helped(self.id, result));
+    }
+
+    /// The port has a thread asked for again: see [`Drive::next_try`].
+    fn waits(&self) {
+        if !fork::is_child() {
+            self.home.waker.call();
+        }
     }
 
     fn refused(&self, why: &io::Error) {
-        self.complete(-why.raw_os_error().unwrap_or(libc::EAGAIN));
+        self.come_back(Message::Refused(self.id, -why.raw_os_error().unwrap_or(libc::EAGAIN)));
     }
 }
 
@@ -125,6 +137,34 @@ impl Caller for Helper<'_> {
 }
 
 impl Drive {
+    /// Perhaps one that a helper is to do waits, since the system gave no thread.
+    #[inline]
+    fn may_lack_a_thread(&self) -> bool {
+        !self.helped.is_empty() && HELPERS.are_lacking()
+    }
+
+    /// When a thread is to be asked for again.
+    #[inline]
+    pub(super) fn next_try(&self) -> Option<Instant> {
+        self.may_lack_a_thread().then(|| self.lacks_since.unwrap_or_else(|| self.backend.now()) + TRY)
+    }
+
+    /// Asks for it, if it is time to.
+    #[inline]
+    pub(super) fn ask_for_threads(&mut self) {
+        if !self.may_lack_a_thread() {
+            self.lacks_since = None;
+            return;
+        }
+        let now = self.backend.now();
+        match self.lacks_since {
+            Some(at) if now < at + TRY => return,
+            Some(_) => HELPERS.try_again(),
+            None => {}
+        }
+        self.lacks_since = Some(now);
+    }
+
     /// The driver does not carry out the operation in this slot.
     pub(super) fn help(&mut self, slot: u32) {
         let op = self.flights[slot as usize].op;
@@ -168,5 +208,13 @@ impl Drive {
     pub(super) fn was_helped(&mut self, id: OpId, result: i32) {
         self.helped.remove(&id.as_u64());
         self.done.push((id.as_u64(), result));
+    }
+
+    /// There is no helper to do it. (That is no result of its call's, which it might make something of.)
+    pub(super) fn was_refused(&mut self, id: OpId, result: i32) {
+        if let Some(f) = self.flights.get_mut(id.slot() as usize).filter(|f| f.id == id.as_u64()) {
+            f.phase = Phase::Refused;
+        }
+        self.was_helped(id, result);
     }
 }
