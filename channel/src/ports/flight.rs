@@ -294,28 +294,28 @@ impl Drive {
         let mut result = result;
         if verdict == Verdict::Ready {
             // SAFETY: what it points to is valid as long as it is in flight.
-            match unsafe { what.go_on() } {
-                GoOn::Call => verdict = Verdict::Again,
-                GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
-                GoOn::NotYet => verdict = Verdict::Rest,
-                GoOn::Lacks => verdict = Verdict::Lacks,
-            }
+            (verdict, result) = unsafe { what.go_on() }.verdict(result);
         }
         if f.abort != Abort::No {
-            // Also if it was ready, but the call had not been made: nothing was taken.
+            // Also if it was ready, but the call had not been made: nothing was taken. (Where the port makes it, what has come by now is
+            // delivered, as the kernel itself would.)
+            let made_here = matches!(phase, Phase::Awaiting | Phase::Resting) && what.entry().is_none();
             result = match f.abort.code() {
-                Some(code) if verdict != Verdict::Final => code,
+                Some(code) if verdict != Verdict::Final => {
+                    // SAFETY: what it points to is valid as long as it is in flight.
+                    let come = if made_here { unsafe { what.last_attempt() } } else { None };
+                    come.unwrap_or(code)
+                }
                 _ => result,
             };
             verdict = Verdict::Final;
         } else if f.phase == Phase::Awaiting && verdict == Verdict::Again {
             // SAFETY: what it points to is valid as long as it is in flight.
-            match unsafe { what.go_on() } {
-                GoOn::Call => drop(self.awaited.insert(id, result as i16)),
-                GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
-                GoOn::NotYet => verdict = Verdict::Rest,
-                GoOn::Lacks => verdict = Verdict::Lacks,
+            let gone_on = unsafe { what.go_on() };
+            if gone_on == GoOn::Call {
+                self.awaited.insert(id, result as i16);
             }
+            (verdict, result) = gone_on.verdict(result);
         } else if let (Verdict::Await, Some(revents)) = (verdict, self.awaited.get(&id)) {
             // Its descriptor was ready, and the call would block all the same.
             // SAFETY: as above.

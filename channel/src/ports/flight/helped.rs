@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use super::{Drive, Phase};
+use super::{Drive, Phase, Verdict};
 use crate::foreign;
 use crate::fork;
 use crate::helpers::{HELPERS, Here, Job};
@@ -165,12 +165,15 @@ impl Drive {
         self.lacks_since = Some(now);
     }
 
-    /// The driver does not carry out the operation in this slot.
+    /// The driver does not carry out the operation in this slot. (What waits for a descriptor it awaits.)
     pub(super) fn help(&mut self, slot: u32) {
-        let op = self.flights[slot as usize].op;
+        let f = &self.flights[slot as usize];
+        let id = f.id;
         // SAFETY: a request in flight is in place.
-        match unsafe { RawOp::what(op) }.steps() {
-            Some(_) => self.step(slot),
+        let what = unsafe { RawOp::what(f.op) };
+        match what.waits_for() {
+            _ if what.steps().is_some() => self.step(slot),
+            Some(_) => self.once_more(id, Verdict::Await),
             None => self.hand_to_helper(slot),
         }
     }
