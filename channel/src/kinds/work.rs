@@ -62,6 +62,9 @@ impl Request {
     /// `EAGAIN`; also where it has some, and all are in what lasts for as long as others wish (an [`open`](Self::open) of a FIFO, a
     /// [`word`](Self::word)). Where some are busy otherwise, it waits for them, or for the system to give one.
     ///
+    /// If the channel goes meanwhile, the closure runs to its end all the same, and its thread drops the rest of the request, and what the
+    /// closure has returned.
+    ///
     /// What a thread has for itself (a signal mask, say, which children get) is that of whichever thread [started](crate#on-which-thread) the
     /// helper.
     ///
