@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::events::source::Source;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// As many descriptors as the kernel lets go with a message (`SCM_MAX_FD`).
 const MOST: usize = 253;
@@ -98,6 +98,24 @@ impl Control {
         let rights = if descriptors > 0 { space(descriptors * size_of::<RawFd>()) } else { 0 };
         let room = rights + space(size_of::<libc::ucred>());
         Control { words: vec![0; room / ALIGNED], descriptors }
+    }
+
+    /// To be sent: these alone.
+    pub(crate) fn of_descriptors(descriptors: &[BorrowedFd<'_>]) -> Self {
+        let mut control = Control::default();
+        let numbers: Vec<u8> =
+            descriptors.iter().flat_map(|descriptor| descriptor.as_raw_fd().to_ne_bytes()).collect();
+        if !numbers.is_empty() {
+            control.push(libc::SCM_RIGHTS, &numbers);
+        }
+        control
+    }
+
+    /// Room for all that a message can bring, whatever somebody else has asked the socket for: what has no room the kernel closes, within the
+    /// call.
+    pub(crate) fn room_for_all() -> Self {
+        let besides = 1024;
+        Control { words: vec![0; (space(MOST * size_of::<RawFd>()) + besides) / ALIGNED], descriptors: MOST }
     }
 
     fn push(&mut self, kind: i32, data: &[u8]) {
