@@ -5,7 +5,7 @@ mod common;
 
 use common::messages::{Pipe, send_with};
 use common::{Random, drivers, each_driver, none_for, room};
-use ec_channel::{Ancillary, Credentials, Driver, Event, EventChannel, Request, Source};
+use ec_channel::{Ancillary, BufferPool, Credentials, Driver, Event, EventChannel, Request, Source};
 use ec_test_support::{in_child, limit, went_well};
 use ec_unkind as _;
 use socket2::{Domain, SockAddr, SockRef, Type};
@@ -264,5 +264,46 @@ fn messages_of_a_pair_keep_their_bounds() {
             let event = with(&channel, &near, 8, 1);
             assert_eq!((event.buffer(), event.is_truncated()), (&b"second o"[..], true));
         })
+    });
+}
+
+/// By calls that know it. Those of `recv` and `read` do not.
+#[test]
+fn a_datagram_that_was_cut_says_so_and_one_that_fits_does_not() {
+    limit(30, || {
+        for driver in all_drivers() {
+            eprintln!("on {driver}");
+            let channel = EventChannel::builder().driver(driver).build().unwrap();
+            let (near, far) = UnixDatagram::pair().unwrap();
+            let (near, pool) = (Arc::new(near), BufferPool::new(1, 8));
+            type Make<'a> = &'a dyn Fn() -> Request;
+            let kinds: [(Make, bool); 6] = [
+                (&|| Request::recv_from(near.clone(), room(8)), true),
+                (&|| Request::recv_msg(near.clone(), room(8), 0), true),
+                (&|| Request::recv_vectored(near.clone(), vec![room(3), room(5)]), true),
+                (&|| Request::recv_pooled(near.clone(), &pool), true),
+                (&|| Request::recv(near.clone(), room(8)), false),
+                (&|| Request::read(near.clone(), room(8)), false),
+            ];
+            for (make, says_so) in kinds {
+                // (It may be there before, or come later. Posted again, nothing is left of the one before.)
+                let mut again = None;
+                for (len, waits) in [(9, false), (8, false), (9, true), (8, true)] {
+                    let send = || assert_eq!(far.send(&[1; 9][..len]).unwrap(), len);
+                    if !waits {
+                        send();
+                    }
+                    channel.post(again.take().unwrap_or_else(make)).unwrap();
+                    if waits {
+                        none_for(&channel, SOON);
+                        send();
+                    }
+                    let event = channel.get_event().unwrap();
+                    let cut = (event.kind(), event.result().unwrap(), event.is_truncated());
+                    assert_eq!(cut, (event.kind(), 8, says_so && len > 8), "{len} bytes");
+                    again = Some(event.again());
+                }
+            }
+        }
     });
 }

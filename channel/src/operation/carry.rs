@@ -210,6 +210,9 @@ pub trait Supply {
 
     /// The port is told when something comes back, once. False: there is something.
     fn tell(&self, port: &Arc<dyn Supplied>) -> bool;
+
+    /// The port lacks nothing of it any more, and is not told.
+    fn forget(&self, port: &Arc<dyn Supplied>);
 }
 
 /// A port with requests that lack something.

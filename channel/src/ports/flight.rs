@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod failed;
+mod finished;
 pub(crate) mod helped;
 mod intake;
 mod lacking;
@@ -17,29 +18,21 @@ mod streams;
 mod times;
 
 use crate::drivers::{Backend, Done, Rests, exited};
-use crate::events::body::Body;
-use crate::events::event::Event;
-use crate::events::inside::Inside;
 use crate::id::OpId;
 use crate::lock::Mutex;
-use crate::operation::{Carry, GoOn, Owner, RawCompletion, RawOp, Verdict, is_interrupted};
+use crate::operation::{Carry, GoOn, Owner, RawOp, Verdict, is_interrupted};
 use crate::ports::inbox::{Message, PortShared};
 use crate::ports::lacking::Lacking;
 use crate::ports::wheel::Wheel;
 use crate::sys::told;
 use failed::Failed;
+pub(crate) use finished::Finished;
 use helped::{Helped, Home};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// So many items of a stream come in one pass.
 const ITEMS_IN_ONE_PASS: usize = 64;
-
-/// What a pass of the port completed.
-pub(crate) enum Finished {
-    Raw(RawCompletion),
-    Event(Event),
-}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
@@ -360,13 +353,7 @@ impl Drive {
         self.wheel.remove(slot);
         self.freed.push(slot);
         // SAFETY: the request is complete and in place; from here on it is its owner's.
-        unsafe {
-            (*op).set_result(result);
-            out.push(match (*op).owner {
-                Owner::Somebody => Finished::Raw(RawCompletion::of(op)),
-                _ => Finished::Event(Event(Inside::Body(Body::completed(op, OpId::from_u64(id))))),
-            });
-        }
+        out.push(unsafe { Finished::of(op, OpId::from_u64(id), result) });
     }
 
     /// Gives the slots of what has completed free. Before anybody hears of it.
