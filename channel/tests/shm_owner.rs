@@ -4,7 +4,7 @@ mod common;
 
 use common::shm::{all, full, poster, record, released, tend, until_gone};
 use ec_channel::shm::{Poster, Queue, Reader, Role, Shape};
-use ec_test_support::{alone, in_child, limit, went_well};
+use ec_test_support::{alone, in_child, limit, skipped, went_well};
 use ec_unkind as _;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
@@ -108,6 +108,23 @@ fn a_want_of_descriptors_passes() {
         }
         Reader::attach(&next).unwrap();
         assert!(queue.trouble().is_none());
+    }));
+}
+
+#[test]
+fn where_a_process_has_no_descriptor_there_is_the_line() {
+    let name = "where_a_process_has_no_descriptor_there_is_the_line";
+    went_well(in_child(name, || {
+        if !ec_test_support::refuse(&[libc::SYS_pidfd_open], libc::EPERM) {
+            return skipped("no calls can be refused here");
+        }
+        let (mut queue, mut posters, mut readers) = full(SMALL);
+        posters[0].post(&record(1)).unwrap();
+        assert_eq!(all(&mut readers[0]), [1]);
+        drop(readers);
+        until_gone(&mut queue, 1);
+        drop(queue);
+        assert_eq!(posters[0].post(&record(2)).unwrap_err().kind(), ErrorKind::ConnectionAborted);
     }));
 }
 
