@@ -11,14 +11,12 @@
 use crate::closing::{self, Outside};
 use crate::fork::{self, Owned};
 use crate::kinds::ancillary::Control;
+pub(crate) use crate::kinds::ancillary::MOST as MOST_DESCRIPTORS;
 use crate::sys;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
-
-/// A message carries so many descriptors at most (`SCM_MAX_FD`).
-pub(crate) const MOST_DESCRIPTORS: usize = 253;
 
 /// Two ends of a socket that keeps messages apart. When one end is closed, all copies of it, or shut down the other one sees it.
 pub(crate) fn pair() -> io::Result<(Outside, Outside)> {
@@ -81,7 +79,7 @@ fn header(control: &mut Control, part: &mut libc::iovec) -> libc::msghdr {
 pub(crate) fn send(to: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     assert!(descriptors.len() <= MOST_DESCRIPTORS);
     let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    let mut control = Control::of_descriptors(descriptors);
+    let mut control = Control::of_descriptors(descriptors.iter().map(AsRawFd::as_raw_fd));
     let message = header(&mut control, &mut part);
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: all that the message points to lives as long as the call.
@@ -121,7 +119,7 @@ pub(crate) fn receive_waiting(from: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Res
 
 fn receive_with(from: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> io::Result<Option<Received>> {
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let mut control = Control::room_for_all();
+    let mut control = Control::room(MOST_DESCRIPTORS);
     let mut message = header(&mut control, &mut part);
     let flags = flags | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: all that the message points to lives as long as the call, and may be written to.
