@@ -106,7 +106,8 @@ impl Direct {
         }
         // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
         let mut step = unsafe { it.step(None) };
-        while step == Step::Help {
+        // (Once a pass: others have their turns, and what is given up is heard of.)
+        if step == Step::Help {
             // SAFETY: as above.
             step = match blocking.map(|it| unsafe { it.call(&Briefly) }) {
                 None => Step::Done(-libc::ENOSYS),
@@ -121,7 +122,8 @@ impl Direct {
             Step::Done(result) => self.settle(result, done),
             Step::Await(fd, _) if fd < 0 => self.settle(-libc::EBADF, done),
             Step::Await(fd, events) => first.awaits = Some((fd, events)),
-            Step::Rest | Step::Help => first.rests = Some(first.pace.rest(Instant::now())),
+            Step::Help => {}
+            Step::Rest => first.rests = Some(first.pace.rest(Instant::now())),
         }
         Ok(())
     }

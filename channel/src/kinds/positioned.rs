@@ -4,7 +4,7 @@
 
 use super::refused::Refused;
 use super::sort::Sort;
-use crate::operation::{Caller, Carry, Verdict, is_interrupted};
+use crate::operation::{Carry, Verdict, is_interrupted};
 use crate::sys;
 use std::os::fd::RawFd;
 
@@ -72,6 +72,13 @@ impl Position {
     pub(super) fn or_refused(&self, operation: *const dyn Carry) -> *const dyn Carry {
         self.refused.as_ref().map_or(operation, |refused| &raw const *refused as *const dyn Carry)
     }
+}
+
+/// If its submitter exits, what is on its way through the page cache ends in EFAULT, or in the bytes until there. (What comes from a device may
+/// not be there a second time.)
+pub(super) fn may_be_lost(fd: RawFd, result: i32, wanted: usize) -> bool {
+    let is_short = usize::try_from(result).is_ok_and(|n| n < wanted);
+    (is_short || result == -libc::EFAULT) && matches!(Sort::of(fd), Ok(Sort::File(_)))
 }
 
 /// Are the buffers such as a file wants them that is read past the page cache?
@@ -158,18 +165,6 @@ pub(super) unsafe fn write_all_now(fd: RawFd, from: &[libc::iovec], offset: u64,
     // SAFETY: by contract.
     let n = unsafe { libc::pwritev2(fd, from.as_ptr(), from.len() as i32, offset as libc::off64_t, NOWAIT) };
     (n >= 0).then_some(n as i32)
-}
-
-/// A call that waits, made by whoever may. What can be polled, and is neither a file nor a disk, may let it wait for as long as others wish: a
-/// cancel ends it.
-pub(super) fn wait(fd: RawFd, polled: bool, caller: &dyn Caller, mut call: impl FnMut() -> isize) -> i32 {
-    if !polled || !Sort::of(fd).is_ok_and(Sort::is_polled) {
-        return sys::blocking(call);
-    }
-    caller.at_length(&mut || match call() {
-        n if n >= 0 => n as i32,
-        _ => -sys::errno(),
-    })
 }
 
 /// What the ring's result means: that of an operation that does no harm if it is done again.

@@ -6,6 +6,7 @@ use super::EventKind;
 use super::memory::Room;
 use super::on_file::OnFile;
 use super::positioned::{self, Position, Way};
+use super::sort;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -54,8 +55,8 @@ unsafe impl Carry for ReadAt {
         true
     }
 
-    fn faults_with_its_submitter(&self) -> bool {
-        true
+    unsafe fn may_be_lost(&self, result: i32) -> bool {
+        positioned::may_be_lost(self.fd, result, self.len)
     }
 
     fn judge(&self, result: i32) -> Verdict {
@@ -77,7 +78,7 @@ unsafe impl Blocking for ReadAt {
     unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         let offset = self.offset as libc::off64_t;
         // SAFETY: by contract.
-        positioned::wait(self.fd, self.polled, caller, || unsafe {
+        sort::wait_at(self.fd, caller, || unsafe {
             libc::pread64(self.fd, self.buf.cast(), self.len, offset)
         })
     }
@@ -108,9 +109,9 @@ impl Request {
     /// no positions (a pipe, a socket) fails with `ESPIPE`, and so does a terminal; an offset beyond `i64::MAX` with `EINVAL`.
     ///
     /// On io_uring the ring reads; elsewhere what is cached is read at once, and a helper thread ([`work`](Self::work)) reads the rest. A
-    /// read that has begun on a helper, or waits for the disk, may be complete before a cancel ends it. What can be polled although it has
-    /// positions may wait for others, in the ring as well: it is a helper's on each driver (a file of FUSE, of /proc or /sys). Of a device
-    /// among these (`/dev/kmsg`) a cancel ends the read.
+    /// read that has begun on a helper, or waits for the disk, may be complete before a cancel ends it. That of a device which has positions and
+    /// lets a read wait all the same (a tap) waits as long as others wish, holds up nobody, and is ended if it is given up. What can be polled
+    /// although it has positions might have the ring wait, too: it is a helper's on each driver (a file of FUSE, of /proc or /sys).
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};

@@ -49,8 +49,12 @@ pub unsafe trait Carry: Send + 'static {
         false
     }
 
-    /// The kernel ends it in EFAULT if its submitter has exited by the time that it could go on, and it does no harm to do it again.
-    fn faults_with_its_submitter(&self) -> bool {
+    /// May this be what the ring makes of it if its submitter has exited by the time that it could go on, in place of what it would come to?
+    /// (Said only by what does no harm if it is done again, which a helper does then.)
+    ///
+    /// # Safety
+    /// As for [`attempt`](Self::attempt).
+    unsafe fn may_be_lost(&self, _result: i32) -> bool {
         false
     }
 
@@ -206,6 +210,9 @@ pub trait Supply {
 
     /// The port is told when something comes back, once. False: there is something.
     fn tell(&self, port: &Arc<dyn Supplied>) -> bool;
+
+    /// The port lacks nothing of it any more, and is not told.
+    fn forget(&self, port: &Arc<dyn Supplied>);
 }
 
 /// A port with requests that lack something.

@@ -2,28 +2,33 @@
 //!
 //! The port's driving thread hands such a one over, and hears of its end by its inbox. One that is given up is taken out of the helpers' queue;
 //! if a helper has begun it, a call that may last is ended by a signal, and any other is waited for: the kernel cannot be stopped in it.
+//!
+//! A channel that goes does not wait for ever. What a helper has when the port is closed is that helper's from then on: it lets go of it when
+//! it is through with it.
 
 #![allow(unsafe_code)]
 
-use super::{Drive, Phase};
+use super::{Drive, Finished, Phase};
+use crate::blocker;
 use crate::foreign;
 use crate::fork;
 use crate::helpers::{HELPERS, Here, Job};
 use crate::id::OpId;
 use crate::line::Place;
 use crate::lock::Mutex;
-use crate::operation::{Caller, RawOp};
+use crate::operation::{Caller, RawOp, Step};
 use crate::ports::inbox::{Message, PortShared};
 use crate::sys::interrupt::{Reach, Signals};
-use crate::waker::Waker;
+use crate::waker::Rope;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Where a helper leaves what came of an operation.
+/// Where a helper leaves what came of an operation. It may outlast the channel.
 #[derive(Clone)]
 pub(crate) struct Home {
     pub(crate) shared: Arc<Mutex<PortShared>>,
-    pub(crate) waker: Arc<Waker>,
+    pub(crate) rope: Arc<Rope>,
 }
 
 /// One that is with a helper, or in the helpers' queue.
@@ -36,6 +41,8 @@ struct Errand {
     id: OpId,
     op: *const RawOp,
     home: Home,
+    /// Whose thread runs it, as [`blocker::caller_number`] has it; 0: nobody's.
+    run_by: AtomicU64,
     call: Mutex<Call>,
 }
 
@@ -59,10 +66,31 @@ impl Errand {
             return;
         }
         let mut shared = PortShared::lock(&self.home.shared);
+        if shared.is_closed {
+            drop(shared);
+            return self.let_go(result);
+        }
         shared.inbox.push(Message::Helped(self.id, result));
         shared.counts.helped += 1;
         drop(shared);
-        self.home.waker.call_if_asleep();
+        self.home.rope.call_if_asleep();
+    }
+
+    /// Nobody looks into the inbox any more.
+    #[cold]
+    fn let_go(&self, result: i32) {
+        let op = self.op.cast_mut();
+        // SAFETY: the port has been closed, and has left it to this thread, which is through with it.
+        let finished = unsafe {
+            // (That may have been all. Else it was cancelled as the channel went.)
+            let end = match RawOp::what(op).steps().map(|it| it.step(Some(result))) {
+                None => result,
+                Some(Step::Done(end)) => end,
+                Some(_) => -libc::ECANCELED,
+            };
+            Finished::of(op, self.id, end)
+        };
+        finished.let_go();
     }
 
     fn give_up(&self) {
@@ -75,6 +103,7 @@ impl Errand {
 impl Job for Errand {
     fn run(&self, here: &Here) {
         let mut result = -libc::EIO;
+        self.run_by.store(blocker::caller_number(), Ordering::Relaxed);
         foreign::call(|| {
             // SAFETY: it is in flight, and from here to the message in the inbox this thread's alone.
             if let Some(it) = unsafe { RawOp::what(self.op) }.blocking() {
@@ -148,7 +177,8 @@ impl Drive {
             return self.done.push((f.id, result));
         }
         let (id, op) = (OpId::from_u64(f.id), f.op.cast_const());
-        let errand = Arc::new(Errand { id, op, home: self.home.clone(), call: Mutex::default() });
+        let (home, run_by) = (self.home.clone(), AtomicU64::new(0));
+        let errand = Arc::new(Errand { id, op, home, run_by, call: Mutex::default() });
         let place = HELPERS.submit(errand.clone());
         self.helped.insert(id.as_u64(), Helped { place, errand });
     }
@@ -162,6 +192,17 @@ impl Drive {
         }
         errand.give_up();
         false
+    }
+
+    /// How many are with helpers, or in their queue.
+    pub(crate) fn with_helpers(&self) -> usize {
+        self.helped.len()
+    }
+
+    /// How many the caller himself runs, as a helper: what he calls from there. (He asks what he has written himself.)
+    pub(crate) fn run_by_caller(&self) -> usize {
+        let here = blocker::caller_number();
+        self.helped.values().filter(|it| it.errand.run_by.load(Ordering::Relaxed) == here).count()
     }
 
     /// A helper has done it.
