@@ -9,6 +9,7 @@
 use super::backend::{Backend, Done};
 use super::rest::Pace;
 use crate::operation::{Blocking, Caller, RawOp, Step, Steps};
+use crate::sys::futex::End;
 use crate::sys::{self, interrupt};
 use crate::waker::Waker;
 use std::collections::VecDeque;
@@ -155,6 +156,12 @@ impl Caller for Briefly {
             // (It waits, for as long as others wish, since nobody would end it.)
             None => call(),
         }
+    }
+
+    fn until(&self, ask: &mut dyn FnMut(&End) -> Option<i32>) -> i32 {
+        let now = End::default();
+        now.come();
+        ask(&now).unwrap_or(NOT_YET)
     }
 }
 

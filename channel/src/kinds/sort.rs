@@ -147,6 +147,7 @@ pub(super) fn prepare(fd: RawFd, sort: &mut Sort) -> Option<Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::futex::End;
     use std::cell::Cell;
     use std::fs::File;
     use std::os::fd::AsRawFd;
@@ -159,6 +160,10 @@ mod tests {
         fn at_length(&self, call: &mut dyn FnMut() -> i32) -> i32 {
             self.0.set(self.0.get() + 1);
             call()
+        }
+
+        fn until(&self, _ask: &mut dyn FnMut(&End) -> Option<i32>) -> i32 {
+            panic!("it is a call")
         }
     }
 

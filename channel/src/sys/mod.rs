@@ -4,6 +4,7 @@
 
 pub(crate) mod dispositions;
 pub(crate) mod eventfd;
+pub(crate) mod futex;
 pub(crate) mod interrupt;
 pub(crate) mod mode;
 pub(crate) mod poll;
