@@ -60,8 +60,8 @@ impl Request {
         self
     }
 
-    /// At another offset: a read or write of a file that was got, say, and is posted [again](Event::again). What has no offset takes no notice
-    /// of it.
+    /// At another offset: a read or write of a file that was got, say, and is posted [again](Event::again). Of a
+    /// [`splice_at`](Self::splice_at) it is the one that was given. What has no offset takes no notice of it.
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};

@@ -2,11 +2,13 @@
 
 #![allow(unsafe_code)]
 
+use super::readiness::cannot_be_polled;
+use super::sort;
 use crate::operation::{Caller, Class, Line, Readiness, Step};
 use crate::sys::{self, sigpipe};
 use std::cell::Cell;
-use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
+use std::ptr;
 
 /// What there is at an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub(super) enum Sort {
     /// A pipe, or a FIFO.
     Pipe,
     Socket,
-    /// A regular file, a block device: a call waits for a disk, and for nobody.
+    /// A regular file, a block device: a call waits for a disk; or, if it can be polled, for whoever serves it.
     File,
     /// A terminal, another device, what has no name.
     Other,
@@ -30,34 +32,33 @@ pub(super) struct End {
 impl End {
     /// To read from. Or what a call says of a descriptor that is of no use for that.
     pub(super) fn to_read(fd: RawFd) -> Result<Self, i32> {
-        Self::new(fd, libc::O_WRONLY)
+        // SAFETY: nothing is read.
+        Self::new(fd, libc::O_WRONLY, || unsafe { libc::readv(fd, ptr::null(), 0) })
     }
 
     /// To write to. Or as there.
     pub(super) fn to_write(fd: RawFd) -> Result<Self, i32> {
-        Self::new(fd, libc::O_RDONLY)
+        // SAFETY: nothing is written.
+        Self::new(fd, libc::O_RDONLY, || unsafe { libc::writev(fd, ptr::null(), 0) })
     }
 
-    fn new(fd: RawFd, wrong_mode: i32) -> Result<Self, i32> {
+    /// `for_nothing` is a call for no bytes, not even in one part: the kernel looks at the descriptor, and does not call the file.
+    fn new(fd: RawFd, wrong_mode: i32, for_nothing: impl Fn() -> isize) -> Result<Self, i32> {
         // SAFETY: no pointer is passed.
         let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
         if flags < 0 || flags & libc::O_PATH != 0 || flags & libc::O_ACCMODE == wrong_mode {
             return Err(libc::EBADF);
         }
-        let mut found = MaybeUninit::<libc::stat64>::uninit();
-        // SAFETY: room for the answer, which is there if the call has succeeded.
-        let mode = unsafe {
-            match libc::fstat64(fd, found.as_mut_ptr()) {
-                0 => found.assume_init().st_mode,
-                _ => return Err(sys::errno()),
-            }
-        };
-        let sort = match mode & libc::S_IFMT {
+        let sort = match sort::look(fd)?.0 {
             libc::S_IFIFO => Sort::Pipe,
             libc::S_IFSOCK => Sort::Socket,
             libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR => Sort::File,
             _ => Sort::Other,
         };
+        // What can be polled, and has neither call (a pidfd, an epoll instance), would be waited for.
+        if sort == Sort::Other && for_nothing() < 0 && sys::errno() == libc::EINVAL {
+            return Err(libc::EINVAL);
+        }
         Ok(End { fd, sort })
     }
 
@@ -110,7 +111,7 @@ impl End {
 
     /// Makes a call at this end that may wait: for a disk, or for as long as others wish.
     pub(super) fn blocking(&self, caller: &dyn Caller, mut call: impl FnMut() -> isize) -> i32 {
-        if self.sort == Sort::File {
+        if self.sort == Sort::File && cannot_be_polled(self.fd) {
             return sys::blocking(call);
         }
         caller.at_length(&mut || match call() {
@@ -119,9 +120,9 @@ impl End {
         })
     }
 
-    /// Whether it is ready for `events`, or has failed.
+    /// Whether it is ready for `events`, or has failed. (A file always is: poll(2) may ask a slow server.)
     pub(super) fn is_ready(&self, events: i16) -> bool {
-        sys::ready_now(self.fd, events).unwrap_or(events) != 0
+        self.sort == Sort::File || sys::ready_now(self.fd, events).unwrap_or(events) != 0
     }
 }
 

@@ -7,6 +7,7 @@ use super::readiness::cannot_be_polled;
 use super::refused::Refused;
 use crate::operation::{Caller, GoOn, is_interrupted};
 use crate::sys::{self, interrupt};
+use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
 /// See [`Sort::of`].
@@ -31,16 +32,9 @@ impl Sort {
     /// # Errors
     /// An errno, as fstat(2) has them.
     pub fn of(fd: RawFd) -> Result<Sort, i32> {
-        let mut stat = std::mem::MaybeUninit::<libc::stat64>::uninit();
-        // SAFETY: room for the answer, which is there if the call has succeeded.
-        let stat = unsafe {
-            if libc::fstat64(fd, stat.as_mut_ptr()) != 0 {
-                return Err(sys::errno());
-            }
-            stat.assume_init()
-        };
-        Ok(match stat.st_mode & libc::S_IFMT {
-            libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR | libc::S_IFLNK => Sort::File(stat.st_ino),
+        let (format, inode) = look(fd)?;
+        Ok(match format {
+            libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR | libc::S_IFLNK => Sort::File(inode),
             libc::S_IFSOCK => Sort::Socket,
             libc::S_IFIFO => Sort::Pipe,
             libc::S_IFCHR if cannot_be_polled(fd) => Sort::Device,
@@ -48,9 +42,37 @@ impl Sort {
         })
     }
 
+    /// May a read or write at a position of it wait for others, although it has positions? So it is with what can be polled: a file of FUSE, or
+    /// of /proc, `/dev/kmsg`. (The ring takes poll(2)'s word that it does not, and then waits itself.)
+    pub fn can_be_polled(fd: RawFd) -> bool {
+        !cannot_be_polled(fd)
+    }
+
     /// Does a readiness driver wait for it?
     pub(super) fn is_polled(self) -> bool {
         !matches!(self, Sort::File(_) | Sort::Device)
+    }
+}
+
+/// Which `S_IFMT` it is, and its inode's number; or an errno. That is known without asking whoever serves the file system, who may be slow.
+pub(super) fn look(fd: RawFd) -> Result<(libc::mode_t, u64), i32> {
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    let mut found = MaybeUninit::<libc::statx>::uninit();
+    // SAFETY: a string that ends, and room for the answer, which is there if the call has succeeded.
+    unsafe {
+        if libc::statx(fd, c"".as_ptr(), flags, libc::STATX_TYPE | libc::STATX_INO, found.as_mut_ptr()) == 0 {
+            let found = found.assume_init();
+            return Ok((libc::mode_t::from(found.stx_mode) & libc::S_IFMT, found.stx_ino));
+        }
+    }
+    // A kernel older than 4.11 has no such call, and a filter may not know it.
+    let mut found = MaybeUninit::<libc::stat64>::uninit();
+    // SAFETY: room for the answer, which is there if the call has succeeded.
+    unsafe {
+        match libc::fstat64(fd, found.as_mut_ptr()) {
+            0 => Ok((found.assume_init().st_mode & libc::S_IFMT, found.assume_init().st_ino)),
+            _ => Err(sys::errno()),
+        }
     }
 }
 

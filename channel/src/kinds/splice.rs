@@ -80,6 +80,8 @@ unsafe impl Steps for Splice {
         let awaited = self.awaited.take();
         let (from, to) = match &self.ends {
             Ok(ends) => ends,
+            // (The kernel looks at nothing then.)
+            Err(_) if self.len == 0 => return Step::Done(0),
             Err(errno) => return Step::Done(-errno),
         };
         if !self.never_waits(from, to) && helped.is_none() {
@@ -140,6 +142,10 @@ impl Kept for Held {
 
     fn source(&self) -> Option<&Source> {
         Some(&self.from)
+    }
+
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        self.operation.offsets.iter_mut().flatten().next()
     }
 
     fn prepare(&mut self) {

@@ -270,8 +270,11 @@ impl Drive {
             },
             Phase::Awaiting if is_interrupted(-result) => Verdict::Await,
             Phase::Awaiting => Verdict::Final,
-            // (The helper has been told to give it up, and has not begun it. If it was not told so, the kernel says it, for whatever reason.)
-            Phase::Helper if result == -libc::ECANCELED && f.abort != Abort::No => Verdict::Again,
+            // (The helper, or the driver, has been told to give it up, and has not begun it. If it was not told so, the kernel says it, for
+            // whatever reason.)
+            Phase::Helper | Phase::Direct if result == -libc::ECANCELED && f.abort != Abort::No => {
+                Verdict::Again
+            }
             Phase::Helper => Verdict::Final,
             Phase::Resting => Verdict::Rest,
             Phase::Lacking => Verdict::Lacks,

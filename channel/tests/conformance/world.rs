@@ -21,6 +21,25 @@ pub fn directory() -> Source {
     Source::from(File::open("/").unwrap())
 }
 
+/// It can be polled, and neither read nor written: a process.
+pub fn process() -> Source {
+    pidfd(std::process::id() as i32)
+}
+
+/// As well: an epoll instance.
+pub fn epoll() -> Source {
+    // SAFETY: no pointer is passed.
+    let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the descriptor is new and this function's.
+    Source::from(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A file that is read at its cursor alone, if it is opened to be written, too.
+pub fn comm() -> Source {
+    Source::from(OpenOptions::new().read(true).write(true).open("/proc/self/comm").unwrap())
+}
+
 /// The end of a pipe that is read from, and nobody has the other one.
 pub fn pipe() -> Source {
     Source::from(OwnedFd::from(std::io::pipe().unwrap().0))
