@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::closing;
 use crate::events::source::Source;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
@@ -165,7 +166,8 @@ impl Control {
             }
         }
         if received.descriptors.len() > self.descriptors {
-            received.descriptors.truncate(self.descriptors);
+            // (Whoever drives a port does this, and a close may last as long as whoever has sent it likes.)
+            closing::elsewhere(received.descriptors.split_off(self.descriptors));
             received.is_truncated = true;
         }
         received
