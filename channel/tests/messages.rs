@@ -41,11 +41,10 @@ fn leaves_nothing(name: &str, case: impl Fn(EventChannel)) {
             case(make(driver));
             let before = descriptors();
             case(make(driver));
-            // (What there is no room for is closed by a thread that is there for that.)
+            // (What there is no room for is closed by a thread that is there for that, also what came before.)
             while descriptors() > before {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            assert_eq!(descriptors(), before, "{driver}");
         }
     }));
 }
