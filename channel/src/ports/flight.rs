@@ -61,6 +61,8 @@ enum Phase {
     Paused,
     /// With nobody: a stream that ends with this when the handler of its last item has returned.
     Ending(i32),
+    /// With nobody: a stream without credit, whose time limit is over. When it has credit again what is due by then comes, and then it ends.
+    Late,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -210,8 +212,9 @@ impl Drive {
                 self.lacks_no_more(id);
                 true
             }
+            Phase::Paused if f.abort == Abort::Deadline => self.limit_of_paused(slot),
             Phase::Paused => self.end_of_paused(slot, code).is_some(),
-            Phase::Ending(_) | Phase::Stepped => false,
+            Phase::Ending(_) | Phase::Late | Phase::Stepped => false,
         };
         if ends {
             self.done.push((id, code));
@@ -293,7 +296,7 @@ impl Drive {
             Phase::Resting => Verdict::Rest,
             Phase::Lacking => Verdict::Lacks,
             Phase::Paused => Verdict::Again,
-            Phase::Ending(_) | Phase::Stepped => Verdict::Final,
+            Phase::Ending(_) | Phase::Late | Phase::Stepped => Verdict::Final,
             _ if result >= 0 => what.judge_success(result),
             _ if result == -libc::EFAULT && f.lost_its_submitter(what) => Verdict::Again,
             _ => what.judge(result),
