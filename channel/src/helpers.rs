@@ -9,7 +9,8 @@
 //! **At the bound** a job waits in the queue. Whoever submitted it can withdraw it.
 //!
 //! **What lasts as long as others wish** (the open of a FIFO waits for its other end) does not count, so that it holds up nobody: a helper
-//! that says so has another one take its place, as long as no more than 2,048 do.
+//! that says so has another one take its place, as long as no more than 2,048 do. What is known to last before it has begun does not wait
+//! behind what does not, either: if all are busy it has one more started.
 //!
 //! **If the system gives no thread** the helpers that exist come to the job in their turn. If there is none, the jobs that wait are told.
 
@@ -40,6 +41,10 @@ pub trait Job: Send + Sync {
     fn run(&self, here: &Here);
     /// It will not be done: there is no helper, and none can be started, for this reason. (In a thread that submits.)
     fn refused(&self, why: &io::Error);
+    /// Is it known that it lasts as long as others wish (`Here::at_length`)? The same each time.
+    fn lasts(&self) -> bool {
+        false
+    }
 }
 
 /// See the module.
@@ -51,6 +56,8 @@ pub struct Helpers {
 
 struct State {
     jobs: Line<Arc<dyn Job>>,
+    /// Those that are known to last.
+    lasting: Line<Arc<dyn Job>>,
     /// Those that wait to be called, the last one last.
     idle: Vec<Arc<Bell>>,
     /// Helpers on the way to the queue: called, or being started.
@@ -60,6 +67,35 @@ struct State {
     /// Those that count.
     threads: usize,
     at_length: usize,
+}
+
+impl State {
+    fn queued(&self) -> usize {
+        self.jobs.queued() + self.lasting.queued()
+    }
+
+    fn line(&mut self, lasts: bool) -> &mut Line<Arc<dyn Job>> {
+        if lasts { &mut self.lasting } else { &mut self.jobs }
+    }
+
+    /// May one more helper than `most` come, for what is known to last? (Soon it does not count.)
+    fn has_room_beyond(&self, most: usize) -> bool {
+        let beyond = self.at_length + self.threads.saturating_sub(most);
+        self.lasting.queued() > 0 && beyond < MOST_AT_LENGTH
+    }
+
+    /// What a helper is to do next. One of more than `most` is there for what lasts alone.
+    fn next(&mut self, most: usize) -> Option<Arc<dyn Job>> {
+        if self.at_length < MOST_AT_LENGTH
+            && let Some(job) = self.lasting.pop()
+        {
+            return Some(job);
+        }
+        if self.threads > most {
+            return None;
+        }
+        self.jobs.pop().or_else(|| self.lasting.pop())
+    }
 }
 
 struct Bell {
@@ -72,6 +108,7 @@ impl Helpers {
     pub const fn new(most: usize, keep: Duration) -> Self {
         let state = State {
             jobs: Line::new(),
+            lasting: Line::new(),
             idle: Vec::new(),
             coming: 0,
             starting: false,
@@ -83,8 +120,9 @@ impl Helpers {
 
     /// A helper will run it, as soon as there is one; or it is refused before this returns.
     pub fn submit(&'static self, job: Arc<dyn Job>) -> Place {
-        let mut state = self.lock(|state| &mut state.jobs);
-        let place = state.jobs.join(job);
+        let lasts = job.lasts();
+        let mut state = self.lock(|state| state.line(lasts));
+        let place = state.line(lasts).join(job);
         if let Err(error) = self.call_or_start(state) {
             self.without_a_thread(&error);
         }
@@ -99,8 +137,9 @@ impl Helpers {
                 // (Who is there comes to them.)
                 return;
             }
-            let Some(job) = state.jobs.pop() else { return };
+            let job = state.jobs.pop().or_else(|| state.lasting.pop());
             drop(state);
+            let Some(job) = job else { return };
             foreign::call(|| job.refused(error));
             foreign::call(|| drop(job));
         }
@@ -109,14 +148,15 @@ impl Helpers {
     /// Takes `job` out of the queue. False: it has been taken out already.
     pub fn withdraw(&self, place: Place, job: &dyn Job) -> bool {
         let mut state = self.state.lock();
-        let mine = state.jobs.leave_if(place, |other| std::ptr::addr_eq(Arc::as_ptr(other), job));
+        let mine =
+            state.line(job.lasts()).leave_if(place, |other| std::ptr::addr_eq(Arc::as_ptr(other), job));
         drop(state);
         mine.is_some()
     }
 
     /// Sees to it that one more helper comes, if fewer are on the way than there are jobs.
     fn call_or_start(&'static self, mut state: MutexGuard<'_, State>) -> io::Result<()> {
-        if state.jobs.queued() <= state.coming {
+        if state.queued() <= state.coming {
             return Ok(());
         }
         if let Some(helper) = state.idle.pop() {
@@ -126,7 +166,7 @@ impl Helpers {
             helper.thread.unpark();
             return Ok(());
         }
-        if state.starting || state.threads >= self.most {
+        if state.starting || state.threads >= self.most && !state.has_room_beyond(self.most) {
             return Ok(());
         }
         state.threads += 1;
@@ -159,7 +199,7 @@ impl Helpers {
         state.starting = false;
         loop {
             state.coming -= 1;
-            while let Some(job) = state.jobs.pop() {
+            while let Some(job) = state.next(self.most) {
                 // (If none can be started this one comes to the next job in its turn.)
                 let _ = self.call_or_start(state);
                 foreign::call(|| job.run(&Here(self)));
@@ -169,11 +209,11 @@ impl Helpers {
                     fork::end_child();
                 }
                 state = self.lock(|state| &mut state.idle);
-                if state.threads > self.most {
-                    // It lasted long, and its place was taken meanwhile.
-                    state.threads -= 1;
-                    return;
-                }
+            }
+            if state.threads > self.most {
+                // It lasted long, and its place was taken meanwhile; or somebody else does what it came for.
+                state.threads -= 1;
+                return;
             }
             state.idle.push(bell.clone());
             drop(state);
@@ -203,7 +243,7 @@ impl Helpers {
 
     /// So many jobs wait for a helper.
     pub fn queued(&self) -> usize {
-        self.state.lock().jobs.queued()
+        self.state.lock().queued()
     }
 }
 

@@ -10,7 +10,7 @@ use ec_test_support::{in_child, limit, skipped, went_well};
 use ec_unkind as _;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -52,6 +52,33 @@ fn where_there_is_no_such_memory_the_error_says_so() {
         let error = Queue::create(SMALL).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         assert!(error.to_string().contains("memfd_create"), "{error}");
+    }));
+}
+
+/// The kernel puts credentials before the descriptors, and makes a pidfd for each message.
+#[test]
+fn what_the_socket_tells_beside_takes_no_descriptor_s_room() {
+    went_well(in_child("what_the_socket_tells_beside_takes_no_descriptor_s_room", || {
+        const SO_PASSPIDFD: i32 = 76;
+        let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let attach = || {
+            let mut queue = Queue::create(SMALL).unwrap();
+            let (mine, theirs) = UnixStream::pair().unwrap();
+            for option in [libc::SO_PASSCRED, SO_PASSPIDFD] {
+                let value = 1i32;
+                // SAFETY: a live int, with its length. (SO_PASSPIDFD is Linux 6.5's.)
+                unsafe {
+                    let (fd, len) = (theirs.as_fd().as_raw_fd(), size_of::<i32>() as libc::socklen_t);
+                    libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const value).cast(), len)
+                };
+            }
+            queue.admit(mine, ec_channel::shm::Role::Poster).unwrap();
+            Poster::attach(theirs).unwrap().post(&record(1)).unwrap();
+        };
+        attach();
+        let before = descriptors();
+        attach();
+        assert_eq!(descriptors(), before);
     }));
 }
 

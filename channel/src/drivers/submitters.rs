@@ -20,8 +20,10 @@ impl Drop for Submitter {
 #[inline]
 pub(super) fn note() {
     thread_local!(static HERE: Submitter = const { Submitter });
-    // (In a thread that is ending already it is not counted, and its requests have ended.)
-    let _ = HERE.try_with(|_| ());
+    if HERE.try_with(|_| ()).is_err() {
+        // It is ending already, and has been counted: what it submits now goes with it, too.
+        EXITED.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 /// So many have exited.

@@ -92,7 +92,10 @@ impl Event {
         self.0.take_buffers()
     }
 
-    /// Whether a datagram was longer than the buffer, or all the buffers.
+    /// Whether a datagram was longer than the buffer, or all the buffers: what was beyond is lost. Said by
+    /// [`recv_from`](crate::Request::recv_from), [`recv_msg`](crate::Request::recv_msg), [`recv_vectored`](crate::Request::recv_vectored) and
+    /// [`recv_pooled`](crate::Request::recv_pooled). [`recv`](crate::Request::recv) and [`read`](crate::Request::read) never say it, as the
+    /// calls of their names do not.
     pub fn is_truncated(&self) -> bool {
         self.0.body().is_some_and(|body| body.own.message_flags() & libc::MSG_TRUNC != 0)
     }

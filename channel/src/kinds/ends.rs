@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::operation::{Caller, Class, Line, Readiness, Step};
-use crate::sys;
+use crate::sys::{self, sigpipe};
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
@@ -20,13 +20,11 @@ pub(super) enum Sort {
     Other,
 }
 
-/// An end, as it was when that was asked.
+/// An end, and what it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     pub(super) fd: RawFd,
     pub(super) sort: Sort,
-    /// It is in non-blocking mode.
-    nonblocking: bool,
 }
 
 impl End {
@@ -60,12 +58,14 @@ impl End {
             libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR => Sort::File,
             _ => Sort::Other,
         };
-        Ok(End { fd, sort, nonblocking: flags & libc::O_NONBLOCK != 0 })
+        Ok(End { fd, sort })
     }
 
-    /// read(2), write(2) and splice(2) never wait for others there.
-    pub(super) fn never_waits(&self) -> bool {
-        self.nonblocking && self.sort != Sort::File
+    /// read(2), write(2) and splice(2) never wait for others there: it is in non-blocking mode. (Right now: the mode is that of the open file,
+    /// which others may share.)
+    fn never_waits(&self) -> bool {
+        // SAFETY: no pointer is passed.
+        self.sort != Sort::File && unsafe { libc::fcntl(self.fd, libc::F_GETFL) & libc::O_NONBLOCK != 0 }
     }
 
     /// splice(2) from a pipe or to one does not wait here, if it is told not to.
@@ -99,8 +99,10 @@ impl End {
         unsafe {
             match self.sort {
                 Sort::Socket => Tried::of(|| libc::send(self.fd, at, len, flags)),
-                _ if self.never_waits() => Tried::of(|| libc::write(self.fd, at, len)),
-                Sort::Pipe => Tried::of(|| libc::pwritev2(self.fd, &iov, 1, -1, libc::RWF_NOWAIT)).or_help(),
+                _ if self.never_waits() => Tried::unsignalled(|| libc::write(self.fd, at, len)),
+                Sort::Pipe => {
+                    Tried::unsignalled(|| libc::pwritev2(self.fd, &iov, 1, -1, libc::RWF_NOWAIT)).or_help()
+                }
                 Sort::File | Sort::Other => Tried::Help,
             }
         }
@@ -138,6 +140,11 @@ pub(super) enum Tried {
 impl Tried {
     pub(super) fn of(call: impl FnMut() -> isize) -> Self {
         sys::now(call).map_or(Tried::Wait, Self::from_result)
+    }
+
+    /// As [`of`](Self::of), of a call that may write to where nobody reads any more: no signal comes of it.
+    pub(super) fn unsignalled(call: impl FnMut() -> isize) -> Self {
+        sigpipe::without(|| sys::now(call)).map_or(Tried::Wait, Self::from_result)
     }
 
     /// A number of bytes, or minus an errno.

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::refused::Refused;
+use super::sort::Sort;
 use crate::operation::{Carry, Verdict, is_interrupted};
 use crate::sys;
 use std::os::fd::RawFd;
@@ -53,6 +54,13 @@ impl Position {
     pub(super) fn or_refused(&self, operation: *const dyn Carry) -> *const dyn Carry {
         self.refused.as_ref().map_or(operation, |refused| &raw const *refused as *const dyn Carry)
     }
+}
+
+/// If its submitter exits, what is on its way through the page cache ends in EFAULT, or in the bytes until there. (What comes from a device may
+/// not be there a second time.)
+pub(super) fn may_be_lost(fd: RawFd, result: i32, wanted: usize) -> bool {
+    let is_short = usize::try_from(result).is_ok_and(|n| n < wanted);
+    (is_short || result == -libc::EFAULT) && matches!(Sort::of(fd), Ok(Sort::File(_)))
 }
 
 /// Are the buffers such as a file wants them that is read past the page cache?

@@ -153,7 +153,7 @@ impl Request {
     ///
     /// Of a pipe, a FIFO, a socket, a terminal, an eventfd, and whatever else can be polled: as soon as there is something, and as much of
     /// it as there is room for. Its blocking mode does not matter, and stays as it is. A read that is cancelled comes back with what had
-    /// come by then. A FIFO that nobody has opened to write is at its end if somebody has had it open before; else the read waits for a
+    /// come by then. What a datagram has beyond the room is lost, and nothing says so ([`recv_from`](Self::recv_from) does). A FIFO that nobody has opened to write is at its end if somebody has had it open before; else the read waits for a
     /// writer, since poll(2) does (read(2) itself would be at the end).
     ///
     /// Of a file: from its cursor on, which moves behind what was read; once, also if the thread that submitted it exits. Reads that are on

@@ -6,6 +6,7 @@ use super::EventKind;
 use super::memory::Room;
 use super::on_file::OnFile;
 use super::positioned::{self, Position};
+use super::sort;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -48,8 +49,8 @@ unsafe impl Carry for ReadAt {
         true
     }
 
-    fn faults_with_its_submitter(&self) -> bool {
-        true
+    unsafe fn may_be_lost(&self, result: i32) -> bool {
+        positioned::may_be_lost(self.fd, result, self.len)
     }
 
     fn judge(&self, result: i32) -> Verdict {
@@ -65,10 +66,12 @@ unsafe impl Blocking for ReadAt {
         unsafe { positioned::read_all_now(self.fd, &[positioned::part(self.buf, self.len)], self.offset) }
     }
 
-    unsafe fn call(&self, _caller: &dyn Caller) -> i32 {
+    unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         let offset = self.offset as libc::off64_t;
         // SAFETY: by contract.
-        sys::blocking(|| unsafe { libc::pread64(self.fd, self.buf.cast(), self.len, offset) })
+        sort::wait_at(self.fd, caller, || unsafe {
+            libc::pread64(self.fd, self.buf.cast(), self.len, offset)
+        })
     }
 }
 
@@ -97,7 +100,8 @@ impl Request {
     /// no positions (a pipe, a socket) fails with `ESPIPE`, and so does a terminal; an offset beyond `i64::MAX` with `EINVAL`.
     ///
     /// On io_uring the ring reads; elsewhere what is cached is read at once, and a helper thread ([`work`](Self::work)) reads the rest. A
-    /// read that has begun on a helper, or waits for the disk, may be complete before a cancel ends it.
+    /// read that has begun on a helper, or waits for the disk, may be complete before a cancel ends it. That of a device which has positions and
+    /// lets a read wait all the same (a tap) waits as long as others wish, holds up nobody, and is ended if it is given up.
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};

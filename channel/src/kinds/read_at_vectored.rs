@@ -7,6 +7,7 @@ use super::memory::AllRoom;
 use super::on_file::OnFile;
 use super::parts::Parts;
 use super::positioned::{self, Position};
+use super::sort;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -49,8 +50,11 @@ unsafe impl Carry for ReadAtVectored {
         true
     }
 
-    fn faults_with_its_submitter(&self) -> bool {
-        true
+    unsafe fn may_be_lost(&self, result: i32) -> bool {
+        // SAFETY: by contract.
+        let wanted =
+            unsafe { positioned::list(self.parts, self.count) }.iter().map(|part| part.iov_len).sum();
+        positioned::may_be_lost(self.fd, result, wanted)
     }
 
     fn judge(&self, result: i32) -> Verdict {
@@ -69,10 +73,10 @@ unsafe impl Blocking for ReadAtVectored {
         }
     }
 
-    unsafe fn call(&self, _caller: &dyn Caller) -> i32 {
+    unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         let (count, offset) = (sys::clamp(self.count) as i32, self.offset as libc::off64_t);
         // SAFETY: by contract.
-        sys::blocking(|| unsafe { libc::preadv64(self.fd, self.parts, count, offset) })
+        sort::wait_at(self.fd, caller, || unsafe { libc::preadv64(self.fd, self.parts, count, offset) })
     }
 }
 

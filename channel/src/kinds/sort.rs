@@ -83,7 +83,7 @@ pub(super) fn attempt(
 
 /// A call that waits, on what is of this sort. If others may let it wait for as long as they wish, so that it could be polled, a cancel ends
 /// it.
-pub(super) fn wait(fd: RawFd, sort: Sort, caller: &dyn Caller, mut call: impl FnMut() -> isize) -> i32 {
+pub(super) fn wait(fd: RawFd, sort: Sort, caller: &dyn Caller, call: impl FnMut() -> isize) -> i32 {
     let _moves = match sort {
         Sort::File(inode) => Some(cursor::moves(inode)),
         _ => None,
@@ -91,6 +91,20 @@ pub(super) fn wait(fd: RawFd, sort: Sort, caller: &dyn Caller, mut call: impl Fn
     if cannot_be_polled(fd) {
         return sys::blocking(call);
     }
+    at_length(caller, call)
+}
+
+/// As [`wait`], of a call that names a position. Not only files have those: a device that has (a tap, say) may let the call wait for as long
+/// as others wish, whether it can be polled or not.
+pub(super) fn wait_at(fd: RawFd, caller: &dyn Caller, call: impl FnMut() -> isize) -> i32 {
+    match Sort::of(fd) {
+        // (If there is no telling the call says why.)
+        Ok(Sort::File(_)) | Err(_) => sys::blocking(call),
+        Ok(_) => at_length(caller, call),
+    }
+}
+
+fn at_length(caller: &dyn Caller, mut call: impl FnMut() -> isize) -> i32 {
     caller.at_length(&mut || match call() {
         n if n >= 0 => n as i32,
         _ => -sys::errno(),
@@ -105,5 +119,49 @@ pub(super) fn prepare(fd: RawFd, sort: &mut Sort) -> Option<Refused> {
             None
         }
         Err(errno) => Some(Refused(errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::futex::End;
+    use std::cell::Cell;
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    /// Counts the calls that may last.
+    #[derive(Default)]
+    struct Counts(Cell<u32>);
+
+    impl Caller for Counts {
+        fn at_length(&self, call: &mut dyn FnMut() -> i32) -> i32 {
+            self.0.set(self.0.get() + 1);
+            call()
+        }
+
+        fn until(&self, _ask: &mut dyn FnMut(&End) -> Option<i32>) -> i32 {
+            panic!("it is a call")
+        }
+    }
+
+    #[test]
+    fn a_call_at_a_position_lasts_as_long_as_others_wish_unless_it_is_of_a_file() {
+        let of = |fd| {
+            let (counts, mut next) = (Counts::default(), 6);
+            let result = wait_at(fd, &counts, || {
+                next += 1;
+                next
+            });
+            (result, counts.0.get())
+        };
+        let (null, directory) = (File::open("/dev/null").unwrap(), File::open("/").unwrap());
+        let this = File::open(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(of(this.as_raw_fd()), (7, 0));
+        assert_eq!(of(directory.as_raw_fd()), (7, 0));
+        assert_eq!(of(null.as_raw_fd()), (7, 1));
+        let (reader, _writer) = std::io::pipe().unwrap();
+        assert_eq!(of(reader.as_raw_fd()), (7, 1));
+        assert_eq!(of(-1), (7, 0));
     }
 }

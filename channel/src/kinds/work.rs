@@ -61,6 +61,9 @@ impl Request {
     /// has begun runs to its end, and its event comes then: as done. If the system gives the process no thread at all, the event has
     /// `EAGAIN`.
     ///
+    /// If the channel goes meanwhile, the closure runs to its end all the same, and its thread drops the rest of the request, and what the
+    /// closure has returned.
+    ///
     /// What a thread has for itself (a signal mask, say, which children get) is that of whichever thread [started](crate#on-which-thread) the
     /// helper.
     ///

@@ -142,7 +142,7 @@ impl Request {
     /// goes in without waiting. Its blocking mode does not matter, and stays as it is. Up to `PIPE_BUF` bytes (4,096) to a pipe go in as
     /// a whole; what is longer may have other writers' bytes between its pieces, one for each request. A pipe or a socket that
     /// nobody reads any more fails with `EPIPE`; no `SIGPIPE` is raised. (A Rust program ignores that signal, unless it asks for it. Where
-    /// it is not ignored, the ring leaves pipes to helper threads.)
+    /// it is not ignored as this is posted, the ring leaves pipes to helper threads.)
     ///
     /// To a file: at its cursor, which moves behind what was written, or at its end if it was opened with `O_APPEND`. A helper thread
     /// ([`work`](Self::work)) writes, in one call: once, also if the thread that submitted it exits. Writes that are on their way together

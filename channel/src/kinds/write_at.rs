@@ -6,6 +6,7 @@ use super::EventKind;
 use super::memory::Bytes;
 use super::on_file::OnFile;
 use super::positioned::{self, Position};
+use super::sort;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -49,8 +50,8 @@ unsafe impl Carry for WriteAt {
         Some(self)
     }
 
-    fn faults_with_its_submitter(&self) -> bool {
-        true
+    unsafe fn may_be_lost(&self, result: i32) -> bool {
+        positioned::may_be_lost(self.fd, result, self.len)
     }
 
     fn judge(&self, result: i32) -> Verdict {
@@ -66,10 +67,12 @@ unsafe impl Blocking for WriteAt {
         unsafe { positioned::write_all_now(self.fd, &from, self.offset, self.flags) }
     }
 
-    unsafe fn call(&self, _caller: &dyn Caller) -> i32 {
+    unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         let offset = self.offset as libc::off64_t;
         // SAFETY: by contract.
-        sys::blocking(|| unsafe { libc::pwrite64(self.fd, self.buf.cast(), self.len, offset) })
+        sort::wait_at(self.fd, caller, || unsafe {
+            libc::pwrite64(self.fd, self.buf.cast(), self.len, offset)
+        })
     }
 }
 
@@ -100,7 +103,8 @@ impl Request {
     /// `EINVAL`.
     ///
     /// On io_uring the ring writes; elsewhere, and where it appends, a helper thread ([`work`](Self::work)) does, unless it is done at once
-    /// without waiting, as some file systems can. A write that has begun may be complete before a cancel ends it. The kernel signals a
+    /// without waiting, as some file systems can. A write that has begun may be complete before a cancel ends it; one that waits for a device,
+    /// and not for a file, is ended. The kernel signals a
     /// write beyond the process's limit of sizes by `SIGXFSZ`, which ends the process unless the program ignores or handles it.
     ///
     /// ```

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::sys::futex::End;
 use io_uring::squeue;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -49,8 +50,12 @@ pub unsafe trait Carry: Send + 'static {
         false
     }
 
-    /// The kernel ends it in EFAULT if its submitter has exited by the time that it could go on, and it does no harm to do it again.
-    fn faults_with_its_submitter(&self) -> bool {
+    /// May this be what the ring makes of it if its submitter has exited by the time that it could go on, in place of what it would come to?
+    /// (Said only by what does no harm if it is done again, which a helper does then.)
+    ///
+    /// # Safety
+    /// As for [`attempt`](Self::attempt).
+    unsafe fn may_be_lost(&self, _result: i32) -> bool {
         false
     }
 
@@ -191,6 +196,11 @@ pub unsafe trait Blocking {
         false
     }
 
+    /// Is it known, without waiting, that it lasts for as long as others wish? Then it waits for no helper that is busy with what does not.
+    fn lasts(&self) -> bool {
+        false
+    }
+
     /// Does it. No other thread uses the operation meanwhile.
     ///
     /// # Safety
@@ -202,7 +212,13 @@ pub unsafe trait Blocking {
 pub trait Caller {
     /// Makes a call that may last for as long as others wish. Gives its result, or minus its errno. The call is ended by a signal, with
     /// `-EINTR`, when the operation is given up; then this gives `-ECANCELED`.
+    ///
+    /// That takes a signal which the program leaves alone. So it is for what nothing else ends: rather [`until`](Self::until).
     fn at_length(&self, call: &mut dyn FnMut() -> i32) -> i32;
+
+    /// Asks again and again, for as long as others wish, until there is a result. Each time it may wait for a while, and has to be back soon
+    /// when the end comes that it is told of: the operation is given up. If there is no result then, this gives `-ECANCELED`.
+    fn until(&self, ask: &mut dyn FnMut(&End) -> Option<i32>) -> i32;
 }
 
 /// Where operations take what they need when they can go on, and others give it back.
@@ -212,6 +228,9 @@ pub trait Supply {
 
     /// The port is told when something comes back, once. False: there is something.
     fn tell(&self, port: &Arc<dyn Supplied>) -> bool;
+
+    /// The port lacks nothing of it any more, and is not told.
+    fn forget(&self, port: &Arc<dyn Supplied>);
 }
 
 /// A port with requests that lack something.

@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod failed;
+mod finished;
 pub(crate) mod helped;
 mod intake;
 mod lacking;
@@ -17,29 +18,21 @@ mod streams;
 mod times;
 
 use crate::drivers::{Backend, Done, Rests, exited};
-use crate::events::body::Body;
-use crate::events::event::Event;
-use crate::events::inside::Inside;
 use crate::id::OpId;
 use crate::lock::Mutex;
-use crate::operation::{Carry, GoOn, Owner, RawCompletion, RawOp, Verdict, is_interrupted};
+use crate::operation::{Carry, GoOn, Owner, RawOp, Verdict, is_interrupted};
 use crate::ports::inbox::{Message, PortShared};
 use crate::ports::lacking::Lacking;
 use crate::ports::wheel::Wheel;
 use crate::sys::told;
 use failed::Failed;
+pub(crate) use finished::Finished;
 use helped::{Helped, Home};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// So many items of a stream come in one pass.
 const ITEMS_IN_ONE_PASS: usize = 64;
-
-/// What a pass of the port completed.
-pub(crate) enum Finished {
-    Raw(RawCompletion),
-    Event(Event),
-}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
@@ -93,8 +86,6 @@ struct Flight {
     phase: Phase,
     /// It was polled for, and may have to be again.
     awaited: bool,
-    /// It was submitted again, since its submitter had exited.
-    again: bool,
     abort: Abort,
     /// So many submitters had exited by its submission.
     exited: u32,
@@ -102,22 +93,16 @@ struct Flight {
 
 impl Flight {
     fn new(id: u64, op: *mut RawOp) -> Self {
-        Flight {
-            id,
-            op,
-            phase: Phase::Direct,
-            awaited: false,
-            again: false,
-            abort: Abort::No,
-            exited: exited(),
-        }
+        Flight { id, op, phase: Phase::Direct, awaited: false, abort: Abort::No, exited: exited() }
     }
 
-    /// May the fault be that of a submitter that has exited? (Once: a buffer that is none faults again.)
-    #[cold]
-    fn lost_its_submitter(&mut self, what: &dyn Carry) -> bool {
-        let may_be = what.faults_with_its_submitter() && self.exited != exited();
-        may_be && !std::mem::replace(&mut self.again, true)
+    /// May this be the end of a submitter that has exited, and not its own?
+    ///
+    /// # Safety
+    /// It is in flight, and `what` is its operation.
+    unsafe fn is_lost(&self, what: &dyn Carry, result: i32) -> bool {
+        // SAFETY: what it points to is valid as long as it is in flight.
+        self.exited != exited() && unsafe { what.may_be_lost(result) }
     }
 }
 
@@ -297,8 +282,10 @@ impl Drive {
             Phase::Lacking => Verdict::Lacks,
             Phase::Paused => Verdict::Again,
             Phase::Ending(_) | Phase::Late | Phase::Stepped => Verdict::Final,
+            // (A helper stays until it is done.)
+            // SAFETY: as said.
+            _ if unsafe { f.is_lost(what, result) } => Verdict::Help,
             _ if result >= 0 => what.judge_success(result),
-            _ if result == -libc::EFAULT && f.lost_its_submitter(what) => Verdict::Again,
             _ => what.judge(result),
         };
         let mut result = result;
@@ -369,13 +356,7 @@ impl Drive {
         self.wheel.remove(slot);
         self.freed.push(slot);
         // SAFETY: the request is complete and in place; from here on it is its owner's.
-        unsafe {
-            (*op).set_result(result);
-            out.push(match (*op).owner {
-                Owner::Somebody => Finished::Raw(RawCompletion::of(op)),
-                _ => Finished::Event(Event(Inside::Body(Body::completed(op, OpId::from_u64(id))))),
-            });
-        }
+        out.push(unsafe { Finished::of(op, OpId::from_u64(id), result) });
     }
 
     /// Gives the slots of what has completed free. Before anybody hears of it.

@@ -31,6 +31,8 @@ pub(crate) struct PortShared {
     pub(crate) slots: Slots,
     pub(crate) inbox: Vec<Message>,
     pub(crate) counts: Counts,
+    /// The channel goes: what comes from now on nobody takes in.
+    pub(crate) is_closed: bool,
 }
 
 impl PortShared {

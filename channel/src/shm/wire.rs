@@ -5,12 +5,11 @@
 
 #![allow(unsafe_code)]
 
+use crate::kinds::ancillary::Control;
+pub(crate) use crate::kinds::ancillary::MOST as MOST_DESCRIPTORS;
 use crate::sys;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-
-/// A message carries so many descriptors at most (`SCM_MAX_FD`).
-pub(crate) const MOST_DESCRIPTORS: usize = 253;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Two ends of a socket that keeps messages apart. When all copies of one end are closed the other one sees it.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -26,20 +25,14 @@ pub(crate) fn is_one_of_a_pair(fd: BorrowedFd<'_>) -> bool {
         && socket.peer_addr().is_ok()
 }
 
-/// Room for a control message with descriptors, aligned as that is.
-fn room_for(descriptors: usize) -> Vec<u64> {
-    // SAFETY: no pointer is passed.
-    let bytes = unsafe { libc::CMSG_SPACE((descriptors * size_of::<RawFd>()) as u32) } as usize;
-    vec![0; bytes.div_ceil(size_of::<u64>())]
-}
-
-fn header(room: &mut [u64], part: &mut libc::iovec) -> libc::msghdr {
+fn header(control: &mut Control, part: &mut libc::iovec) -> libc::msghdr {
     // SAFETY: a message of nothing is all zero.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     (message.msg_iov, message.msg_iovlen) = (part, 1);
-    if !room.is_empty() {
-        message.msg_control = room.as_mut_ptr().cast();
-        message.msg_controllen = size_of_val(room) as _;
+    let (at, len) = control.parts();
+    if len > 0 {
+        // (The type differs between libraries.)
+        (message.msg_control, message.msg_controllen) = (at, len as _);
     }
     message
 }
@@ -48,20 +41,8 @@ fn header(room: &mut [u64], part: &mut libc::iovec) -> libc::msghdr {
 pub(crate) fn send(to: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     assert!(descriptors.len() <= MOST_DESCRIPTORS);
     let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    let mut room = if descriptors.is_empty() { Vec::new() } else { room_for(descriptors.len()) };
-    let mut message = header(&mut room, &mut part);
-    if !descriptors.is_empty() {
-        let length = size_of_val(descriptors);
-        // SAFETY: there is room for one header and so many descriptors (a borrowed one is its number), which begins at `room`.
-        unsafe {
-            message.msg_controllen = libc::CMSG_SPACE(length as u32) as _;
-            let control = libc::CMSG_FIRSTHDR(&message);
-            (*control).cmsg_level = libc::SOL_SOCKET;
-            (*control).cmsg_type = libc::SCM_RIGHTS;
-            (*control).cmsg_len = libc::CMSG_LEN(length as u32) as _;
-            libc::CMSG_DATA(control).copy_from_nonoverlapping(descriptors.as_ptr().cast(), length);
-        }
-    }
+    let mut control = Control::of_descriptors(descriptors.iter().map(AsRawFd::as_raw_fd));
+    let message = header(&mut control, &mut part);
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: all that the message points to lives as long as the call.
     match sys::now(|| unsafe { libc::sendmsg(to.as_raw_fd(), &raw const message, flags) }) {
@@ -105,8 +86,8 @@ fn receive_with(
     flags: i32,
 ) -> io::Result<Option<Received>> {
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let mut room = if descriptors == 0 { Vec::new() } else { room_for(descriptors) };
-    let mut message = header(&mut room, &mut part);
+    let mut control = if descriptors == 0 { Control::default() } else { Control::room(descriptors) };
+    let mut message = header(&mut control, &mut part);
     let flags = flags | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: all that the message points to lives as long as the call, and may be written to.
     let length = match sys::now(|| unsafe { libc::recvmsg(from.as_raw_fd(), &raw mut message, flags) }) {
@@ -114,35 +95,12 @@ fn receive_with(
         Some(n) => n as usize,
         None => return Ok(None),
     };
-    let is_cut = message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
-    Ok(Some(Received { length, descriptors: new_descriptors(&message), is_cut }))
-}
-
-/// What a message that was received has brought.
-fn new_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
-    let mut found = Vec::new();
-    if message.msg_control.is_null() {
-        return found;
-    }
-    // SAFETY: the kernel has written whole control messages into the room, which is there still; one of this type is descriptors, new
-    // and ours.
-    unsafe {
-        let mut control = libc::CMSG_FIRSTHDR(message);
-        while let Some(one) = control.as_ref() {
-            if (one.cmsg_level, one.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-                let data = libc::CMSG_DATA(control).cast::<RawFd>();
-                // (The types differ from one libc to the other.)
-                #[allow(clippy::unnecessary_cast)]
-                let bytes = one.cmsg_len as usize - libc::CMSG_LEN(0) as usize;
-                found.extend(
-                    (0..bytes / size_of::<RawFd>())
-                        .map(|n| OwnedFd::from_raw_fd(data.add(n).read_unaligned())),
-                );
-            }
-            control = libc::CMSG_NXTHDR(message, control);
-        }
-    }
-    found
+    #[allow(clippy::unnecessary_cast, reason = "the type differs between libraries")]
+    let control_len = message.msg_controllen as usize;
+    // SAFETY: a message has just come, and nobody else takes its descriptors.
+    let came = unsafe { control.take(control_len, message.msg_flags) };
+    let is_cut = came.is_truncated || message.msg_flags & libc::MSG_TRUNC != 0;
+    Ok(Some(Received { length, descriptors: came.descriptors, is_cut }))
 }
 
 /// A set of descriptors to wait for, and itself one to wait for.

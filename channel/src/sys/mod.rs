@@ -5,6 +5,7 @@
 pub(crate) mod dispositions;
 pub(crate) mod eventfd;
 mod found;
+pub(crate) mod futex;
 pub(crate) mod interrupt;
 pub(crate) mod mode;
 pub(crate) mod poll;

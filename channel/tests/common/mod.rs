@@ -10,6 +10,7 @@ pub mod storm;
 
 use ec_channel::{Completion, Completions, Driver, EventChannel, Request, Serving, Source, Wait};
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -192,6 +193,15 @@ impl Drop for Scratch {
         // (It may be what a test is about.)
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// A new FIFO in this folder.
+pub fn fifo_in(folder: &std::path::Path) -> std::path::PathBuf {
+    let path = folder.join("fifo");
+    let name = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
+    // SAFETY: a string that ends.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    path
 }
 
 /// Ends those who wait, also if an assertion fails.

@@ -55,8 +55,11 @@ impl Drive {
         }
         let now = self.backend.now();
         while let Some(id) = self.rests.take_due(now) {
-            let f = &mut self.flights[OpId::from_u64(id).slot() as usize];
+            let f = &self.flights[OpId::from_u64(id).slot() as usize];
             if f.abort != Abort::No {
+                if f.phase == Phase::Helper {
+                    self.interrupt_helped(id);
+                }
                 continue;
             }
             // (One that was polled for is polled for again.)
