@@ -12,7 +12,9 @@
 //! that says so has another one take its place, as long as no more than 2,048 do. What is known to last before it has begun does not wait
 //! behind what does not, either: if all are busy it has one more started.
 //!
-//! **If the system gives no thread** the helpers that exist come to the job in their turn. If there is none, the jobs that wait are told.
+//! **If the system gives no thread** the helpers that count come to the job in their turn. If there is none, or the last one is about to begin
+//! what lasts, the jobs that wait are told. What those helpers do may take long, and there may be a thread again meanwhile. So whoever has
+//! a job that waits is told of that ([`Job::waits`]), and may have one asked for [once more](Helpers::try_again).
 
 use crate::blocker;
 use crate::foreign;
@@ -39,17 +41,23 @@ pub static HELPERS: Helpers = Helpers::new(MOST, KEEP);
 pub trait Job: Send + Sync {
     /// Does it.
     fn run(&self, here: &Here);
-    /// It will not be done: there is no helper, and none can be started, for this reason. (In a thread that submits.)
+    /// It will not be done: there is no helper, and none can be started, for this reason. (In a thread that submits, or a helper that is about
+    /// to begin what lasts.)
     fn refused(&self, why: &io::Error);
     /// Is it known that it lasts as long as others wish (`Here::at_length`)? The same each time.
     fn lasts(&self) -> bool {
         false
     }
+
+    /// It waits for a helper that is busy, and none could be started just now. (Under the helpers' lock: it may wake somebody, and no more.)
+    fn waits(&self) {}
 }
 
 /// See the module.
 pub struct Helpers {
     state: Mutex<State>,
+    /// Jobs wait, and no helper could be started for them the last time that it was tried. (Changed under the lock.)
+    lack: AtomicBool,
     most: usize,
     keep: Duration,
 }
@@ -115,7 +123,7 @@ impl Helpers {
             threads: 0,
             at_length: 0,
         };
-        Helpers { state: Mutex::new(state), most, keep }
+        Helpers { state: Mutex::new(state), lack: AtomicBool::new(false), most, keep }
     }
 
     /// A helper will run it, as soon as there is one; or it is refused before this returns.
@@ -123,10 +131,31 @@ impl Helpers {
         let lasts = job.lasts();
         let mut state = self.lock(|state| state.line(lasts));
         let place = state.line(lasts).join(job);
+        self.see_to(state);
+        place
+    }
+
+    /// Those that wait have a helper that comes to them, or are told that there is none.
+    fn see_to(&'static self, state: MutexGuard<'_, State>) {
         if let Err(error) = self.call_or_start(state) {
             self.without_a_thread(&error);
         }
-        place
+    }
+
+    /// Do jobs wait since the system gave no thread? (Whoever says that he sleeps, and asks then, is told of what comes later.)
+    #[inline]
+    pub(crate) fn are_lacking(&self) -> bool {
+        self.lack.load(Ordering::SeqCst)
+    }
+
+    /// For those who wait since the system gave no thread: is there one now?
+    #[cold]
+    pub(crate) fn try_again(&'static self) {
+        let state = self.state.lock();
+        if state.queued() <= state.coming {
+            self.lack.store(false, Ordering::SeqCst);
+        }
+        self.see_to(state);
     }
 
     #[cold]
@@ -134,7 +163,10 @@ impl Helpers {
         loop {
             let mut state = self.state.lock();
             if state.threads > 0 {
-                // (Who is there comes to them.)
+                // Who is there comes to them. (What comes to wait from here on finds that it is so.)
+                if state.queued() > 0 && !self.lack.swap(true, Ordering::SeqCst) {
+                    state.jobs.iter().chain(state.lasting.iter()).for_each(|job| job.waits());
+                }
                 return;
             }
             let job = state.jobs.pop().or_else(|| state.lasting.pop());
@@ -197,11 +229,12 @@ impl Helpers {
         let bell = Arc::new(Bell { called: AtomicBool::new(false), thread: std::thread::current() });
         let mut state = self.lock(|state| &mut state.idle);
         state.starting = false;
+        self.lack.store(false, Ordering::SeqCst);
         loop {
             state.coming -= 1;
             while let Some(job) = state.next(self.most) {
                 // (If none can be started this one comes to the next job in its turn.)
-                let _ = self.call_or_start(state);
+                self.see_to(state);
                 foreign::call(|| job.run(&Here(self)));
                 foreign::call(|| drop(job));
                 if fork::is_child() {
@@ -262,8 +295,8 @@ impl Here {
         state.threads -= 1;
         state.at_length += 1;
         let back = Back(self.0);
-        // (If none can be started those that are there come to what waits, and this one when it is back.)
-        let _ = self.0.call_or_start(state);
+        // (If none can be started those that count come to what waits.)
+        self.0.see_to(state);
         let result = f();
         drop(back);
         result

@@ -202,6 +202,7 @@ mod alarm;
 mod blocker;
 mod builder;
 mod channel;
+mod closing;
 mod drivers;
 mod events;
 mod foreign;

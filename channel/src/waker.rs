@@ -215,6 +215,13 @@ impl Rope {
         }
     }
 
+    /// See [`Waker::call`].
+    pub(crate) fn call(&self) {
+        if let Some(waker) = &*self.0.lock() {
+            waker.call();
+        }
+    }
+
     /// From now on it does nothing.
     pub(crate) fn cut(&self) {
         let waker = self.0.lock().take();

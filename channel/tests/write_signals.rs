@@ -83,7 +83,7 @@ fn a_pipe_that_nobody_reads_is_an_error_and_no_signal() {
             none_for(channel, Duration::from_millis(20));
             channel.cancel(id);
             assert!(channel.get_event().unwrap().is_cancelled());
-            assert_eq!(channel.metrics().helped > 0, driver == Driver::IoUring);
+            assert_eq!(channel.metrics().helped, 0, "on {driver}");
 
             // One of the program's own stays where it is.
             let set = sigpipe();

@@ -1,7 +1,7 @@
 //! Threads that submit to rings, and how many of them have exited.
 //!
 //! A request belongs to the thread that submitted it. What the kernel ends when that exits looks like another error (EFAULT, of a read that
-//! waits for the disk), so one has to know.
+//! waits for the disk), or is also said for another reason (ECANCELED, when the kernel has no thread to give it to), so one has to know.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -29,7 +29,7 @@ pub(super) fn note() {
 /// So many have exited.
 #[inline]
 pub(crate) fn exited() -> u32 {
-    EXITED.load(Ordering::Relaxed)
+    EXITED.load(Ordering::SeqCst)
 }
 
 /// To be called at the beginning of a thread that drives channels from thread-locals that are not its own.

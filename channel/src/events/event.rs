@@ -16,6 +16,17 @@ use std::net::SocketAddr;
 /// A completed request: returned by `get_event`, with its data, its buffers and its error inside.
 pub struct Event(pub(crate) Inside);
 
+/// A result as the program is told it.
+pub(crate) fn told(result: i32) -> io::Result<usize> {
+    match result {
+        n if n >= 0 => Ok(n as usize),
+        e if e == -libc::ETIME => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "the request's time limit came first"))
+        }
+        e => Err(io::Error::from_raw_os_error(e.wrapping_neg())),
+    }
+}
+
 impl Event {
     /// The id that `post` gave, the last time if it was posted [again](Self::again).
     pub fn id(&self) -> EventId {
@@ -53,13 +64,7 @@ impl Event {
     /// The number of bytes transferred (0 for kinds that transfer none), or the operation's error: a cancelled
     /// request has `ECANCELED`, one over its time limit [`io::ErrorKind::TimedOut`].
     pub fn result(&self) -> io::Result<usize> {
-        match self.0.result() {
-            n if n >= 0 => Ok(n as usize),
-            e if e == -libc::ETIME => {
-                Err(io::Error::new(io::ErrorKind::TimedOut, "the request's time limit came first"))
-            }
-            e => Err(io::Error::from_raw_os_error(-e)),
-        }
+        told(self.0.result())
     }
 
     /// Whether it was cancelled before it could be done.

@@ -8,7 +8,6 @@ mod addressed;
 pub(crate) mod ancillary;
 mod cursor;
 mod ends;
-mod fifo;
 mod memory;
 pub(crate) mod metadata;
 mod named;

@@ -7,7 +7,6 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
-use super::fifo;
 use super::named::Names;
 use super::open_options::OpenOptions;
 use crate::events::body::Kept;
@@ -17,7 +16,7 @@ use crate::operation::{Blocking, Caller, Carry, Verdict};
 use crate::sys;
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 struct Open {
@@ -34,32 +33,46 @@ impl Open {
     }
 }
 
-/// Why an open may take as long as others wish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lasts {
-    /// That of a FIFO waits for the other end.
-    Fifo,
-    /// That of a terminal waits for a carrier, and a driver may have its own reasons.
-    Device,
-}
-
-/// `None`: it does not. (Whoever puts a FIFO there just now has it opened by a helper that counts, and that nobody stops.)
-fn may_last(path: *const c_char, flags: i32) -> Option<Lasts> {
+/// May an open of it take as long as others wish? That of a FIFO waits for the other end, that of a terminal for a carrier, and a driver may
+/// have its own reasons. (Whoever puts a FIFO there just now has it opened by a helper that counts, and that nobody stops.)
+fn may_last(path: *const c_char, flags: i32) -> bool {
     if flags & (libc::O_NONBLOCK | libc::O_PATH) != 0 {
-        return None;
+        return false;
     }
     let mut found = MaybeUninit::<libc::stat64>::uninit();
     // SAFETY: a string that ends, and room for the answer, which is there if the call has succeeded.
     let mode = unsafe {
         match libc::stat64(path, found.as_mut_ptr()) {
             0 => found.assume_init().st_mode,
-            _ => return None,
+            _ => return false,
         }
     };
-    match mode & libc::S_IFMT {
-        libc::S_IFIFO => Some(Lasts::Fifo),
-        libc::S_IFCHR => Some(Lasts::Device),
-        _ => None,
+    matches!(mode & libc::S_IFMT, libc::S_IFIFO | libc::S_IFCHR)
+}
+
+fn is_fifo(fd: &OwnedFd) -> bool {
+    let mut found = MaybeUninit::<libc::stat64>::uninit();
+    // SAFETY: room for the answer, which is there if the call has succeeded.
+    unsafe {
+        libc::fstat64(fd.as_raw_fd(), found.as_mut_ptr()) == 0
+            && found.assume_init().st_mode & libc::S_IFMT == libc::S_IFIFO
+    }
+}
+
+/// Is a FIFO at `path`, as far as the kernel can say without waiting for a disk? (From Linux 5.12 on; before it is never known.)
+///
+/// # Safety
+/// `path` is a string that ends.
+unsafe fn is_fifo_for_sure(path: *const c_char, flags: i32) -> bool {
+    const RESOLVE_CACHED: u64 = 0x20;
+    let flags = flags & libc::O_NOFOLLOW | libc::O_PATH | libc::O_CLOEXEC;
+    // (Flags, mode, and how it is resolved.)
+    let how = [flags as u64, 0, RESOLVE_CACHED];
+    // SAFETY: by contract, and as many words as are said.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path, how.as_ptr(), size_of_val(&how));
+        // SAFETY: the call has just made this descriptor.
+        fd >= 0 && is_fifo(&OwnedFd::from_raw_fd(fd as i32))
     }
 }
 
@@ -77,14 +90,14 @@ unsafe impl Carry for Open {
 // SAFETY: as above.
 unsafe impl Blocking for Open {
     fn is_for_helpers(&self) -> bool {
-        // Not by fits and starts: whoever opens the other end without waiting must not find that nobody is there to read.
-        self.ask().is_ok_and(|(path, flags, _)| may_last(path, flags).is_some())
+        // Not by fits and starts: whoever opens the other end without waiting must not find that nobody is there.
+        self.ask().is_ok_and(|(path, flags, _)| may_last(path, flags))
     }
 
     fn lasts(&self) -> bool {
         let waits = |flags: i32| flags & (libc::O_NONBLOCK | libc::O_PATH) == 0;
         // SAFETY: a string that ends.
-        let is_fifo = |path, flags| unsafe { fifo::is_known_to_be_there(path, flags) };
+        let is_fifo = |path, flags| unsafe { is_fifo_for_sure(path, flags) };
         self.ask().is_ok_and(|(path, flags, _)| waits(flags) && is_fifo(path, flags))
     }
 
@@ -96,13 +109,11 @@ unsafe impl Blocking for Open {
         // SAFETY: a string that ends.
         let open = || unsafe { libc::open64(path, flags, mode) } as isize;
         match may_last(path, flags) {
-            // SAFETY: as above.
-            Some(Lasts::Fifo) => unsafe { fifo::open(path, flags, mode, caller) },
-            Some(Lasts::Device) => caller.at_length(&mut || match open() {
+            true => caller.at_length(&mut || match open() {
                 fd if fd >= 0 => fd as i32,
                 _ => -sys::errno(),
             }),
-            None => sys::blocking(open),
+            false => sys::blocking(open),
         }
     }
 }
@@ -133,17 +144,13 @@ impl Request {
     /// Opens the file `path` as `options` say, as open(2) does; see [`Event::take_opened`]. What [std](std::fs::OpenOptions) refuses as options
     /// fails with `EINVAL`, and so does a path with a NUL in it. A path is seen from the process's working directory at the time.
     ///
-    /// A helper thread opens it ([`work`](Self::work)), on each driver. One that has begun is made to its end, and comes as done, also if it is
-    /// given up (cancelled, over its time limit) meanwhile; but for what may take as long as others wish. That holds up nobody, does not count
-    /// among the 512 helpers, and ends when it is given up:
+    /// A helper thread opens it ([`work`](Self::work)), on each driver. An open that may take as long as others wish (that of a FIFO waits for
+    /// its other end, that of a device may have its own reasons) holds up nobody: it does not count among the 512 helpers, and is ended if it is
+    /// given up (cancelled, over its time limit). Any other that has begun is made to its end, and comes as done.
     ///
-    /// * The open of a FIFO waits for its other end. Whoever opens a FIFO to write meanwhile finds the reader there, as with open(2). A writer
-    ///   that writes nothing is noticed up to 32 ms late, and so is any reader by an open to write: until then one that reads without
-    ///   waiting finds the FIFO at its end. If all 512 helpers are busy just now it has another one (from Linux 5.12 on; before, it waits for
-    ///   one of them). It looks some thirty times a second. One to write needs two descriptors. No signal is needed.
-    /// * The open of a device (a terminal waits for a carrier) may have its own reasons. It is ended by a real-time signal that the program leaves
-    ///   alone. If the program handles or ignores all that the helper's thread lets through, or may have no signals queued
-    ///   (`RLIMIT_SIGPENDING`), it lasts until that has changed, or the device is there.
+    /// It is ended by a signal that the program leaves alone: a real-time one, or `SIGURG` if none is left or no more may be queued. Who
+    /// handles or ignores all of these has such an open last until that changes, or the other end is there. If all 512 helpers are busy just
+    /// now a FIFO's open has another one (from Linux 5.12 on; before, it waits for one of them).
     ///
     /// ```
     /// # use ec_channel::{EventChannel, OpenOptions, Request};

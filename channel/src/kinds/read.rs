@@ -11,9 +11,8 @@ use super::recv::Recv;
 use super::sort::{self, Sort};
 use crate::events::request::Request;
 use crate::events::source::Source;
-use crate::operation::{AtExit, Blocking, Caller, Carry, Class, Line, Readiness};
-use crate::sys;
-use io_uring::{opcode, squeue, types};
+use crate::operation::{AtExit, Blocking, Caller, Carry, Class, GoOn, Line, Readiness};
+use io_uring::squeue;
 use std::os::fd::RawFd;
 
 /// read(2); the result is the number of bytes, 0 at the end.
@@ -64,12 +63,9 @@ unsafe impl Carry for Read {
         self.is_polled().then_some(waits_for)
     }
 
+    /// (Of a terminal, and of many a pipe, the ring would read with a call that waits if somebody else is faster.)
     fn entry(&self) -> Option<squeue::Entry> {
-        if self.is_of_socket() {
-            return self.as_recv().entry();
-        }
-        let entry = opcode::Read::new(types::Fd(self.fd), self.buf, sys::clamp(self.len)).offset(CURSOR);
-        self.is_polled().then(|| entry.build())
+        if self.is_of_socket() { self.as_recv().entry() } else { None }
     }
 
     fn blocking(&self) -> Option<&dyn Blocking> {
@@ -92,6 +88,14 @@ unsafe impl Carry for Read {
     unsafe fn last_attempt(&self) -> Option<i32> {
         // SAFETY: by contract.
         unsafe { self.attempt(0) }
+    }
+
+    unsafe fn go_on(&self) -> GoOn {
+        if self.is_of_socket() {
+            return GoOn::Call;
+        }
+        // SAFETY: by contract.
+        sort::after(unsafe { self.attempt(0) }, self.fd, libc::POLLIN)
     }
 
     unsafe fn end_of_input(&self, revents: i16) -> Option<i32> {

@@ -5,7 +5,7 @@
 use super::cursor;
 use super::readiness::cannot_be_polled;
 use super::refused::Refused;
-use crate::operation::Caller;
+use crate::operation::{Caller, GoOn, is_interrupted};
 use crate::sys::{self, interrupt};
 use std::os::fd::RawFd;
 
@@ -78,6 +78,17 @@ pub(super) fn attempt(
         Ok(n) => Some(n),
         Err(libc::EINTR | libc::EAGAIN) => None,
         Err(errno) => Some(-errno),
+    }
+}
+
+/// What comes after an attempt where the ring has said that it is ready.
+pub(super) fn after(attempted: Option<i32>, fd: RawFd, events: i16) -> GoOn {
+    match attempted {
+        Some(result) if !is_interrupted(-result) => GoOn::Final(result),
+        // Somebody else was faster. (Or a timer says so of a clock that was set: a driver that tries it would try it again.)
+        Some(_) => GoOn::Await,
+        None if sys::ready_now(fd, events) == Ok(0) => GoOn::Await,
+        None => GoOn::NotYet,
     }
 }
 

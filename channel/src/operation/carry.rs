@@ -30,7 +30,8 @@ pub unsafe trait Carry: Send + 'static {
     }
 
     /// What the ring is asked for. `None`: it has no such operation, or is not to have it, since an operation whose submitter exits may
-    /// have to be submitted twice. It is [blocking](Self::blocking) then.
+    /// have to be submitted twice, or since the call may block whoever drives the ring. Then the ring awaits what it
+    /// [waits for](Self::waits_for), and it [goes on](Self::go_on); or it is [blocking](Self::blocking).
     fn entry(&self) -> Option<squeue::Entry> {
         None
     }
@@ -320,10 +321,25 @@ pub enum GoOn {
     Call,
     /// It is complete.
     Final(i32),
-    /// It is not ready after all.
+    /// It is not ready after all, and there is no telling when.
     NotYet,
+    /// It is not ready any more: what it waits for is awaited once more.
+    Await,
     /// It could, and lacks something: see [`Verdict::Lacks`].
     Lacks,
+}
+
+impl GoOn {
+    /// What is to be done then, and the result of what ends with this one unless it has another.
+    pub(crate) fn verdict(self, result: i32) -> (Verdict, i32) {
+        match self {
+            GoOn::Call => (Verdict::Again, result),
+            GoOn::Final(end) => (Verdict::Final, end),
+            GoOn::NotYet => (Verdict::Rest, result),
+            GoOn::Await => (Verdict::Await, result),
+            GoOn::Lacks => (Verdict::Lacks, result),
+        }
+    }
 }
 
 /// See [`Carry::at_exit`].

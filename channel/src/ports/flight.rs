@@ -16,11 +16,12 @@ mod lacking;
 mod steps;
 mod streams;
 mod times;
+mod unasked;
 
 use crate::drivers::{Backend, Done, Rests, exited};
 use crate::id::OpId;
 use crate::lock::Mutex;
-use crate::operation::{Carry, GoOn, Owner, RawOp, Verdict, is_interrupted};
+use crate::operation::{GoOn, Owner, RawOp, Verdict, is_interrupted};
 use crate::ports::inbox::{Message, PortShared};
 use crate::ports::lacking::Lacking;
 use crate::ports::wheel::Wheel;
@@ -42,6 +43,8 @@ enum Phase {
     Awaiting,
     /// With a helper thread.
     Helper,
+    /// With nobody: there was no helper for it.
+    Refused,
     /// With nobody: its descriptor was ready in vain.
     Resting,
     /// With nobody: it has taken its last step.
@@ -87,22 +90,13 @@ struct Flight {
     /// It was polled for, and may have to be again.
     awaited: bool,
     abort: Abort,
-    /// So many submitters had exited by its submission.
+    /// So many submitters had exited by its last submission.
     exited: u32,
 }
 
 impl Flight {
     fn new(id: u64, op: *mut RawOp) -> Self {
         Flight { id, op, phase: Phase::Direct, awaited: false, abort: Abort::No, exited: exited() }
-    }
-
-    /// May this be the end of a submitter that has exited, and not its own?
-    ///
-    /// # Safety
-    /// It is in flight, and `what` is its operation.
-    unsafe fn is_lost(&self, what: &dyn Carry, result: i32) -> bool {
-        // SAFETY: what it points to is valid as long as it is in flight.
-        self.exited != exited() && unsafe { what.may_be_lost(result) }
     }
 }
 
@@ -115,6 +109,8 @@ pub(crate) struct Drive {
     awaited: BTreeMap<u64, i16>,
     /// What helpers have.
     helped: BTreeMap<u64, Helped>,
+    /// The system was last asked for a thread for them then, in vain.
+    lacks_since: Option<Instant>,
     home: Home,
     lacking: Lacking,
     rests: Rests,
@@ -145,6 +141,7 @@ impl Drive {
             flights: Vec::new(),
             awaited: BTreeMap::new(),
             helped: BTreeMap::new(),
+            lacks_since: None,
             home,
             lacking: Lacking::default(),
             rests: Rests::default(),
@@ -199,7 +196,7 @@ impl Drive {
             }
             Phase::Paused if f.abort == Abort::Deadline => self.limit_of_paused(slot),
             Phase::Paused => self.end_of_paused(slot, code).is_some(),
-            Phase::Ending(_) | Phase::Late | Phase::Stepped => false,
+            Phase::Ending(_) | Phase::Late | Phase::Stepped | Phase::Refused => false,
         };
         if ends {
             self.done.push((id, code));
@@ -241,7 +238,8 @@ impl Drive {
                 unsafe { self.backend.await_readiness(id, it.fd, it.interest) };
             }
             _ => {
-                f.phase = Phase::Direct;
+                // (Counted before it is submitted: who exits from here on may take it along.)
+                (f.phase, f.exited) = (Phase::Direct, exited());
                 // SAFETY: as at its first submission.
                 if !unsafe { self.backend.submit(id, op, false) } {
                     self.help(OpId::from_u64(id).slot());
@@ -281,38 +279,39 @@ impl Drive {
             Phase::Resting => Verdict::Rest,
             Phase::Lacking => Verdict::Lacks,
             Phase::Paused => Verdict::Again,
-            Phase::Ending(_) | Phase::Late | Phase::Stepped => Verdict::Final,
+            Phase::Ending(_) | Phase::Late | Phase::Stepped | Phase::Refused => Verdict::Final,
             // (A helper stays until it is done.)
-            // SAFETY: as said.
+            // SAFETY: it is in flight, and this is its operation.
             _ if unsafe { f.is_lost(what, result) } => Verdict::Help,
             _ if result >= 0 => what.judge_success(result),
+            _ if result == -libc::ECANCELED && f.had_no_thread() => f.without_a_thread(what),
             _ => what.judge(result),
         };
         let mut result = result;
         if verdict == Verdict::Ready {
             // SAFETY: what it points to is valid as long as it is in flight.
-            match unsafe { what.go_on() } {
-                GoOn::Call => verdict = Verdict::Again,
-                GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
-                GoOn::NotYet => verdict = Verdict::Rest,
-                GoOn::Lacks => verdict = Verdict::Lacks,
-            }
+            (verdict, result) = unsafe { what.go_on() }.verdict(result);
         }
         if f.abort != Abort::No {
-            // Also if it was ready, but the call had not been made: nothing was taken.
+            // Also if it was ready, but the call had not been made: nothing was taken. (Where the port makes it, what has come by now is
+            // delivered, as the kernel itself would.)
+            let made_here = matches!(phase, Phase::Awaiting | Phase::Resting) && what.entry().is_none();
             result = match f.abort.code() {
-                Some(code) if verdict != Verdict::Final => code,
+                Some(code) if verdict != Verdict::Final => {
+                    // SAFETY: what it points to is valid as long as it is in flight.
+                    let come = if made_here { unsafe { what.last_attempt() } } else { None };
+                    come.unwrap_or(code)
+                }
                 _ => result,
             };
             verdict = Verdict::Final;
         } else if f.phase == Phase::Awaiting && verdict == Verdict::Again {
             // SAFETY: what it points to is valid as long as it is in flight.
-            match unsafe { what.go_on() } {
-                GoOn::Call => drop(self.awaited.insert(id, result as i16)),
-                GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
-                GoOn::NotYet => verdict = Verdict::Rest,
-                GoOn::Lacks => verdict = Verdict::Lacks,
+            let gone_on = unsafe { what.go_on() };
+            if gone_on == GoOn::Call {
+                self.awaited.insert(id, result as i16);
             }
+            (verdict, result) = gone_on.verdict(result);
         } else if let (Verdict::Await, Some(revents)) = (verdict, self.awaited.get(&id)) {
             // Its descriptor was ready, and the call would block all the same.
             // SAFETY: as above.

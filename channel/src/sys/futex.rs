@@ -28,13 +28,6 @@ impl End {
     pub(crate) fn has_come(&self) -> bool {
         self.0.load(Ordering::SeqCst) != 0
     }
-
-    /// Waits until it comes, for at most so long. (A signal may end that early.)
-    pub(crate) fn nap(&self, at_most: Duration) {
-        let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-        // (Any failure is one of those that a nap may end with: it is no longer zero, a signal, the time.)
-        let _ = wait_for(self.0.as_ptr(), wait, 0, at_most);
-    }
 }
 
 /// Waits until `word`, which processes may share, is woken or another one than `value`, or the end comes. It may return early: the word is to

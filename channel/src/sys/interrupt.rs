@@ -57,11 +57,17 @@ impl Reach {
         let is_open = |signal: &i32| unsafe { libc::sigismember(&self.blocked, *signal) } == 0;
         let open = || realtime().filter(is_open);
         let found = open().find(|signal| is_ours(*signal)).or_else(|| open().find(|signal| take(*signal)));
-        let Some(signal) = found else { return };
-        // SAFETY: no pointer is passed. Its handler does nothing. (If no more may be queued none is sent.)
-        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), self.thread, signal) };
+        // SAFETY: no pointer is passed. Its handler does nothing.
+        let send = |signal: i32| unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), self.thread, signal) } == 0;
+        // (None may be left, or no more may be queued. One that is not queued has no such limit; and this one means nothing to who does not ask.)
+        if !found.is_some_and(send) && is_open(&LAST) && take(LAST) {
+            send(LAST);
+        }
     }
 }
+
+/// To be used where there is no other.
+const LAST: i32 = libc::SIGURG;
 
 /// Rather the highest.
 fn realtime() -> impl Iterator<Item = i32> {
@@ -336,6 +342,7 @@ mod tests {
             let of_all = |action: usize| {
                 // SAFETY: what is set handles nothing.
                 realtime()
+                    .chain([LAST])
                     .for_each(|signal| assert_ne!(unsafe { libc::signal(signal, action) }, libc::SIG_ERR));
             };
             of_all(libc::SIG_DFL);
@@ -362,7 +369,7 @@ mod tests {
                         std::thread::sleep(AGAIN);
                     }
                     assert!(!waits.is_finished());
-                    assert!(realtime().all(|signal| handler_of(signal) == Some(action)));
+                    assert!(realtime().chain([LAST]).all(|signal| handler_of(signal) == Some(action)));
                 }
                 // SAFETY: it is what it was at first.
                 unsafe { libc::signal(libc::SIGRTMIN(), libc::SIG_DFL) };

@@ -12,7 +12,7 @@ pub(crate) mod poll;
 pub(crate) mod signals;
 pub(crate) mod sigpipe;
 
-pub(crate) use poll::{known_now, poll, ready_now, told_now, until_ready};
+pub(crate) use poll::{known_now, poll, ready_now, told_now};
 
 use std::io;
 use std::mem::MaybeUninit;

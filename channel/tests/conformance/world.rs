@@ -157,21 +157,6 @@ pub fn fill_pipe(writer: &impl AsFd, byte: u8) -> usize {
     all
 }
 
-/// A terminal: what the program has of it, and the other end. Bytes go through it as they are.
-pub fn terminal() -> (OwnedFd, OwnedFd) {
-    let (mut far, mut near) = (0, 0);
-    let (name, size) = (std::ptr::null_mut(), std::ptr::null());
-    // SAFETY: room for two descriptors, which are this one's alone; all zero is a valid mode, and is filled.
-    unsafe {
-        assert_eq!(libc::openpty(&mut far, &mut near, name, std::ptr::null(), size), 0);
-        let mut mode = std::mem::zeroed();
-        assert_eq!(libc::tcgetattr(near, &mut mode), 0);
-        libc::cfmakeraw(&mut mode);
-        assert_eq!(libc::tcsetattr(near, libc::TCSANOW, &mode), 0);
-        (OwnedFd::from_raw_fd(near), OwnedFd::from_raw_fd(far))
-    }
-}
-
 fn named_fifo() -> std::path::PathBuf {
     let path = unused_path();
     let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();

@@ -10,7 +10,7 @@
 
 #![allow(unsafe_code)]
 
-use super::{Drive, Finished, Phase};
+use super::{Drive, Finished, Phase, Verdict};
 use crate::blocker;
 use crate::foreign;
 use crate::fork;
@@ -26,6 +26,10 @@ use crate::waker::Rope;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A thread that was not to be had is asked for again after so long.
+const TRY: Duration = Duration::from_millis(50);
 
 /// Where a helper leaves what came of an operation. It may outlast the channel.
 #[derive(Clone)]
@@ -60,16 +64,17 @@ unsafe impl Send for Errand {}
 unsafe impl Sync for Errand {}
 
 impl Errand {
-    fn complete(&self, result: i32) {
+    /// It comes back to its port, having come to this.
+    fn come_back(&self, message: Message) {
         if fork::is_child() {
             return;
         }
         let mut shared = PortShared::lock(&self.home.shared);
         if shared.is_closed {
             drop(shared);
-            return self.let_go(result);
+            return self.let_go(message);
         }
-        shared.inbox.push(Message::Helped(self.id, result));
+        shared.inbox.push(message);
         shared.counts.helped += 1;
         drop(shared);
         self.home.rope.call_if_asleep();
@@ -77,15 +82,19 @@ impl Errand {
 
     /// Nobody looks into the inbox any more.
     #[cold]
-    fn let_go(&self, result: i32) {
+    fn let_go(&self, message: Message) {
         let op = self.op.cast_mut();
         // SAFETY: the port has been closed, and has left it to this thread, which is through with it.
         let finished = unsafe {
             // (That may have been all. Else it was cancelled as the channel went.)
-            let end = match RawOp::what(op).steps().map(|it| it.step(Some(result))) {
-                None => result,
-                Some(Step::Done(end)) => end,
-                Some(_) => -libc::ECANCELED,
+            let end = match message {
+                Message::Helped(_, result) => match RawOp::what(op).steps().map(|it| it.step(Some(result))) {
+                    None => result,
+                    Some(Step::Done(end)) => end,
+                    Some(_) => -libc::ECANCELED,
+                },
+                // (It was refused as the channel went.)
+                _ => -libc::ECANCELED,
             };
             Finished::of(op, self.id, end)
         };
@@ -117,11 +126,18 @@ impl Job for Errand {
                 result = unsafe { it.call(&Helper { errand: self, here }) };
             }
         });
-        self.complete(result);
+        self.come_back(Message::Helped(self.id, result));
+    }
+
+    /// The port has a thread asked for again: see [`Drive::next_try`].
+    fn waits(&self) {
+        if !fork::is_child() {
+            self.home.rope.call();
+        }
     }
 
     fn refused(&self, why: &io::Error) {
-        self.complete(-why.raw_os_error().unwrap_or(libc::EAGAIN));
+        self.come_back(Message::Refused(self.id, -why.raw_os_error().unwrap_or(libc::EAGAIN)));
     }
 
     fn lasts(&self) -> bool {
@@ -174,12 +190,43 @@ impl Caller for Helper<'_> {
 }
 
 impl Drive {
-    /// The driver does not carry out the operation in this slot.
+    /// Perhaps one that a helper is to do waits, since the system gave no thread.
+    #[inline]
+    fn may_lack_a_thread(&self) -> bool {
+        !self.helped.is_empty() && HELPERS.are_lacking()
+    }
+
+    /// When a thread is to be asked for again.
+    #[inline]
+    pub(super) fn next_try(&self) -> Option<Instant> {
+        self.may_lack_a_thread().then(|| self.lacks_since.unwrap_or_else(|| self.backend.now()) + TRY)
+    }
+
+    /// Asks for it, if it is time to.
+    #[inline]
+    pub(super) fn ask_for_threads(&mut self) {
+        if !self.may_lack_a_thread() {
+            self.lacks_since = None;
+            return;
+        }
+        let now = self.backend.now();
+        match self.lacks_since {
+            Some(at) if now < at + TRY => return,
+            Some(_) => HELPERS.try_again(),
+            None => {}
+        }
+        self.lacks_since = Some(now);
+    }
+
+    /// The driver does not carry out the operation in this slot. (What waits for a descriptor it awaits.)
     pub(super) fn help(&mut self, slot: u32) {
-        let op = self.flights[slot as usize].op;
+        let f = &self.flights[slot as usize];
+        let id = f.id;
         // SAFETY: a request in flight is in place.
-        match unsafe { RawOp::what(op) }.steps() {
-            Some(_) => self.step(slot),
+        let what = unsafe { RawOp::what(f.op) };
+        match what.waits_for() {
+            _ if what.steps().is_some() => self.step(slot),
+            Some(_) => self.once_more(id, Verdict::Await),
             None => self.hand_to_helper(slot),
         }
     }
@@ -238,5 +285,13 @@ impl Drive {
     pub(super) fn was_helped(&mut self, id: OpId, result: i32) {
         self.helped.remove(&id.as_u64());
         self.done.push((id.as_u64(), result));
+    }
+
+    /// There is no helper to do it. (That is no result of its call's, which it might make something of.)
+    pub(super) fn was_refused(&mut self, id: OpId, result: i32) {
+        if let Some(f) = self.flights.get_mut(id.slot() as usize).filter(|f| f.id == id.as_u64()) {
+            f.phase = Phase::Refused;
+        }
+        self.was_helped(id, result);
     }
 }

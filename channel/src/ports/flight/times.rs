@@ -40,6 +40,7 @@ impl Drive {
             self.due = due;
         }
         self.end_rests();
+        self.ask_for_threads();
         self.settle(out);
     }
 
@@ -75,7 +76,7 @@ impl Drive {
             Wait::Forever => None,
         };
         let mut next = self.wheel.next();
-        for due in [self.backend.due(), self.rests.next()].into_iter().flatten() {
+        for due in [self.backend.due(), self.rests.next(), self.next_try()].into_iter().flatten() {
             let due = nanos(self.base, due);
             next = Some(next.map_or(due, |next| next.min(due)));
         }
