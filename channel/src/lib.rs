@@ -224,6 +224,7 @@ mod ports;
 mod post;
 mod poster;
 mod posts;
+mod pot;
 mod queue;
 mod registrar;
 pub mod shm;

@@ -136,6 +136,14 @@ unsafe impl Carry for Await {
         self.is_due().then_some(0)
     }
 
+    unsafe fn last_attempt(&self) -> Option<i32> {
+        self.is_due().then_some(0)
+    }
+
+    fn is_attempted_at_last(&self) -> bool {
+        true
+    }
+
     fn judge(&self, result: i32) -> Verdict {
         if is_interrupted(-result) { Verdict::Again } else { Verdict::Final }
     }

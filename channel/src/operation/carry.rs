@@ -101,6 +101,12 @@ pub unsafe trait Carry: Send + 'static {
         false
     }
 
+    /// Its [last attempt](Self::last_attempt) is made on the ring, too, when the kernel has given it up: what has come by then the kernel has
+    /// not looked at, or has only said that it is there, to a thread that had no time to hear it.
+    fn is_attempted_at_last(&self) -> bool {
+        self.is_woken_alone()
+    }
+
     /// What the ring's result, below 0, means.
     fn judge(&self, result: i32) -> Verdict {
         match -result {

@@ -57,6 +57,8 @@ enum Phase {
     Paused,
     /// With nobody: a stream that ends with this when the handler of its last item has returned.
     Ending(i32),
+    /// With nobody: a stream without credit, whose time limit is over. When it has credit again what is due by then comes, and then it ends.
+    Late,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -192,8 +194,9 @@ impl Drive {
                 self.lacks_no_more(id);
                 true
             }
+            Phase::Paused if f.abort == Abort::Deadline => self.limit_of_paused(slot),
             Phase::Paused => self.end_of_paused(slot, code).is_some(),
-            Phase::Ending(_) | Phase::Stepped | Phase::Refused => false,
+            Phase::Ending(_) | Phase::Late | Phase::Stepped | Phase::Refused => false,
         };
         if ends {
             self.done.push((id, code));
@@ -279,7 +282,7 @@ impl Drive {
             Phase::Resting => Verdict::Rest,
             Phase::Lacking => Verdict::Lacks,
             Phase::Paused => Verdict::Again,
-            Phase::Ending(_) | Phase::Stepped | Phase::Refused => Verdict::Final,
+            Phase::Ending(_) | Phase::Late | Phase::Stepped | Phase::Refused => Verdict::Final,
             // (A helper stays until it is done.)
             // SAFETY: it is in flight, and this is its operation.
             _ if unsafe { f.is_lost(what, result) } => Verdict::Help,

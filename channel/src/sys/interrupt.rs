@@ -16,6 +16,7 @@
 
 #![allow(unsafe_code)]
 
+use super::every_signal;
 use super::mode::without_blocking;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
@@ -170,10 +171,11 @@ fn take(signal: i32) -> bool {
         Some(libc::SIG_DFL) => {}
         _ => return false,
     }
-    // SAFETY: all zero is a valid value: no flag, no signal in the mask.
+    // SAFETY: all zero is a valid value.
     let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
     action.sa_sigaction = mine;
     action.sa_flags = libc::SA_ONSTACK;
+    action.sa_mask = every_signal();
     let mut before = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: a handler that does nothing may run at any time; room for what was before.
     unsafe {
