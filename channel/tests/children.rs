@@ -129,6 +129,82 @@ fn a_child_that_somebody_else_has_reaped_is_told_so() {
     });
 }
 
+/// A child with this number, which ends at once. `None`: nobody may choose one here.
+fn child_of_number(pid: u32, status: i32) -> Option<()> {
+    let chosen = pid as libc::pid_t;
+    // (As the kernel has it: flags, three addresses, the signal at its end, the stack, thread-locals, the numbers, a group.)
+    let mut how = [0u64; 11];
+    (how[4], how[8], how[9]) = (libc::SIGCHLD as u64, (&raw const chosen).addr() as u64, 1);
+    // SAFETY: a live description; the child does nothing but end.
+    unsafe {
+        match libc::syscall(libc::SYS_clone3, how.as_mut_ptr(), size_of_val(&how)) {
+            0 => libc::_exit(status),
+            1.. => Some(()),
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn a_child_is_not_taken_for_the_one_that_has_its_number_next() {
+    limit(60, || {
+        each_driver(|channel| {
+            let child = cat();
+            let pid = child.id();
+            channel.post(Request::child_exit(child)).unwrap();
+            assert!(channel.try_get_event().unwrap().is_none());
+            kill(pid, libc::SIGKILL);
+            assert!(waitpid(pid));
+            if child_of_number(pid, 42).is_none() {
+                skipped("nobody may choose the number of a process here");
+                return;
+            }
+            let event = channel.get_event().unwrap();
+            assert_eq!((errno(&event), event.exit_status()), (Some(libc::ECHILD), None));
+            let mut status = 0;
+            // SAFETY: room for the status.
+            assert_eq!(unsafe { libc::waitpid(pid as libc::pid_t, &mut status, 0) }, pid as libc::pid_t);
+            assert_eq!(libc::WEXITSTATUS(status), 42);
+        });
+    });
+}
+
+/// What has come by then is told.
+#[test]
+fn a_child_that_has_ended_by_the_time_it_is_given_up_is_reaped() {
+    limit(60, || {
+        each_driver(|channel| {
+            let child = cat();
+            let pid = child.id();
+            let id = channel.post(Request::child_exit(child)).unwrap();
+            assert!(channel.try_get_event().unwrap().is_none());
+            kill(pid, libc::SIGKILL);
+            while waitid(pid, libc::WEXITED | libc::WNOWAIT).is_none() {}
+            channel.cancel(id);
+            let event = channel.get_event().unwrap();
+            assert_eq!(event.result().unwrap(), 0);
+            assert_eq!(event.exit_status().unwrap().signal(), Some(libc::SIGKILL));
+            assert!(!waitpid(pid));
+        });
+    });
+}
+
+#[test]
+#[allow(clippy::zombie_processes, reason = "the request waits for it")]
+fn a_number_is_looked_up_anew_when_it_is_posted_again() {
+    limit(60, || {
+        each_driver(|channel| {
+            let child = cat();
+            channel.post(Request::process_exit(child.id())).unwrap();
+            kill(child.id(), libc::SIGKILL);
+            let event = channel.get_event().unwrap();
+            assert_eq!(event.exit_status().unwrap().signal(), Some(libc::SIGKILL));
+            channel.post(event.again()).unwrap();
+            assert_eq!(errno(&channel.get_event().unwrap()), Some(libc::ESRCH));
+        });
+    });
+}
+
 #[test]
 fn of_a_process_that_is_nobodys_child_here_only_the_end_is_told() {
     limit(30, || {

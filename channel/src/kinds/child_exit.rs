@@ -114,6 +114,14 @@ unsafe impl Carry for Await {
         self.look().then_some(0)
     }
 
+    unsafe fn last_attempt(&self) -> Option<i32> {
+        self.look().then_some(0)
+    }
+
+    fn is_attempted_at_last(&self) -> bool {
+        true
+    }
+
     fn judge(&self, result: i32) -> Verdict {
         if is_interrupted(-result) { Verdict::Again } else { Verdict::Final }
     }
@@ -149,6 +157,8 @@ impl Held {
     fn reap(&mut self) -> Result<(), i32> {
         let found = self.operation.found.get();
         match (&mut self.who, found) {
+            // Somebody else was faster: the number may be another child's by now.
+            (Who::Child(_), Err(libc::ECHILD)) if self.is_ours => return Err(libc::ECHILD),
             // (It may have been waited for long ago.)
             (Who::Child(Some(child)), Ok(Some(_)) | Err(libc::ECHILD | libc::ESRCH)) => {
                 let status = child.try_wait().ok().flatten();
@@ -217,7 +227,12 @@ impl Kept for Held {
         if result < 0 {
             return result;
         }
-        self.reap().map_or_else(|errno| -errno, |()| 0)
+        let reaped = self.reap();
+        if let Who::Pid(_) = self.who {
+            // Posted again it is about whoever has the number then.
+            self.pidfd = Err(libc::ESRCH);
+        }
+        reaped.map_or_else(|errno| -errno, |()| 0)
     }
 }
 
