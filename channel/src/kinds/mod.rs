@@ -8,6 +8,7 @@ mod addressed;
 pub(crate) mod ancillary;
 mod cursor;
 mod ends;
+pub(crate) mod failure;
 mod memory;
 pub(crate) mod metadata;
 mod named;
@@ -24,7 +25,6 @@ pub(crate) mod sort;
 use crate::events::event::Event;
 use crate::events::request::Request;
 use std::fmt;
-use std::io;
 
 /// The list: of each kind its file, its name, and what that says.
 macro_rules! kinds {
@@ -166,66 +166,7 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// What went wrong with a request, in words: see [`Event::failure`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    kind: EventKind,
-    role: Option<&'static str>,
-    errno: i32,
-}
-
-impl Failure {
-    /// What was asked for.
-    pub fn kind(&self) -> EventKind {
-        self.kind
-    }
-
-    /// What the request's descriptor was to it, if it had one: `socket`, `listener`, `descriptor`.
-    pub fn role(&self) -> Option<&'static str> {
-        self.role
-    }
-
-    /// The number of the error (`ECANCELED`: it was cancelled; `ETIME`: its time limit came first).
-    pub fn errno(&self) -> i32 {
-        self.errno
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.kind)?;
-        if let Some(role) = self.role {
-            write!(f, " on its {role}")?;
-        }
-        match self.errno {
-            libc::ETIME => write!(f, ": the request's time limit came first"),
-            libc::ECANCELED => write!(f, ": the request was cancelled"),
-            errno => write!(f, ": {}", io::Error::from_raw_os_error(errno)),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
 impl Event {
-    /// The error that [`result`](Self::result) gives, with what it was about. `None`: all went well.
-    ///
-    /// ```
-    /// # use ec_channel::{EventChannel, Request};
-    /// let channel = EventChannel::new()?;
-    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
-    /// drop(far);
-    /// channel.post(Request::send(near, b"nobody hears".to_vec()))?;
-    /// let failure = channel.get_event()?.failure().unwrap();
-    /// assert_eq!(failure.to_string(), "send on its socket: Broken pipe (os error 32)");
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn failure(&self) -> Option<Failure> {
-        let errno = -self.0.result();
-        let role = self.0.body().and_then(|body| body.own.role());
-        (errno > 0).then(|| Failure { kind: self.kind(), role, errno })
-    }
-
     /// What was asked for.
     pub fn kind(&self) -> EventKind {
         EventKind::ALL[usize::from(self.0.kind())]
