@@ -166,7 +166,7 @@ impl Request {
     /// # use std::io::Write;
     /// let channel = EventChannel::new()?;
     /// let (reader, mut writer) = std::io::pipe()?;
-    /// channel.post(Request::read(std::os::fd::OwnedFd::from(reader), Vec::with_capacity(16)))?;
+    /// channel.post(Request::read(reader, Vec::with_capacity(16)))?;
     /// writer.write_all(b"hello")?;
     /// assert_eq!(channel.get_event()?.buffer(), b"hello");
     /// # Ok::<(), std::io::Error>(())
