@@ -86,7 +86,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //! The outcome is the same on each [driver](Driver). What a driver cannot do, or must not do twice, is done by **helper threads** of the
-//! process: no more than 512, which leave after 10 s with nothing to do. Which kinds those are is in `channel/native-where.md`.
+//! process: no more than 512, which leave after 10 s with nothing to do. Which kinds those are is in [`native_where`].
 //!
 //! # On which thread
 //!
@@ -275,6 +275,11 @@ pub use poster::Poster;
 pub use sys::mode::{nonblocking, set_nonblocking};
 #[doc(hidden)]
 pub use sys::poll::poll;
+
+/// Which driver carries out which kind of event itself, and what helpers do.
+pub mod native_where {
+    #![doc = include_str!("../native-where.md")]
+}
 
 /// The operations beneath events, for callers that suspend: each with its parameters, to be put behind a head ([`Op`](raw::Op)).
 pub mod raw {
