@@ -281,6 +281,10 @@ pub mod native_where {
     #![doc = include_str!("../native-where.md")]
 }
 
+/// The crate whose [sockets](socket2::Socket) and [addresses](socket2::SockAddr) are taken and given here, in the version that they are of.
+#[doc(no_inline)]
+pub use socket2;
+
 /// The operations beneath events, for callers that suspend: each with its parameters, to be put behind a head ([`Op`](raw::Op)).
 pub mod raw {
     pub use crate::kinds::accept::Accept;

@@ -81,7 +81,7 @@ kinds! {
     /// A connection accepted.
     accept: Accept = accept, accept_many;
     /// A connection made.
-    connect: Connect = connect;
+    connect: Connect = connect, connect_to;
     /// Bytes received.
     recv: Recv = recv;
     /// Bytes sent.

@@ -28,6 +28,7 @@ fn all() -> Vec<(&'static str, Request)> {
         accept(it()),
         accept_many(it()),
         connect(it(), to),
+        connect_to(it(), to.into()),
         recv(it(), room(1)),
         send(it(), room(1)),
         recv_from(it(), room(1)),
