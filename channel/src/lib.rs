@@ -233,13 +233,11 @@ mod sys;
 mod visits;
 mod waker;
 
-#[doc(hidden)]
+// (What is not shown in the documentation says so itself: else it is shown where all is exported again.)
 pub use alarm::{Alarm, Asleep};
 pub use blocker::{Blocker, Sleeper, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostAllError, PostError};
-pub use drivers::{DRIVER_VARIABLE, Driver, DriverInfo, EXCLUDE_VARIABLE};
-#[doc(hidden)]
-pub use drivers::{Pace, will_submit};
+pub use drivers::{DRIVER_VARIABLE, Driver, DriverInfo, EXCLUDE_VARIABLE, Pace, will_submit};
 pub use events::event::Event;
 pub use events::request::Request;
 pub use events::source::Source;
@@ -265,15 +263,12 @@ pub use kinds::signal::{Signal, SignalSender};
 pub use kinds::watch::{Change, WatchFor};
 pub use kinds::word::wake_word;
 pub use local::{LocalBuilder, LocalChannel};
-#[doc(hidden)]
 pub use lock::lock_held;
-#[doc(hidden)]
 pub use luck::Luck;
 pub use pages::Pages;
 pub use ports::Wait;
 pub use poster::Poster;
 pub use sys::mode::{nonblocking, set_nonblocking};
-#[doc(hidden)]
 pub use sys::poll::poll;
 
 /// Which driver carries out which kind of event itself, and what helpers do.
