@@ -142,6 +142,57 @@ pub mod time;
 
 /// The completion channel by itself: post requests, get each back once, completed. [`Runtime::channel`] is one whose
 /// ports the workers drive.
+///
+/// # One request from a task
+/// What no wrapper of this crate does yet can be asked of the runtime's channel: the task posts the request, and is suspended until it is
+/// back. Others may get events from that channel, so the request brings a handler. A worker calls it, and it wakes the task.
+///
+/// ```
+/// use event_channel::channel::{Event, EventChannel, Request};
+/// use event_channel::sync::Notification;
+/// use event_channel::{Runtime, run};
+/// use std::io;
+/// use std::sync::{Arc, Mutex};
+///
+/// fn complete(channel: &EventChannel, request: Request) -> io::Result<Event> {
+///     let back = Arc::new((Mutex::new(None), Notification::new()));
+///     let theirs = back.clone();
+///     channel.post(request.on_complete(move |_, event| {
+///         *theirs.0.lock().unwrap() = Some(event);
+///         theirs.1.post();
+///     }))?;
+///     back.1.wait(); // suspends the task; a plain thread is blocked
+///     Ok(back.0.lock().unwrap().take().unwrap())
+/// }
+///
+/// let length = run(|| {
+///     let runtime = Runtime::current().unwrap();
+///     let event = complete(runtime.channel(), Request::stat("Cargo.toml"))?;
+///     event.result()?;
+///     Ok::<u64, io::Error>(event.metadata().unwrap().len())
+/// })?;
+/// assert!(length > 0);
+/// # Ok::<(), io::Error>(())
+/// ```
+/// A cancel of the task does not end that wait. A limit of time does: [`Request::within`](ec_channel::Request::within).
+///
+/// A task with many requests may have a channel of its own, and get its events in turn. That suspends it as well, and a cancel is an error
+/// there. Each such channel has a driver, which takes some descriptors, so it is for some tasks, and not for thousands.
+///
+/// ```
+/// use event_channel::channel::{EventChannel, Request};
+/// use event_channel::run;
+/// # use std::io;
+///
+/// run(|| {
+///     let channel = EventChannel::builder().single_threaded().build()?;
+///     channel.post(Request::stat("Cargo.toml"))?;
+///     let event = channel.get_event()?;
+///     assert!(event.metadata().unwrap().is_file());
+///     Ok::<(), io::Error>(())
+/// })?;
+/// # Ok::<(), io::Error>(())
+/// ```
 pub mod channel {
     #[doc(inline)]
     pub use ec_channel::*;

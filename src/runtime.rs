@@ -232,7 +232,8 @@ impl Runtime {
     }
 
     /// The channel that this runtime's workers drive. Events with a handler are handled on the workers; those
-    /// without wait for [`get_event`](EventChannel::get_event).
+    /// without wait for [`get_event`](EventChannel::get_event). How a task has one request carried out, and waits for it, is shown
+    /// [there](crate::channel#one-request-from-a-task).
     pub fn channel(&self) -> &EventChannel {
         self.pool.channel()
     }

@@ -29,9 +29,11 @@ const STATE: u32 = 3;
 const NEXT: u32 = 4;
 
 /// See the module.
+#[doc(hidden)]
 pub struct Alarm(AtomicU32);
 
 /// An announced sleep: to be taken back by [`Alarm::awake`].
+#[doc(hidden)]
 #[must_use = "a sleep that was announced is taken back"]
 pub struct Asleep(u32);
 

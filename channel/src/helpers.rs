@@ -14,7 +14,7 @@
 //!
 //! **If the system gives no thread** the helpers that count come to the job in their turn. If there is none, or the last one is about to begin
 //! what lasts, the jobs that wait are told. What those helpers do may take long, and there may be a thread again meanwhile. So whoever has
-//! a job that waits is told of that ([`Job::waits`]), and may have one asked for [once more](Helpers::try_again).
+//! a job that waits is told of that ([`Job::waits`]), and may have one asked for once more.
 
 use crate::blocker;
 use crate::foreign;

@@ -86,7 +86,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //! The outcome is the same on each [driver](Driver). What a driver cannot do, or must not do twice, is done by **helper threads** of the
-//! process: no more than 512, which leave after 10 s with nothing to do. Which kinds those are is in `channel/native-where.md`.
+//! process: no more than 512, which leave after 10 s with nothing to do. Which kinds those are is in [`native_where`].
 //!
 //! # On which thread
 //!
@@ -235,13 +235,11 @@ mod sys;
 mod visits;
 mod waker;
 
-#[doc(hidden)]
+// (What is not shown in the documentation says so itself: else it is shown where all is exported again.)
 pub use alarm::{Alarm, Asleep};
 pub use blocker::{Blocker, Sleeper, Unparker, Waited, set_blocker};
 pub use builder::{ChannelBuilder, ChannelMetrics, PostAllError, PostError};
-pub use drivers::{DRIVER_VARIABLE, Driver, DriverInfo, EXCLUDE_VARIABLE};
-#[doc(hidden)]
-pub use drivers::{Pace, will_submit};
+pub use drivers::{DRIVER_VARIABLE, Driver, DriverInfo, EXCLUDE_VARIABLE, Pace, will_submit};
 pub use events::event::Event;
 pub use events::request::Request;
 pub use events::source::Source;
@@ -251,11 +249,13 @@ pub use getting::listed::tasks_were_left;
 pub use getting::serve::{Completion, Completions, Serving};
 pub use getting::shared::EventChannel;
 pub use id::EventId;
+pub use kinds::EventKind;
 pub use kinds::accept::accept_now;
 pub use kinds::advise::Advice;
 pub use kinds::allocate::Allocation;
 pub use kinds::ancillary::{Ancillary, Credentials};
 pub use kinds::child_exit::ResourceUsage;
+pub use kinds::failure::Failure;
 pub use kinds::metadata::Metadata;
 pub use kinds::notification::SignalPoster;
 pub use kinds::open_options::OpenOptions;
@@ -264,18 +264,23 @@ pub use kinds::readiness::Interest;
 pub use kinds::signal::{Signal, SignalSender};
 pub use kinds::watch::{Change, WatchFor};
 pub use kinds::word::wake_word;
-pub use kinds::{EventKind, Failure};
 pub use local::{LocalBuilder, LocalChannel};
-#[doc(hidden)]
 pub use lock::lock_held;
-#[doc(hidden)]
 pub use luck::Luck;
 pub use pages::Pages;
 pub use ports::Wait;
 pub use poster::Poster;
 pub use sys::mode::{nonblocking, set_nonblocking};
-#[doc(hidden)]
 pub use sys::poll::poll;
+
+/// Which driver carries out which kind of event itself, and what helpers do.
+pub mod native_where {
+    #![doc = include_str!("../native-where.md")]
+}
+
+/// The crate whose [sockets](socket2::Socket) and [addresses](socket2::SockAddr) are taken and given here, in the version that they are of.
+#[doc(no_inline)]
+pub use socket2;
 
 /// The operations beneath events, for callers that suspend: each with its parameters, to be put behind a head ([`Op`](raw::Op)).
 pub mod raw {

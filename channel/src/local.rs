@@ -26,7 +26,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// handlers need not be `Send`: they run one at a time, in [`get_event`](Self::get_event) and [`run`](Self::run), and may share what they
 /// like. They lie in the channel, never in an event, and are dropped by the owner.
 ///
-/// Others post to it by way of a [`Poster`].
+/// Others post to it by way of a [`Poster`]. Dropped, it shuts itself down and waits for what is in flight, for a second at most; no handler
+/// is called. Then the channel in it goes, [as any other](EventChannel#when-it-is-dropped), which may take another second.
 ///
 /// ```
 /// use ec_channel::{EventChannel, Request};

@@ -13,6 +13,7 @@ thread_local! {
 
 /// Which kind of place the caller is in where no foreign code may run: under a lock of the channel's. `None`: in none, or in a release
 /// build.
+#[doc(hidden)]
 #[inline]
 pub fn lock_held() -> Option<&'static str> {
     #[cfg(debug_assertions)]

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// See the module.
+#[doc(hidden)]
 #[derive(Default)]
 pub struct Luck {
     /// So many are posted without an attempt.

@@ -11,7 +11,7 @@ use ec_test_support::limit;
 use ends::{SORTS, Sort, each_driver_of_all, numbers, tcp};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -102,6 +102,32 @@ fn discard_and_echo() {
                         assert_eq!((event.failure(), event.pumped()), (None, content.len() as u64));
                     }
                 });
+            }
+        })
+    });
+}
+
+/// A datagram without a byte is the end of the input, in either mode; what comes after it stays.
+#[test]
+fn an_empty_datagram_is_the_end() {
+    limit(30, || {
+        each_driver_of_all(|channel| {
+            for mode in [false, true] {
+                let from = UdpSocket::bind("127.0.0.1:0").unwrap();
+                let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+                sender.connect(from.local_addr().unwrap()).unwrap();
+                from.connect(sender.local_addr().unwrap()).unwrap();
+                from.set_nonblocking(mode).unwrap();
+                for datagram in ["one", "", "two"] {
+                    sender.send(datagram.as_bytes()).unwrap();
+                }
+                let ((mut reader, writer), from) = (std::io::pipe().unwrap(), Arc::new(from));
+                channel.post(Request::pump(from.clone(), writer)).unwrap();
+                let event = channel.get_event().unwrap();
+                assert_eq!((event.failure(), event.pumped()), (None, 3));
+                drop(event);
+                assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "one");
+                assert_eq!(from.recv(&mut [0; 8]).unwrap(), 3);
             }
         })
     });

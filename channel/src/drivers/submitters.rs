@@ -33,6 +33,7 @@ pub(crate) fn exited() -> u32 {
 }
 
 /// To be called at the beginning of a thread that drives channels from thread-locals that are not its own.
+#[doc(hidden)]
 pub fn will_submit() {
     note();
 }

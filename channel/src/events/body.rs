@@ -17,6 +17,7 @@ use crate::id::{EventId, OpId};
 use crate::operation::{Carry, Owner, RawOp, TIMER};
 use std::any::Any;
 use std::cell::LazyCell;
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -41,9 +42,14 @@ pub(crate) trait Kept: Any + Send {
         None
     }
 
-    /// Its descriptor, for those who print it.
+    /// Its descriptor (the first, if there are two), for those who print it.
     fn source(&self) -> Option<&Source> {
         None
+    }
+
+    /// The files that it names, and what else has a name, in the order of its arguments: for those who print it.
+    fn names(&self) -> Vec<&OsStr> {
+        Vec::new()
     }
 
     /// Before each post. The program's `AsFd` is called here, and where a request or an event is printed.

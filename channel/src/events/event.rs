@@ -7,6 +7,7 @@
 
 use crate::events::inside::Inside;
 use crate::events::request::Request;
+use crate::events::source::Source;
 use crate::id::EventId;
 use std::any::Any;
 use std::fmt;
@@ -108,6 +109,29 @@ impl Event {
     /// The peer of an accepted connection, the sender of a datagram, or where a request went to.
     pub fn address(&self) -> Option<SocketAddr> {
         self.0.body()?.own.address()
+    }
+
+    /// What it was on, to go on with it; of two descriptors the one that was read from. None where the kind has none (a descriptor that was
+    /// [closed](crate::Request::close) is no more), and for items of a stream.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream};
+    /// let channel = EventChannel::new()?;
+    /// let (near, mut far) = UnixStream::pair()?;
+    /// channel.post(Request::recv(near, Vec::with_capacity(16)))?; // the request has it now
+    /// far.write_all(b"echo")?;
+    /// let mut received = channel.get_event()?;
+    /// let socket = received.source().unwrap().clone();
+    /// channel.post(Request::send(socket, received.take_buffer()))?;
+    /// assert_eq!(channel.get_event()?.result()?, 4);
+    /// let mut answer = [0; 4];
+    /// far.read_exact(&mut answer)?;
+    /// assert_eq!(&answer, b"echo");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn source(&self) -> Option<&Source> {
+        self.0.body()?.own.source()
     }
 
     /// The application's context, once. That of a stream comes with its last event.

@@ -4,6 +4,7 @@ use crate::events::body::{Body, Kept, Taker};
 use crate::events::stream::Credit;
 use crate::id::EventId;
 use std::any::Any;
+use std::ffi::OsStr;
 use std::fmt::DebugStruct;
 
 /// See the module.
@@ -255,13 +256,22 @@ impl Inside {
         copy
     }
 
+    /// See [`Kept::names`].
+    pub(crate) fn names(&self) -> Vec<&OsStr> {
+        self.body().map_or_else(Vec::new, |body| body.own.names())
+    }
+
     /// What is printed of both a request and an event.
     pub(crate) fn show<'a, 'b, 'f>(&self, shown: &'a mut DebugStruct<'b, 'f>) -> &'a mut DebugStruct<'b, 'f> {
         shown.field("token", &self.token());
-        match self.body().and_then(|body| body.own.source()) {
-            Some(source) => shown.field("descriptor", &source.raw()),
-            None => shown,
+        if let Some(source) = self.body().and_then(|body| body.own.source()) {
+            shown.field("descriptor", &source.raw());
         }
+        let names = self.names();
+        if !names.is_empty() {
+            shown.field("names", &names);
+        }
+        shown
     }
 
     /// See [`Body::discard`].

@@ -49,6 +49,28 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// }
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// # When it is dropped
+/// With the last clone the channel goes, and all that is in it. What is ready and was not got is dropped: its buffers and contexts, and its
+/// descriptors, if nobody else has them. What is in flight is cancelled, waited for, and dropped; no handler is called. (To get what was
+/// posted first, call [`shutdown`](Self::shutdown), and get until there is an error.)
+///
+/// The drop may block for a second (for each port; a channel that is not a pool's has one). As a rule all comes back at once. But a helper
+/// that makes a call cannot always be stopped ([`work`](crate::Request::work), a file on a slow disk), nor can the kernel while it sends
+/// [without a copy](crate::Request::send_zero_copy). What has not come back by then stays in memory for ever, since it is still in use; a warning
+/// is logged. A handler that holds a clone of the channel keeps it as long as its request is in it. (It is given the channel when it is
+/// called.)
+///
+/// ```
+/// # use ec_channel::{EventChannel, Request};
+/// # use std::{io::Read, os::unix::net::UnixStream};
+/// let channel = EventChannel::new()?;
+/// let (near, mut far) = UnixStream::pair()?;
+/// channel.post(Request::recv(near, Vec::with_capacity(16)))?;
+/// drop(channel); // with the request, and its socket
+/// assert_eq!(far.read(&mut [0])?, 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct EventChannel(pub(crate) Arc<Shared>);
 

@@ -214,7 +214,22 @@ impl Kept for Held {
 }
 
 impl Request {
-    /// A connection from a listening socket; see [`Event::take_accepted`].
+    /// A connection from a listening socket; see [`Event::take_accepted`]. [`accept_many`](Self::accept_many) goes on.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// use std::net::{TcpListener, TcpStream};
+    /// let channel = EventChannel::new()?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// channel.post(Request::accept(listener))?;
+    /// let mut event = channel.get_event()?;
+    /// event.result()?;
+    /// let stream = TcpStream::from(event.take_accepted().unwrap());
+    /// assert_eq!(event.address(), Some(stream.peer_addr()?));
+    /// channel.post(event.again())?; // the next one
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn accept(listener: impl Into<Source>) -> Self {
         let operation = Accept { fd: -1, addr: std::ptr::null_mut(), len: std::ptr::null_mut() };
         Self::of(Held { listener: listener.into(), from: Address::none(), accepted: None, operation })

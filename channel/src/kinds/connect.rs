@@ -10,6 +10,7 @@ use crate::events::source::Source;
 use crate::operation::{Carry, Class, GoOn, Line, Readiness, Verdict, is_interrupted};
 use crate::sys::{self, mode};
 use io_uring::{opcode, squeue, types};
+use socket2::SockAddr;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 
@@ -44,8 +45,16 @@ impl Connect {
         match mode::without_blocking(self.fd, call) {
             Ok(_) => Some(0),
             Err(libc::EINPROGRESS | libc::EINTR | libc::EALREADY) => None,
+            Err(libc::EAGAIN) if self.is_to_unix() => None,
             Err(errno) => Some(-errno),
         }
+    }
+
+    /// Such a connect is made at once; or the listener has no room, and there is no telling when it has.
+    fn is_to_unix(&self) -> bool {
+        // SAFETY: who submits it keeps the address, which is so long.
+        self.len as usize >= size_of::<libc::sa_family_t>()
+            && i32::from(unsafe { (&raw const (*self.addr).ss_family).read_unaligned() }) == libc::AF_UNIX
     }
 }
 
@@ -84,6 +93,7 @@ unsafe impl Carry for Connect {
     fn judge(&self, result: i32) -> Verdict {
         match -result {
             libc::EINPROGRESS => Verdict::Await,
+            libc::EAGAIN if self.is_to_unix() => Verdict::Await,
             errno if is_interrupted(errno) => Verdict::Await,
             _ => Verdict::Final,
         }
@@ -129,9 +139,55 @@ impl Kept for Held {
 }
 
 impl Request {
-    /// Connects a socket. After a failure the socket is of no further use.
+    /// Connects a socket. After a failure the socket is of no further use. std has no sockets that are not connected yet; those of
+    /// [`socket2`](crate::socket2) become std's.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// use ec_channel::socket2::{Domain, Socket, Type};
+    /// use std::net::{TcpListener, TcpStream};
+    /// # use std::time::Duration;
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let address = listener.local_addr()?;
+    /// let channel = EventChannel::new()?;
+    /// let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    /// let ours = socket.try_clone()?; // another descriptor of it
+    /// channel.post(Request::connect(socket, address).within(Duration::from_secs(10)))?;
+    /// let event = channel.get_event()?;
+    /// event.result()?; // or `TimedOut`, say
+    /// let stream = TcpStream::from(ours);
+    /// assert_eq!(stream.peer_addr()?, address);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn connect(socket: impl Into<Source>, to: SocketAddr) -> Self {
+        Self::connection(socket.into(), Address::of(to))
+    }
+
+    /// As [`connect`](Self::connect), to an address of whatever family. At a Unix socket whose listener has no room for one more it waits
+    /// until there is, in either mode of the socket.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// use ec_channel::socket2::{Domain, SockAddr, Socket, Type};
+    /// # use std::os::unix::net::UnixListener;
+    /// # let path = std::env::temp_dir().join(format!("ec-doc-connect-{}", std::process::id()));
+    /// # let listener = UnixListener::bind(&path)?;
+    /// let channel = EventChannel::new()?;
+    /// let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    /// channel.post(Request::connect_to(socket, SockAddr::unix(&path)?))?;
+    /// let event = channel.get_event()?;
+    /// # std::fs::remove_file(path)?;
+    /// event.result()?;
+    /// channel.post(Request::send(event.source().unwrap().clone(), b"hello".to_vec()))?;
+    /// assert_eq!(channel.get_event()?.result()?, 5);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn connect_to(socket: impl Into<Source>, to: SockAddr) -> Self {
+        Self::connection(socket.into(), Address::of_any(to))
+    }
+
+    fn connection(socket: Source, to: Address) -> Self {
         let operation = Connect { fd: -1, addr: std::ptr::null(), len: 0 };
-        Self::of(Held { socket: socket.into(), to: Address::of(to), operation })
+        Self::of(Held { socket, to, operation })
     }
 }

@@ -8,6 +8,7 @@ mod addressed;
 pub(crate) mod ancillary;
 mod cursor;
 mod ends;
+pub(crate) mod failure;
 mod memory;
 pub(crate) mod metadata;
 mod named;
@@ -24,26 +25,34 @@ pub(crate) mod sort;
 use crate::events::event::Event;
 use crate::events::request::Request;
 use std::fmt;
-use std::io;
 
-/// The list: of each kind its file, its name, and what that says.
+/// The list: of each kind its file, its name, what that says, and the constructors of [`Request`] that make it.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $file:ident: $Name:ident,)*) => {
+    ($($(#[$doc:meta])* $file:ident: $Name:ident = $first:ident $(, $more:ident)*;)*) => {
         $(pub(crate) mod $file;)*
 
         /// What a request asks for.
+        ///
+        /// How each driver carries out each kind is in [`native_where`](crate::native_where).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         #[repr(u8)]
         pub enum EventKind {
-            $($(#[$doc])* $Name,)*
+            $(
+                $(#[$doc])*
+                #[doc = concat!(
+                    "Made by [`", stringify!($first), "`](Request::", stringify!($first), ")"
+                    $(, ", [`", stringify!($more), "`](Request::", stringify!($more), ")")*, "."
+                )]
+                $Name,
+            )*
         }
 
         impl EventKind {
             /// All of them.
             pub const ALL: &[EventKind] = &[$(EventKind::$Name,)*];
 
-            /// As it is called in an error: `recv_from`, say.
+            /// As it is called in an error, and printed by `{}`: `recv_from`, say.
             pub fn name(self) -> &'static str {
                 match self {
                     $(EventKind::$Name => stringify!($file),)*
@@ -53,111 +62,126 @@ macro_rules! kinds {
     };
 }
 
+impl EventKind {
+    /// The kind of this number, which is that of a [record](crate::shm::Record::kind) made of an event (`EventKind::Recv as u32`). `None`:
+    /// there is none in this version of the crate.
+    ///
+    /// ```
+    /// # use ec_channel::EventKind;
+    /// assert_eq!(EventKind::from_number(EventKind::RecvFrom as u32), Some(EventKind::RecvFrom));
+    /// assert_eq!(EventKind::RecvFrom.to_string(), "recv_from");
+    /// assert_eq!(EventKind::from_number(256), None);
+    /// ```
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+}
+
 kinds! {
     /// A connection accepted.
-    accept: Accept,
+    accept: Accept = accept, accept_many;
     /// A connection made.
-    connect: Connect,
+    connect: Connect = connect, connect_to;
     /// Bytes received.
-    recv: Recv,
+    recv: Recv = recv;
     /// Bytes sent.
-    send: Send,
+    send: Send = send;
     /// A datagram received, with its sender.
-    recv_from: RecvFrom,
+    recv_from: RecvFrom = recv_from;
     /// A datagram sent to an address.
-    send_to: SendTo,
+    send_to: SendTo = send_to;
     /// Bytes received into several buffers.
-    recv_vectored: RecvVectored,
+    recv_vectored: RecvVectored = recv_vectored;
     /// Bytes sent from several buffers.
-    send_vectored: SendVectored,
+    send_vectored: SendVectored = send_vectored;
     /// A message received, with what goes with it.
-    recv_msg: RecvMsg,
+    recv_msg: RecvMsg = recv_msg;
     /// A message sent, with what goes with it.
-    send_msg: SendMsg,
+    send_msg: SendMsg = send_msg, send_msg_to;
     /// Bytes received into a buffer that is taken when there are some.
-    recv_pooled: RecvPooled,
+    recv_pooled: RecvPooled = recv_pooled;
     /// Bytes sent from where they are.
-    send_zero_copy: SendZeroCopy,
+    send_zero_copy: SendZeroCopy = send_zero_copy;
     /// A connection shut down.
-    shutdown: Shutdown,
+    shutdown: Shutdown = shutdown;
     /// A descriptor ready.
-    readiness: Readiness,
+    readiness: Readiness = readiness, readiness_stream;
     /// A point in time.
-    timer: Timer,
+    timer: Timer = timer, timer_at, interval, interval_at;
     /// A time of the system's clock.
-    wall_clock: WallClock,
+    wall_clock: WallClock = wall_clock;
     /// Something that happens to a file, or in a directory.
-    watch: Watch,
+    watch: Watch = watch;
     /// A process that ends.
-    child_exit: ChildExit,
+    child_exit: ChildExit = child_exit, process_exit, pidfd_exit;
     /// A signal that comes to the process.
-    signal: Signal,
+    signal: Signal = signal, signals;
     /// Something that the application says to itself.
-    notification: Notification,
+    notification: Notification = notification, signal_posts;
     /// Bytes read, as read(2) reads them.
-    read: Read,
+    read: Read = read;
     /// Bytes written, as write(2) writes them.
-    write: Write,
+    write: Write = write;
     /// Bytes read from a position in a file.
-    read_at: ReadAt,
+    read_at: ReadAt = read_at;
     /// Bytes written at a position in a file.
-    write_at: WriteAt,
+    write_at: WriteAt = write_at;
     /// Bytes read from a position in a file into several buffers.
-    read_at_vectored: ReadAtVectored,
+    read_at_vectored: ReadAtVectored = read_at_vectored;
     /// Bytes written at a position in a file from several buffers.
-    write_at_vectored: WriteAtVectored,
+    write_at_vectored: WriteAtVectored = write_at_vectored;
     /// A file's content brought to the disk.
-    fsync: Fsync,
+    fsync: Fsync = fsync;
     /// A file's data brought to the disk.
-    fdatasync: Fdatasync,
+    fdatasync: Fdatasync = fdatasync;
     /// Room on the disk for a part of a file.
-    allocate: Allocate,
+    allocate: Allocate = allocate;
     /// A file's length set.
-    truncate: Truncate,
+    truncate: Truncate = truncate;
     /// The kernel told how a file will be used.
-    advise: Advise,
+    advise: Advise = advise;
     /// A descriptor closed.
-    close: Close,
+    close: Close = close;
     /// Bytes read into pages, past the page cache.
-    read_direct: ReadDirect,
+    read_direct: ReadDirect = read_direct;
     /// Bytes written from pages, past the page cache.
-    write_direct: WriteDirect,
+    write_direct: WriteDirect = write_direct;
     /// A closure run by a helper thread.
-    work: Work,
+    work: Work = work;
     /// A file opened.
-    open: Open,
+    open: Open = open;
     /// What there is to know of a file.
-    stat: Stat,
+    stat: Stat = stat, lstat, stat_of;
     /// A file renamed.
-    rename: Rename,
+    rename: Rename = rename;
     /// A second name for a file.
-    link: Link,
+    link: Link = link;
     /// A symbolic link made.
-    symlink: Symlink,
+    symlink: Symlink = symlink;
     /// A name of a file taken away.
-    unlink: Unlink,
+    unlink: Unlink = unlink;
     /// A folder made.
-    mkdir: Mkdir,
+    mkdir: Mkdir = mkdir;
     /// A folder removed.
-    rmdir: Rmdir,
+    rmdir: Rmdir = rmdir;
     /// What a symbolic link says.
-    read_link: ReadLink,
+    read_link: ReadLink = read_link;
     /// An extended attribute read.
-    get_xattr: GetXattr,
+    get_xattr: GetXattr = get_xattr;
     /// The names of extended attributes.
-    list_xattr: ListXattr,
+    list_xattr: ListXattr = list_xattr;
     /// An extended attribute set.
-    set_xattr: SetXattr,
+    set_xattr: SetXattr = set_xattr;
     /// An extended attribute removed.
-    remove_xattr: RemoveXattr,
+    remove_xattr: RemoveXattr = remove_xattr;
     /// Bytes that went through a pipe.
-    splice: Splice,
+    splice: Splice = splice, splice_at;
     /// Bytes of a pipe in another one as well.
-    tee: Tee,
+    tee: Tee = tee;
     /// Everything that came from a descriptor gone to another one.
-    pump: Pump,
+    pump: Pump = pump;
     /// A word in memory changed.
-    word: Word,
+    word: Word = word;
 }
 
 impl fmt::Display for EventKind {
@@ -166,66 +190,7 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// What went wrong with a request, in words: see [`Event::failure`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    kind: EventKind,
-    role: Option<&'static str>,
-    errno: i32,
-}
-
-impl Failure {
-    /// What was asked for.
-    pub fn kind(&self) -> EventKind {
-        self.kind
-    }
-
-    /// What the request's descriptor was to it, if it had one: `socket`, `listener`, `descriptor`.
-    pub fn role(&self) -> Option<&'static str> {
-        self.role
-    }
-
-    /// The number of the error (`ECANCELED`: it was cancelled; `ETIME`: its time limit came first).
-    pub fn errno(&self) -> i32 {
-        self.errno
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.kind)?;
-        if let Some(role) = self.role {
-            write!(f, " on its {role}")?;
-        }
-        match self.errno {
-            libc::ETIME => write!(f, ": the request's time limit came first"),
-            libc::ECANCELED => write!(f, ": the request was cancelled"),
-            errno => write!(f, ": {}", io::Error::from_raw_os_error(errno)),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
 impl Event {
-    /// The error that [`result`](Self::result) gives, with what it was about. `None`: all went well.
-    ///
-    /// ```
-    /// # use ec_channel::{EventChannel, Request};
-    /// let channel = EventChannel::new()?;
-    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
-    /// drop(far);
-    /// channel.post(Request::send(near, b"nobody hears".to_vec()))?;
-    /// let failure = channel.get_event()?.failure().unwrap();
-    /// assert_eq!(failure.to_string(), "send on its socket: Broken pipe (os error 32)");
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn failure(&self) -> Option<Failure> {
-        let errno = -self.0.result();
-        let role = self.0.body().and_then(|body| body.own.role());
-        (errno > 0).then(|| Failure { kind: self.kind(), role, errno })
-    }
-
     /// What was asked for.
     pub fn kind(&self) -> EventKind {
         EventKind::ALL[usize::from(self.0.kind())]

@@ -11,24 +11,28 @@ use crate::events::request::Request;
 use crate::operation::{Blocking, Caller, Carry, Verdict};
 use crate::sys;
 use std::cell::UnsafeCell;
-use std::ffi::{CString, OsStr, c_char};
+use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 
-/// Paths, and what else has a name, as the kernel wants them. `None`: there is a NUL in one of them.
-pub(super) struct Names<const N: usize>(Option<[CString; N]>);
+/// Paths, and what else has a name, each with a NUL behind it.
+pub(super) struct Names<const N: usize>([Box<[u8]>; N]);
 
 impl<const N: usize> Names<N> {
     pub(super) fn new(names: [&OsStr; N]) -> Self {
-        let strings = names.map(|name| CString::new(name.as_bytes()));
-        Names(strings.iter().all(Result::is_ok).then(|| strings.map(Result::unwrap_or_default)))
+        Names(names.map(|name| [name.as_bytes(), &[0]].concat().into_boxed_slice()))
     }
 
-    /// Strings that end. Or why these names cannot be asked for.
+    /// Strings that end. Or why these names cannot be asked for: there is a NUL in one of them.
     pub(super) fn get(&self) -> Result<[*const c_char; N], i32> {
-        match &self.0 {
-            Some(names) => Ok(std::array::from_fn(|at| names[at].as_ptr())),
-            None => Err(libc::EINVAL),
+        match self.0.iter().all(|name| CStr::from_bytes_with_nul(name).is_ok()) {
+            true => Ok(std::array::from_fn(|at| self.0[at].as_ptr().cast())),
+            false => Err(libc::EINVAL),
         }
+    }
+
+    /// As they were given.
+    pub(super) fn given(&self) -> Vec<&OsStr> {
+        self.0.iter().map(|name| OsStr::from_bytes(name.strip_suffix(&[0]).unwrap_or(name))).collect()
     }
 }
 
@@ -111,6 +115,10 @@ where
 {
     fn kind(&self) -> u8 {
         self.kind as u8
+    }
+
+    fn names(&self) -> Vec<&OsStr> {
+        self.names.given()
     }
 
     fn point(&mut self) -> *const dyn Carry {

@@ -32,6 +32,28 @@ impl Request {
     /// `try_get_event`. So one that a copy is for already waits no longer: it gets none of what is posted before it has returned with that.
     /// The copy of a call that ends otherwise (its task never runs again, say) goes with it; at its time-out, or cancelled, it returns
     /// the copy.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// const RELOAD: u64 = 1;
+    /// let channel = EventChannel::new()?;
+    /// std::thread::scope(|scope| {
+    ///     for number in 0..4 {
+    ///         let channel = &channel;
+    ///         scope.spawn(move || {
+    ///             while let Ok(event) = channel.get_event() {
+    ///                 if event.token() == RELOAD {
+    ///                     println!("thread {number} reads the settings anew");
+    ///                 }
+    ///             }
+    ///         });
+    ///     }
+    ///     // Each of those that wait by now is told.
+    ///     channel.post(Request::notification().token(RELOAD).wake_all()).unwrap();
+    ///     channel.shutdown(); // what is complete is still got
+    /// });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn wake_all(mut self) -> Self {
         self.0.set_wakes_all();
         self

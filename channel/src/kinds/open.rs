@@ -14,7 +14,7 @@ use crate::events::event::Event;
 use crate::events::request::Request;
 use crate::operation::{Blocking, Caller, Carry, Verdict};
 use crate::sys;
-use std::ffi::c_char;
+use std::ffi::{OsStr, c_char};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
@@ -121,6 +121,10 @@ unsafe impl Blocking for Open {
 impl Kept for Open {
     fn kind(&self) -> u8 {
         EventKind::Open as u8
+    }
+
+    fn names(&self) -> Vec<&OsStr> {
+        self.path.given()
     }
 
     fn prepare(&mut self) {

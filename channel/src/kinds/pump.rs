@@ -208,6 +208,9 @@ impl Request {
     /// kernel can do so without waiting they are not copied (by splice(2)): between pipes, and what is in non-blocking mode. No more than
     /// 64 KiB are on the way: who takes them slowly has the other side wait.
     ///
+    /// It moves bytes and heeds no bounds: of datagrams (UDP) several may become one, or one several. And the end of the input is when a read
+    /// gives nothing: an empty datagram is the end.
+    ///
     /// If it fails, [`Failure::role`](crate::Failure::role) says whether that was its `input` or its `output`. What had been read and could not be
     /// written, then or when it is given up (cancelled, over its time limit), is the event's [buffer](Event::buffer); posted
     /// [again](Event::again), it begins with that. The end of the input is passed on with [`relay_end`](Self::relay_end).

@@ -170,9 +170,32 @@ impl Request {
     /// # use std::io::Write;
     /// let channel = EventChannel::new()?;
     /// let (reader, mut writer) = std::io::pipe()?;
-    /// channel.post(Request::read(std::os::fd::OwnedFd::from(reader), Vec::with_capacity(16)))?;
+    /// channel.post(Request::read(reader, Vec::with_capacity(16)))?;
     /// writer.write_all(b"hello")?;
     /// assert_eq!(channel.get_event()?.buffer(), b"hello");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// An eventfd is a bell between threads, and between processes: what is read is the sum of what was written since the last time.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # use std::{fs::File, io::Write, os::fd::{FromRawFd, OwnedFd}, process::Command, sync::Arc};
+    /// // SAFETY: no pointer is passed.
+    /// let new = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+    /// assert!(new >= 0);
+    /// // SAFETY: the descriptor is new, and nobody else has it.
+    /// let bell = Arc::new(unsafe { OwnedFd::from_raw_fd(new) });
+    /// let channel = EventChannel::new()?;
+    /// channel.post(Request::read(bell.clone(), Vec::with_capacity(8)))?;
+    /// let mut ringer = File::from(bell.try_clone()?);
+    /// std::thread::spawn(move || ringer.write_all(&3_u64.to_ne_bytes()));
+    /// let event = channel.get_event()?;
+    /// assert_eq!(event.buffer(), 3_u64.to_ne_bytes());
+    /// channel.post(event.again())?;
+    /// // Another process that has the descriptor, as its output here.
+    /// Command::new("printf").arg(r"\1\0\0\0\0\0\0\0").stdout(bell.try_clone()?).spawn()?.wait()?;
+    /// assert_eq!(channel.get_event()?.buffer(), 1_u64.to_le_bytes());
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn read(source: impl Into<Source>, buffer: Vec<u8>) -> Self {

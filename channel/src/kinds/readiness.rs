@@ -241,6 +241,21 @@ impl Request {
     /// [`readiness_stream`](Self::readiness_stream). What cannot be polled (a regular file, a directory, `/dev/null`) is always ready,
     /// for whatever is waited for. To see that of one that is waited for neither to be read nor to be written, a post takes a descriptor for
     /// a moment; if there is none, it depends on the driver: it fails, or is never ready.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Interest, Request};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, sync::Arc};
+    /// let channel = EventChannel::new()?;
+    /// let (near, mut far) = UnixStream::pair()?;
+    /// let near = Arc::new(near); // for the request, and for the library that reads
+    /// channel.post(Request::readiness(near.clone(), Interest::READABLE))?;
+    /// far.write_all(b"x")?;
+    /// let event = channel.get_event()?;
+    /// event.result()?;
+    /// assert!(event.ready().contains(Interest::READABLE));
+    /// assert_eq!((&*near).read(&mut [0; 8])?, 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn readiness(source: impl Into<Source>, interest: Interest) -> Self {
         Self::of(Held::new(source, interest))
     }

@@ -91,6 +91,27 @@ impl Request {
     ///
     /// A buffer of no capacity (`Vec::new()`) receives nothing: the result is `Ok(0)`, which cannot be told from the end of the stream.
     /// When it comes is up to the kernel: with TCP as soon as there is something to receive, and what is there stays.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # use std::{io::Write, os::unix::net::UnixStream};
+    /// let channel = EventChannel::new()?;
+    /// let (near, mut far) = UnixStream::pair()?;
+    /// # far.write_all(b"some words")?;
+    /// # drop(far);
+    /// channel.post(Request::recv(near, Vec::with_capacity(4096)))?;
+    /// let mut received = Vec::new();
+    /// loop {
+    ///     let event = channel.get_event()?;
+    ///     if event.result()? == 0 {
+    ///         break;
+    ///     }
+    ///     received.extend_from_slice(event.buffer());
+    ///     channel.post(event.again())?; // into the same buffer
+    /// }
+    /// assert_eq!(received, b"some words");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn recv(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
         let operation = Recv { fd: -1, buf: std::ptr::null_mut(), len: 0, flags: 0 };
         Self::on_socket(socket, operation, Room(buffer))

@@ -126,6 +126,24 @@ impl Kept for Held {
 impl Request {
     /// Receives a datagram of at most `buffer.capacity()` bytes; see [`Event::address`](crate::Event::address). The rest of a longer one is lost
     /// ([`Event::is_truncated`](crate::Event::is_truncated)), and with a buffer of no capacity all of it.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # use std::net::UdpSocket;
+    /// let channel = EventChannel::new()?;
+    /// let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// # let client = UdpSocket::bind("127.0.0.1:0")?;
+    /// # client.send_to(b"hello", socket.local_addr()?)?;
+    /// channel.post(Request::recv_from(socket, Vec::with_capacity(1500)))?;
+    /// let mut event = channel.get_event()?;
+    /// event.result()?;
+    /// let (socket, sender) = (event.source().unwrap().clone(), event.address().unwrap());
+    /// channel.post(Request::send_to(socket, event.take_buffer(), sender))?; // back to him
+    /// # channel.get_event()?.result()?;
+    /// # let mut answer = [0; 8];
+    /// # assert_eq!(client.recv(&mut answer)?, 5);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn recv_from(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
         Self::of(Held {
             socket: socket.into(),

@@ -91,12 +91,12 @@ impl Request {
     ///
     /// ```
     /// # use ec_channel::{Ancillary, EventChannel, EventKind, Request};
-    /// # use std::{fs::File, io::{Read, Write}, os::{fd::OwnedFd, unix::net::UnixStream}};
+    /// # use std::{fs::File, io::{Read, Write}, os::unix::net::UnixStream};
     /// let channel = EventChannel::new()?;
     /// let (near, far) = UnixStream::pair()?;
     /// let (mut reader, writer) = std::io::pipe()?;
     /// channel.post(Request::recv_msg(near, Vec::with_capacity(64), 1))?;
-    /// channel.post(Request::send_msg(far, b"for you".to_vec(), Ancillary::new().descriptor(OwnedFd::from(writer))))?;
+    /// channel.post(Request::send_msg(far, b"for you".to_vec(), Ancillary::new().descriptor(writer)))?;
     /// for _ in 0..2 {
     ///     let mut event = channel.get_event()?;
     ///     if event.kind() == EventKind::RecvMsg {

@@ -67,6 +67,28 @@ impl OnSocket<Bytes> for Send {
 
 impl Request {
     /// Sends from the buffer. As send(2) it may send fewer bytes than there are; the event says how many.
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # use std::{io::Read, os::unix::net::UnixStream};
+    /// let channel = EventChannel::new()?;
+    /// let (near, mut far) = UnixStream::pair()?;
+    /// # let reader = std::thread::spawn(move || far.read_to_end(&mut Vec::new()));
+    /// let long = vec![7; 1 << 20];
+    /// channel.post(Request::send(near, long))?;
+    /// loop {
+    ///     let mut event = channel.get_event()?;
+    ///     let sent = event.result()?;
+    ///     let mut rest = event.take_buffer();
+    ///     rest.drain(..sent);
+    ///     if rest.is_empty() {
+    ///         break;
+    ///     }
+    ///     channel.post(event.again_with(rest))?;
+    /// }
+    /// # assert_eq!(reader.join().unwrap()?, 1 << 20);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn send(socket: impl Into<Source>, buffer: Vec<u8>) -> Self {
         let operation = Send { fd: -1, buf: std::ptr::null(), len: 0, flags: 0 };
         Self::on_socket(socket, operation, Bytes(buffer))

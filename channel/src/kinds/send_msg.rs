@@ -76,7 +76,7 @@ impl Request {
     /// let channel = EventChannel::new()?;
     /// let path = std::env::temp_dir().join(format!("ec-channel-{}", std::process::id()));
     /// let _there = UnixDatagram::bind(&path)?;
-    /// let to = socket2::SockAddr::unix(&path)?;
+    /// let to = ec_channel::socket2::SockAddr::unix(&path)?;
     /// channel.post(Request::send_msg_to(UnixDatagram::unbound()?, b"hello".to_vec(), Ancillary::new(), to))?;
     /// # let sent = channel.get_event()?.result();
     /// # std::fs::remove_file(&path)?;

@@ -109,7 +109,18 @@ impl Kept for Held {
 }
 
 impl Request {
-    /// Sends the buffer as a datagram.
+    /// Sends the buffer as a datagram. To an address of another family: [`send_msg_to`](Self::send_msg_to).
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # use std::net::UdpSocket;
+    /// let channel = EventChannel::new()?;
+    /// let (near, far) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+    /// channel.post(Request::send_to(near, b"hello".to_vec(), far.local_addr()?))?;
+    /// assert_eq!(channel.get_event()?.result()?, 5);
+    /// # assert_eq!(far.recv(&mut [0; 8])?, 5);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn send_to(socket: impl Into<Source>, buffer: Vec<u8>, to: SocketAddr) -> Self {
         Self::of(Held {
             socket: socket.into(),

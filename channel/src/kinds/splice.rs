@@ -170,12 +170,12 @@ impl Request {
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};
-    /// # use std::{io::{Read, Write}, os::fd::OwnedFd, os::unix::net::UnixStream};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream};
     /// let channel = EventChannel::new()?;
     /// let (input, mut writer) = std::io::pipe()?;
     /// let (output, mut reader) = UnixStream::pair()?;
     /// writer.write_all(b"hello")?;
-    /// channel.post(Request::splice(OwnedFd::from(input), output, 1 << 16))?;
+    /// channel.post(Request::splice(input, output, 1 << 16))?;
     /// assert_eq!(channel.get_event()?.result()?, 5);
     /// let mut content = [0; 5];
     /// reader.read_exact(&mut content)?;
@@ -191,11 +191,11 @@ impl Request {
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};
-    /// # use std::{fs::File, io::Read, os::fd::OwnedFd};
+    /// # use std::{fs::File, io::Read};
     /// let channel = EventChannel::new()?;
     /// let (mut reader, output) = std::io::pipe()?;
     /// let source = File::open("Cargo.toml")?;
-    /// channel.post(Request::splice_at(source, Some(1), OwnedFd::from(output), None, 7))?;
+    /// channel.post(Request::splice_at(source, Some(1), output, None, 7))?;
     /// assert_eq!(channel.get_event()?.result()?, 7);
     /// let mut word = [0; 7];
     /// reader.read_exact(&mut word)?;

@@ -13,7 +13,7 @@ use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Verdict, is_interrupted};
 use crate::sys;
 use io_uring::{opcode, squeue, types};
-use std::ffi::c_char;
+use std::ffi::{OsStr, c_char};
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::path::Path;
@@ -82,6 +82,13 @@ impl Kept for Held {
         match &self.of {
             Of::Descriptor(source) => Some(source),
             Of::Path(_) => None,
+        }
+    }
+
+    fn names(&self) -> Vec<&OsStr> {
+        match &self.of {
+            Of::Path(path) => path.given(),
+            Of::Descriptor(_) => Vec::new(),
         }
     }
 

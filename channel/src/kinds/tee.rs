@@ -13,13 +13,13 @@ impl Request {
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};
-    /// # use std::{io::{Read, Write}, os::fd::OwnedFd, sync::Arc};
+    /// # use std::{io::{Read, Write}, sync::Arc};
     /// let channel = EventChannel::new()?;
     /// let (input, mut writer) = std::io::pipe()?;
     /// let (mut copy, output) = std::io::pipe()?;
     /// writer.write_all(b"hello")?;
-    /// let input = Arc::new(OwnedFd::from(input));
-    /// channel.post(Request::tee(input.clone(), OwnedFd::from(output), 1 << 16))?;
+    /// let input = Arc::new(input);
+    /// channel.post(Request::tee(input.clone(), output, 1 << 16))?;
     /// assert_eq!(channel.get_event()?.result()?, 5);
     /// for mut pipe in [std::io::PipeReader::from(input.try_clone()?), copy] {
     ///     let mut content = [0; 5];

@@ -87,7 +87,18 @@ impl Request {
         Self::of(Plain::new(EventKind::Timer as u8)).within(after)
     }
 
-    /// Completes at a point in time; at once if that has passed.
+    /// Completes at a point in time; at once if that has passed. (That of the system's clock: [`wall_clock`](Self::wall_clock).)
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # use std::time::{Duration, Instant};
+    /// let channel = EventChannel::new()?;
+    /// let end = Instant::now() + Duration::from_millis(2);
+    /// channel.post(Request::timer_at(end))?;
+    /// channel.get_event()?.result()?;
+    /// assert!(Instant::now() >= end);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn timer_at(at: Instant) -> Self {
         let mut body = Body::new(Plain::new(EventKind::Timer as u8));
         body.common.when = When::At(at);
@@ -118,6 +129,21 @@ impl Request {
 
     /// As [`interval`](Self::interval), the first tick at `first`. If that has passed a tick comes at once, and those between are missed: so
     /// ticks stay where they are if it is posted [again](Event::again).
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request};
+    /// # use std::time::{Duration, Instant};
+    /// let channel = EventChannel::new()?;
+    /// let (start, period) = (Instant::now(), Duration::from_millis(2));
+    /// // The first at once, and then every two milliseconds.
+    /// channel.post(Request::interval_at(start, period))?;
+    /// let mut ticks = 0;
+    /// while ticks < 3 {
+    ///     ticks += 1 + channel.get_event()?.missed() as u32;
+    /// }
+    /// assert!(start.elapsed() >= period * (ticks - 1));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn interval_at(first: Instant, period: Duration) -> Self {
         Self::of(Interval::new(Some(first), period))
     }

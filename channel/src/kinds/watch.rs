@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
+use super::named::Names;
 use super::readiness::show_names;
 use crate::events::body::Kept;
 use crate::events::event::Event;
@@ -154,6 +155,7 @@ unsafe impl Carry for Await {
 }
 
 struct Watch {
+    path: Names<1>,
     flow: Flow,
     operation: Await,
 }
@@ -161,6 +163,10 @@ struct Watch {
 impl Kept for Watch {
     fn kind(&self) -> u8 {
         EventKind::Watch as u8
+    }
+
+    fn names(&self) -> Vec<&OsStr> {
+        self.path.given()
     }
 
     fn flow(&mut self) -> Option<&mut Flow> {
@@ -418,7 +424,8 @@ impl Request {
         let unread = Unread { room: vec![0; ROOM].into_boxed_slice(), at: 0, end: 0 };
         let (has_gone, failed) = (Cell::new(false), Cell::new(0));
         let operation = Await { inotify, unread: RefCell::new(unread), has_gone, failed };
-        Ok(Self::of(Watch { flow: Flow::new(GivenBack::Fetched), operation }))
+        let path = Names::new([path.as_os_str()]);
+        Ok(Self::of(Watch { path, flow: Flow::new(GivenBack::Fetched), operation }))
     }
 }
 

@@ -97,8 +97,8 @@ impl<T: Borrow<AtomicU32> + Send + Sync + 'static> Kept for Held<T> {
 }
 
 impl Request {
-    /// Waits until a word in memory has another value than `value`: in this process, or in memory that processes share. Whoever changes it calls [`wake_word`] afterwards; without that the change may be seen late, or
-    /// never. A change and one back again may not be seen.
+    /// Waits until a word in memory has another value than `value`: in this process, or in memory that processes share. Whoever changes it
+    /// calls [`wake_word`] afterwards; without that the change may be seen late, or never. A change and one back again may not be seen.
     ///
     /// A helper thread waits ([`work`](Self::work)), and does not count among those: up to 2,048 words are waited for at a time, hold up
     /// nothing, and wait for no helper that is busy. No signal ends the wait, so it does not matter what the program does with its signals.
@@ -116,6 +116,50 @@ impl Request {
     /// # });
     /// assert_eq!(channel.get_event()?.result()?, 0);
     /// # waker.join().unwrap();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// Between processes, a parent and its child here (with memfd_create(2) in place of `MAP_ANONYMOUS` it is any that have the descriptor):
+    ///
+    /// ```
+    /// # use ec_channel::{EventChannel, Request, wake_word};
+    /// # use std::{borrow::Borrow, ptr, sync::{Arc, atomic::{AtomicU32, Ordering}}};
+    /// struct Shared(*const AtomicU32);
+    /// // SAFETY: an atomic may be used from any thread.
+    /// unsafe impl Send for Shared {}
+    /// unsafe impl Sync for Shared {}
+    /// impl Borrow<AtomicU32> for Shared {
+    ///     fn borrow(&self) -> &AtomicU32 {
+    ///         // SAFETY: the page stays mapped as long as this lives.
+    ///         unsafe { &*self.0 }
+    ///     }
+    /// }
+    /// impl Drop for Shared {
+    ///     fn drop(&mut self) {
+    ///         // SAFETY: nobody borrows from it any more.
+    ///         unsafe { libc::munmap(self.0.cast_mut().cast(), 4096) };
+    ///     }
+    /// }
+    /// let (access, sharing) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    /// // SAFETY: a page that nobody else has.
+    /// let page = unsafe { libc::mmap(ptr::null_mut(), 4096, access, sharing, -1, 0) };
+    /// assert_ne!(page, libc::MAP_FAILED);
+    /// let shared = Arc::new(Shared(page.cast()));
+    /// let word: &AtomicU32 = (*shared).borrow();
+    /// let channel = EventChannel::new()?;
+    /// channel.post(Request::word(shared.clone(), 0))?;
+    /// // SAFETY: the child does what may be done between a fork and an exec, and nothing else.
+    /// let child = unsafe { libc::fork() };
+    /// if child == 0 {
+    ///     word.store(7, Ordering::Release);
+    ///     wake_word(word);
+    ///     // SAFETY: it ends here.
+    ///     unsafe { libc::_exit(0) };
+    /// }
+    /// channel.get_event()?.result()?;
+    /// assert_eq!(word.load(Ordering::Acquire), 7);
+    /// # // SAFETY: no pointer is passed but null.
+    /// # unsafe { libc::waitpid(child, ptr::null_mut(), 0) };
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn word<T: Borrow<AtomicU32> + Send + Sync + 'static>(word: Arc<T>, value: u32) -> Self {

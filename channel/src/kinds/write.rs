@@ -139,7 +139,7 @@ impl Request {
     /// # use std::io::Read;
     /// let channel = EventChannel::new()?;
     /// let (mut reader, writer) = std::io::pipe()?;
-    /// channel.post(Request::write(std::os::fd::OwnedFd::from(writer), b"hello".to_vec()))?;
+    /// channel.post(Request::write(writer, b"hello".to_vec()))?;
     /// assert_eq!(channel.get_event()?.result()?, 5);
     /// let mut word = [0; 5];
     /// reader.read_exact(&mut word)?;

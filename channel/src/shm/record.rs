@@ -12,8 +12,8 @@ use std::os::fd::BorrowedFd;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Record<'a> {
-    /// What it is. Of an event it is the number of its [kind](Event::kind), as it is in this version of the crate; a program's own begin at
-    /// 256, say.
+    /// What it is. Of an event it is the number of its [kind](Event::kind), as it is in this version of the crate
+    /// ([`EventKind::from_number`](crate::EventKind::from_number) leads back); a program's own begin at 256, say.
     pub kind: u32,
     /// The program's number.
     pub token: u64,
@@ -35,7 +35,7 @@ pub struct Record<'a> {
 /// channel.post(Request::notification().token(7))?;
 /// let event = channel.get_event()?;
 /// let record = Record::from(&event);
-/// assert_eq!((record.kind, record.token), (EventKind::Notification as u32, 7));
+/// assert_eq!((EventKind::from_number(record.kind), record.token), (Some(EventKind::Notification), 7));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 impl<'a> From<&'a Event> for Record<'a> {

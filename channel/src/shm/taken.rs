@@ -57,7 +57,7 @@ impl Taken {
         Some(Taken { seat: seat.clone(), held, numbered, bytes, descriptor: None, is_over: false })
     }
 
-    /// What it is: [`Record::kind`](super::Record::kind).
+    /// What it is: [`Record::kind`](super::Record::kind). [`EventKind::from_number`](crate::EventKind::from_number) says which event's.
     pub fn kind(&self) -> u32 {
         self.numbered.kind
     }

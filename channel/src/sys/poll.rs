@@ -19,6 +19,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// The system is short of memory, say.
+#[doc(hidden)]
 pub fn poll(asked: &mut [libc::pollfd], timeout: Option<Duration>) -> io::Result<usize> {
     match by_either(asked, timeout) {
         Ok(many) => Ok(many),

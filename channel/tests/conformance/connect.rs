@@ -1,11 +1,12 @@
 //! Connections made.
 
-use crate::common::{each_driver, fresh_socket, none_for, until_ready};
+use crate::common::{Scratch, all_drivers, each_driver, fresh_socket, none_for, until_ready};
 use crate::row::{Cell, Input, Outcome, Row, Scene, ensure};
+use crate::table::channel_on;
 use crate::{SOON, world};
 use ec_channel::{EventKind, Request, Source};
 use ec_test_support::limit;
-use socket2::Socket;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -116,6 +117,57 @@ fn refused() -> Scene {
 fn connected() -> Scene {
     let (near, far) = world::connected();
     of(Source::from(near)).keeping(far)
+}
+
+/// A Unix socket's listener, with room for one.
+fn unix_listener(folder: &Scratch) -> (Socket, SockAddr) {
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    let at = SockAddr::unix(folder.join("listener")).unwrap();
+    listener.bind(&at).unwrap();
+    listener.listen(0).unwrap();
+    (listener, at)
+}
+
+/// In either mode of the socket: what connect(2) would wait for is waited for.
+#[test]
+fn a_connect_to_a_unix_socket_waits_for_room_at_its_listener() {
+    limit(60, || {
+        for driver in all_drivers() {
+            let channel = channel_on(driver);
+            for nonblocking in [false, true] {
+                let folder = Scratch::quick();
+                let (listener, at) = unix_listener(&folder);
+                let connect = || {
+                    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+                    socket.set_nonblocking(nonblocking).unwrap();
+                    channel.post(Request::connect_to(socket, at.clone())).unwrap()
+                };
+                connect();
+                let first = channel.get_event().unwrap();
+                first.result().unwrap();
+                connect();
+                none_for(&channel, SOON);
+                let (mut accepted, _) = listener.accept().unwrap();
+                let second = channel.get_event().unwrap();
+                assert_eq!(second.result().unwrap(), 0, "{driver}");
+                // They are what they look like.
+                channel.post(Request::send(first.source().unwrap().clone(), b"first".to_vec())).unwrap();
+                assert_eq!(channel.get_event().unwrap().result().unwrap(), 5);
+                let mut word = [0; 5];
+                accepted.read_exact(&mut word).unwrap();
+                assert_eq!(&word, b"first");
+                // There is no room again, and it is given up.
+                let third = connect();
+                none_for(&channel, SOON);
+                channel.cancel(third);
+                assert!(channel.get_event().unwrap().is_cancelled(), "{driver}");
+                drop(listener);
+                connect();
+                let refused = channel.get_event().unwrap().failure().unwrap();
+                assert_eq!(refused.errno(), libc::ECONNREFUSED, "{driver}");
+            }
+        }
+    });
 }
 
 #[test]

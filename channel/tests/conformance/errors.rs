@@ -1,9 +1,14 @@
 //! What an error says.
 
-use crate::SOON;
 use crate::common::{each_driver, room};
-use ec_channel::{Advice, Allocation, Interest, Request, Source};
+use crate::row::Cell;
+use crate::{ROWS, SOON, named};
+use ec_channel::{Advice, Allocation, EventChannel, Interest, OpenOptions, Request, Source, WatchFor};
 use ec_test_support::limit;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -78,5 +83,122 @@ fn an_error_says_what_it_is_about() {
             channel.post(Request::notification()).unwrap();
             assert_eq!(channel.get_event().unwrap().failure(), None);
         })
+    });
+}
+
+/// In the error of each kind that takes paths: these, in their order. So in what is printed of its request and its event.
+#[test]
+fn an_error_says_which_files_it_is_about() {
+    limit(30, || {
+        each_driver(|channel| {
+            let (none, below) = ("/no/such file", "/no/such \"place\"/\n");
+            let buffer = || room(16);
+            let failing = [
+                (Request::open(none, OpenOptions::new().read(true)), r#"open of "/no/such file""#),
+                (Request::stat(none), r#"stat of "/no/such file""#),
+                (Request::lstat(below), r#"stat of "/no/such \"place\"/\n""#),
+                (Request::rename(none, below), r#"rename of "/no/such file", "/no/such \"place\"/\n""#),
+                (Request::link(none, below), r#"link of "/no/such file", "/no/such \"place\"/\n""#),
+                (Request::symlink("to", none), r#"symlink of "to", "/no/such file""#),
+                (Request::unlink(none), r#"unlink of "/no/such file""#),
+                (Request::mkdir(none, 0o700), r#"mkdir of "/no/such file""#),
+                (Request::rmdir(none), r#"rmdir of "/no/such file""#),
+                (Request::read_link(none, buffer()), r#"read_link of "/no/such file""#),
+                (Request::get_xattr(none, "user.x", buffer()), r#"get_xattr of "/no/such file", "user.x""#),
+                (Request::list_xattr(none, buffer()), r#"list_xattr of "/no/such file""#),
+                (Request::set_xattr(none, "user.x", vec![]), r#"set_xattr of "/no/such file", "user.x""#),
+                (Request::remove_xattr(none, "user.x"), r#"remove_xattr of "/no/such file", "user.x""#),
+            ];
+            for (request, words) in failing {
+                let names = words.split_once(" of ").unwrap().1;
+                let shown = format!("names: [{names}]");
+                assert!(format!("{request:?}").contains(&shown), "{request:?}");
+                channel.post(request).unwrap();
+                let event = channel.get_event().unwrap();
+                assert!(format!("{event:?}").contains(&shown), "{event:?}");
+                let failure = event.failure().unwrap();
+                assert_eq!(failure.to_string(), format!("{words}: No such file or directory (os error 2)"));
+                assert_eq!(failure.names(), event.names());
+                let error = event.result().unwrap_err();
+                let both = (error.kind(), error.raw_os_error());
+                assert_eq!(both, (io::ErrorKind::NotFound, Some(libc::ENOENT)));
+            }
+        })
+    });
+}
+
+#[test]
+fn whatever_a_file_is_called_its_error_says_so() {
+    limit(30, || {
+        each_driver(|channel| {
+            for (name, words) in [
+                (
+                    OsStr::from_bytes(b"no\xff/such"),
+                    "open of \"no\\xFF/such\": No such file or directory (os error 2)",
+                ),
+                // What is no name for the kernel is one here.
+                (OsStr::new("nul\0in it"), "open of \"nul\\0in it\": Invalid argument (os error 22)"),
+                (OsStr::new(""), "open of \"\": No such file or directory (os error 2)"),
+            ] {
+                channel.post(Request::open(name, OpenOptions::new().read(true))).unwrap();
+                let event = channel.get_event().unwrap();
+                assert_eq!(
+                    (event.failure().unwrap().to_string().as_str(), event.names()),
+                    (words, vec![name])
+                );
+                // Posted again it has them still.
+                channel.post(event.again()).unwrap();
+                assert_eq!(channel.get_event().unwrap().names(), [name]);
+            }
+            let id = channel.post(Request::unlink("never tried")).unwrap();
+            channel.cancel(id);
+            let failure = channel.get_event().unwrap().failure().unwrap();
+            assert_eq!(failure.to_string(), "unlink of \"never tried\": the request was cancelled");
+            let watch = Request::watch("/", WatchFor::CREATED).unwrap();
+            assert!(format!("{watch:?}").contains(r#"names: ["/"]"#), "{watch:?}");
+            let id = channel.post(watch).unwrap();
+            channel.cancel(id);
+            let failure = loop {
+                let event = channel.get_event().unwrap();
+                if event.is_last() {
+                    break event.failure().unwrap();
+                }
+            };
+            assert_eq!(failure.to_string(), "watch of \"/\": the request was cancelled");
+        })
+    });
+}
+
+/// Each word that [`Failure::role`](ec_channel::Failure::role) is said to give is that of some kind, and no kind has another one.
+#[test]
+fn the_roles_are_those_that_are_said() {
+    let page = include_str!("../../src/kinds/failure.rs");
+    let list = page.lines().filter(|line| line.starts_with("    /// * `"));
+    let words = |line: &'static str| line.split(':').next().unwrap().split('`').skip(1).step_by(2);
+    let said: BTreeSet<&str> = list.flat_map(words).collect();
+    limit(30, || {
+        let channel = EventChannel::new().unwrap();
+        let mut seen = BTreeSet::new();
+        for row in ROWS.iter().filter(|row| named::missing(row.kind).is_none()) {
+            let makes = |cell| if let Cell::Can { make, .. } = cell { Some(make) } else { None };
+            let fail = row.inputs.iter().filter(|input| input.gives.is_err()).map(|input| input.make);
+            let fail = fail.chain(makes(row.fails)).map(|make| (make, false));
+            for (make, is_given_up) in fail.chain(makes(row.cancelled).map(|make| (make, true))) {
+                let scene = make();
+                let id = channel.post(scene.request).unwrap();
+                if is_given_up {
+                    channel.cancel(id);
+                } else {
+                    (scene.cause)();
+                }
+                let mut event = channel.get_event().unwrap();
+                while !event.is_last() {
+                    channel.cancel(id);
+                    event = channel.get_event().unwrap();
+                }
+                seen.extend(event.failure().and_then(|failure| failure.role()));
+            }
+        }
+        assert_eq!(seen, said);
     });
 }

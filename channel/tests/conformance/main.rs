@@ -22,6 +22,7 @@ mod fsync;
 mod get_xattr;
 mod getting;
 mod handlers;
+mod kinds;
 mod link;
 mod list_xattr;
 mod mkdir;
