@@ -142,6 +142,7 @@ struct Held {
     pidfd: Result<Source, i32>,
     /// It was a child of ours when it was posted.
     is_ours: bool,
+    has_ended: bool,
     status: Option<ExitStatus>,
     usage: Option<ResourceUsage>,
     operation: Await,
@@ -150,7 +151,7 @@ struct Held {
 impl Held {
     fn new(who: Who, pidfd: Result<Source, i32>) -> Self {
         let operation = Await { pidfd: -1, is_over: false, found: Cell::new(Ok(None)) };
-        Held { who, pidfd, is_ours: false, status: None, usage: None, operation }
+        Held { who, pidfd, is_ours: false, has_ended: false, status: None, usage: None, operation }
     }
 
     /// Reaps it, if it is ours to do that; or an errno.
@@ -197,9 +198,12 @@ impl Kept for Held {
             Who::Pid(pid) => Some(*pid),
             Who::Pidfd => None,
         };
-        if let (Err(_), Some(pid)) = (&self.pidfd, pid) {
+        // (Posted again when it has ended, it is about whoever has the number then.)
+        let is_anew = self.pidfd.is_err() || self.has_ended && matches!(self.who, Who::Pid(_));
+        if let Some(pid) = pid.filter(|_| is_anew) {
             self.pidfd = pidfd_of(pid);
         }
+        self.has_ended = false;
         let pidfd = self.pidfd.as_ref().map(Source::raw);
         let mut operation =
             Await { pidfd: pidfd.unwrap_or(-1), is_over: pidfd.is_err(), found: Cell::new(Ok(None)) };
@@ -227,12 +231,8 @@ impl Kept for Held {
         if result < 0 {
             return result;
         }
-        let reaped = self.reap();
-        if let Who::Pid(_) = self.who {
-            // Posted again it is about whoever has the number then.
-            self.pidfd = Err(libc::ESRCH);
-        }
-        reaped.map_or_else(|errno| -errno, |()| 0)
+        self.has_ended = true;
+        self.reap().map_or_else(|errno| -errno, |()| 0)
     }
 }
 
