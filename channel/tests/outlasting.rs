@@ -198,6 +198,7 @@ fn counted(driver: Driver) -> (EventChannel, Receiver<usize>, usize) {
 
 #[test]
 fn a_channel_that_goes_has_no_descriptor_left_although_a_pool_outlasts_it() {
+    ec_unkind::no_other_runtime();
     alone(60, || {
         for driver in all_drivers() {
             eprintln!("on {driver}");
@@ -232,6 +233,7 @@ fn a_channel_that_goes_has_no_descriptor_left_although_a_pool_outlasts_it() {
 
 #[test]
 fn a_channel_that_goes_has_no_descriptor_left_although_work_outlasts_it() {
+    ec_unkind::no_other_runtime();
     alone(60, || {
         // (One driver, since each waits for a moment as it goes: one that is woken by a descriptor.)
         let driver = drivers().into_iter().find(|it| *it != Driver::IoUring).unwrap_or(Driver::Direct);
