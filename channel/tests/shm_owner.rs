@@ -132,10 +132,15 @@ fn where_a_process_has_no_descriptor_there_is_the_line() {
 fn a_limit_to_the_sizes_of_files_is_an_error() {
     let name = "a_limit_to_the_sizes_of_files_is_an_error";
     went_well(in_child(name, || {
-        let few = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
-        // SAFETY: a live limit.
-        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &few) }, 0);
+        let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: live limits.
+        let set = |to: &libc::rlimit| assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, to) }, 0);
+        // SAFETY: room for the limits.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut before) }, 0);
+        set(&libc::rlimit { rlim_cur: 4096, ..before });
         let error = Queue::create(Shape::default()).unwrap_err();
+        // (What else is written in this process may be longer.)
+        set(&before);
         assert_eq!(error.kind(), ErrorKind::FileTooLarge, "{error}");
     }));
 }
