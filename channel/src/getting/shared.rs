@@ -32,10 +32,6 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Any number of threads may post and get at once. Of those that get, one at a time drives the operating
 /// system's side; a pool that serves the channel ([`serve`](Self::serve)) does so in their stead.
 ///
-/// The channel goes with its last clone, wherever that is, in the closure of its own [`work`](crate::Request::work), say. What is in flight
-/// is cancelled then and waited for, at most for a second, and what nobody has got is dropped; no handler runs. What a helper thread still has
-/// at work after that is dropped by that thread, as soon as it is through with it.
-///
 /// ```
 /// use ec_channel::{EventChannel, Request};
 /// let (a, b) = std::os::unix::net::UnixStream::pair()?;
@@ -51,14 +47,15 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// ```
 ///
 /// # When it is dropped
-/// With the last clone the channel goes, and all that is in it. What is ready and was not got is dropped: its buffers and contexts, and its
+/// With the last clone the channel goes, wherever that is, in the closure of its own [`work`](crate::Request::work), say, and all that is in
+/// it. What is ready and was not got is dropped: its buffers and contexts, and its
 /// descriptors, if nobody else has them. What is in flight is cancelled, waited for, and dropped; no handler is called. (To get what was
 /// posted first, call [`shutdown`](Self::shutdown), and get until there is an error.)
 ///
 /// The drop may block for a second (for each port; a channel that is not a pool's has one). As a rule all comes back at once. But a helper
-/// that makes a call cannot always be stopped ([`work`](crate::Request::work), a file on a slow disk), nor can the kernel while it sends
-/// [without a copy](crate::Request::send_zero_copy). What has not come back by then stays in memory for ever, since it is still in use; a warning
-/// is logged. A handler that holds a clone of the channel keeps it as long as its request is in it. (It is given the channel when it is
+/// that makes a call cannot always be stopped ([`work`](crate::Request::work), a file on a slow disk): what it still has at work after that its
+/// thread drops, as soon as it is through with it. Nor can the kernel while it sends [without a copy](crate::Request::send_zero_copy): what it
+/// has not given back by then stays in memory for ever, since it is still in use; a warning is logged. A handler that holds a clone of the channel keeps it as long as its request is in it. (It is given the channel when it is
 /// called.)
 ///
 /// ```
