@@ -17,7 +17,7 @@ use io_uring::{opcode, squeue, types};
 use std::cell::Cell;
 use std::cell::LazyCell;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
@@ -58,16 +58,11 @@ fn wait(pidfd: RawFd, flags: i32) -> Result<Option<Found>, i32> {
 
 fn pidfd_of(pid: u32) -> Result<Source, i32> {
     let pid = libc::pid_t::try_from(pid).map_err(|_| libc::ESRCH)?;
-    // SAFETY: no pointer is passed.
-    match unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } {
-        // SAFETY: the descriptor is new and ours.
-        fd @ 0.. => Ok(Source::from(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })),
-        _ => Err(match sys::errno() {
-            // It is a thread's (which of them depends on the kernel), or 0.
-            libc::EINVAL | libc::ENOENT => libc::ESRCH,
-            errno => errno,
-        }),
-    }
+    sys::pidfd_open(pid).map(Source::from).map_err(|error| match error.raw_os_error() {
+        // It is a thread's (which of them depends on the kernel), or 0.
+        Some(libc::EINVAL | libc::ENOENT) | None => libc::ESRCH,
+        Some(errno) => errno,
+    })
 }
 
 /// Waits until the process has ended.
@@ -111,10 +106,6 @@ unsafe impl Carry for Await {
     }
 
     unsafe fn attempt(&self, _revents: i16) -> Option<i32> {
-        self.look().then_some(0)
-    }
-
-    unsafe fn last_attempt(&self) -> Option<i32> {
         self.look().then_some(0)
     }
 

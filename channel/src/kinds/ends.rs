@@ -120,6 +120,11 @@ impl End {
         })
     }
 
+    /// As [`blocking`](Self::blocking), of a call that may write to where nobody reads any more: no signal comes of it.
+    pub(super) fn blocking_unsignalled(&self, caller: &dyn Caller, call: impl FnMut() -> isize) -> i32 {
+        sigpipe::without(|| Some(self.blocking(caller, call))).unwrap_or(-libc::EAGAIN)
+    }
+
     /// Whether it is ready for `events`, or has failed. (A file always is: poll(2) may ask a slow server.)
     pub(super) fn is_ready(&self, events: i16) -> bool {
         self.sort == Sort::File || sys::ready_now(self.fd, events).unwrap_or(events) != 0

@@ -113,10 +113,6 @@ unsafe impl Carry for Await {
         self.0.is_due().then_some(0)
     }
 
-    unsafe fn last_attempt(&self) -> Option<i32> {
-        self.0.is_due().then_some(0)
-    }
-
     fn is_attempted_at_last(&self) -> bool {
         true
     }

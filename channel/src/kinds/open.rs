@@ -9,6 +9,7 @@
 use super::EventKind;
 use super::named::Names;
 use super::open_options::OpenOptions;
+use super::sort;
 use crate::events::body::Kept;
 use crate::events::event::Event;
 use crate::events::request::Request;
@@ -16,7 +17,7 @@ use crate::operation::{Blocking, Caller, Carry, Verdict};
 use crate::sys;
 use std::ffi::{OsStr, c_char};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 struct Open {
@@ -50,15 +51,6 @@ fn may_last(path: *const c_char, flags: i32) -> bool {
     matches!(mode & libc::S_IFMT, libc::S_IFIFO | libc::S_IFCHR)
 }
 
-fn is_fifo(fd: &OwnedFd) -> bool {
-    let mut found = MaybeUninit::<libc::stat64>::uninit();
-    // SAFETY: room for the answer, which is there if the call has succeeded.
-    unsafe {
-        libc::fstat64(fd.as_raw_fd(), found.as_mut_ptr()) == 0
-            && found.assume_init().st_mode & libc::S_IFMT == libc::S_IFIFO
-    }
-}
-
 /// Is a FIFO at `path`, as far as the kernel can say without waiting for a disk? (From Linux 5.12 on; before it is never known.)
 ///
 /// # Safety
@@ -68,11 +60,14 @@ unsafe fn is_fifo_for_sure(path: *const c_char, flags: i32) -> bool {
     let flags = flags & libc::O_NOFOLLOW | libc::O_PATH | libc::O_CLOEXEC;
     // (Flags, mode, and how it is resolved.)
     let how = [flags as u64, 0, RESOLVE_CACHED];
-    // SAFETY: by contract, and as many words as are said.
+    // SAFETY: by contract, and as many words as are said; the descriptor is one that the call has just made.
     unsafe {
         let fd = libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path, how.as_ptr(), size_of_val(&how));
-        // SAFETY: the call has just made this descriptor.
-        fd >= 0 && is_fifo(&OwnedFd::from_raw_fd(fd as i32))
+        if fd < 0 {
+            return false;
+        }
+        let fd = OwnedFd::from_raw_fd(fd as RawFd);
+        sort::look(fd.as_raw_fd()).is_ok_and(|(format, _)| format == libc::S_IFIFO)
     }
 }
 

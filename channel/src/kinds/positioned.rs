@@ -76,8 +76,8 @@ impl Position {
 
 /// If its submitter exits, what is on its way through the page cache ends in EFAULT, or in the bytes until there. (What comes from a device may
 /// not be there a second time.)
-pub(super) fn may_be_lost(fd: RawFd, result: i32, wanted: usize) -> bool {
-    let is_short = usize::try_from(result).is_ok_and(|n| n < wanted);
+pub(super) fn may_be_lost(fd: RawFd, result: i32, parts: &[libc::iovec]) -> bool {
+    let is_short = usize::try_from(result).is_ok_and(|n| n < len(parts));
     (is_short || result == -libc::EFAULT) && matches!(Sort::of(fd), Ok(Sort::File(_)))
 }
 

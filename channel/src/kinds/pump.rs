@@ -19,7 +19,6 @@ use crate::events::event::Event;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Step, Steps};
-use crate::sys::sigpipe;
 use std::cell::UnsafeCell;
 use std::os::fd::RawFd;
 
@@ -137,7 +136,7 @@ unsafe impl Blocking for Pump {
             let rest = &state.buffer[state.at..];
             // SAFETY: live bytes, which are only read.
             let write = || unsafe { libc::write(to.fd, rest.as_ptr().cast(), rest.len()) };
-            return sigpipe::without(|| Some(to.blocking(caller, write))).unwrap_or(-libc::EAGAIN);
+            return to.blocking_unsignalled(caller, write);
         }
         let (at, room) = state.room();
         // SAFETY: room of the buffer's own.

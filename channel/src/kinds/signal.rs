@@ -52,10 +52,6 @@ unsafe impl Carry for Await {
         self.is_due().then_some(0)
     }
 
-    unsafe fn last_attempt(&self) -> Option<i32> {
-        self.is_due().then_some(0)
-    }
-
     fn is_attempted_at_last(&self) -> bool {
         true
     }

@@ -103,8 +103,7 @@ unsafe impl Blocking for Splice {
         let Ok((from, to)) = &self.ends else { return -libc::EBADF };
         // (One of them is a pipe, which is not waited for.)
         let other = if from.sort == Sort::Pipe { to } else { from };
-        sigpipe::without(|| Some(other.blocking(caller, || Splice::call(self, from, to))))
-            .unwrap_or(-libc::EAGAIN)
+        other.blocking_unsignalled(caller, || Splice::call(self, from, to))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::events::inside::Inside;
 use crate::events::request::Request;
 use crate::events::stream::{Flow, Found, GivenBack, Item, Origin};
 use crate::operation::{Carry, Class, Line, Readiness, Verdict, is_interrupted};
-use crate::sys;
+use crate::sys::{self, eventfd::Eventfd};
 use io_uring::{opcode, squeue, types};
 use std::cell::{Cell, RefCell};
 use std::ffi::{CString, OsStr, OsString};
@@ -134,10 +134,6 @@ unsafe impl Carry for Await {
     }
 
     unsafe fn attempt(&self, _revents: i16) -> Option<i32> {
-        self.is_due().then_some(0)
-    }
-
-    unsafe fn last_attempt(&self) -> Option<i32> {
         self.is_due().then_some(0)
     }
 
@@ -346,8 +342,8 @@ impl std::error::Error for Refused {
 
 fn refused(error: io::Error, path: &Path) -> io::Error {
     let hint = match error.raw_os_error() {
-        // (The kernel says the same of both.)
-        Some(libc::EMFILE) if a_descriptor_is_left() => {
+        // (The kernel says the same of both. Could another descriptor be had?)
+        Some(libc::EMFILE) if Eventfd::new().is_ok() => {
             " (fs.inotify.max_user_instances says how many inotify descriptors a user may have)"
         }
         Some(libc::EMFILE) => " (RLIMIT_NOFILE says how many descriptors the process may have)",
@@ -356,18 +352,6 @@ fn refused(error: io::Error, path: &Path) -> io::Error {
     };
     let words = format!("{} cannot be watched: {error}{hint}", path.display());
     io::Error::new(error.kind(), Refused { words, error })
-}
-
-/// Could another descriptor be had?
-fn a_descriptor_is_left() -> bool {
-    // SAFETY: no pointer is passed.
-    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
-    if fd < 0 {
-        return false;
-    }
-    // SAFETY: the descriptor is new and ours.
-    drop(unsafe { OwnedFd::from_raw_fd(fd) });
-    true
 }
 
 fn watch(path: &Path, what: WatchFor) -> io::Result<OwnedFd> {

@@ -54,7 +54,7 @@ unsafe impl Carry for WriteAt {
     }
 
     unsafe fn may_be_lost(&self, result: i32) -> bool {
-        positioned::may_be_lost(self.fd, result, self.len)
+        positioned::may_be_lost(self.fd, result, &[positioned::part(self.buf, self.len)])
     }
 
     fn judge(&self, result: i32) -> Verdict {

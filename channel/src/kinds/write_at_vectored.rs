@@ -56,9 +56,7 @@ unsafe impl Carry for WriteAtVectored {
 
     unsafe fn may_be_lost(&self, result: i32) -> bool {
         // SAFETY: by contract.
-        let wanted =
-            unsafe { positioned::list(self.parts, self.count) }.iter().map(|part| part.iov_len).sum();
-        positioned::may_be_lost(self.fd, result, wanted)
+        positioned::may_be_lost(self.fd, result, unsafe { positioned::list(self.parts, self.count) })
     }
 
     fn judge(&self, result: i32) -> Verdict {

@@ -93,7 +93,8 @@ pub unsafe trait Carry: Send + 'static {
     /// # Safety
     /// As for [`attempt`](Self::attempt).
     unsafe fn last_attempt(&self) -> Option<i32> {
-        None
+        // SAFETY: by contract.
+        if self.is_attempted_at_last() { unsafe { self.attempt(0) } } else { None }
     }
 
     /// The ring's kernel wakes one alone of those that wait for this: who was woken has to take it.

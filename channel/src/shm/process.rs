@@ -8,7 +8,7 @@
 use crate::closing::Outside;
 use crate::sys;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 pub(crate) struct Process(Outside);
 
@@ -18,13 +18,8 @@ impl Process {
     /// # Errors
     /// There is no descriptor to be had, or the system forbids that. (Then others have the line alone.)
     pub(crate) fn own() -> io::Result<OwnedFd> {
-        // SAFETY: no pointer is passed; the descriptor is new and ours.
-        unsafe {
-            match libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) {
-                fd if fd < 0 => Err(io::Error::last_os_error()),
-                fd => Ok(OwnedFd::from_raw_fd(fd as i32)),
-            }
-        }
+        // SAFETY: no pointer is passed.
+        sys::pidfd_open(unsafe { libc::getpid() })
     }
 
     /// What another process has sent. `None`: it is of no process.

@@ -68,16 +68,16 @@ pub(crate) unsafe fn until_other(word: *const AtomicU32, value: u32, end: &End) 
     match if woken < 0 { errno() } else { 0 } {
         0 | libc::EAGAIN | libc::EINTR => Ok(()),
         // There is no such call before Linux 5.16, and not everywhere; or no memory for it.
-        _ => wait_for(word.cast(), libc::FUTEX_WAIT, value, SLICE),
+        _ => wait_for(word, value, SLICE),
     }
 }
 
 /// It may return early.
-fn wait_for(word: *const u32, how: i32, value: u32, at_most: Duration) -> Result<(), i32> {
+fn wait_for(word: *const AtomicU32, value: u32, at_most: Duration) -> Result<(), i32> {
     let limit =
         libc::timespec { tv_sec: at_most.as_secs() as libc::time_t, tv_nsec: at_most.subsec_nanos() as _ };
     // SAFETY: a word that the caller has said to be valid, and a live limit.
-    let waited = unsafe { libc::syscall(libc::SYS_futex, word, how, value, &raw const limit) };
+    let waited = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, value, &raw const limit) };
     match if waited < 0 { errno() } else { 0 } {
         0 | libc::EAGAIN | libc::EINTR | libc::ETIMEDOUT => Ok(()),
         errno => Err(errno),

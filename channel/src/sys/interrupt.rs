@@ -45,7 +45,7 @@ impl Reach {
     pub(crate) fn here() -> (Self, Option<Unblocked>) {
         let deliverable = signal().and_then(Unblocked::new);
         // (There is always an answer, since nothing is asked for that there is not.)
-        let blocked = change(libc::SIG_BLOCK, None).unwrap_or_else(all);
+        let blocked = change(libc::SIG_BLOCK, None).unwrap_or_else(every_signal);
         (Reach { thread: this_thread(), blocked }, deliverable)
     }
 
@@ -72,15 +72,6 @@ const LAST: i32 = libc::SIGURG;
 /// Rather the highest.
 fn realtime() -> impl Iterator<Item = i32> {
     (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev()
-}
-
-fn all() -> libc::sigset_t {
-    let mut all = MaybeUninit::uninit();
-    // SAFETY: room for a set, which this fills.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        all.assume_init()
-    }
 }
 
 fn this_thread() -> i32 {

@@ -16,6 +16,7 @@ pub(crate) use poll::{known_now, poll, ready_now, told_now};
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Why the system call that has just been made failed.
@@ -29,7 +30,7 @@ pub(crate) fn set_errno(errno: i32) {
     unsafe { *libc::__errno_location() = errno };
 }
 
-/// For a handler that nothing is to interrupt: frames of others would lie on its own, and a stack for signals may have room for two. (Those
+/// The mask of a handler that nothing is to interrupt, say: frames of others would lie on its own, and a stack for signals may have room for two. (Those
 /// of libc's own are in it, which sigfillset(3) leaves out.)
 pub(crate) fn every_signal() -> libc::sigset_t {
     let mut all = MaybeUninit::uninit();
@@ -37,6 +38,17 @@ pub(crate) fn every_signal() -> libc::sigset_t {
     unsafe {
         std::ptr::write_bytes(all.as_mut_ptr(), 0xff, 1);
         all.assume_init()
+    }
+}
+
+/// A descriptor of the process of this number.
+pub(crate) fn pidfd_open(pid: libc::pid_t) -> io::Result<OwnedFd> {
+    // SAFETY: no pointer is passed; the descriptor is new and ours.
+    unsafe {
+        match libc::syscall(libc::SYS_pidfd_open, pid, 0) {
+            fd if fd < 0 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd as RawFd)),
+        }
     }
 }
 

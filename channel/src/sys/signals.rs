@@ -12,7 +12,7 @@
 
 #![allow(unsafe_code)]
 
-use super::dispositions::{self, GENERATIONS};
+use super::dispositions::{self, GENERATIONS, place};
 use super::eventfd::{self, Eventfd};
 use super::found::{Before, found};
 use super::{errno, set_errno};
@@ -68,10 +68,6 @@ static OWNER: AtomicI32 = AtomicI32::new(0);
 
 fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
-}
-
-fn place(signal: i32) -> usize {
-    signal as usize - 1
 }
 
 fn is_at_home() -> bool {
