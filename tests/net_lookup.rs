@@ -5,13 +5,13 @@
 
 mod net_common;
 
-use ec_test_support::{limit, refuse, skipped, this_test_again};
+use ec_test_support::{limit, refuse, skipped};
 use ec_unkind as _;
 use event_channel::channel::Driver;
 use event_channel::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 use event_channel::sync::Notification;
 use event_channel::{Cancelled, Runtime, time};
-use net_common::{each_run, each_runtime, eventually, until_waiting};
+use net_common::{each_run, each_runtime, eventually, in_a_process_for_each, until_waiting};
 use parking_lot::{Condvar, Mutex};
 use std::ffi::{CStr, c_char, c_int};
 use std::fs::{DirEntry, read_dir, read_to_string};
@@ -171,15 +171,7 @@ fn a_quick_lookup_does_not_wait_for_64_slow_ones() {
 
 /// In processes of their own, one for each driver: from a moment on there are no threads to be had.
 fn without_threads(name: &str, case: impl FnOnce(&Runtime)) {
-    if this_test_again(name).is_some() {
-        let again = Driver::ALL.map(|driver| {
-            let mut again = this_test_again(name).unwrap();
-            (driver, again.env("EVENT_CHANNEL_DRIVER", driver.to_string()).spawn().unwrap())
-        });
-        for (driver, mut again) in again {
-            let status = limit(60, || again.wait().unwrap());
-            assert!(status.success(), "{driver}: {status}");
-        }
+    if !limit(60, || in_a_process_for_each(Driver::ALL, name)) {
         return;
     }
     match Runtime::builder().cores(2).build() {

@@ -3,7 +3,7 @@
 
 mod net_common;
 
-use ec_test_support::{in_child, went_well};
+use ec_test_support::{in_child, limit_descriptors, went_well};
 use ec_unkind as _;
 use event_channel::net::{TcpListener, TcpStream, UdpSocket};
 use event_channel::time;
@@ -15,17 +15,6 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_millis(5);
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
-
-/// Sets the soft limit.
-fn limit_descriptors(count: u64) {
-    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: room for the limits.
-    unsafe {
-        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limits), 0);
-        limits.rlim_cur = count;
-        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limits), 0);
-    }
-}
 
 /// What its peers are to do, in a moment.
 enum Peer {

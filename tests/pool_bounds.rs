@@ -3,13 +3,13 @@
 mod net_common;
 mod pool_common;
 
-use ec_test_support::{limit, skipped, this_test_again, threads_and_files, without_poll};
+use ec_test_support::{limit, skipped, threads_and_files, without_poll};
 use ec_unkind as _;
 use event_channel::channel::Driver;
 use event_channel::runtime::{AtCap, PoolEvent};
 use event_channel::sync::Notification;
 use event_channel::{Runtime, task, time};
-use net_common::eventually;
+use net_common::{eventually, in_a_process_for_each};
 use parking_lot::Mutex;
 use pool_common::{Peak, alone, compute, in_a_process_of_its_own, ordinary_load, random, two_cores};
 use std::process::{Command, Stdio};
@@ -110,16 +110,8 @@ fn ten_thousand_tasks_that_block_at_random_stay_under_the_cap_and_leave_nothing(
     const NAME: &str = "ten_thousand_tasks_that_block_at_random_stay_under_the_cap_and_leave_nothing";
     let seconds = std::env::var("EC_STRESS_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     alone(120 + 20 * seconds, || {
-        if this_test_again(NAME).is_some() {
-            let drivers = Driver::ALL.into_iter().filter(|driver| *driver != Driver::Poll || !without_poll());
-            let again = drivers.map(|driver| {
-                let mut again = this_test_again(NAME).unwrap();
-                (driver, again.env("EVENT_CHANNEL_DRIVER", driver.to_string()).spawn().unwrap())
-            });
-            for (driver, mut again) in again.collect::<Vec<_>>() {
-                let status = again.wait().unwrap();
-                assert!(status.success(), "{driver}: {status}");
-            }
+        let drivers = Driver::ALL.into_iter().filter(|driver| *driver != Driver::Poll || !without_poll());
+        if !in_a_process_for_each(drivers, NAME) {
             return;
         }
         let keep = Duration::from_millis(200);

@@ -4,24 +4,13 @@ mod common;
 
 use common::{drivers, each_driver, none_for};
 use ec_channel::{Driver, EventChannel, Request, WatchFor};
-use ec_test_support::{in_child, limit, skipped, this_test_again, went_well};
+use ec_test_support::{in_child, limit, limit_descriptors, skipped, this_test_again, went_well};
 use ec_unkind as _;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Sets the soft limit.
-fn limit_descriptors(count: u64) {
-    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: room for the limits.
-    unsafe {
-        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limits), 0);
-        limits.rlim_cur = count;
-        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limits), 0);
-    }
-}
 
 /// All that are to be had.
 fn all_descriptors() -> Vec<File> {

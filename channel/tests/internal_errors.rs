@@ -8,7 +8,9 @@ use ec_channel::{
     Completion, Completions, DRIVER_VARIABLE, Driver, EventChannel, InternalError, Request, Serving, Source,
     Wait, lock_held,
 };
-use ec_test_support::{cpu_time, descriptors_of, ended_itself, refuse, skipped, went_well};
+use ec_test_support::{
+    cpu_time, descriptors_of, ended_itself, limit_descriptors, refuse, skipped, went_well,
+};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
@@ -459,19 +461,10 @@ fn what_may_go_away_is_no_internal_error() {
             channel.post(Request::recv(near.try_clone().unwrap(), room(1)).token(token as u64)).unwrap();
         }
         assert!(channel.try_get_event().unwrap().is_none());
-        let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: room for a limit.
-        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limits) }, 0);
-        let enough = limits.rlim_cur;
-        let set = |soft| {
-            let limits = libc::rlimit { rlim_cur: soft, rlim_max: limits.rlim_max };
-            // SAFETY: a live limit.
-            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limits) }, 0);
-        };
-        set(10);
+        let enough = limit_descriptors(10);
         let error = channel.try_get_event().unwrap_err();
         assert!(error.to_string().contains("RLIMIT_NOFILE"), "{error}");
-        set(enough);
+        limit_descriptors(enough);
         (&pairs[7].1).write_all(b"x").unwrap();
         assert_eq!(channel.get_event().unwrap().token(), 7);
         assert!(fragile.told.lock().unwrap().is_empty() && !channel.is_shut_down());

@@ -6,7 +6,7 @@ mod common;
 use common::messages::{Pipe, send_with};
 use common::{Random, drivers, each_driver, none_for, room};
 use ec_channel::{Ancillary, BufferPool, Credentials, Driver, Event, EventChannel, Request, Source};
-use ec_test_support::{in_child, limit, went_well};
+use ec_test_support::{in_child, limit, limit_descriptors, went_well};
 use ec_unkind as _;
 use socket2::{Domain, SockAddr, SockRef, Type};
 use std::io::Write;
@@ -177,16 +177,11 @@ fn what_the_process_may_not_have_is_told() {
             let raw = Pipe::new().writer();
             send_with(&far, b"x", &[&raw; 10]);
             let hogs: Vec<OwnedFd> = std::iter::from_fn(|| raw.try_clone().ok()).take(200).collect();
-            let limit =
-                libc::rlimit { rlim_cur: hogs[hogs.len() - 1].as_raw_fd() as u64 + 4, rlim_max: 1024 };
-            // SAFETY: a live limit.
-            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+            let before = limit_descriptors(hogs[hogs.len() - 1].as_raw_fd() as u64 + 4);
             let mut event = with(&channel, &near, 1, 10);
             let came = event.take_descriptors();
             assert!(came.len() < 10 && event.is_ancillary_truncated(), "{came:?}");
-            let limit = libc::rlimit { rlim_cur: 1024, ..limit };
-            // SAFETY: as above.
-            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+            limit_descriptors(before);
         })
     }));
 }

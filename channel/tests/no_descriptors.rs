@@ -6,7 +6,7 @@ mod common;
 use common::{drivers, none_for, pair, room};
 use ec_channel::raw::{Op, OpId, Operation, Poll, Recv, Registration, Timer};
 use ec_channel::{Driver, Event, EventChannel, Interest, Request, Source};
-use ec_test_support::{in_child, refuse, skipped, went_well};
+use ec_test_support::{in_child, limit_descriptors, refuse, skipped, went_well};
 use ec_unkind as _;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -21,26 +21,17 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_millis(5);
 
 /// Sets the soft limit, until this is dropped.
-struct Limit(libc::rlimit);
+struct Limit(u64);
 
 impl Limit {
     fn of(count: u64) -> Limit {
-        let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: room for the limits.
-        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut before) }, 0);
-        Limit::set(libc::rlimit { rlim_cur: count, ..before });
-        Limit(before)
-    }
-
-    fn set(limits: libc::rlimit) {
-        // SAFETY: live limits.
-        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limits) }, 0);
+        Limit(limit_descriptors(count))
     }
 }
 
 impl Drop for Limit {
     fn drop(&mut self) {
-        Limit::set(self.0);
+        limit_descriptors(self.0);
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::shm::{all, full, poster, record, released, tend, until_gone};
 use ec_channel::shm::{Poster, Queue, Reader, Role, Shape};
-use ec_test_support::{alone, in_child, limit, skipped, went_well};
+use ec_test_support::{alone, in_child, limit, limit_descriptors, skipped, went_well};
 use ec_unkind as _;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
@@ -87,9 +87,7 @@ fn a_want_of_descriptors_passes() {
         until_gone(&mut queue, 1);
         queue.listen(UnixListener::bind(&path).unwrap(), Role::Reader).unwrap();
         let next = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
-        let none = libc::rlimit { rlim_cur: 0, rlim_max: 1024 };
-        // SAFETY: a live limit.
-        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) }, 0);
+        let some = limit_descriptors(0);
         next.connect(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
         let begun = Instant::now();
         for round in 0..20 {
@@ -100,9 +98,7 @@ fn a_want_of_descriptors_passes() {
             assert_eq!(all(&mut readers[0]), [round]);
         }
         assert!(begun.elapsed() >= Duration::from_millis(100), "it waits a moment each time");
-        let some = libc::rlimit { rlim_cur: 1024, ..none };
-        // SAFETY: as above.
-        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &some) }, 0);
+        limit_descriptors(some);
         while queue.members(Role::Reader) < 2 {
             queue.wait(None).unwrap();
         }

@@ -1,6 +1,7 @@
 //! What the tests of the wrappers share: every kind of runtime in turn, and ways to know that a task waits.
 #![allow(dead_code)] // each test program uses a part
 
+use ec_test_support::this_test_again;
 use event_channel::Runtime;
 use event_channel::channel::Driver;
 use event_channel::net::{TcpListener, TcpStream};
@@ -12,6 +13,22 @@ use std::time::Duration;
 /// Runs `test` with each driver, on one core and on four.
 pub fn each_runtime(test: impl Fn(&Runtime)) {
     each_runtime_of(&[1, 4], test);
+}
+
+/// True in a child process that is this test, `name`, alone, with one driver. Else runs it in one for each of these, all at the same time,
+/// and waits for them.
+pub fn in_a_process_for_each(drivers: impl IntoIterator<Item = Driver>, name: &str) -> bool {
+    let started = drivers.into_iter().map_while(|driver| {
+        let mut again = this_test_again(name)?;
+        Some((driver, again.env("EVENT_CHANNEL_DRIVER", driver.to_string()).spawn().unwrap()))
+    });
+    let started: Vec<_> = started.collect();
+    let is_child = started.is_empty();
+    for (driver, mut again) in started {
+        let status = again.wait().unwrap();
+        assert!(status.success(), "{driver}: {status}");
+    }
+    is_child
 }
 
 /// As [`each_runtime`], all at the same time: for tests that take long by themselves.

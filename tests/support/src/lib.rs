@@ -84,6 +84,18 @@ pub fn cpu_time(clock: libc::clockid_t) -> Duration {
     Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
 }
 
+/// So many descriptors may the process have from now on: sets the soft limit, and gives what it was.
+pub fn limit_descriptors(count: u64) -> u64 {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: room for the limits, which are live.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limits), 0);
+        let before = std::mem::replace(&mut limits.rlim_cur, count as libc::rlim_t);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limits), 0);
+        before
+    }
+}
+
 /// The test program again, with the test `name` alone: for one that needs a process of its own. `None` in that process.
 pub fn this_test_again(name: &str) -> Option<Command> {
     const NAME: &str = "EC_TEST_CASE";
