@@ -9,6 +9,7 @@ use net_common::{each_runtime_of, eventually};
 use nix::time::ClockId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -193,5 +194,49 @@ fn where_all_threads_are_blocked_time_and_again_new_tasks_begin_nevertheless() {
         end.store(true, Ordering::Relaxed);
         blockers.into_iter().for_each(|blocker| blocker.join().unwrap());
         assert_eq!(ran.load(Ordering::Relaxed), 3);
+    });
+}
+
+/// Whoever comes is let go when so many others have come after him.
+#[derive(Default)]
+struct Revolving {
+    entered: Mutex<usize>,
+    one_more: Condvar,
+}
+
+impl Revolving {
+    /// Blocks the thread; if nobody comes, for longer than the first turn of new tasks takes.
+    fn pass(&self, others: usize) {
+        let mut entered = self.entered.lock().unwrap();
+        let me = *entered;
+        *entered += 1;
+        self.one_more.notify_all();
+        let waits = |entered: &mut usize| *entered <= me + others;
+        drop(self.one_more.wait_timeout_while(entered, 15 * BLOCKED, waits).unwrap());
+    }
+}
+
+/// So many threads are always blocked that none is left for a new task, and each for a short time.
+#[test]
+fn those_that_block_by_turns_do_not_starve_new_tasks() {
+    limit(60, || {
+        let runtime = Runtime::builder().cores(1).max_threads(4).build().unwrap();
+        let (end, door) = (Arc::new(AtomicBool::new(false)), Arc::new(Revolving::default()));
+        let blockers = (0..8).map(|_| {
+            let (end, door) = (end.clone(), door.clone());
+            runtime.spawn(move || {
+                while !end.load(Ordering::Relaxed) {
+                    door.pass(3);
+                    task::yield_now();
+                }
+            })
+        });
+        let blockers: Vec<_> = blockers.collect();
+        thread::sleep(5 * BLOCKED);
+        for _ in 0..3 {
+            runtime.spawn(|| ()).join().unwrap();
+        }
+        end.store(true, Ordering::Relaxed);
+        blockers.into_iter().for_each(|blocker| blocker.join().unwrap());
     });
 }

@@ -200,6 +200,11 @@ impl Stealer {
         self.begun.take().or_else(|| admit.then(|| self.new.take()).flatten())
     }
 
+    /// Does a new task wait?
+    pub(crate) fn has_new(&self) -> bool {
+        !self.new.is_empty()
+    }
+
     /// Is there nothing to take, new tasks being admitted or not?
     pub(crate) fn is_empty(&self, admit: bool) -> bool {
         self.begun.is_empty() && (!admit || self.new.is_empty())

@@ -1,10 +1,11 @@
 //! The run queues of a pool, as a thread sees them that holds no core: the injector, the stealers of the cores' own, and whether new
-//! tasks may begin.
+//! tasks may begin, and those go on that have blocked their threads.
 
 use crate::core::Stealer;
 use crate::core::ready::Ready;
 use crate::core::run_queue::list::List;
 use crate::core::stats::CoreStats;
+use crate::sync::Mutex;
 use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,6 +18,10 @@ pub(crate) struct Queues {
     pub(crate) stats: Box<[CachePadded<CoreStats>]>,
     /// Threads are scarce: no new task begins.
     new_tasks_held: AtomicBool,
+    /// It is new tasks' turn: none goes on that has blocked its thread in its last run. Written under the lock of `aside`.
+    blockers_held: AtomicBool,
+    /// Those that have come since.
+    aside: Mutex<List<Ready>>,
 }
 
 impl Queues {
@@ -26,6 +31,8 @@ impl Queues {
             stats: stealers.iter().map(|_| CachePadded::default()).collect(),
             stealers,
             new_tasks_held: AtomicBool::new(false),
+            blockers_held: AtomicBool::new(false),
+            aside: Mutex::new(List::new()),
         }
     }
 
@@ -46,6 +53,38 @@ impl Queues {
         self.new_tasks_held.swap(hold, Ordering::Relaxed) != hold
     }
 
+    /// Does a new task wait, or anything from outside?
+    pub(crate) fn new_tasks_wait(&self) -> bool {
+        !self.injector.is_empty() || self.stealers.iter().any(Stealer::has_new)
+    }
+
+    /// May tasks go on that have blocked their threads?
+    pub(crate) fn lets_blockers_go_on(&self) -> bool {
+        !self.blockers_held.load(Ordering::Relaxed)
+    }
+
+    /// Holds tasks that have blocked their threads, or lets them go on: all that were put aside are in the injector then.
+    pub(crate) fn hold_blockers(&self, hold: bool) {
+        let aside = self.aside.lock();
+        self.blockers_held.store(hold, Ordering::Relaxed);
+        if !hold {
+            std::iter::from_fn(|| aside.pop_front()).for_each(|ready| self.injector.push_back(ready));
+        }
+    }
+
+    /// Gives `ready` back, which has blocked its thread, unless such ones are held: then it is put aside.
+    pub(crate) fn unless_held(&self, ready: Ready) -> Option<Ready> {
+        if self.lets_blockers_go_on() {
+            return Some(ready);
+        }
+        let aside = self.aside.lock();
+        if self.lets_blockers_go_on() {
+            return Some(ready);
+        }
+        aside.push_back(ready);
+        None
+    }
+
     /// Is there anything in any queue that may run?
     pub(crate) fn work_is_visible(&self) -> bool {
         let admit = self.admits();
@@ -54,6 +93,11 @@ impl Queues {
 
     /// Takes something that may run, for somebody without a core.
     pub(crate) fn take_any(&self) -> Option<Ready> {
+        self.take_admitted()
+            .and_then(|ready| if ready.has_blocked() { self.unless_held(ready) } else { Some(ready) })
+    }
+
+    fn take_admitted(&self) -> Option<Ready> {
         let admit = self.admits();
         let injected = self.injector.pop_front();
         let queued = || self.stealers.iter().find_map(|queue| queue.take(admit));

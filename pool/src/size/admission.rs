@@ -3,6 +3,11 @@
 //! The last threads (as many as cores, or half of what the cap leaves beyond them if that is less) are for tasks that have begun, and for I/O. Who holds what others wait for can then go on and
 //! release it. While no more are left, no new task begins. Nor does one begin while as many strays compute as there are cores. (One more is
 //! allowed after [`EXCEPTION`], another one after twice as long, and so on.)
+//!
+//! **Turns.** Tasks that have begun may block time and again and take the threads from one another, so that room never comes. When new
+//! tasks have waited for [`TURN`] because threads are scarce, they have a turn of as much: tasks that have blocked their threads in their last
+//! run do not go on until it is over, or no new task waits any more. If there was no room even so, because each is blocked for longer,
+//! the next turns of both take twice as long, and so on. What is held may be what the others wait for: so it never is for good.
 
 use crate::size::events::{AtCap, Blocked, PoolEvent};
 use crate::size::host::Host;
@@ -19,14 +24,42 @@ const RECOUNT: Duration = Duration::from_millis(5);
 /// that have to wait may be what the others wait for.
 const EXCEPTION: Duration = Duration::from_millis(100);
 const RARE: Duration = Duration::from_secs(30);
+/// So long a turn is, of those that have begun and of those that have not; twice as long if it was of no use, and so on, up to [`RARE`].
+const TURN: Duration = Duration::from_millis(100);
 /// Between two lines on standard error. (A pool that meets its cap, has room, and meets it again, would fill a disk.)
 const WRITE_EVERY: Duration = Duration::from_secs(10);
+
+/// Whose turn it is, while threads are scarce and new tasks wait.
+#[derive(Clone, Copy)]
+struct Turn {
+    of_new: bool,
+    until: Instant,
+    lasts: Duration,
+    /// New tasks were admitted in it.
+    was_of_use: bool,
+}
+
+impl Turn {
+    fn first(now: Instant) -> Turn {
+        Turn { of_new: false, until: now + TURN, lasts: TURN, was_of_use: false }
+    }
+
+    fn next(self, now: Instant) -> Turn {
+        let lasts = match (self.of_new, self.was_of_use) {
+            (false, _) => self.lasts,
+            (true, true) => TURN,
+            (true, false) => (2 * self.lasts).min(RARE),
+        };
+        Turn { of_new: !self.of_new, until: now + lasts, lasts, was_of_use: false }
+    }
+}
 
 /// See the module. The monitor's.
 #[derive(Default)]
 pub(crate) struct Admission {
     /// As many strays compute as should: when one more is allowed, how long after the one before, and how many were so far.
     exception: Option<(Instant, Duration, usize)>,
+    turn: Option<Turn>,
     /// When it was last seen which strays still compute.
     recounted: Option<Instant>,
     /// The cap has been told of, and there has been no room since.
@@ -41,9 +74,31 @@ impl Admission {
         cores + self.exception.map_or(0, |(_, _, count)| count)
     }
 
-    /// Do as many compute as should? Then an exception comes due some time.
-    pub(crate) fn expects_exception(&self) -> bool {
-        self.exception.is_some()
+    /// Does something come due, even if all sleep: an exception, or the end of a turn?
+    pub(crate) fn has_due(&self) -> bool {
+        self.exception.is_some() || self.is_turn_of_new()
+    }
+
+    fn is_turn_of_new(&self) -> bool {
+        self.turn.is_some_and(|turn| turn.of_new)
+    }
+
+    /// Whose turn it is from now on; true if that has changed.
+    fn take_turns(&mut self, host: &impl Host, scarce: bool, now: Instant) -> bool {
+        let before = self.is_turn_of_new();
+        self.turn = match self.turn {
+            None if !scarce => None,
+            _ if !host.queues().new_tasks_wait() => None,
+            None => Some(Turn::first(now)),
+            Some(turn) if turn.until <= now && !turn.of_new && !scarce => None,
+            Some(turn) if turn.until <= now => Some(turn.next(now)),
+            Some(turn) => Some(Turn { was_of_use: turn.was_of_use || !scarce, ..turn }),
+        };
+        let of_new = self.is_turn_of_new();
+        if before != of_new {
+            host.queues().hold_blockers(of_new);
+        }
+        before != of_new
     }
 
     /// Holds new tasks, or lets them begin; true if that has changed. Tells of the cap when it is near, and once more when there
@@ -68,7 +123,8 @@ impl Admission {
         };
         let hold = scarce || computing >= self.most_computing(cores);
         let changed = host.queues().hold_new_tasks(hold);
-        if changed && !hold {
+        let turned = self.take_turns(host, scarce, now);
+        if changed && !hold || turned {
             // What they looked away from is theirs again.
             host.wake_all();
         }
@@ -77,7 +133,7 @@ impl Admission {
         } else if room > reserve {
             self.told = false;
         }
-        changed
+        changed || turned
     }
 
     /// A core should be handed over, or soon will have to be, and there is no thread for it.

@@ -180,8 +180,8 @@ impl<H: Host> Monitor<H> {
             }
             // (Who comes back just when new tasks are held, or no more, may have seen it as it was: one more look.)
             self.idle_looks = if self.host.idle().all_asleep() && !changed { self.idle_looks + 1 } else { 0 };
-            // (While strays compute the process is not idle anyway, and exceptions come due.)
-            if self.idle_looks > IDLE_LOOKS && !self.admission.expects_exception() {
+            // (While strays compute the process is not idle anyway, and exceptions come due; so does the end of a turn.)
+            if self.idle_looks > IDLE_LOOKS && !self.admission.has_due() {
                 // With no descriptor kept, nor any thread.
                 self.views.fill_with(View::default);
                 self.ready_spares(0, now);

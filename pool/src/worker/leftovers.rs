@@ -28,6 +28,7 @@ impl Leftovers {
         // First: who queues something either finds it so, or is seen below.
         shared.life.clear();
         let queues = &shared.queues;
+        queues.hold_blockers(false);
         let mut left = Leftovers::default();
         let mut begun = Vec::new();
         let injected = std::iter::from_fn(|| queues.injector.pop_front());

@@ -141,7 +141,7 @@ impl<'a> Worker<'a> {
     /// False: the core was handed over meanwhile.
     fn run_one(&mut self, mut ready: Ready) -> bool {
         if ready.has_blocked() {
-            match self.lend(ready) {
+            match self.lend_or_hold(ready) {
                 Some(kept) => ready = kept,
                 None => return true,
             }
@@ -155,13 +155,15 @@ impl<'a> Worker<'a> {
         has_core
     }
 
-    /// A task that has blocked its thread the last time goes to a spare one, if there is one. Gives it back otherwise.
+    /// A task that has blocked its thread the last time goes to a spare one, if there is one, and waits if it is new tasks' turn.
+    /// Gives it back otherwise.
     #[cold]
-    fn lend(&self, ready: Ready) -> Option<Ready> {
+    fn lend_or_hold(&self, ready: Ready) -> Option<Ready> {
         // (Where migration is forced it is chosen already who runs it.)
         if self.shared.forced.is_some() {
             return Some(ready);
         }
+        let ready = self.shared.queues.unless_held(ready)?;
         let Some(called) = self.shared.size.threads.spares.call() else { return Some(ready) };
         self.shared.size.threads.lend(called, ready);
         None

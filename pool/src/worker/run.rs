@@ -62,7 +62,8 @@ pub(crate) fn without_core(context: &Context, ready: Ready) {
         context.worker.info.in_run.note(0, coarse::now());
         let Some(again) = run(context, next) else { return };
         // (While threads are scarce, those that have waited have their turn.)
-        if !again.has_blocked() || !shared.queues.admits() || shared.life.is_stopped() {
+        let others_wait = !shared.queues.admits() || !shared.queues.lets_blockers_go_on();
+        if !again.has_blocked() || others_wait || shared.life.is_stopped() {
             return shared.make_ready(again);
         }
         next = again;
