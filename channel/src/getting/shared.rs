@@ -17,7 +17,6 @@ use crate::id::OpId;
 use crate::lock::MutexGuard;
 use crate::ports::Port;
 use crate::ports::flight::Finished;
-use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -312,14 +311,5 @@ impl Drop for Shared {
         if fork::is_child() {
             std::mem::forget(std::mem::take(&mut self.user_data));
         }
-    }
-}
-
-impl fmt::Debug for EventChannel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventChannel")
-            .field("driver", &self.0.info)
-            .field("ports", &self.ports())
-            .finish_non_exhaustive()
     }
 }

@@ -13,6 +13,7 @@ use crate::events::stream::{Flow, Found, GivenBack, Origin};
 use crate::operation::{AtExit, Carry, Readiness, Verdict};
 use io_uring::squeue;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Instant;
 
@@ -86,6 +87,10 @@ impl Kept for Stream {
 
     fn source(&self) -> Option<&Source> {
         Some(&self.listener)
+    }
+
+    fn descriptor(&self) -> RawFd {
+        self.operation.0.fd
     }
 
     fn prepare(&mut self) {

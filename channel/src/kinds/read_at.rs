@@ -77,6 +77,10 @@ impl OnFile<Room> for ReadAt {
         EventKind::ReadAt
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
         may.check(fd, self.offset);

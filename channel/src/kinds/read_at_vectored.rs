@@ -81,6 +81,10 @@ impl OnFile<AllRoom> for ReadAtVectored {
         EventKind::ReadAtVectored
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
         may.check(fd, self.offset);

@@ -78,6 +78,10 @@ impl OnFile<Bytes> for WriteAt {
         EventKind::WriteAt
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         (self.fd, self.flags) = (fd, positioned::flags(fd));
         may.check(fd, self.offset);

@@ -81,6 +81,10 @@ impl OnFile<AllBytes> for WriteAtVectored {
         EventKind::WriteAtVectored
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         (self.fd, self.flags) = (fd, positioned::flags(fd));
         may.check(fd, self.offset);

@@ -12,6 +12,7 @@ pub(crate) mod failed;
 pub(crate) mod helped;
 mod intake;
 mod lacking;
+pub(crate) mod laid;
 mod steps;
 mod streams;
 mod times;
@@ -96,10 +97,12 @@ struct Flight {
     abort: Abort,
     /// So many submitters had exited by its submission.
     exited: u32,
+    /// When an event's was taken in, by the clock that is not exact.
+    since: u64,
 }
 
 impl Flight {
-    fn new(id: u64, op: *mut RawOp) -> Self {
+    fn new(id: u64, op: *mut RawOp, since: u64) -> Self {
         Flight {
             id,
             op,
@@ -108,6 +111,7 @@ impl Flight {
             again: false,
             abort: Abort::No,
             exited: exited(),
+            since,
         }
     }
 
@@ -388,11 +392,4 @@ impl Drive {
             s.slots.give_back(slot);
         }
     }
-}
-
-/// A point in time on the wheel's scale. What lies beyond it (500 years) never comes.
-#[inline]
-fn nanos(base: Instant, at: Instant) -> u64 {
-    let span = at.saturating_duration_since(base);
-    span.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(span.subsec_nanos()))
 }
