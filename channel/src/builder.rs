@@ -39,7 +39,7 @@ impl ChannelBuilder {
     /// Anything of the program's own, for whoever has the channel, a handler for one: see [`EventChannel::user_data`].
     ///
     /// It is dropped once: with the last clone of the channel, on whichever thread that goes, after the last event that nobody has got, with
-    /// what is in that, and after the channel's descriptors were closed. (An event that somebody has got may live longer.) If
+    /// what is in that, and after the channel's descriptors were closed. (An event that somebody has got may live longer, or one that a helper thread is at.) If
     /// [`build`](Self::build) fails it is dropped there. A clone of the builder has the same data, and keeps it, too. A panic in its
     /// destructor is caught and logged.
     ///

@@ -9,9 +9,12 @@
 //! **At the bound** a job waits in the queue. Whoever submitted it can withdraw it.
 //!
 //! **What lasts as long as others wish** (the open of a FIFO waits for its other end) does not count, so that it holds up nobody: a helper
-//! that says so has another one take its place, as long as no more than 2,048 do.
+//! that says so has another one take its place, as long as no more than 2,048 do. What is known to last before it has begun does not wait
+//! behind what does not, either: if all are busy it has one more started.
 //!
-//! **If the system gives no thread** the helpers that exist come to the job in their turn. If there is none, the jobs that wait are told.
+//! **If the system gives no thread** the helpers that count come to the job in their turn. If there is none, or the last one is about to begin
+//! what lasts, the jobs that wait are told. What those helpers do may take long, and there may be a thread again meanwhile. So whoever has
+//! a job that waits is told of that ([`Job::waits`]), and may have one asked for once more.
 
 use crate::blocker;
 use crate::foreign;
@@ -38,19 +41,31 @@ pub static HELPERS: Helpers = Helpers::new(MOST, KEEP);
 pub trait Job: Send + Sync {
     /// Does it.
     fn run(&self, here: &Here);
-    /// It will not be done: there is no helper, and none can be started, for this reason. (In a thread that submits.)
+    /// It will not be done: there is no helper, and none can be started, for this reason. (In a thread that submits, or a helper that is about
+    /// to begin what lasts.)
     fn refused(&self, why: &io::Error);
+    /// Is it known that it lasts as long as others wish (`Here::at_length`)? The same each time.
+    fn lasts(&self) -> bool {
+        false
+    }
+
+    /// It waits for a helper that is busy, and none could be started just now. (Under the helpers' lock: it may wake somebody, and no more.)
+    fn waits(&self) {}
 }
 
 /// See the module.
 pub struct Helpers {
     state: Mutex<State>,
+    /// Jobs wait, and no helper could be started for them the last time that it was tried. (Changed under the lock.)
+    lack: AtomicBool,
     most: usize,
     keep: Duration,
 }
 
 struct State {
     jobs: Line<Arc<dyn Job>>,
+    /// Those that are known to last.
+    lasting: Line<Arc<dyn Job>>,
     /// Those that wait to be called, the last one last.
     idle: Vec<Arc<Bell>>,
     /// Helpers on the way to the queue: called, or being started.
@@ -60,6 +75,35 @@ struct State {
     /// Those that count.
     threads: usize,
     at_length: usize,
+}
+
+impl State {
+    fn queued(&self) -> usize {
+        self.jobs.queued() + self.lasting.queued()
+    }
+
+    fn line(&mut self, lasts: bool) -> &mut Line<Arc<dyn Job>> {
+        if lasts { &mut self.lasting } else { &mut self.jobs }
+    }
+
+    /// May one more helper than `most` come, for what is known to last? (Soon it does not count.)
+    fn has_room_beyond(&self, most: usize) -> bool {
+        let beyond = self.at_length + self.threads.saturating_sub(most);
+        self.lasting.queued() > 0 && beyond < MOST_AT_LENGTH
+    }
+
+    /// What a helper is to do next. One of more than `most` is there for what lasts alone.
+    fn next(&mut self, most: usize) -> Option<Arc<dyn Job>> {
+        if self.at_length < MOST_AT_LENGTH
+            && let Some(job) = self.lasting.pop()
+        {
+            return Some(job);
+        }
+        if self.threads > most {
+            return None;
+        }
+        self.jobs.pop().or_else(|| self.lasting.pop())
+    }
 }
 
 struct Bell {
@@ -72,23 +116,46 @@ impl Helpers {
     pub const fn new(most: usize, keep: Duration) -> Self {
         let state = State {
             jobs: Line::new(),
+            lasting: Line::new(),
             idle: Vec::new(),
             coming: 0,
             starting: false,
             threads: 0,
             at_length: 0,
         };
-        Helpers { state: Mutex::new(state), most, keep }
+        Helpers { state: Mutex::new(state), lack: AtomicBool::new(false), most, keep }
     }
 
     /// A helper will run it, as soon as there is one; or it is refused before this returns.
     pub fn submit(&'static self, job: Arc<dyn Job>) -> Place {
-        let mut state = self.lock(|state| &mut state.jobs);
-        let place = state.jobs.join(job);
+        let lasts = job.lasts();
+        let mut state = self.lock(|state| state.line(lasts));
+        let place = state.line(lasts).join(job);
+        self.see_to(state);
+        place
+    }
+
+    /// Those that wait have a helper that comes to them, or are told that there is none.
+    fn see_to(&'static self, state: MutexGuard<'_, State>) {
         if let Err(error) = self.call_or_start(state) {
             self.without_a_thread(&error);
         }
-        place
+    }
+
+    /// Do jobs wait since the system gave no thread? (Whoever says that he sleeps, and asks then, is told of what comes later.)
+    #[inline]
+    pub(crate) fn are_lacking(&self) -> bool {
+        self.lack.load(Ordering::SeqCst)
+    }
+
+    /// For those who wait since the system gave no thread: is there one now?
+    #[cold]
+    pub(crate) fn try_again(&'static self) {
+        let state = self.state.lock();
+        if state.queued() <= state.coming {
+            self.lack.store(false, Ordering::SeqCst);
+        }
+        self.see_to(state);
     }
 
     #[cold]
@@ -96,11 +163,15 @@ impl Helpers {
         loop {
             let mut state = self.state.lock();
             if state.threads > 0 {
-                // (Who is there comes to them.)
+                // Who is there comes to them. (What comes to wait from here on finds that it is so.)
+                if state.queued() > 0 && !self.lack.swap(true, Ordering::SeqCst) {
+                    state.jobs.iter().chain(state.lasting.iter()).for_each(|job| job.waits());
+                }
                 return;
             }
-            let Some(job) = state.jobs.pop() else { return };
+            let job = state.jobs.pop().or_else(|| state.lasting.pop());
             drop(state);
+            let Some(job) = job else { return };
             foreign::call(|| job.refused(error));
             foreign::call(|| drop(job));
         }
@@ -109,14 +180,15 @@ impl Helpers {
     /// Takes `job` out of the queue. False: it has been taken out already.
     pub fn withdraw(&self, place: Place, job: &dyn Job) -> bool {
         let mut state = self.state.lock();
-        let mine = state.jobs.leave_if(place, |other| std::ptr::addr_eq(Arc::as_ptr(other), job));
+        let mine =
+            state.line(job.lasts()).leave_if(place, |other| std::ptr::addr_eq(Arc::as_ptr(other), job));
         drop(state);
         mine.is_some()
     }
 
     /// Sees to it that one more helper comes, if fewer are on the way than there are jobs.
     fn call_or_start(&'static self, mut state: MutexGuard<'_, State>) -> io::Result<()> {
-        if state.jobs.queued() <= state.coming {
+        if state.queued() <= state.coming {
             return Ok(());
         }
         if let Some(helper) = state.idle.pop() {
@@ -126,7 +198,7 @@ impl Helpers {
             helper.thread.unpark();
             return Ok(());
         }
-        if state.starting || state.threads >= self.most {
+        if state.starting || state.threads >= self.most && !state.has_room_beyond(self.most) {
             return Ok(());
         }
         state.threads += 1;
@@ -157,11 +229,12 @@ impl Helpers {
         let bell = Arc::new(Bell { called: AtomicBool::new(false), thread: std::thread::current() });
         let mut state = self.lock(|state| &mut state.idle);
         state.starting = false;
+        self.lack.store(false, Ordering::SeqCst);
         loop {
             state.coming -= 1;
-            while let Some(job) = state.jobs.pop() {
+            while let Some(job) = state.next(self.most) {
                 // (If none can be started this one comes to the next job in its turn.)
-                let _ = self.call_or_start(state);
+                self.see_to(state);
                 foreign::call(|| job.run(&Here(self)));
                 foreign::call(|| drop(job));
                 if fork::is_child() {
@@ -169,11 +242,11 @@ impl Helpers {
                     fork::end_child();
                 }
                 state = self.lock(|state| &mut state.idle);
-                if state.threads > self.most {
-                    // It lasted long, and its place was taken meanwhile.
-                    state.threads -= 1;
-                    return;
-                }
+            }
+            if state.threads > self.most {
+                // It lasted long, and its place was taken meanwhile; or somebody else does what it came for.
+                state.threads -= 1;
+                return;
             }
             state.idle.push(bell.clone());
             drop(state);
@@ -203,7 +276,7 @@ impl Helpers {
 
     /// So many jobs wait for a helper.
     pub fn queued(&self) -> usize {
-        self.state.lock().jobs.queued()
+        self.state.lock().queued()
     }
 }
 
@@ -222,8 +295,8 @@ impl Here {
         state.threads -= 1;
         state.at_length += 1;
         let back = Back(self.0);
-        // (If none can be started those that are there come to what waits, and this one when it is back.)
-        let _ = self.0.call_or_start(state);
+        // (If none can be started those that count come to what waits.)
+        self.0.see_to(state);
         let result = f();
         drop(back);
         result

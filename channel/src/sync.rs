@@ -1,5 +1,5 @@
-//! What `alarm.rs`, `occurrences.rs`, `posts.rs`, `queue.rs`, `sleeping.rs`, `visits.rs` and `shm/lane.rs` stand on. Their models
-//! (`tests/*_model.rs`) bring the same names from loom. So the source that ships is what is checked.
+//! What `alarm.rs`, `occurrences.rs`, `posts.rs`, `pot.rs`, `queue.rs`, `sleeping.rs`, `visits.rs` and `shm/lane.rs` stand on. Their
+//! models (`tests/*_model.rs`) bring the same names from loom. So the source that ships is what is checked.
 
 pub(crate) use crossbeam::utils::Backoff;
 pub(crate) use std::sync::atomic::{

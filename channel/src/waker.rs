@@ -8,8 +8,8 @@ use crate::lock::Mutex;
 use crate::sys::{end_process, mode};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// So many milliseconds a sleeper has to come back by itself, if it cannot be rung for.
@@ -197,6 +197,35 @@ impl Drop for Waker {
             rope.lose();
             pipe.lose();
         }
+    }
+}
+
+/// For those who may outlast the channel: it is cut as that goes, and does not go while it is pulled. So its descriptors are closed by then.
+pub(crate) struct Rope(Mutex<Option<Arc<Waker>>>);
+
+impl Rope {
+    pub(crate) fn new(waker: Arc<Waker>) -> Self {
+        Rope(Mutex::new(Some(waker)))
+    }
+
+    /// See [`Waker::call_if_asleep`].
+    pub(crate) fn call_if_asleep(&self) {
+        if let Some(waker) = &*self.0.lock() {
+            waker.call_if_asleep();
+        }
+    }
+
+    /// See [`Waker::call`].
+    pub(crate) fn call(&self) {
+        if let Some(waker) = &*self.0.lock() {
+            waker.call();
+        }
+    }
+
+    /// From now on it does nothing.
+    pub(crate) fn cut(&self) {
+        let waker = self.0.lock().take();
+        drop(waker);
     }
 }
 

@@ -2,16 +2,16 @@
 
 mod common;
 
-use common::{Random, each_driver, fleeting_socket, none_for, serve};
+use common::{Random, all_drivers, each_driver, fleeting_socket, none_for, serve};
 use ec_channel::{Completions, Driver, Event, EventChannel, EventId, EventKind, Request, Wait};
-use ec_test_support::limit;
+use ec_test_support::{Watch, answer_calls, limit, skipped};
 use ec_unkind as _;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TICK: Duration = Duration::from_millis(1);
 
@@ -271,5 +271,109 @@ fn a_handler_has_one_connection_at_a_time() {
             assert!(channel.get_event().is_err());
             assert_eq!(seen.lock().unwrap().iter().copied().collect::<BTreeSet<_>>(), names(&clients));
         })
+    });
+}
+
+/// Errors that are a connection's, or pass: accept(2).
+const PASSING: [i32; 18] = [
+    libc::ECONNABORTED,
+    libc::ECONNRESET,
+    libc::ECONNREFUSED,
+    libc::ENETDOWN,
+    libc::ENETUNREACH,
+    libc::EHOSTDOWN,
+    libc::EHOSTUNREACH,
+    libc::ENONET,
+    libc::EPROTO,
+    libc::ENOPROTOOPT,
+    libc::EOPNOTSUPP,
+    libc::EPROTONOSUPPORT,
+    libc::ESOCKTNOSUPPORT,
+    libc::ETIMEDOUT,
+    libc::ENOSR,
+    libc::EPERM,
+    libc::ENOBUFS,
+    libc::ENOMEM,
+];
+
+/// Runs `case` with a channel of each driver that makes the call itself, on a thread whose accepts end as `answer` says.
+fn with_answers(case: impl Fn(&EventChannel) + Sync, answer: impl Fn() -> i32) {
+    for driver in all_drivers().into_iter().filter(|driver| *driver != Driver::IoUring) {
+        eprintln!("on {driver}");
+        let channel = EventChannel::builder().driver(driver).build().unwrap();
+        let case = |watch: &Watch| watch.note(|| case(&channel));
+        if let Err(error) = answer_calls(&[libc::SYS_accept4], case, &answer) {
+            return skipped(&format!("calls cannot be answered here: {error}"));
+        }
+    }
+}
+
+/// One by one, all behind each other, and many times the same one.
+#[test]
+fn an_error_that_passes_does_not_end_it() {
+    limit(60, || {
+        let errors = Mutex::new(Vec::new());
+        let all =
+            PASSING.map(|errno| vec![errno]).into_iter().chain([PASSING.into(), vec![libc::EPROTO; 100]]);
+        let rounds: Vec<Vec<i32>> = all.collect();
+        let case = |channel: &EventChannel| {
+            let (listener, at) = listening();
+            let id = channel.post(Request::accept_many(listener.clone())).unwrap();
+            for round in &rounds {
+                *errors.lock().unwrap() = round.clone();
+                let client = clients(at, 1);
+                let mut item = channel.get_event().unwrap();
+                assert!(!item.is_last(), "{:?}, with {:?} left", item.failure(), errors.lock().unwrap());
+                assert_eq!(connection(&mut item).1, client[0].local_addr().unwrap());
+                assert!(errors.lock().unwrap().is_empty());
+            }
+            channel.cancel(id);
+            until_last(channel, id);
+        };
+        with_answers(case, || errors.lock().unwrap().pop().unwrap_or(0));
+    });
+}
+
+/// Sixteen calls, and then a rest: of 1 ms, 2 ms and so on, up to 50.
+#[test]
+fn an_error_that_stays_makes_nobody_spin() {
+    limit(60, || {
+        for errno in [libc::ECONNABORTED, libc::EPROTO, libc::EPERM, libc::ENOMEM] {
+            let calls = AtomicUsize::new(0);
+            let case = |channel: &EventChannel| {
+                let began = Instant::now();
+                calls.store(0, Ordering::SeqCst);
+                let (listener, at) = listening();
+                let _clients = clients(at, 1);
+                let id = channel.post(Request::accept_many(listener)).unwrap();
+                none_for(channel, 50 * TICK);
+                // It can be given up all the same.
+                channel.cancel(id);
+                assert!(channel.get_event().unwrap().is_cancelled());
+                let rests = 6 + began.elapsed().as_millis() as usize / 50;
+                let calls = calls.load(Ordering::SeqCst);
+                assert!((2..=16 * (rests + 2)).contains(&calls), "{calls} calls in vain, with errno {errno}");
+            };
+            let answer = || {
+                calls.fetch_add(1, Ordering::SeqCst);
+                errno
+            };
+            with_answers(case, answer);
+        }
+    });
+}
+
+/// What accept(2) says of a socket that is none to accept from is what it says of some connections.
+#[test]
+fn a_socket_that_does_not_listen_ends_it() {
+    limit(30, || {
+        for driver in all_drivers() {
+            let channel = EventChannel::builder().driver(driver).build().unwrap();
+            let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            channel.post(Request::accept_many(datagrams)).unwrap();
+            let last = channel.get_event().unwrap();
+            let errno = last.failure().map(|failure| failure.errno());
+            assert!(last.is_last() && errno == Some(libc::EOPNOTSUPP), "{driver}: {last:?}");
+        }
     });
 }

@@ -3,11 +3,13 @@
 mod common;
 
 use common::{drivers, each_driver, none_for};
-use ec_channel::{Driver, EventChannel, Request};
-use ec_test_support::{in_child, went_well};
+use ec_channel::{Driver, EventChannel, Request, WatchFor};
+use ec_test_support::{in_child, limit, skipped, this_test_again, went_well};
 use ec_unkind as _;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Sets the soft limit.
@@ -130,4 +132,47 @@ fn a_time_of_the_clock_needs_one_if_it_lies_ahead() {
             assert!(channel.get_event_timeout(Duration::from_millis(1)).unwrap().is_none(), "it waits");
         })
     }));
+}
+
+/// The kernel has one number for two limits.
+#[test]
+fn a_watch_says_that_the_process_may_have_no_more_descriptors() {
+    went_well(in_child("a_watch_says_that_the_process_may_have_no_more_descriptors", || {
+        limit_descriptors(64);
+        let hogs = all_descriptors();
+        let error = Request::watch("/", WatchFor::CREATED).map(drop).unwrap_err();
+        drop(hogs);
+        let words = error.to_string();
+        assert!(words.contains("RLIMIT_NOFILE") && !words.contains("inotify"), "{words}");
+        let source = std::error::Error::source(&error).and_then(|it| it.downcast_ref::<std::io::Error>());
+        assert_eq!(source.and_then(std::io::Error::raw_os_error), Some(libc::EMFILE));
+    }));
+}
+
+/// That is the limit in a namespace of users of its own, which goes with the process.
+#[test]
+fn a_watch_says_that_the_user_may_have_no_more_of_them() {
+    const NAME: &str = "a_watch_says_that_the_user_may_have_no_more_of_them";
+    let Some(mut again) = this_test_again(NAME) else {
+        let words = Request::watch("/", WatchFor::CREATED).map(drop).unwrap_err().to_string();
+        assert!(words.contains("max_user_instances") && !words.contains("RLIMIT"), "{words}");
+        return;
+    };
+    let none_for_this_user = || {
+        // SAFETY: what a child may call between fork and exec, with live bytes.
+        let written = unsafe {
+            if libc::unshare(libc::CLONE_NEWUSER) != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            let limit = libc::open(c"/proc/sys/user/max_inotify_instances".as_ptr(), libc::O_WRONLY);
+            libc::write(limit, c"0".as_ptr().cast(), 1)
+        };
+        if written == 1 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: as above.
+    unsafe { again.pre_exec(none_for_this_user) };
+    match limit(60, || again.stdin(Stdio::null()).output()) {
+        Ok(output) => went_well(Some(output)),
+        Err(error) => skipped(&format!("a user without inotify descriptors: {error}")),
+    }
 }

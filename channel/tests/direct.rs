@@ -176,3 +176,53 @@ fn it_is_not_for_a_pool() {
     let error = unsafe { channel.serve() }.err().unwrap();
     assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("direct"), "{error}");
 }
+
+/// Each kind, since each says by itself what its results mean.
+#[test]
+fn a_time_limit_that_ends_behind_another_request_is_no_cancel() {
+    limit(60, || {
+        let channel = channel();
+        let path = std::env::temp_dir().join(format!("ec-direct-never-{}", std::process::id()));
+        let bytes = || vec![0; 9];
+        let of = || std::fs::File::open("/dev/null").unwrap();
+        let kinds: Vec<Request> = vec![
+            Request::mkdir(&path, 0o700),
+            Request::rmdir(&path),
+            Request::unlink(&path),
+            Request::rename(&path, &path),
+            Request::link(&path, &path),
+            Request::symlink(&path, &path),
+            Request::read_link(&path, bytes()),
+            Request::get_xattr(&path, "user.x", bytes()),
+            Request::set_xattr(&path, "user.x", bytes()),
+            Request::list_xattr(&path, bytes()),
+            Request::remove_xattr(&path, "user.x"),
+            Request::open(&path, ec_channel::OpenOptions::new().write(true).create(true)),
+            Request::stat(&path),
+            Request::stat_of(of()),
+            Request::read_at(of(), bytes(), 0),
+            Request::write_at(of(), bytes(), 0),
+            Request::read(of(), bytes()),
+            Request::fsync(of()),
+            Request::truncate(of(), 0),
+            Request::allocate(of(), ec_channel::Allocation::Reserve, 0, 1),
+            Request::advise(of(), 0, 0, ec_channel::Advice::Normal),
+            Request::close(of()),
+            Request::splice(of(), of(), 1),
+            Request::pump(of(), of()),
+        ];
+        let (near, _far) = pair();
+        let first = channel.post(Request::recv(near, room(1))).unwrap();
+        let count = kinds.len();
+        for request in kinds {
+            channel.post(request.within(Duration::from_millis(1))).unwrap();
+        }
+        for _ in 0..count {
+            let event = channel.get_event().unwrap();
+            assert!(event.is_timed_out() && !event.is_cancelled(), "{event:?}");
+        }
+        assert!(!path.exists());
+        channel.cancel(first);
+        assert!(channel.get_event().unwrap().is_cancelled());
+    });
+}

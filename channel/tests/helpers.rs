@@ -2,13 +2,15 @@
 
 mod common;
 
-use common::{drivers, each_driver, room};
+use common::{Scratch, drivers, each_driver, fifo_in, room, threads_in};
 use ec_channel::helpers::HELPERS;
-use ec_channel::{Event, EventChannel, Request};
+use ec_channel::{Event, EventChannel, OpenOptions, Request, wake_word};
 use ec_test_support::{alone, in_child, limit, refuse, skipped, went_well};
 use ec_unkind as _;
+use std::io::Write;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -93,6 +95,178 @@ fn at_the_bound_work_waits_and_what_is_given_up_there_is_not_run() {
         assert_eq!((ids.len(), run.load(Ordering::SeqCst), dropped.load(Ordering::SeqCst)), (1, 1, 3));
         assert_eq!(channel.metrics().helped, MOST as u64 + 1);
     });
+}
+
+/// Words and FIFOs wait for others, and not for a helper that is busy.
+#[test]
+fn what_lasts_does_not_wait_behind_what_is_busy() {
+    alone(120, || {
+        if !knows_what_is_cached() {
+            return skipped("the kernel does not say without waiting what a path is (before Linux 5.12)");
+        }
+        // (One driver: the helpers are the process's.)
+        let Some(driver) = drivers().into_iter().next() else { return };
+        let channel = EventChannel::builder().driver(driver).build().unwrap();
+        let (folder, gate) = (Scratch::new(), Arc::<Gate>::default());
+        let path = fifo_in(&folder);
+        (0..MOST + 3).for_each(|_| stuck(&channel, &gate));
+        let words: Vec<_> = (0..20).map(|_| Arc::new(AtomicU32::new(1))).collect();
+        channel.post_all(words.iter().map(|word| Request::word(word.clone(), 1).token(1))).unwrap();
+        channel.post(Request::open(&path, OpenOptions::new().read(true)).token(2)).unwrap();
+        let given_up = channel.post(Request::word(words[0].clone(), 1).token(3)).unwrap();
+        assert!(channel.try_get_event().unwrap().is_none());
+        gate.until(MOST);
+        // (It waits until somebody reads.)
+        let _writer = std::fs::File::options().write(true).open(&path).unwrap();
+        assert_eq!(channel.get_event().unwrap().token(), 2);
+        assert!(channel.cancel(given_up));
+        assert_eq!(channel.get_event().unwrap().token(), 3);
+        for word in &words {
+            word.store(2, Ordering::SeqCst);
+            wake_word(word);
+            assert_eq!(channel.get_event().unwrap().token(), 1);
+        }
+        // What does not last is bounded as ever.
+        assert_eq!(HELPERS.queued(), 3);
+        assert_eq!(gate.state.lock().unwrap().0, MOST);
+        gate.open();
+        for _ in 0..MOST + 3 {
+            channel.get_event().unwrap().result().unwrap();
+        }
+    });
+}
+
+fn knows_what_is_cached() -> bool {
+    let how: [u64; 3] = [libc::O_PATH as u64, 0, 0x20];
+    // SAFETY: a string that ends, and as many words as are said.
+    unsafe {
+        let fd =
+            libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, c"/".as_ptr(), how.as_ptr(), size_of_val(&how));
+        fd >= 0 && libc::close(fd as i32) == 0
+    }
+}
+
+static CAME: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn comes(_: i32) {
+    CAME.fetch_add(1, Ordering::SeqCst);
+}
+
+/// What this signal does from now on. What it has done.
+fn set(signal: i32, action: usize) -> usize {
+    // SAFETY: a handler that may run at any time, or none.
+    let before = unsafe { libc::signal(signal, action) };
+    assert_ne!(before, libc::SIG_ERR);
+    before
+}
+
+fn of_all(action: usize) -> Vec<usize> {
+    (libc::SIGRTMIN()..=libc::SIGRTMAX()).map(|signal| set(signal, action)).collect()
+}
+
+/// A write to a counter that is nearly full: poll(2) says that it would not wait, but for more than one it does. The program has all signals by
+/// the time it is given up, and so it lasts until there is one again.
+#[test]
+fn a_call_that_only_a_signal_ends_is_ended_as_soon_as_there_is_one() {
+    let case = || {
+        each_driver(|channel| {
+            of_all(libc::SIG_DFL);
+            set(libc::SIGURG, libc::SIG_DFL);
+            // SAFETY: a new descriptor.
+            let counter = unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) };
+            let (mut full, number) = (std::fs::File::from(counter.try_clone().unwrap()), counter.as_raw_fd());
+            full.write_all(&(u64::MAX - 2).to_ne_bytes()).unwrap();
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            writer.write_all(&5u64.to_ne_bytes()).unwrap();
+            let id = channel.post(Request::pump(OwnedFd::from(reader), counter)).unwrap();
+            while threads_in(libc::SYS_write, Some(number)) == 0 {
+                assert!(channel.get_event_timeout(Duration::from_millis(1)).unwrap().is_none());
+            }
+            of_all(comes as *const () as usize);
+            set(libc::SIGURG, libc::SIG_IGN);
+            assert!(channel.cancel(id));
+            assert!(channel.get_event_timeout(Duration::from_millis(50)).unwrap().is_none());
+            set(libc::SIGRTMIN(), libc::SIG_DFL);
+            let event = channel.get_event().unwrap();
+            assert!(event.is_cancelled() && event.buffer() == 5u64.to_ne_bytes(), "{event:?}");
+        });
+        assert_eq!(CAME.load(Ordering::SeqCst), 0);
+    };
+    went_well(limit(30, || {
+        in_child("a_call_that_only_a_signal_ends_is_ended_as_soon_as_there_is_one", case)
+    }));
+}
+
+/// What the program does with its signals is its own affair: none of those is sent, and none need be had. (But for one that says nothing to who
+/// does not ask.)
+#[test]
+fn what_lasts_ends_whatever_the_program_does_with_its_signals() {
+    let case = || {
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: a live limit.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_SIGPENDING, &none) }, 0);
+        each_driver(|channel| {
+            let folder = Scratch::new();
+            let path = fifo_in(&folder);
+            let word = Arc::new(AtomicU32::new(1));
+            for action in [libc::SIG_IGN, libc::SIG_DFL, comes as *const () as usize] {
+                of_all(libc::SIG_DFL);
+                let read = || Request::open(&path, OpenOptions::new().read(true));
+                let post = || {
+                    let mut ids = channel.post_all((0..20).map(|_| Request::word(word.clone(), 1))).unwrap();
+                    ids.push(channel.post(read()).unwrap());
+                    assert!(channel.get_event_timeout(Duration::from_millis(20)).unwrap().is_none());
+                    ids
+                };
+                let ids = post();
+                channel.post(Request::word(word.clone(), 1).within(Duration::from_millis(30))).unwrap();
+                channel.post(read().within(Duration::from_millis(30))).unwrap();
+                of_all(action);
+                for _ in 0..2 {
+                    assert!(channel.get_event().unwrap().is_timed_out());
+                }
+                ids.iter().for_each(|id| assert!(channel.cancel(*id)));
+                for _ in &ids {
+                    assert!(channel.get_event().unwrap().is_cancelled());
+                }
+                post();
+                // (Those that it leaves alone are whoever's.)
+                assert!(of_all(action).iter().all(|is| *is == action || action == libc::SIG_DFL));
+            }
+            channel.shutdown();
+            for _ in 0..3 * 21 {
+                let event = channel.get_event().unwrap();
+                assert!(event.is_cancelled(), "{event:?}");
+            }
+            assert!(channel.get_event().is_err());
+        });
+        assert_eq!(CAME.load(Ordering::SeqCst), 0);
+    };
+    went_well(limit(60, || in_child("what_lasts_ends_whatever_the_program_does_with_its_signals", case)));
+}
+
+/// (Before Linux 5.16, and in a sandbox.)
+#[test]
+fn words_are_waited_for_where_a_thread_can_wait_for_one_alone() {
+    let case = || {
+        if !refuse(&[libc::SYS_futex_waitv], libc::ENOSYS) {
+            return skipped("no filter of system calls here");
+        }
+        each_driver(|channel| {
+            let word = Arc::new(AtomicU32::new(1));
+            let request = || Request::word(word.clone(), 1);
+            let id = channel.post(request()).unwrap();
+            channel.post(request().within(Duration::from_millis(1))).unwrap();
+            assert!(channel.get_event().unwrap().is_timed_out());
+            assert!(channel.cancel(id) && channel.get_event().unwrap().is_cancelled());
+            channel.post(request()).unwrap();
+            assert!(channel.get_event_timeout(Duration::from_millis(50)).unwrap().is_none());
+            word.store(2, Ordering::SeqCst);
+            wake_word(&word);
+            channel.get_event().unwrap().result().unwrap();
+        });
+    };
+    went_well(limit(60, || in_child("words_are_waited_for_where_a_thread_can_wait_for_one_alone", case)));
 }
 
 /// What needs no thread goes on; what does is told so, and the channel lives.

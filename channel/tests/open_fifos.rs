@@ -2,15 +2,13 @@
 
 mod common;
 
-use common::{Scratch, drivers, threads_in, until_asleep};
+use common::{Scratch, drivers, fifo_in, threads_in, until_asleep};
 use ec_channel::{Driver, EventChannel, OpenOptions, Request};
 use ec_test_support::{alone, skipped};
-use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -20,14 +18,6 @@ fn each_driver(f: impl Fn(EventChannel)) {
         eprintln!("on {driver}");
         f(EventChannel::builder().driver(driver).build().unwrap());
     }
-}
-
-fn fifo_in(folder: &Path) -> PathBuf {
-    let path = folder.join("fifo");
-    let name = CString::new(path.as_os_str().as_bytes()).unwrap();
-    // SAFETY: a string that ends.
-    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-    path
 }
 
 fn to_read(path: &Path) -> Request {

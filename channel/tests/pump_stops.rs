@@ -5,7 +5,7 @@ mod common;
 mod ends;
 
 use common::{AtEnd, Random, each_driver, threads_in, until_asleep};
-use ec_channel::{Event, Request, Source};
+use ec_channel::{Event, EventChannel, Request, Source};
 use ec_test_support::{cpu_time, limit};
 use ends::{ROOM, SORTS, Sort, each_driver_of_all, numbers, scratch, tcp};
 use socket2::SockRef;
@@ -107,23 +107,67 @@ fn an_output_that_is_full_holds_up_nobody() {
     });
 }
 
-/// Neither end ever waits.
+/// Neither end ever waits, which the mode says, or nothing.
 #[test]
 fn a_pump_without_an_end_leaves_others_their_turns() {
     limit(60, || {
         each_driver_of_all(|channel| {
-            let device = |name| {
-                let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
-                File::options().read(true).write(true).custom_flags(flags).open(name).unwrap()
-            };
-            let id = channel.post(Request::pump(device("/dev/zero"), device("/dev/null"))).unwrap();
-            for _ in 0..20 {
-                let other = channel.post(Request::timer(Duration::from_micros(100))).unwrap();
-                assert_eq!(channel.get_event().unwrap().id(), other);
+            [0, libc::O_NONBLOCK].iter().for_each(|mode| pump_without_end(&channel, *mode))
+        })
+    });
+}
+
+fn pump_without_end(channel: &EventChannel, mode: i32) {
+    let device = |name| {
+        File::options().read(true).write(true).custom_flags(mode | libc::O_CLOEXEC).open(name).unwrap()
+    };
+    let id = channel.post(Request::pump(device("/dev/zero"), device("/dev/null"))).unwrap();
+    for _ in 0..20 {
+        let other = channel.post(Request::timer(Duration::from_micros(100))).unwrap();
+        assert_eq!(channel.get_event().unwrap().id(), other);
+    }
+    channel.cancel(id);
+    let event = channel.get_event().unwrap();
+    assert!(event.is_cancelled() && event.pumped() > 0, "{event:?}");
+}
+
+/// Whoever shares an open file may change its mode at any time.
+#[test]
+fn a_change_of_mode_meanwhile_holds_up_nobody() {
+    limit(60, || {
+        each_driver_of_all(|channel| {
+            for pumps in [true, false] {
+                let (input, mut writer) = std::io::pipe().unwrap();
+                // SAFETY: no pointer is passed.
+                let size = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, 1 << 20) };
+                let (to, mut far) = UnixStream::pair().unwrap();
+                to.set_nonblocking(true).unwrap();
+                let shared = to.try_clone().unwrap();
+                while (&to).write(&[0; 4096]).is_ok() {}
+                writer.write_all(&vec![1; size as usize]).unwrap();
+                let input = OwnedFd::from(input);
+                let id = match pumps {
+                    true => channel.post(Request::pump(input, to)),
+                    false => channel.post(Request::splice(input, to, size as usize)),
+                };
+                let id = id.unwrap();
+                assert!(channel.get_event_timeout(Duration::from_millis(20)).unwrap().is_none());
+                shared.set_nonblocking(false).unwrap();
+                // There is room now, but not for all.
+                far.set_nonblocking(true).unwrap();
+                while far.read(&mut [0; 4096]).is_ok() {}
+                let timer = channel.post(Request::timer(Duration::from_millis(20))).unwrap();
+                // (The one request at a time of a driver may be done first.)
+                let mut events = vec![channel.get_event().unwrap()];
+                if events[0].id() == id {
+                    events.push(channel.get_event().unwrap());
+                }
+                assert_eq!(events.last().unwrap().id(), timer);
+                channel.cancel(id);
+                if events.len() == 1 {
+                    assert_eq!(channel.get_event().unwrap().id(), id);
+                }
             }
-            channel.cancel(id);
-            let event = channel.get_event().unwrap();
-            assert!(event.is_cancelled() && event.pumped() > 0, "{event:?}");
         })
     });
 }

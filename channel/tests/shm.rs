@@ -10,7 +10,7 @@ use ec_test_support::{in_child, limit, skipped, went_well};
 use ec_unkind as _;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -34,6 +34,13 @@ fn records_come_as_they_were_posted_and_in_order() {
             assert!(!taken.redelivered());
             let second = reader.take().unwrap();
             assert_eq!(second.result().unwrap(), i32::MAX as usize);
+            if n == 0 {
+                // As an event's.
+                poster.post(&Record { result: -libc::ETIME, ..record }).unwrap();
+                let third = reader.take().unwrap();
+                assert_eq!(third.result().unwrap_err().kind(), ErrorKind::TimedOut);
+                third.release().unwrap();
+            }
             // In any order.
             second.release().unwrap();
             taken.release().unwrap();
@@ -52,6 +59,35 @@ fn where_there_is_no_such_memory_the_error_says_so() {
         let error = Queue::create(SMALL).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         assert!(error.to_string().contains("memfd_create"), "{error}");
+    }));
+}
+
+/// The kernel puts credentials before the descriptors, and makes a pidfd for each message.
+#[test]
+fn what_the_socket_tells_beside_takes_no_descriptor_s_room() {
+    went_well(in_child("what_the_socket_tells_beside_takes_no_descriptor_s_room", || {
+        const SO_PASSPIDFD: i32 = 76;
+        let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let attach = || {
+            let mut queue = Queue::create(SMALL).unwrap();
+            let (mine, theirs) = UnixStream::pair().unwrap();
+            for option in [libc::SO_PASSCRED, SO_PASSPIDFD] {
+                let value = 1i32;
+                // SAFETY: a live int, with its length. (SO_PASSPIDFD is Linux 6.5's.)
+                unsafe {
+                    let (fd, len) = (theirs.as_fd().as_raw_fd(), size_of::<i32>() as libc::socklen_t);
+                    libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const value).cast(), len)
+                };
+            }
+            queue.admit(mine, ec_channel::shm::Role::Poster).unwrap();
+            Poster::attach(theirs).unwrap().post(&record(1)).unwrap();
+        };
+        let before = descriptors();
+        attach();
+        // (They are closed by another thread.)
+        while descriptors() > before {
+            std::thread::yield_now();
+        }
     }));
 }
 

@@ -78,17 +78,11 @@ fn what_a_process_had_taken_that_is_killed_comes_again() {
             assert_eq!(first.token(), 0);
             let second = reader.take().unwrap();
             first.release().unwrap();
-            // It has a child of its own, which lives on, with all that it has.
-            // SAFETY: the child makes system calls.
-            let grandchild = unsafe { libc::fork() };
-            if grandchild == 0 {
-                loop {
-                    // SAFETY: waits to be killed.
-                    unsafe { libc::pause() };
-                }
-            }
+            // It has children of its own, which live on, with all that it has.
             let mut stream = UnixStream::from(stdin.as_fd().try_clone_to_owned().unwrap());
-            stream.write_all(&grandchild.to_ne_bytes()).unwrap();
+            for forks in [fork, fork_unseen] {
+                stream.write_all(&waiting(forks).to_ne_bytes()).unwrap();
+            }
             // SAFETY: waits to be killed.
             unsafe { libc::pause() };
             drop(second);
@@ -99,19 +93,117 @@ fn what_a_process_had_taken_that_is_killed_comes_again() {
         until_gone(&mut queue, 1);
         (0..4).for_each(|n| posters[0].post(&record(n)).unwrap());
         queue.admit(&stream, Role::Reader).unwrap();
-        let mut grandchild = [0; 4];
-        stream.read_exact(&mut grandchild).unwrap();
+        let _ended = [(); 2].map(|()| {
+            let mut pid = [0; 4];
+            stream.read_exact(&mut pid).unwrap();
+            Grandchild(i32::from_ne_bytes(pid))
+        });
         assert_eq!(queue.tend().unwrap(), 0);
         child.kill().unwrap();
         child.wait().unwrap();
-        // (Its child lives.)
+        // (Its children live.)
         until_gone(&mut queue, 1);
         let again = readers[0].take().unwrap();
         assert!(again.token() == 1 && again.redelivered());
         again.release().unwrap();
         assert_eq!(all(&mut readers[0]), [2, 3]);
-        // SAFETY: it waits for that.
-        unsafe { libc::kill(i32::from_ne_bytes(grandchild), libc::SIGKILL) };
+    });
+}
+
+/// One that waits to be killed.
+fn waiting(fork: fn() -> i32) -> i32 {
+    match fork() {
+        0 => loop {
+            // SAFETY: no pointer is passed.
+            unsafe { libc::pause() };
+        },
+        child => {
+            assert!(child > 0);
+            child
+        }
+    }
+}
+
+fn fork() -> i32 {
+    // SAFETY: the child makes system calls.
+    unsafe { libc::fork() }
+}
+
+/// No handler runs in the child: as if it had been forked by another thread, just when a descriptor was there and nobody had noted it yet.
+fn fork_unseen() -> i32 {
+    let nothing = 0 as libc::c_long;
+    // SAFETY: as fork(2): without flags, nor a stack, there is no pointer.
+    unsafe {
+        libc::syscall(libc::SYS_clone, libc::c_long::from(libc::SIGCHLD), nothing, nothing, nothing, nothing)
+            as i32
+    }
+}
+
+struct Grandchild(i32);
+
+impl Drop for Grandchild {
+    fn drop(&mut self) {
+        // SAFETY: it waits for that. (It is waited for, if it is this process's own.)
+        unsafe {
+            libc::kill(self.0, libc::SIGKILL);
+            libc::waitpid(self.0, std::ptr::null_mut(), 0);
+        }
+    }
+}
+
+/// Children that have copies of all that there is: who goes is heard by the others.
+#[test]
+fn who_leaves_is_noticed_whoever_has_copies_of_the_line() {
+    alone(60, || {
+        let (mut queue, posts, takes) = of_two(SMALL);
+        let _copies = Grandchild(waiting(fork_unseen));
+        drop(posts);
+        until_gone(&mut queue, 1);
+        drop(takes);
+        until_gone(&mut queue, 1);
+        let (mut posts, mut takes) = (poster(&mut queue), reader(&mut queue));
+        let _more = Grandchild(waiting(fork_unseen));
+        drop(queue);
+        assert_eq!(takes.take().map(drop).map_err(|e| e.kind()), Err(ErrorKind::ConnectionAborted));
+        assert_eq!(posts.post(&record(1)).map_err(|e| e.kind()), Err(ErrorKind::ConnectionAborted));
+    });
+}
+
+#[test]
+fn an_owner_that_is_killed_is_noticed_whoever_has_copies_of_the_lines() {
+    let name = "an_owner_that_is_killed_is_noticed_whoever_has_copies_of_the_lines";
+    alone(60, || {
+        let Some((mut child, mut stream)) = another_process(name) else {
+            let stdin = std::io::stdin();
+            let mut queue = Queue::create(Shape { posters: 2, ..SMALL }).unwrap();
+            for role in [Role::Poster, Role::Poster, Role::Reader] {
+                queue.admit(stdin.as_fd(), role).unwrap();
+            }
+            let mut stream = UnixStream::from(stdin.as_fd().try_clone_to_owned().unwrap());
+            // (Its members have come.)
+            stream.read_exact(&mut [0]).unwrap();
+            let copies = waiting(fork_unseen);
+            stream.write_all(&copies.to_ne_bytes()).unwrap();
+            waiting(|| 0);
+            return;
+        };
+        let mut poster = Poster::attach(&stream).unwrap();
+        let _idle = Poster::attach(&stream).unwrap();
+        let mut reader = Reader::attach(&stream).unwrap();
+        stream.write_all(&[0]).unwrap();
+        let mut pid = [0; 4];
+        stream.read_exact(&mut pid).unwrap();
+        let _copies = Grandchild(i32::from_ne_bytes(pid));
+        poster.post(&record(1)).unwrap();
+        assert_eq!(all(&mut reader), [1]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Nobody has noticed.
+        poster.post(&record(2)).unwrap();
+        assert_eq!(reader.take().map(released).unwrap(), 2);
+        assert_eq!(reader.take().map(drop).map_err(|e| e.kind()), Err(ErrorKind::ConnectionAborted));
+        // One has.
+        assert_eq!(poster.try_post(&record(3)).map_err(|e| e.kind()), Err(ErrorKind::ConnectionAborted));
     });
 }
 

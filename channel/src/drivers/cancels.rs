@@ -32,7 +32,8 @@ unsafe impl Send for Begun {}
 
 impl Begun {
     /// What it comes to, if the kernel says `result`. It wakes one of those that wait for a connection, and that may be one that is just
-    /// given up. What that was woken for is still there then, and nobody else is told: so it takes it.
+    /// given up. What that was woken for is still there then, and nobody else is told: so it takes it. And what is only asked whether its
+    /// descriptor is ready may be given up between that and the answer.
     fn result(&self, result: i32) -> i32 {
         if result != -libc::ECANCELED {
             return result;
@@ -40,7 +41,7 @@ impl Begun {
         // SAFETY: the request has not been reported, so by `Backend::submit`'s contract all is still valid.
         let last = unsafe {
             let what = RawOp::what(self.op);
-            if what.is_woken_alone() { what.last_attempt() } else { None }
+            if what.is_attempted_at_last() { what.last_attempt() } else { None }
         };
         last.unwrap_or(result)
     }

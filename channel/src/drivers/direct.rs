@@ -9,6 +9,7 @@
 use super::backend::{Backend, Done};
 use super::rest::Pace;
 use crate::operation::{Blocking, Caller, RawOp, Step, Steps};
+use crate::sys::futex::End;
 use crate::sys::{self, interrupt};
 use crate::waker::Waker;
 use std::collections::VecDeque;
@@ -106,7 +107,8 @@ impl Direct {
         }
         // SAFETY: a request that waits has not been reported, so by `submit`'s contract all is still valid.
         let mut step = unsafe { it.step(None) };
-        while step == Step::Help {
+        // (Once a pass: others have their turns, and what is given up is heard of.)
+        if step == Step::Help {
             // SAFETY: as above.
             step = match blocking.map(|it| unsafe { it.call(&Briefly) }) {
                 None => Step::Done(-libc::ENOSYS),
@@ -121,7 +123,8 @@ impl Direct {
             Step::Done(result) => self.settle(result, done),
             Step::Await(fd, _) if fd < 0 => self.settle(-libc::EBADF, done),
             Step::Await(fd, events) => first.awaits = Some((fd, events)),
-            Step::Rest | Step::Help => first.rests = Some(first.pace.rest(Instant::now())),
+            Step::Help => {}
+            Step::Rest => first.rests = Some(first.pace.rest(Instant::now())),
         }
         Ok(())
     }
@@ -153,6 +156,12 @@ impl Caller for Briefly {
             // (It waits, for as long as others wish, since nobody would end it.)
             None => call(),
         }
+    }
+
+    fn until(&self, ask: &mut dyn FnMut(&End) -> Option<i32>) -> i32 {
+        let now = End::default();
+        now.come();
+        ask(&now).unwrap_or(NOT_YET)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Threads that submit to rings, and how many of them have exited.
 //!
 //! A request belongs to the thread that submitted it. What the kernel ends when that exits looks like another error (EFAULT, of a read that
-//! waits for the disk), so one has to know.
+//! waits for the disk), or is also said for another reason (ECANCELED, when the kernel has no thread to give it to), so one has to know.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -20,14 +20,16 @@ impl Drop for Submitter {
 #[inline]
 pub(super) fn note() {
     thread_local!(static HERE: Submitter = const { Submitter });
-    // (In a thread that is ending already it is not counted, and its requests have ended.)
-    let _ = HERE.try_with(|_| ());
+    if HERE.try_with(|_| ()).is_err() {
+        // It is ending already, and has been counted: what it submits now goes with it, too.
+        EXITED.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 /// So many have exited.
 #[inline]
 pub(crate) fn exited() -> u32 {
-    EXITED.load(Ordering::Relaxed)
+    EXITED.load(Ordering::SeqCst)
 }
 
 /// To be called at the beginning of a thread that drives channels from thread-locals that are not its own.

@@ -333,6 +333,11 @@ impl Body<dyn Kept> {
         self.own.flow().is_some_and(|flow| flow.has_credit())
     }
 
+    /// Of a stream: does it get credit back whatever becomes of its items? Somebody fetches them, or a handler returns.
+    pub(crate) fn gets_credit(&mut self) -> bool {
+        self.is_serial() || self.own.flow().is_some_and(|flow| flow.is_given_back_when_fetched())
+    }
+
     /// Of a stream: when it is given up.
     pub(crate) fn limit(&mut self) -> Option<Instant> {
         self.own.flow()?.limit

@@ -17,6 +17,17 @@ use std::net::SocketAddr;
 /// A completed request: returned by `get_event`, with its data, its buffers and its error inside.
 pub struct Event(pub(crate) Inside);
 
+/// A result as the program is told it.
+pub(crate) fn told(result: i32) -> io::Result<usize> {
+    match result {
+        n if n >= 0 => Ok(n as usize),
+        e if e == -libc::ETIME => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "the request's time limit came first"))
+        }
+        e => Err(io::Error::from_raw_os_error(e.wrapping_neg())),
+    }
+}
+
 impl Event {
     /// The id that `post` gave, the last time if it was posted [again](Self::again).
     pub fn id(&self) -> EventId {
@@ -54,13 +65,7 @@ impl Event {
     /// The number of bytes transferred (0 for kinds that transfer none), or the operation's error: a cancelled
     /// request has `ECANCELED`, one over its time limit [`io::ErrorKind::TimedOut`].
     pub fn result(&self) -> io::Result<usize> {
-        match self.0.result() {
-            n if n >= 0 => Ok(n as usize),
-            e if e == -libc::ETIME => {
-                Err(io::Error::new(io::ErrorKind::TimedOut, "the request's time limit came first"))
-            }
-            e => Err(io::Error::from_raw_os_error(-e)),
-        }
+        told(self.0.result())
     }
 
     /// Whether it was cancelled before it could be done.
@@ -93,7 +98,10 @@ impl Event {
         self.0.take_buffers()
     }
 
-    /// Whether a datagram was longer than the buffer, or all the buffers.
+    /// Whether a datagram was longer than the buffer, or all the buffers: what was beyond is lost. Said by
+    /// [`recv_from`](crate::Request::recv_from), [`recv_msg`](crate::Request::recv_msg), [`recv_vectored`](crate::Request::recv_vectored) and
+    /// [`recv_pooled`](crate::Request::recv_pooled). [`recv`](crate::Request::recv) and [`read`](crate::Request::read) never say it, as the
+    /// calls of their names do not.
     pub fn is_truncated(&self) -> bool {
         self.0.body().is_some_and(|body| body.own.message_flags() & libc::MSG_TRUNC != 0)
     }

@@ -52,7 +52,9 @@ impl Request {
     }
 
     /// Gives the request up after this time from its posting ([`Event::is_timed_out`]). The time starts anew with each posting
-    /// ([`Event::again`]). A stream ends with it. For a timer it replaces the time; a notification takes no notice of it.
+    /// ([`Event::again`]). A stream ends with it, behind what is due by then: one that pauses when its items are fetched, or its handler has
+    /// returned. (One of [readiness](Self::readiness_stream) without a handler ends at once, though its item is held.) For a timer it
+    /// replaces the time; a notification takes no notice of it.
     pub fn within(mut self, limit: Duration) -> Self {
         if let Some(body) = self.0.body_mut() {
             body.common.when = When::After(limit);
@@ -60,8 +62,8 @@ impl Request {
         self
     }
 
-    /// At another offset: a read or write of a file that was got, say, and is posted [again](Event::again). What has no offset takes no notice
-    /// of it.
+    /// At another offset: a read or write of a file that was got, say, and is posted [again](Event::again). Of a
+    /// [`splice_at`](Self::splice_at) it is the one that was given. What has no offset takes no notice of it.
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};

@@ -73,6 +73,10 @@ impl Flow {
         self.account.as_ref().is_some_and(|account| account.left.load(Ordering::Acquire) > 0)
     }
 
+    pub(crate) fn is_given_back_when_fetched(&self) -> bool {
+        self.given_back == GivenBack::Fetched
+    }
+
     fn credit(&self, id: OpId) -> Option<Credit> {
         let account = self.account.clone()?;
         account.left.fetch_sub(1, Ordering::AcqRel);

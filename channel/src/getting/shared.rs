@@ -6,7 +6,7 @@ use crate::blocker;
 use crate::drivers::DriverInfo;
 use crate::events::event::Event;
 use crate::events::stream::Home;
-use crate::foreign::{self, quietly};
+use crate::foreign::quietly;
 use crate::fork;
 use crate::getting::internal::{Hook, InternalError};
 use crate::getting::listed::{Listed, PassOver};
@@ -16,14 +16,13 @@ use crate::getting::waiting::{State, Waiting};
 use crate::id::OpId;
 use crate::lock::MutexGuard;
 use crate::ports::Port;
-use crate::ports::flight::Finished;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-/// How long a dropped channel waits for the kernel to give buffers back.
+/// How long a dropped channel waits for the kernel to give buffers back, and for helpers to come back.
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// The channel: requests go in through [`post`](Self::post), and each comes back once, completed, from
@@ -31,6 +30,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 ///
 /// Any number of threads may post and get at once. Of those that get, one at a time drives the operating
 /// system's side; a pool that serves the channel ([`serve`](Self::serve)) does so in their stead.
+///
+/// The channel goes with its last clone, wherever that is, in the closure of its own [`work`](crate::Request::work), say. What is in flight
+/// is cancelled then and waited for, at most for a second, and what nobody has got is dropped; no handler runs. What a helper thread still has
+/// at work after that is dropped by that thread, as soon as it is through with it.
 ///
 /// ```
 /// use ec_channel::{EventChannel, Request};
@@ -269,21 +272,16 @@ impl Shared {
         }
         for port in &self.ports {
             let mut out = Vec::new();
-            let closed = port.close(LONGEST, &mut out);
+            let kept = port.close(LONGEST, &mut out);
             let mut out = out.into_iter();
             while let Some(it) = out.next() {
-                match it {
-                    Finished::Raw(raw) => {
-                        foreign::call(|| raw.deliver());
-                    }
-                    Finished::Event(event) => event.0.discard(),
-                }
+                it.let_go();
                 if fork::is_child() {
                     std::mem::forget(out);
                     return false;
                 }
             }
-            if !closed {
+            if kept > 0 {
                 quietly!(
                     warn,
                     "an event channel was dropped with requests that the kernel does not give back; their buffers are leaked"

@@ -7,8 +7,8 @@ use ec_test_support::limit;
 use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;
 
-/// Waits for its end at length, or counts.
-struct AtLength(Arc<(AtomicBool, AtomicUsize)>);
+/// Waits for its end at length, and counts. It may be known that it does.
+struct AtLength(Arc<(AtomicBool, AtomicUsize)>, bool);
 
 impl Job for AtLength {
     fn run(&self, here: &Here) {
@@ -19,6 +19,10 @@ impl Job for AtLength {
             }
         });
         self.0.1.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn lasts(&self) -> bool {
+        self.1
     }
 
     fn refused(&self, why: &io::Error) {
@@ -49,7 +53,7 @@ fn what_lasts_holds_up_nobody_and_those_too_many_leave() {
     limit(60, || {
         static FEW: Helpers = Helpers::new(2, Duration::from_secs(3600));
         let ends = Arc::<(AtomicBool, AtomicUsize)>::default();
-        (0..20).for_each(|_| _ = FEW.submit(Arc::new(AtLength(ends.clone()))));
+        (0..20).for_each(|_| _ = FEW.submit(Arc::new(AtLength(ends.clone(), false))));
         eventually(|| ends.1.load(Ordering::SeqCst) == 20);
         assert_eq!(FEW.queued(), 0);
         // Two at a time still run.
@@ -59,6 +63,56 @@ fn what_lasts_holds_up_nobody_and_those_too_many_leave() {
         ends.0.store(true, Ordering::SeqCst);
         // (An idle one would stay for an hour.)
         eventually(|| ends.1.load(Ordering::SeqCst) == 0 && FEW.threads() <= 2);
+    });
+}
+
+/// Is busy until it may end, and notes how many are at a time.
+#[derive(Default)]
+struct Busy {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    run: AtomicUsize,
+    may_end: AtomicBool,
+}
+
+struct Work(Arc<Busy>);
+
+impl Job for Work {
+    fn run(&self, _here: &Here) {
+        let busy = &self.0;
+        busy.most.fetch_max(busy.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        eventually(|| busy.may_end.load(Ordering::SeqCst));
+        busy.now.fetch_sub(1, Ordering::SeqCst);
+        busy.run.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn refused(&self, why: &io::Error) {
+        panic!("{why}");
+    }
+}
+
+/// And takes no place of what is busy, or waits to be: neither as it begins nor as it ends.
+#[test]
+fn what_is_known_to_last_waits_for_nobody_who_is_busy() {
+    limit(60, || {
+        static FEW: Helpers = Helpers::new(2, Duration::from_secs(3600));
+        let (busy, ends) = (Arc::<Busy>::default(), Arc::<(AtomicBool, AtomicUsize)>::default());
+        (0..5).for_each(|_| _ = FEW.submit(Arc::new(Work(busy.clone()))));
+        eventually(|| busy.now.load(Ordering::SeqCst) == 2);
+        for round in 1..20 {
+            ends.0.store(false, Ordering::SeqCst);
+            (0..round).for_each(|_| _ = FEW.submit(Arc::new(AtLength(ends.clone(), true))));
+            eventually(|| ends.1.load(Ordering::SeqCst) == round);
+            assert_eq!(FEW.queued(), 3);
+            ends.0.store(true, Ordering::SeqCst);
+            eventually(|| ends.1.load(Ordering::SeqCst) == 0);
+        }
+        // Those that were more have left.
+        eventually(|| FEW.threads() == 2);
+        busy.may_end.store(true, Ordering::SeqCst);
+        eventually(|| busy.run.load(Ordering::SeqCst) == 5);
+        assert_eq!(busy.most.load(Ordering::SeqCst), 2);
+        eventually(|| FEW.threads() <= 2 && FEW.queued() == 0);
     });
 }
 

@@ -102,12 +102,14 @@ fn descriptor_to_be_had(fd: RawFd) -> bool {
     }
 }
 
-fn listens(fd: RawFd) -> bool {
+pub(super) fn listens(fd: RawFd) -> bool {
     let (mut listens, mut len) = (0i32, size_of::<i32>() as libc::socklen_t);
     let at = (&raw mut listens).cast();
     // SAFETY: an int and its length, both live.
-    let r = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, at, &mut len) };
-    r == 0 && listens != 0
+    let call =
+        || unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, at, &mut len) as isize };
+    // (Who answers system calls in the kernel's place can be interrupted by a signal.)
+    sys::now(call) == Some(0) && listens != 0
 }
 
 /// What poll(2) said may be over: others accept from the same socket. So the call may wait, for a moment. (Without a signal for

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::EventKind;
-use super::accept::Accept;
+use super::accept::{Accept, listens};
 use super::addressed::{Address, ROOM};
 use crate::events::body::Kept;
 use crate::events::inside::Inside;
@@ -12,59 +12,104 @@ use crate::events::source::Source;
 use crate::events::stream::{Flow, Found, GivenBack, Origin};
 use crate::operation::{AtExit, Carry, Readiness, Verdict};
 use io_uring::squeue;
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Instant;
 
+/// So many connections that have failed before they were accepted are passed over, and then there is a rest. (One for each would be long
+/// for those behind them; none would be a loop without end, if the error stays.)
+const AT_ONCE: u32 = 16;
+
 /// As [`Accept`], one of many.
-struct Next(Accept);
+struct Next {
+    accept: Accept,
+    /// So many have failed since the last rest.
+    failed: Cell<u32>,
+}
+
+impl Next {
+    fn new() -> Self {
+        let accept = Accept { fd: -1, addr: std::ptr::null_mut(), len: std::ptr::null_mut() };
+        Next { accept, failed: Cell::new(0) }
+    }
+}
+
+/// What accept(2) says of the connection that it would have given: its peer has gone, or it had a network error, or a firewall is against
+/// it. The listener is as good as before.
+fn is_of_a_connection(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::ECONNABORTED
+            | libc::ECONNRESET
+            | libc::ECONNREFUSED
+            | libc::ENETDOWN
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::EHOSTUNREACH
+            | libc::ENONET
+            | libc::EPROTO
+            | libc::ENOPROTOOPT
+            | libc::EOPNOTSUPP
+            | libc::EPROTONOSUPPORT
+            | libc::ESOCKTNOSUPPORT
+            | libc::ETIMEDOUT
+            | libc::ENOSR
+            | libc::EPERM
+    )
+}
 
 // SAFETY: as accept4(2) does.
 unsafe impl Carry for Next {
     fn waits_for(&self) -> Option<Readiness> {
-        self.0.waits_for()
+        self.accept.waits_for()
     }
 
     fn entry(&self) -> Option<squeue::Entry> {
-        self.0.entry()
+        self.accept.entry()
     }
 
     unsafe fn attempt(&self, revents: i16) -> Option<i32> {
         // SAFETY: by contract.
-        unsafe { self.0.attempt(revents) }
+        unsafe { self.accept.attempt(revents) }
     }
 
     /// Where one has come there may be others: who has to poll need not for each.
     unsafe fn first_attempt(&self, _resting: bool) -> Option<i32> {
         // SAFETY: by contract.
-        unsafe { self.0.attempt(0) }
+        unsafe { self.accept.attempt(0) }
     }
 
     unsafe fn last_attempt(&self) -> Option<i32> {
         // SAFETY: by contract.
-        unsafe { self.0.last_attempt() }
+        unsafe { self.accept.last_attempt() }
     }
 
     fn is_woken_alone(&self) -> bool {
-        self.0.is_woken_alone()
+        self.accept.is_woken_alone()
     }
 
     fn judge(&self, result: i32) -> Verdict {
         match -result {
-            // Its peer has gone before it was accepted; the listener is as good as before.
-            libc::ECONNABORTED => Verdict::Again,
-            _ => self.0.judge(result),
+            // (Some of them are said of a socket, too, that nobody can accept from.)
+            errno if is_of_a_connection(errno) && listens(self.accept.fd) => {
+                let failed = self.failed.get() + 1;
+                self.failed.set(failed % AT_ONCE);
+                if failed == AT_ONCE { Verdict::Rest } else { Verdict::Again }
+            }
+            libc::ENOBUFS | libc::ENOMEM if listens(self.accept.fd) => Verdict::Rest,
+            _ => self.accept.judge(result),
         }
     }
 
     unsafe fn end_of_input(&self, revents: i16) -> Option<i32> {
         // SAFETY: by contract.
-        unsafe { self.0.end_of_input(revents) }
+        unsafe { self.accept.end_of_input(revents) }
     }
 
     fn at_exit(&self) -> AtExit {
-        self.0.at_exit()
+        self.accept.at_exit()
     }
 }
 
@@ -90,11 +135,11 @@ impl Kept for Stream {
     }
 
     fn descriptor(&self) -> RawFd {
-        self.operation.0.fd
+        self.operation.accept.fd
     }
 
     fn prepare(&mut self) {
-        self.operation.0.fd = self.listener.raw();
+        self.operation.accept.fd = self.listener.raw();
     }
 
     fn flow(&mut self) -> Option<&mut Flow> {
@@ -103,7 +148,7 @@ impl Kept for Stream {
 
     fn point(&mut self) -> *const dyn Carry {
         self.from.len = ROOM;
-        let accept = &mut self.operation.0;
+        let accept = &mut self.operation.accept;
         (accept.addr, accept.len) = (self.from.as_mut_ptr(), &raw mut self.from.len);
         &raw const self.operation
     }
@@ -134,9 +179,15 @@ impl Request {
     /// [credit](Self::credit), 64 if nothing is said, it pauses: the others wait with the listener, where they can be accepted elsewhere.
     /// A connection that nobody takes out of its item is closed with that.
     ///
-    /// It ends when it is cancelled, with its time limit, if the listener is shut down (`EINVAL`), and if no descriptor is left (`EMFILE`,
-    /// `ENFILE`). Nothing is asked for again then before that is posted: if it is [again](crate::Event::again) the program should have
-    /// closed something, or waited for a while.
+    /// It goes on after errors that are a connection's and not the listener's: its peer has gone (`ECONNABORTED`, `ECONNRESET`,
+    /// `ECONNREFUSED`, `ETIMEDOUT`), accept(2) passes on an error of the network (`ENETDOWN`, `ENETUNREACH`, `EHOSTDOWN`, `EHOSTUNREACH`,
+    /// `ENONET`, `EPROTO`, `ENOPROTOOPT`, `EOPNOTSUPP`, `EPROTONOSUPPORT`, `ESOCKTNOSUPPORT`, `ENOSR`), or a firewall is against it (`EPERM`). No
+    /// item tells of them. After each 16 of them it rests, for 1 to 50 ms, so an error that stays costs little. It also
+    /// goes on, after such a rest, when the kernel lacks memory (`ENOBUFS`, `ENOMEM`).
+    ///
+    /// It ends when it is cancelled, with its time limit, if the listener is shut down (`EINVAL`) or is none (`EINVAL`, `EOPNOTSUPP`), with
+    /// any other error (`EACCES`, say), and if no descriptor is left (`EMFILE`, `ENFILE`). Nothing is asked for again then before that is
+    /// posted: if it is [again](crate::Event::again) the program should have closed something, or waited for a while.
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};
@@ -156,21 +207,51 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn accept_many(listener: impl Into<Source>) -> Self {
-        let operation = Next(Accept { fd: -1, addr: std::ptr::null_mut(), len: std::ptr::null_mut() });
         let flow = Flow::new(GivenBack::Fetched);
-        Self::of(Stream { flow, listener: listener.into(), from: Address::none(), operation })
+        Self::of(Stream { flow, listener: listener.into(), from: Address::none(), operation: Next::new() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{TcpListener, UdpSocket};
+    use std::os::fd::AsRawFd;
+
+    fn next(fd: i32) -> Next {
+        let mut next = Next::new();
+        next.accept.fd = fd;
+        next
+    }
 
     #[test]
     fn a_connection_that_is_gone_does_not_end_the_stream() {
-        let accept = Accept { fd: -1, addr: std::ptr::null_mut(), len: std::ptr::null_mut() };
-        assert_eq!(Next(accept).judge(-libc::ECONNABORTED), Verdict::Again);
-        assert_eq!(Next(accept).judge(-libc::EINVAL), Verdict::Final);
-        assert_eq!(accept.judge(-libc::ECONNABORTED), Verdict::Final);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let accept = next(listener.as_raw_fd());
+        for errno in [libc::ECONNABORTED, libc::EPROTO, libc::EOPNOTSUPP, libc::EPERM, libc::ENETDOWN] {
+            assert_eq!(accept.judge(-errno), Verdict::Again);
+            assert_eq!(accept.accept.judge(-errno), Verdict::Final);
+        }
+        for errno in [libc::EINVAL, libc::EBADF, libc::ENOTSOCK, libc::EACCES, libc::ENFILE] {
+            assert_eq!(accept.judge(-errno), Verdict::Final);
+        }
+        // A socket that nobody can accept from says the same.
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for errno in [libc::EOPNOTSUPP, libc::EPERM, libc::ENOMEM] {
+            assert_eq!(next(socket.as_raw_fd()).judge(-errno), Verdict::Final);
+        }
+    }
+
+    #[test]
+    fn what_fails_time_and_again_rests() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let accept = next(listener.as_raw_fd());
+        for _ in 0..3 {
+            for _ in 1..AT_ONCE {
+                assert_eq!(accept.judge(-libc::ECONNABORTED), Verdict::Again);
+            }
+            assert_eq!(accept.judge(-libc::EPROTO), Verdict::Rest);
+            assert_eq!(accept.judge(-libc::ENOMEM), Verdict::Rest);
+        }
     }
 }

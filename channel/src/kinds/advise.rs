@@ -79,6 +79,10 @@ impl OnFile<()> for Advise {
     fn prepare(&mut self, fd: RawFd, _may: &mut Position) {
         self.fd = fd;
     }
+
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        Some(&mut self.offset)
+    }
 }
 
 /// How a part of a file will be used: see [`Request::advise`].

@@ -70,6 +70,10 @@ impl OnFile<()> for Allocate {
     fn prepare(&mut self, fd: RawFd, _may: &mut Position) {
         self.fd = fd;
     }
+
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        Some(&mut self.offset)
+    }
 }
 
 /// What [`Request::allocate`] does to its part of the file.

@@ -2,17 +2,28 @@
 
 #![allow(unsafe_code)]
 
+use crate::closing;
 use crate::events::source::Source;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// As many descriptors as the kernel lets go with a message (`SCM_MAX_FD`).
-const MOST: usize = 253;
+pub const MOST: usize = 253;
 /// A pidfd of the sender, for those who have asked for one (`SO_PASSPIDFD`).
 const SCM_PIDFD: i32 = 4;
 /// A part of the control data begins at a multiple of this.
 const ALIGNED: usize = size_of::<usize>();
 /// What a part begins with.
 const HEAD: usize = size_of::<libc::cmsghdr>().next_multiple_of(ALIGNED);
+/// A label of the sender's (`SO_PASSSEC`) is as long at the most. (The kernel knows no bound; journald gives it as much.)
+const LABEL: usize = 255;
+/// Room for what else a socket that may have descriptors or credentials can be asked to tell, and of which nothing is said here. The kernel
+/// puts it where it comes, and most of it comes first: in a room for descriptors alone these would be cut off, and lost. More than
+/// this is not given, for the kernel makes as many descriptors as it has room for, if they are sent, until the rest of them are closed.
+const BESIDE: usize = space(2 * size_of::<i64>()) // when it has come: `SO_TIMESTAMP`, `SO_TIMESTAMPNS`
+    + space(6 * size_of::<i64>()) // in three ways: `SO_TIMESTAMPING`
+    + space(LABEL)
+    + space(size_of::<RawFd>()) // `SCM_PIDFD`
+    + 3 * space(size_of::<u32>()); // how much is left (`SO_INQ`); of netlink the group and the namespace
 
 /// What goes with a message through a socket of `AF_UNIX` beside its bytes: see [`Request::send_msg`](crate::Request::send_msg).
 ///
@@ -78,13 +89,9 @@ pub struct Control {
 impl Control {
     /// To be sent. The sources' `AsFd` is called here. They are to be kept until it was sent.
     pub fn of(ancillary: &Ancillary) -> Self {
-        let mut control = Control::default();
         // (One more than there may be: the kernel refuses them.)
-        let descriptors = ancillary.descriptors.iter().take(MOST + 1);
-        let descriptors: Vec<u8> = descriptors.flat_map(|source| source.raw().to_ne_bytes()).collect();
-        if !descriptors.is_empty() {
-            control.push(libc::SCM_RIGHTS, &descriptors);
-        }
+        let mut control =
+            Control::of_descriptors(ancillary.descriptors.iter().take(MOST + 1).map(Source::raw));
         if let Some(Credentials { pid, uid, gid }) = ancillary.credentials {
             let of = [pid.to_ne_bytes(), uid.to_ne_bytes(), gid.to_ne_bytes()];
             control.push(libc::SCM_CREDENTIALS, of.as_flattened());
@@ -92,11 +99,21 @@ impl Control {
         control
     }
 
-    /// Room for so many descriptors, 253 at the most, and for credentials.
+    /// These descriptors, to be sent, and nothing else.
+    pub(crate) fn of_descriptors(descriptors: impl Iterator<Item = RawFd>) -> Self {
+        let mut control = Control::default();
+        let descriptors: Vec<u8> = descriptors.flat_map(RawFd::to_ne_bytes).collect();
+        if !descriptors.is_empty() {
+            control.push(libc::SCM_RIGHTS, &descriptors);
+        }
+        control
+    }
+
+    /// Room for so many descriptors, 253 at the most, and for credentials, whatever else comes with them.
     pub fn room(descriptors: usize) -> Self {
         let descriptors = descriptors.min(MOST);
         let rights = if descriptors > 0 { space(descriptors * size_of::<RawFd>()) } else { 0 };
-        let room = rights + space(size_of::<libc::ucred>());
+        let room = rights + space(size_of::<libc::ucred>()) + BESIDE;
         Control { words: vec![0; room / ALIGNED], descriptors }
     }
 
@@ -121,7 +138,7 @@ impl Control {
     }
 
     /// Takes out what came. `len` and `flags` are as recvmsg(2) has left `msg_controllen` and `msg_flags`. Descriptors for which no room
-    /// was asked are closed.
+    /// was asked are closed, and so is a pidfd of the sender's (`SO_PASSPIDFD`).
     ///
     /// # Safety
     /// recvmsg(2) has just filled it, and said so; nobody else takes the descriptors.
@@ -149,7 +166,8 @@ impl Control {
             }
         }
         if received.descriptors.len() > self.descriptors {
-            received.descriptors.truncate(self.descriptors);
+            // (Whoever drives a port does this, and a close may last as long as whoever has sent it likes.)
+            closing::elsewhere(received.descriptors.split_off(self.descriptors));
             received.is_truncated = true;
         }
         received
@@ -226,6 +244,27 @@ mod tests {
         assert!(received.is_truncated);
         // (The fourth.)
         assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+    }
+
+    /// All that a socket of `AF_UNIX` may tell of one message, in the kernel's order.
+    #[test]
+    fn there_is_room_for_all_that_may_come_beside() {
+        const SCM_SECURITY: i32 = 3;
+        const SCM_INQ: i32 = 84;
+        for descriptors in [0, 1, 2, 3, 253, 254] {
+            let mut all = Control::default();
+            all.push(libc::SCM_TIMESTAMPNS, &[0; 16]);
+            all.push(libc::SCM_TIMESTAMPING, &[0; 48]);
+            all.push(libc::SCM_CREDENTIALS, &[0; size_of::<libc::ucred>()]);
+            all.push(SCM_SECURITY, &[b'x'; 255]);
+            if descriptors > 0 {
+                all.push(libc::SCM_RIGHTS, &[0; 4 * MOST][..4 * descriptors.min(MOST)]);
+            }
+            all.push(SCM_PIDFD, &[0; 4]);
+            all.push(SCM_INQ, &[0; 4]);
+            let (room, needed) = (Control::room(descriptors).parts().1, all.parts().1);
+            assert!(needed <= room && room < needed + 64, "{needed} of {room} bytes");
+        }
     }
 
     /// Whatever is in it.

@@ -29,11 +29,12 @@ struct Found {
     usage: ResourceUsage,
 }
 
-/// Asks for it, by a pidfd. `None`: it has not ended.
+/// Asks for it, by a pidfd. `None`: it has not ended. (To be asked without `WNOWAIT` only if it has: a stop would be taken.)
 fn wait(pidfd: RawFd, flags: i32) -> Result<Option<Found>, i32> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    let flags = libc::WEXITED | libc::WNOHANG | flags;
+    // (Also if it tells nobody of its end by SIGCHLD.)
+    let flags = libc::WEXITED | libc::WNOHANG | libc::__WALL | flags;
     // SAFETY: room for both answers, of which all zero is a valid value. (libc's own waitid has no place for the second.)
     let (result, info, usage) = unsafe {
         let (to_info, to_usage) = (info.as_mut_ptr(), usage.as_mut_ptr());
@@ -43,15 +44,16 @@ fn wait(pidfd: RawFd, flags: i32) -> Result<Option<Found>, i32> {
     if result < 0 {
         return Err(sys::errno());
     }
-    // SAFETY: waitid fills these in, or has left them zero.
-    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    // SAFETY: waitid fills this in, or has left it zero.
+    let status = unsafe { info.si_status() };
     let status = match info.si_code {
         libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_KILLED => status,
         libc::CLD_DUMPED => status | 0x80,
-        _ => status,
+        // Nothing; or a stop, of which Linux tells whoever traces the process, although he has not asked.
+        _ => return Ok(None),
     };
-    let found = || Found { status: ExitStatus::from_raw(status), usage: ResourceUsage::of(&usage) };
-    Ok((pid != 0).then(found))
+    Ok(Some(Found { status: ExitStatus::from_raw(status), usage: ResourceUsage::of(&usage) }))
 }
 
 fn pidfd_of(pid: u32) -> Result<Source, i32> {
@@ -60,7 +62,11 @@ fn pidfd_of(pid: u32) -> Result<Source, i32> {
     match unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } {
         // SAFETY: the descriptor is new and ours.
         fd @ 0.. => Ok(Source::from(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })),
-        _ => Err(sys::errno()),
+        _ => Err(match sys::errno() {
+            // It is a thread's (which of them depends on the kernel), or 0.
+            libc::EINVAL | libc::ENOENT => libc::ESRCH,
+            errno => errno,
+        }),
     }
 }
 
@@ -108,6 +114,14 @@ unsafe impl Carry for Await {
         self.look().then_some(0)
     }
 
+    unsafe fn last_attempt(&self) -> Option<i32> {
+        self.look().then_some(0)
+    }
+
+    fn is_attempted_at_last(&self) -> bool {
+        true
+    }
+
     fn judge(&self, result: i32) -> Verdict {
         if is_interrupted(-result) { Verdict::Again } else { Verdict::Final }
     }
@@ -128,6 +142,7 @@ struct Held {
     pidfd: Result<Source, i32>,
     /// It was a child of ours when it was posted.
     is_ours: bool,
+    has_ended: bool,
     status: Option<ExitStatus>,
     usage: Option<ResourceUsage>,
     operation: Await,
@@ -136,21 +151,23 @@ struct Held {
 impl Held {
     fn new(who: Who, pidfd: Result<Source, i32>) -> Self {
         let operation = Await { pidfd: -1, is_over: false, found: Cell::new(Ok(None)) };
-        Held { who, pidfd, is_ours: false, status: None, usage: None, operation }
+        Held { who, pidfd, is_ours: false, has_ended: false, status: None, usage: None, operation }
     }
 
     /// Reaps it, if it is ours to do that; or an errno.
     fn reap(&mut self) -> Result<(), i32> {
         let found = self.operation.found.get();
         match (&mut self.who, found) {
+            // Somebody else was faster: the number may be another child's by now.
+            (Who::Child(_), Err(libc::ECHILD)) if self.is_ours => return Err(libc::ECHILD),
             // (It may have been waited for long ago.)
-            (Who::Child(Some(child)), Ok(_) | Err(libc::ECHILD | libc::ESRCH)) => {
+            (Who::Child(Some(child)), Ok(Some(_)) | Err(libc::ECHILD | libc::ESRCH)) => {
                 let status = child.try_wait().ok().flatten();
                 self.status = Some(status.ok_or(libc::ECHILD)?);
                 self.usage = found.ok().flatten().map(|found| found.usage);
             }
-            (Who::Child(None), _) => return Err(libc::ECHILD),
-            (_, Ok(_)) => {
+            (Who::Child(None), _) | (_, Ok(None)) => return Err(libc::ECHILD),
+            (_, Ok(Some(_))) => {
                 let found = wait(self.operation.pidfd, 0)?.ok_or(libc::ECHILD)?;
                 (self.status, self.usage) = (Some(found.status), Some(found.usage));
             }
@@ -185,9 +202,12 @@ impl Kept for Held {
             Who::Pid(pid) => Some(*pid),
             Who::Pidfd => None,
         };
-        if let (Err(_), Some(pid)) = (&self.pidfd, pid) {
+        // (Posted again when it has ended, it is about whoever has the number then.)
+        let is_anew = self.pidfd.is_err() || self.has_ended && matches!(self.who, Who::Pid(_));
+        if let Some(pid) = pid.filter(|_| is_anew) {
             self.pidfd = pidfd_of(pid);
         }
+        self.has_ended = false;
         let pidfd = self.pidfd.as_ref().map(Source::raw);
         let mut operation =
             Await { pidfd: pidfd.unwrap_or(-1), is_over: pidfd.is_err(), found: Cell::new(Ok(None)) };
@@ -215,6 +235,7 @@ impl Kept for Held {
         if result < 0 {
             return result;
         }
+        self.has_ended = true;
         self.reap().map_or_else(|errno| -errno, |()| 0)
     }
 }
@@ -260,7 +281,8 @@ impl Request {
     /// Completes when this child has ended, and reaps it: its event has the [status](Event::exit_status), what it
     /// [has used](Event::resource_usage), and the [`Child`](Event::take_child) itself, with the pipes that were left in it. If it is given
     /// up before (cancelled, over its time) the child goes on, or stays to be waited for, and comes back in the event all the same. One that
-    /// had been waited for before is told of at once, without what it has used.
+    /// had been waited for before is told of at once, without what it has used. That a child stops is not its end: if this process traces it,
+    /// and so may wait for that, it is left to be waited for.
     ///
     /// It fails with `ECHILD` if somebody else has reaped the child: by waitpid(2) for any child, or the kernel, since the program ignores
     /// SIGCHLD. With `ENOSYS` (or what a filter says) where there is no pidfd_open(2), or waitid(2) does not take one: before Linux 5.4. It
@@ -294,8 +316,9 @@ impl Request {
     }
 
     /// As [`child_exit`](Self::child_exit), for a process that is known by its number: the one that has it when this is posted. A child is
-    /// reaped. Of another process it is only told that it has ended: its event has no status. Where there is no such process it fails
-    /// with `ESRCH`; the number of a thread is none.
+    /// reaped, also one of clone(2) that sends no signal when it ends; so is, for its parent to see it then, a process that this one traces. Of
+    /// another process it is only told that it has ended: its event has no status. Where there is no such process it fails with `ESRCH`; the
+    /// number of a thread is none, nor is 0.
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};

@@ -2,11 +2,13 @@
 
 #![allow(unsafe_code)]
 
+use super::readiness::cannot_be_polled;
+use super::sort;
 use crate::operation::{Caller, Class, Line, Readiness, Step};
-use crate::sys;
+use crate::sys::{self, sigpipe};
 use std::cell::Cell;
-use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
+use std::ptr;
 
 /// What there is at an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,58 +16,57 @@ pub(super) enum Sort {
     /// A pipe, or a FIFO.
     Pipe,
     Socket,
-    /// A regular file, a block device: a call waits for a disk, and for nobody.
+    /// A regular file, a block device: a call waits for a disk; or, if it can be polled, for whoever serves it.
     File,
     /// A terminal, another device, what has no name.
     Other,
 }
 
-/// An end, as it was when that was asked.
+/// An end, and what it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     pub(super) fd: RawFd,
     pub(super) sort: Sort,
-    /// It is in non-blocking mode.
-    nonblocking: bool,
 }
 
 impl End {
     /// To read from. Or what a call says of a descriptor that is of no use for that.
     pub(super) fn to_read(fd: RawFd) -> Result<Self, i32> {
-        Self::new(fd, libc::O_WRONLY)
+        // SAFETY: nothing is read.
+        Self::new(fd, libc::O_WRONLY, || unsafe { libc::readv(fd, ptr::null(), 0) })
     }
 
     /// To write to. Or as there.
     pub(super) fn to_write(fd: RawFd) -> Result<Self, i32> {
-        Self::new(fd, libc::O_RDONLY)
+        // SAFETY: nothing is written.
+        Self::new(fd, libc::O_RDONLY, || unsafe { libc::writev(fd, ptr::null(), 0) })
     }
 
-    fn new(fd: RawFd, wrong_mode: i32) -> Result<Self, i32> {
+    /// `for_nothing` is a call for no bytes, not even in one part: the kernel looks at the descriptor, and does not call the file.
+    fn new(fd: RawFd, wrong_mode: i32, for_nothing: impl Fn() -> isize) -> Result<Self, i32> {
         // SAFETY: no pointer is passed.
         let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
         if flags < 0 || flags & libc::O_PATH != 0 || flags & libc::O_ACCMODE == wrong_mode {
             return Err(libc::EBADF);
         }
-        let mut found = MaybeUninit::<libc::stat64>::uninit();
-        // SAFETY: room for the answer, which is there if the call has succeeded.
-        let mode = unsafe {
-            match libc::fstat64(fd, found.as_mut_ptr()) {
-                0 => found.assume_init().st_mode,
-                _ => return Err(sys::errno()),
-            }
-        };
-        let sort = match mode & libc::S_IFMT {
+        let sort = match sort::look(fd)?.0 {
             libc::S_IFIFO => Sort::Pipe,
             libc::S_IFSOCK => Sort::Socket,
             libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR => Sort::File,
             _ => Sort::Other,
         };
-        Ok(End { fd, sort, nonblocking: flags & libc::O_NONBLOCK != 0 })
+        // What can be polled, and has neither call (a pidfd, an epoll instance), would be waited for.
+        if sort == Sort::Other && for_nothing() < 0 && sys::errno() == libc::EINVAL {
+            return Err(libc::EINVAL);
+        }
+        Ok(End { fd, sort })
     }
 
-    /// read(2), write(2) and splice(2) never wait for others there.
-    pub(super) fn never_waits(&self) -> bool {
-        self.nonblocking && self.sort != Sort::File
+    /// read(2), write(2) and splice(2) never wait for others there: it is in non-blocking mode. (Right now: the mode is that of the open file,
+    /// which others may share.)
+    fn never_waits(&self) -> bool {
+        // SAFETY: no pointer is passed.
+        self.sort != Sort::File && unsafe { libc::fcntl(self.fd, libc::F_GETFL) & libc::O_NONBLOCK != 0 }
     }
 
     /// splice(2) from a pipe or to one does not wait here, if it is told not to.
@@ -99,8 +100,10 @@ impl End {
         unsafe {
             match self.sort {
                 Sort::Socket => Tried::of(|| libc::send(self.fd, at, len, flags)),
-                _ if self.never_waits() => Tried::of(|| libc::write(self.fd, at, len)),
-                Sort::Pipe => Tried::of(|| libc::pwritev2(self.fd, &iov, 1, -1, libc::RWF_NOWAIT)).or_help(),
+                _ if self.never_waits() => Tried::unsignalled(|| libc::write(self.fd, at, len)),
+                Sort::Pipe => {
+                    Tried::unsignalled(|| libc::pwritev2(self.fd, &iov, 1, -1, libc::RWF_NOWAIT)).or_help()
+                }
                 Sort::File | Sort::Other => Tried::Help,
             }
         }
@@ -108,7 +111,7 @@ impl End {
 
     /// Makes a call at this end that may wait: for a disk, or for as long as others wish.
     pub(super) fn blocking(&self, caller: &dyn Caller, mut call: impl FnMut() -> isize) -> i32 {
-        if self.sort == Sort::File {
+        if self.sort == Sort::File && cannot_be_polled(self.fd) {
             return sys::blocking(call);
         }
         caller.at_length(&mut || match call() {
@@ -117,9 +120,9 @@ impl End {
         })
     }
 
-    /// Whether it is ready for `events`, or has failed.
+    /// Whether it is ready for `events`, or has failed. (A file always is: poll(2) may ask a slow server.)
     pub(super) fn is_ready(&self, events: i16) -> bool {
-        sys::ready_now(self.fd, events).unwrap_or(events) != 0
+        self.sort == Sort::File || sys::ready_now(self.fd, events).unwrap_or(events) != 0
     }
 }
 
@@ -138,6 +141,11 @@ pub(super) enum Tried {
 impl Tried {
     pub(super) fn of(call: impl FnMut() -> isize) -> Self {
         sys::now(call).map_or(Tried::Wait, Self::from_result)
+    }
+
+    /// As [`of`](Self::of), of a call that may write to where nobody reads any more: no signal comes of it.
+    pub(super) fn unsignalled(call: impl FnMut() -> isize) -> Self {
+        sigpipe::without(|| sys::now(call)).map_or(Tried::Wait, Self::from_result)
     }
 
     /// A number of bytes, or minus an errno.

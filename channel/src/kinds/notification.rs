@@ -113,6 +113,14 @@ unsafe impl Carry for Await {
         self.0.is_due().then_some(0)
     }
 
+    unsafe fn last_attempt(&self) -> Option<i32> {
+        self.0.is_due().then_some(0)
+    }
+
+    fn is_attempted_at_last(&self) -> bool {
+        true
+    }
+
     fn judge(&self, result: i32) -> Verdict {
         if is_interrupted(-result) { Verdict::Again } else { Verdict::Final }
     }
@@ -152,7 +160,8 @@ impl Kept for SignalPosts {
 impl Request {
     /// For signal handlers, which may not do what [`post`](crate::EventChannel::post) does: a poster, and a stream, to be posted as any
     /// other request, that gives one event for each of its posts. Posts made before the stream is posted come as well. When the poster is
-    /// dropped, and all has come, the stream ends without an error. If it is cancelled before, what has not come does not come.
+    /// dropped, and all has come, the stream ends without an error. If it is cancelled before, or over its time limit, one more
+    /// may come, and then the last event.
     ///
     /// # Errors
     /// The system has no descriptor left (it takes one).

@@ -66,6 +66,16 @@ impl State {
         if let (How::Unknown, Side::From) = (&self.how, side) {
             self.choose(from, to);
         }
+        let waits_for_nobody = match (&self.how, side) {
+            (How::Spliced, Side::From) => from.splices_without_waiting() && to.splices_without_waiting(),
+            (How::Piped(..), Side::From) => from.splices_without_waiting(),
+            (How::Piped(..), Side::To) => to.splices_without_waiting(),
+            _ => true,
+        };
+        if !waits_for_nobody {
+            // Somebody has changed its mode.
+            self.buffer_from_here();
+        }
         let tried = match (&self.how, side) {
             (_, Side::To) if self.at < self.buffer.len() => return to.write_now(&self.buffer[self.at..]),
             (How::Spliced, Side::From) => splice(from.fd, to.fd, ROOM),
@@ -81,12 +91,16 @@ impl State {
             return tried;
         }
         // One of them knows no splice.
-        self.keep();
-        self.how = How::Buffered;
+        self.buffer_from_here();
         match self.next() {
             Some(side) => self.attempt(side, from, to),
             None => Tried::Wait,
         }
+    }
+
+    fn buffer_from_here(&mut self) {
+        self.keep();
+        self.how = How::Buffered;
     }
 
     /// Where the next bytes are read to. (Nothing is in the buffer that is still wanted.)
@@ -130,10 +144,10 @@ impl State {
     }
 }
 
-/// Without waiting for a pipe.
+/// Without waiting for a pipe, and without a signal.
 fn splice(from: RawFd, to: RawFd, len: usize) -> Tried {
     // SAFETY: no offset is passed.
-    Tried::of(|| unsafe {
+    Tried::unsignalled(|| unsafe {
         libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), len, libc::SPLICE_F_NONBLOCK)
     })
 }

@@ -16,7 +16,7 @@ use crate::operation::{Blocking, Caller, Carry, Verdict};
 use crate::sys;
 use std::ffi::{OsStr, c_char};
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 struct Open {
@@ -50,6 +50,32 @@ fn may_last(path: *const c_char, flags: i32) -> bool {
     matches!(mode & libc::S_IFMT, libc::S_IFIFO | libc::S_IFCHR)
 }
 
+fn is_fifo(fd: &OwnedFd) -> bool {
+    let mut found = MaybeUninit::<libc::stat64>::uninit();
+    // SAFETY: room for the answer, which is there if the call has succeeded.
+    unsafe {
+        libc::fstat64(fd.as_raw_fd(), found.as_mut_ptr()) == 0
+            && found.assume_init().st_mode & libc::S_IFMT == libc::S_IFIFO
+    }
+}
+
+/// Is a FIFO at `path`, as far as the kernel can say without waiting for a disk? (From Linux 5.12 on; before it is never known.)
+///
+/// # Safety
+/// `path` is a string that ends.
+unsafe fn is_fifo_for_sure(path: *const c_char, flags: i32) -> bool {
+    const RESOLVE_CACHED: u64 = 0x20;
+    let flags = flags & libc::O_NOFOLLOW | libc::O_PATH | libc::O_CLOEXEC;
+    // (Flags, mode, and how it is resolved.)
+    let how = [flags as u64, 0, RESOLVE_CACHED];
+    // SAFETY: by contract, and as many words as are said.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path, how.as_ptr(), size_of_val(&how));
+        // SAFETY: the call has just made this descriptor.
+        fd >= 0 && is_fifo(&OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
 // SAFETY: it touches what it holds.
 unsafe impl Carry for Open {
     fn blocking(&self) -> Option<&dyn Blocking> {
@@ -66,6 +92,13 @@ unsafe impl Blocking for Open {
     fn is_for_helpers(&self) -> bool {
         // Not by fits and starts: whoever opens the other end without waiting must not find that nobody is there.
         self.ask().is_ok_and(|(path, flags, _)| may_last(path, flags))
+    }
+
+    fn lasts(&self) -> bool {
+        let waits = |flags: i32| flags & (libc::O_NONBLOCK | libc::O_PATH) == 0;
+        // SAFETY: a string that ends.
+        let is_fifo = |path, flags| unsafe { is_fifo_for_sure(path, flags) };
+        self.ask().is_ok_and(|(path, flags, _)| waits(flags) && is_fifo(path, flags))
     }
 
     unsafe fn call(&self, caller: &dyn Caller) -> i32 {
@@ -118,6 +151,10 @@ impl Request {
     /// A helper thread opens it ([`work`](Self::work)), on each driver. An open that may take as long as others wish (that of a FIFO waits for
     /// its other end, that of a device may have its own reasons) holds up nobody: it does not count among the 512 helpers, and is ended if it is
     /// given up (cancelled, over its time limit). Any other that has begun is made to its end, and comes as done.
+    ///
+    /// It is ended by a signal that the program leaves alone: a real-time one, or `SIGURG` if none is left or no more may be queued. Who
+    /// handles or ignores all of these has such an open last until that changes, or the other end is there. If all 512 helpers are busy just
+    /// now a FIFO's open has another one (from Linux 5.12 on; before, it waits for one of them).
     ///
     /// ```
     /// # use ec_channel::{EventChannel, OpenOptions, Request};

@@ -100,6 +100,14 @@ impl Supply for BufferPool {
             make_room(&self.0.state, |state| &mut state.waiting, 1);
         }
     }
+
+    fn forget(&self, port: &Arc<dyn Supplied>) {
+        let mut state = self.0.state.lock();
+        let place = state.waiting.iter().position(|one| Arc::ptr_eq(one, port));
+        let forgotten = place.map(|at| state.waiting.remove(at));
+        drop(state);
+        drop(forgotten);
+    }
 }
 
 impl fmt::Debug for BufferPool {
@@ -139,7 +147,12 @@ impl fmt::Debug for PooledBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{EventChannel, Request};
+    use ec_test_support::limit;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     #[derive(Default)]
     struct Told(AtomicUsize);
@@ -165,5 +178,33 @@ mod tests {
         assert!(!pool.tell(&ports[0]));
         drop(other);
         assert_eq!((counts(), pool.available()), ([1, 1], 2));
+    }
+
+    #[test]
+    fn a_pool_keeps_nothing_of_a_channel_that_lacks_nothing_any_more() {
+        let pool = BufferPool::new(1, 1);
+        let held = pool.take().unwrap();
+        let waiting = || pool.0.state.lock().waiting.len();
+        let lacks = |channel: &EventChannel| {
+            let (near, far) = UnixStream::pair().unwrap();
+            (&far).write_all(b"x").unwrap();
+            let id = channel.post(Request::recv_pooled(near, &pool)).unwrap();
+            assert!(channel.get_event_timeout(Duration::from_millis(1)).unwrap().is_none());
+            (id, far)
+        };
+        limit(30, || {
+            let (one, other) = (EventChannel::new().unwrap(), EventChannel::new().unwrap());
+            let (id, _far) = lacks(&one);
+            let _others = [lacks(&other), lacks(&other)];
+            while waiting() < 2 {
+                assert!(one.try_get_event().unwrap().is_none() && other.try_get_event().unwrap().is_none());
+            }
+            assert!(one.cancel(id));
+            assert!(one.get_event().unwrap().is_cancelled());
+            assert_eq!(waiting(), 1);
+            drop(other);
+            assert_eq!(waiting(), 0);
+        });
+        drop(held);
     }
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::refused::Refused;
+use super::sort::Sort;
 use crate::operation::{Carry, Verdict, is_interrupted};
 use crate::sys;
 use std::os::fd::RawFd;
@@ -14,34 +15,52 @@ pub(super) const CURSOR: u64 = u64::MAX;
 /// What lies in one page is written whole, or not at all. (No page is smaller.)
 const PAGE: u64 = 4096;
 
+/// What is to be done there.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    Read,
+    Write,
+}
+
 /// May it be asked for? What pread(2) and pwrite(2) refuse the ring would do all the same: it reads from what has no positions, and takes
-/// the last offset of all for the file's cursor.
+/// the last offset of all for the file's cursor. And it waits for what can be polled, if that cannot be read.
 #[derive(Default)]
 pub(super) struct Position {
-    /// The descriptor that has been found to have positions.
-    has_positions: Option<RawFd>,
+    /// The descriptor that has been found to have positions, and whether it [can be polled](Sort::can_be_polled).
+    known: Option<(RawFd, bool)>,
     refused: Option<Refused>,
 }
 
 impl Position {
-    /// Before each post.
-    pub(super) fn check(&mut self, fd: RawFd, offset: u64) {
+    /// Before each post. Gives whether the descriptor can be polled.
+    pub(super) fn check(&mut self, fd: RawFd, offset: u64, way: Way) -> bool {
         self.refused = None;
         let Ok(offset) = libc::off64_t::try_from(offset) else {
             self.refused = Some(Refused(libc::EINVAL));
-            return;
+            return false;
         };
-        if self.has_positions == Some(fd) {
-            return;
+        if let Some((known, polled)) = self.known
+            && known == fd
+        {
+            return polled;
         }
-        // A read of nothing asks for no lock of the file's, as lseek(2) and a write of nothing would, and may not be allowed.
-        // SAFETY: no byte is written to.
-        let asked = unsafe { libc::pread64(fd, std::ptr::null_mut(), 0, offset) };
-        if asked < 0 && sys::errno() == libc::ESPIPE {
-            self.refused = Some(Refused(libc::ESPIPE));
-        } else {
-            self.has_positions = Some(fd);
+        // A call for not even one part looks at what the descriptor may, and does not call the file: that might wait, or take something.
+        // SAFETY: no byte is read or written.
+        let asked = unsafe {
+            match way {
+                Way::Read => libc::preadv64(fd, std::ptr::null(), 0, offset),
+                Way::Write => libc::pwritev64(fd, std::ptr::null(), 0, offset),
+            }
+        };
+        if asked < 0
+            && let errno @ (libc::EBADF | libc::EINVAL | libc::ESPIPE) = sys::errno()
+        {
+            self.refused = Some(Refused(errno));
+            return false;
         }
+        let polled = Sort::can_be_polled(fd);
+        self.known = Some((fd, polled));
+        polled
     }
 
     /// Before each post, of what needs no position.
@@ -53,6 +72,13 @@ impl Position {
     pub(super) fn or_refused(&self, operation: *const dyn Carry) -> *const dyn Carry {
         self.refused.as_ref().map_or(operation, |refused| &raw const *refused as *const dyn Carry)
     }
+}
+
+/// If its submitter exits, what is on its way through the page cache ends in EFAULT, or in the bytes until there. (What comes from a device may
+/// not be there a second time.)
+pub(super) fn may_be_lost(fd: RawFd, result: i32, wanted: usize) -> bool {
+    let is_short = usize::try_from(result).is_ok_and(|n| n < wanted);
+    (is_short || result == -libc::EFAULT) && matches!(Sort::of(fd), Ok(Sort::File(_)))
 }
 
 /// Are the buffers such as a file wants them that is read past the page cache?

@@ -19,6 +19,7 @@ use crate::events::event::Event;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Step, Steps};
+use crate::sys::sigpipe;
 use std::cell::UnsafeCell;
 use std::os::fd::RawFd;
 
@@ -135,7 +136,8 @@ unsafe impl Blocking for Pump {
         if state.next() == Some(Side::To) {
             let rest = &state.buffer[state.at..];
             // SAFETY: live bytes, which are only read.
-            return to.blocking(caller, || unsafe { libc::write(to.fd, rest.as_ptr().cast(), rest.len()) });
+            let write = || unsafe { libc::write(to.fd, rest.as_ptr().cast(), rest.len()) };
+            return sigpipe::without(|| Some(to.blocking(caller, write))).unwrap_or(-libc::EAGAIN);
         }
         let (at, room) = state.room();
         // SAFETY: room of the buffer's own.
@@ -218,8 +220,8 @@ impl Request {
     /// [again](Event::again), it begins with that. The end of the input is passed on with [`relay_end`](Self::relay_end).
     ///
     /// For two directions post two: each waits for its own ends. What cannot be asked without waiting (a file, a terminal in blocking mode) is
-    /// read and written by a helper thread ([`work`](Self::work)). As with write(2), a pipe that nobody reads any more sends the process a
-    /// `SIGPIPE`, which Rust's programs do not heed; it fails with `EPIPE`.
+    /// read and written by a helper thread ([`work`](Self::work)). To where nobody reads any more it fails with `EPIPE`; no `SIGPIPE` is
+    /// raised.
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};

@@ -11,9 +11,8 @@ use super::recv::Recv;
 use super::sort::{self, Sort};
 use crate::events::request::Request;
 use crate::events::source::Source;
-use crate::operation::{AtExit, Blocking, Caller, Carry, Class, Line, Readiness};
-use crate::sys;
-use io_uring::{opcode, squeue, types};
+use crate::operation::{AtExit, Blocking, Caller, Carry, Class, GoOn, Line, Readiness};
+use io_uring::squeue;
 use std::os::fd::RawFd;
 
 /// read(2); the result is the number of bytes, 0 at the end.
@@ -64,12 +63,9 @@ unsafe impl Carry for Read {
         self.is_polled().then_some(waits_for)
     }
 
+    /// (Of a terminal, and of many a pipe, the ring would read with a call that waits if somebody else is faster.)
     fn entry(&self) -> Option<squeue::Entry> {
-        if self.is_of_socket() {
-            return self.as_recv().entry();
-        }
-        let entry = opcode::Read::new(types::Fd(self.fd), self.buf, sys::clamp(self.len)).offset(CURSOR);
-        self.is_polled().then(|| entry.build())
+        if self.is_of_socket() { self.as_recv().entry() } else { None }
     }
 
     fn blocking(&self) -> Option<&dyn Blocking> {
@@ -92,6 +88,14 @@ unsafe impl Carry for Read {
     unsafe fn last_attempt(&self) -> Option<i32> {
         // SAFETY: by contract.
         unsafe { self.attempt(0) }
+    }
+
+    unsafe fn go_on(&self) -> GoOn {
+        if self.is_of_socket() {
+            return GoOn::Call;
+        }
+        // SAFETY: by contract.
+        sort::after(unsafe { self.attempt(0) }, self.fd, libc::POLLIN)
     }
 
     unsafe fn end_of_input(&self, revents: i16) -> Option<i32> {
@@ -157,7 +161,7 @@ impl Request {
     ///
     /// Of a pipe, a FIFO, a socket, a terminal, an eventfd, and whatever else can be polled: as soon as there is something, and as much of
     /// it as there is room for. Its blocking mode does not matter, and stays as it is. A read that is cancelled comes back with what had
-    /// come by then. A FIFO that nobody has opened to write is at its end if somebody has had it open before; else the read waits for a
+    /// come by then. What a datagram has beyond the room is lost, and nothing says so ([`recv_from`](Self::recv_from) does). A FIFO that nobody has opened to write is at its end if somebody has had it open before; else the read waits for a
     /// writer, since poll(2) does (read(2) itself would be at the end).
     ///
     /// Of a file: from its cursor on, which moves behind what was read; once, also if the thread that submitted it exits. Reads that are on

@@ -5,7 +5,8 @@
 use super::EventKind;
 use super::memory::Room;
 use super::on_file::OnFile;
-use super::positioned::{self, Position};
+use super::positioned::{self, Position, Way};
+use super::sort;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -24,6 +25,8 @@ pub struct ReadAt {
     pub len: usize,
     /// Where in the file they are.
     pub offset: u64,
+    /// It can be polled: [`Sort::can_be_polled`](crate::raw::Sort::can_be_polled) says so. The ring is not to have it then.
+    pub polled: bool,
 }
 
 // SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
@@ -36,6 +39,10 @@ unsafe impl Carry for ReadAt {
     }
 
     fn entry(&self) -> Option<squeue::Entry> {
+        // (Of nothing the ring makes something else than the call does.)
+        if self.polled || self.len == 0 {
+            return None;
+        }
         let len = sys::clamp(self.len);
         Some(opcode::Read::new(types::Fd(self.fd), self.buf, len).offset(self.offset).build())
     }
@@ -48,8 +55,8 @@ unsafe impl Carry for ReadAt {
         true
     }
 
-    fn faults_with_its_submitter(&self) -> bool {
-        true
+    unsafe fn may_be_lost(&self, result: i32) -> bool {
+        positioned::may_be_lost(self.fd, result, self.len)
     }
 
     fn judge(&self, result: i32) -> Verdict {
@@ -61,14 +68,19 @@ unsafe impl Carry for ReadAt {
 unsafe impl Blocking for ReadAt {
     /// What is cached.
     unsafe fn at_once(&self) -> Option<i32> {
+        if self.polled || self.len == 0 {
+            return None;
+        }
         // SAFETY: by contract.
         unsafe { positioned::read_all_now(self.fd, &[positioned::part(self.buf, self.len)], self.offset) }
     }
 
-    unsafe fn call(&self, _caller: &dyn Caller) -> i32 {
+    unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         let offset = self.offset as libc::off64_t;
         // SAFETY: by contract.
-        sys::blocking(|| unsafe { libc::pread64(self.fd, self.buf.cast(), self.len, offset) })
+        sort::wait_at(self.fd, caller, || unsafe {
+            libc::pread64(self.fd, self.buf.cast(), self.len, offset)
+        })
     }
 }
 
@@ -83,7 +95,7 @@ impl OnFile<Room> for ReadAt {
 
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
-        may.check(fd, self.offset);
+        self.polled = may.check(fd, self.offset, Way::Read);
     }
 
     fn point(&mut self, memory: &mut Room) {
@@ -101,7 +113,9 @@ impl Request {
     /// no positions (a pipe, a socket) fails with `ESPIPE`, and so does a terminal; an offset beyond `i64::MAX` with `EINVAL`.
     ///
     /// On io_uring the ring reads; elsewhere what is cached is read at once, and a helper thread ([`work`](Self::work)) reads the rest. A
-    /// read that has begun on a helper, or waits for the disk, may be complete before a cancel ends it.
+    /// read that has begun on a helper, or waits for the disk, may be complete before a cancel ends it. That of a device which has positions and
+    /// lets a read wait all the same (a tap) waits as long as others wish, holds up nobody, and is ended if it is given up. What can be polled
+    /// although it has positions might have the ring wait, too: it is a helper's on each driver (a file of FUSE, of /proc or /sys).
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};
@@ -113,7 +127,7 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn read_at(file: impl Into<Source>, buffer: Vec<u8>, offset: u64) -> Self {
-        let operation = ReadAt { fd: -1, buf: std::ptr::null_mut(), len: 0, offset };
+        let operation = ReadAt { fd: -1, buf: std::ptr::null_mut(), len: 0, offset, polled: false };
         Self::on_file(file, operation, Room(buffer))
     }
 }

@@ -6,7 +6,8 @@ use super::EventKind;
 use super::memory::AllRoom;
 use super::on_file::OnFile;
 use super::parts::Parts;
-use super::positioned::{self, Position};
+use super::positioned::{self, Position, Way};
+use super::sort;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -25,6 +26,8 @@ pub struct ReadAtVectored {
     pub count: usize,
     /// Where in the file they are.
     pub offset: u64,
+    /// It can be polled: [`Sort::can_be_polled`](crate::raw::Sort::can_be_polled) says so. The ring is not to have it then.
+    pub polled: bool,
 }
 
 // SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
@@ -37,6 +40,10 @@ unsafe impl Carry for ReadAtVectored {
     }
 
     fn entry(&self) -> Option<squeue::Entry> {
+        // (Of nothing the ring makes something else than the call does.)
+        if self.polled || self.count == 0 {
+            return None;
+        }
         let count = sys::clamp(self.count);
         Some(opcode::Readv::new(types::Fd(self.fd), self.parts, count).offset(self.offset).build())
     }
@@ -49,8 +56,11 @@ unsafe impl Carry for ReadAtVectored {
         true
     }
 
-    fn faults_with_its_submitter(&self) -> bool {
-        true
+    unsafe fn may_be_lost(&self, result: i32) -> bool {
+        // SAFETY: by contract.
+        let wanted =
+            unsafe { positioned::list(self.parts, self.count) }.iter().map(|part| part.iov_len).sum();
+        positioned::may_be_lost(self.fd, result, wanted)
     }
 
     fn judge(&self, result: i32) -> Verdict {
@@ -62,6 +72,9 @@ unsafe impl Carry for ReadAtVectored {
 unsafe impl Blocking for ReadAtVectored {
     /// What is cached.
     unsafe fn at_once(&self) -> Option<i32> {
+        if self.polled {
+            return None;
+        }
         // SAFETY: by contract.
         unsafe {
             let into = positioned::list(self.parts, self.count);
@@ -69,10 +82,10 @@ unsafe impl Blocking for ReadAtVectored {
         }
     }
 
-    unsafe fn call(&self, _caller: &dyn Caller) -> i32 {
+    unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         let (count, offset) = (sys::clamp(self.count) as i32, self.offset as libc::off64_t);
         // SAFETY: by contract.
-        sys::blocking(|| unsafe { libc::preadv64(self.fd, self.parts, count, offset) })
+        sort::wait_at(self.fd, caller, || unsafe { libc::preadv64(self.fd, self.parts, count, offset) })
     }
 }
 
@@ -87,7 +100,7 @@ impl OnFile<AllRoom> for ReadAtVectored {
 
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
-        may.check(fd, self.offset);
+        self.polled = may.check(fd, self.offset, Way::Read);
     }
 
     fn point(&mut self, memory: &mut AllRoom) {
@@ -118,7 +131,7 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn read_at_vectored(file: impl Into<Source>, buffers: Vec<Vec<u8>>, offset: u64) -> Self {
-        let operation = ReadAtVectored { fd: -1, parts: std::ptr::null(), count: 0, offset };
+        let operation = ReadAtVectored { fd: -1, parts: std::ptr::null(), count: 0, offset, polled: false };
         Self::on_file(file, operation, AllRoom(Parts::of(buffers)))
     }
 }

@@ -3,7 +3,7 @@
 use super::EventKind;
 use super::memory::Memory;
 use super::on_file::{Held, OnFile};
-use super::positioned::Position;
+use super::positioned::{Position, Way};
 use super::read_at::ReadAt;
 use super::write_at::WriteAt;
 use crate::events::event::Event;
@@ -33,7 +33,7 @@ impl OnFile<PageRoom> for ReadAt {
 
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
-        may.check(fd, self.offset);
+        self.polled = may.check(fd, self.offset, Way::Read);
     }
 
     fn point(&mut self, memory: &mut PageRoom) {
@@ -63,7 +63,7 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn read_direct(file: impl Into<Source>, pages: Pages, offset: u64) -> Self {
-        let operation = ReadAt { fd: -1, buf: std::ptr::null_mut(), len: 0, offset };
+        let operation = ReadAt { fd: -1, buf: std::ptr::null_mut(), len: 0, offset, polled: false };
         Self::on_file(file, operation, PageRoom(pages))
     }
 }

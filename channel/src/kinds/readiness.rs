@@ -13,7 +13,7 @@ use crate::operation::{AtExit, Carry, Class, Line, Readiness, Verdict, is_interr
 use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::fmt;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::time::Instant;
 
 /// poll(2) for one descriptor; the result is `revents`.
@@ -146,20 +146,14 @@ impl Held {
     }
 }
 
-/// Can it not be polled, so that the kernel calls it readable and writable at any time? (If there is no descriptor to be had to ask by, or a
-/// filter is in the way, it seems as if it could.)
+/// Can it not be polled, so that the kernel calls it readable and writable at any time? (If a filter is in the way, it seems as if it could.)
 pub(super) fn cannot_be_polled(fd: RawFd) -> bool {
-    // SAFETY: no pointer is passed.
-    let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-    if epoll < 0 {
-        return false;
-    }
-    // SAFETY: the descriptor is new and ours.
-    let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+    // The kernel says so before it sees that this is no epoll instance, or one that would watch itself. So the file itself is not asked,
+    // which might take as long as a server wishes.
     let mut event = libc::epoll_event { events: 0, u64: 0 };
     // SAFETY: a live event.
-    let added = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
-    added < 0 && sys::errno() == libc::EPERM
+    let asked = unsafe { libc::epoll_ctl(fd, libc::EPOLL_CTL_DEL, fd, &mut event) };
+    asked < 0 && sys::errno() == libc::EPERM
 }
 
 impl Kept for Held {

@@ -90,6 +90,9 @@ impl Request {
     /// Receives at most `buffer.capacity()` bytes; what the buffer held is replaced. The result is the number of bytes, 0 at the end
     /// of the stream.
     ///
+    /// Of a datagram, what is longer than the buffer is lost, and nothing says so, [`Event::is_truncated`](crate::Event::is_truncated) neither:
+    /// [`recv_from`](Self::recv_from) does.
+    ///
     /// A buffer of no capacity (`Vec::new()`) receives nothing: the result is `Ok(0)`, which cannot be told from the end of the stream.
     /// When it comes is up to the kernel: with TCP as soon as there is something to receive, and what is there stays.
     ///

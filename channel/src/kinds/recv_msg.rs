@@ -90,7 +90,8 @@ impl Request {
     ///
     /// The kernel has made those descriptors for this process: those that nobody takes are closed with the event, also if it is never
     /// fetched, and those beyond the room at once ([`Event::is_ancillary_truncated`]). 253 come at the most. Nothing else that may go with a
-    /// message is told here.
+    /// message is told here: a pidfd of the sender's (`SO_PASSPIDFD`) is closed. What else a socket is asked to tell takes none of the
+    /// room, be it a time, or a label (`SO_PASSSEC`) of up to 255 bytes.
     ///
     /// ```
     /// # use ec_channel::{Ancillary, EventChannel, EventKind, Request};

@@ -23,6 +23,8 @@ pub struct RecvPooled {
     buffer: Cell<Option<PooledBuffer>>,
     /// The call was made. (Else there is something now.)
     received: Cell<bool>,
+    /// What it has said of the message.
+    message_flags: Cell<i32>,
 }
 
 /// There is something, and no buffer. (No errno is so large.)
@@ -31,7 +33,8 @@ const LACKS: i32 = -(1 << 20);
 impl RecvPooled {
     /// From a socket; `flags` are `MSG_PEEK` and the like.
     pub fn new(fd: RawFd, flags: i32, pool: &BufferPool) -> Self {
-        RecvPooled { fd, flags, pool: pool.clone(), buffer: Cell::new(None), received: Cell::new(false) }
+        let (buffer, received, message_flags) = (Cell::new(None), Cell::new(false), Cell::new(0));
+        RecvPooled { fd, flags, pool: pool.clone(), buffer, received, message_flags }
     }
 
     /// What was received, once the operation is complete. None at the end of the stream.
@@ -49,11 +52,16 @@ impl RecvPooled {
     /// Receives what has come, if there is a buffer for it.
     fn receive(&self) -> Option<i32> {
         let Some(mut taken) = self.pool.take() else { return Some(LACKS) };
-        let (room, flags) = (taken.buffer.capacity(), self.flags | libc::MSG_DONTWAIT);
-        let at = taken.buffer.as_mut_ptr().cast();
+        let (iov_len, flags) = (taken.buffer.capacity(), self.flags | libc::MSG_DONTWAIT);
+        let mut part = libc::iovec { iov_base: taken.buffer.as_mut_ptr().cast(), iov_len };
+        // SAFETY: all zero is a valid value of this plain structure.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        (message.msg_iov, message.msg_iovlen) = (&raw mut part, 1);
+        // (Unlike recv(2) it says whether a datagram was longer.)
         // SAFETY: the buffer has so much room.
-        let result = sys::now(|| unsafe { libc::recv(self.fd, at, room, flags) })?;
+        let result = sys::now(|| unsafe { libc::recvmsg(self.fd, &raw mut message, flags) })?;
         self.received.set(true);
+        self.message_flags.set(message.msg_flags);
         if result > 0 {
             // SAFETY: that many bytes of the capacity have been written.
             unsafe { super::received(&mut taken.buffer, result) };
@@ -157,6 +165,7 @@ impl Kept for Held {
     fn prepare(&mut self) {
         self.operation.fd = self.socket.raw();
         self.operation.received.set(false);
+        self.operation.message_flags.set(0);
         self.buffer = None;
     }
 
@@ -172,12 +181,16 @@ impl Kept for Held {
     fn buffer(&self) -> Option<&Vec<u8>> {
         self.buffer.as_ref().map(|taken| &taken.buffer)
     }
+
+    fn message_flags(&self) -> i32 {
+        self.operation.message_flags.get()
+    }
 }
 
 impl Request {
     /// As [`recv`](Self::recv), into a buffer of a pool, which is taken only when there is something to receive: it is in the event
     /// ([`Event::buffer`], [`Event::take_pooled`]), and goes back to the pool when that is dropped or posted [again](Event::again). At the
-    /// end of the stream, and with an error, there is none.
+    /// end of the stream, and with an error, there is none. [`Event::is_truncated`] says whether a datagram was longer.
     ///
     /// If there is something, and the pool has no buffer, the request waits until one comes back. What there is stays in the socket
     /// meanwhile, and nobody looks at it. So whoever keeps all events of a pool, and waits for more, waits for ever.

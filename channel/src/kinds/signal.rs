@@ -52,6 +52,14 @@ unsafe impl Carry for Await {
         self.is_due().then_some(0)
     }
 
+    unsafe fn last_attempt(&self) -> Option<i32> {
+        self.is_due().then_some(0)
+    }
+
+    fn is_attempted_at_last(&self) -> bool {
+        true
+    }
+
     fn judge(&self, result: i32) -> Verdict {
         if is_interrupted(-result) { Verdict::Again } else { Verdict::Final }
     }
@@ -117,9 +125,10 @@ impl Request {
     /// [`exclusive`](Self::exclusive) for one alone.
     ///
     /// The signal is caught from now on, and until the last who waits for it has gone: the request, or its last event, was dropped. Then it does
-    /// again what it did before. A handler that the program had set before is called, too, after the signal has been counted. If the program
-    /// sets one meanwhile that is its own affair: unless that calls the one before, nobody here hears of the signal, until somebody waits for
-    /// it anew. It is left in place.
+    /// again what it did before. A handler that the program had set before is called, too, after the signal has been counted, as the kernel
+    /// would call it: with the signals kept out, and on the stack, that it has asked for, and once if it is to be called once
+    /// (`SA_RESETHAND`). If the program sets one meanwhile that is its own affair: unless that calls the one before, nobody here hears of the
+    /// signal, until somebody waits for it anew. It is left in place.
     ///
     /// Children: a signal to a forked child never comes here, nor the other way round. There it does what it did before anybody waited here.
     /// What is executed in a child begins with the default.
@@ -127,7 +136,8 @@ impl Request {
     /// # Errors
     /// It cannot be waited for ([`InvalidInput`](io::ErrorKind::InvalidInput)): there is no such signal; nobody may catch it (`SIGKILL`,
     /// `SIGSTOP`); it says that a thread has done wrong (`SIGSEGV`, `SIGBUS`, `SIGFPE`, `SIGILL`, `SIGTRAP`, `SIGSYS`); libc has it, or
-    /// this crate. Or there is no descriptor left (it takes one). Or its handler was replaced by the program four times while somebody waited.
+    /// this crate. Or there is no descriptor left (it takes one). Or the program has set more than seven
+    /// different handlers for it by now, over those that were there while somebody waited.
     /// Or this is a forked child of a process that has a channel.
     ///
     /// ```

@@ -12,7 +12,7 @@ use crate::events::body::Kept;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Step, Steps};
-use crate::sys;
+use crate::sys::{self, sigpipe};
 use std::os::fd::RawFd;
 use std::ptr;
 
@@ -81,13 +81,15 @@ unsafe impl Steps for Splice {
         let awaited = self.awaited.take();
         let (from, to) = match &self.ends {
             Ok(ends) => ends,
+            // (The kernel looks at nothing then.)
+            Err(_) if self.len == 0 => return Step::Done(0),
             Err(errno) => return Step::Done(-errno),
         };
         if !self.never_waits(from, to) && helped.is_none() {
             // (Only whoever is ready has a helper.)
             return self.wait(from, to, awaited).unwrap_or(Step::Help);
         }
-        let result = helped.or_else(|| sys::now(|| self.call(from, to)));
+        let result = helped.or_else(|| sigpipe::without(|| sys::now(|| self.call(from, to))));
         match result.filter(|result| *result != -libc::EAGAIN) {
             Some(result) => Step::Done(result),
             // Ready, and it would wait all the same: somebody else was faster.
@@ -102,7 +104,8 @@ unsafe impl Blocking for Splice {
         let Ok((from, to)) = &self.ends else { return -libc::EBADF };
         // (One of them is a pipe, which is not waited for.)
         let other = if from.sort == Sort::Pipe { to } else { from };
-        other.blocking(caller, || Splice::call(self, from, to))
+        sigpipe::without(|| Some(other.blocking(caller, || Splice::call(self, from, to))))
+            .unwrap_or(-libc::EAGAIN)
     }
 }
 
@@ -146,6 +149,10 @@ impl Kept for Held {
         self.operation.ends.map_or(-1, |(from, _)| from.fd)
     }
 
+    fn offset_mut(&mut self) -> Option<&mut u64> {
+        self.operation.offsets.iter_mut().flatten().next()
+    }
+
     fn prepare(&mut self) {
         let (from, to) = (self.from.raw(), self.to.raw());
         self.operation.ends = End::to_read(from).and_then(|from| Ok((from, End::to_write(to)?)));
@@ -163,9 +170,8 @@ impl Request {
     /// waits until there is something at `from`, and room at `to`; a file's cursor goes along.
     ///
     /// Where the call itself may wait (a socket in blocking mode until all is sent, a file for its disk) a helper thread makes it
-    /// ([`work`](Self::work)), once it is ready. If it is given up then (cancelled, over its time limit), what has gone by then is its result. As
-    /// with splice(2), a pipe that nobody reads any more sends the process a `SIGPIPE`, which Rust's programs do not heed; it fails with
-    /// `EPIPE`.
+    /// ([`work`](Self::work)), once it is ready. If it is given up then (cancelled, over its time limit), what has gone by then is its result. To
+    /// where nobody reads any more it fails with `EPIPE`; no `SIGPIPE` is raised.
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request};

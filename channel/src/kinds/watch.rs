@@ -137,6 +137,14 @@ unsafe impl Carry for Await {
         self.is_due().then_some(0)
     }
 
+    unsafe fn last_attempt(&self) -> Option<i32> {
+        self.is_due().then_some(0)
+    }
+
+    fn is_attempted_at_last(&self) -> bool {
+        true
+    }
+
     fn judge(&self, result: i32) -> Verdict {
         if is_interrupted(-result) { Verdict::Again } else { Verdict::Final }
     }
@@ -317,16 +325,49 @@ impl fmt::Debug for Change {
     }
 }
 
-/// An error that says what it is about.
+/// An error that says what it is about. Its source is the kernel's.
+#[derive(Debug)]
+struct Refused {
+    words: String,
+    error: io::Error,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
 fn refused(error: io::Error, path: &Path) -> io::Error {
     let hint = match error.raw_os_error() {
-        Some(libc::EMFILE) => {
+        // (The kernel says the same of both.)
+        Some(libc::EMFILE) if a_descriptor_is_left() => {
             " (fs.inotify.max_user_instances says how many inotify descriptors a user may have)"
         }
+        Some(libc::EMFILE) => " (RLIMIT_NOFILE says how many descriptors the process may have)",
         Some(libc::ENOSPC) => " (fs.inotify.max_user_watches says how many watches a user may have)",
         _ => "",
     };
-    io::Error::new(error.kind(), format!("{} cannot be watched: {error}{hint}", path.display()))
+    let words = format!("{} cannot be watched: {error}{hint}", path.display());
+    io::Error::new(error.kind(), Refused { words, error })
+}
+
+/// Could another descriptor be had?
+fn a_descriptor_is_left() -> bool {
+    // SAFETY: no pointer is passed.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+    if fd < 0 {
+        return false;
+    }
+    // SAFETY: the descriptor is new and ours.
+    drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    true
 }
 
 fn watch(path: &Path, what: WatchFor) -> io::Result<OwnedFd> {
@@ -360,7 +401,8 @@ impl Request {
     /// # Errors
     /// There is no such file ([`NotFound`](io::ErrorKind::NotFound)); it must not be read
     /// ([`PermissionDenied`](io::ErrorKind::PermissionDenied)); its name has a zero in it; the user has as many inotify descriptors or
-    /// watches as the system allows, or the process as many descriptors. They say which.
+    /// watches as the system allows, or the process as many descriptors. They say which; the kernel's error, with its number, is their
+    /// [source](std::error::Error::source).
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request, WatchFor};

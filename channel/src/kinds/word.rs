@@ -6,7 +6,7 @@ use super::EventKind;
 use crate::events::body::Kept;
 use crate::events::request::Request;
 use crate::operation::{Blocking, Caller, Carry, Readiness};
-use crate::sys;
+use crate::sys::futex;
 use io_uring::squeue;
 use std::borrow::Borrow;
 use std::ptr;
@@ -57,21 +57,17 @@ unsafe impl Blocking for Change {
         true
     }
 
+    fn lasts(&self) -> bool {
+        true
+    }
+
     unsafe fn call(&self, caller: &dyn Caller) -> i32 {
-        caller.at_length(&mut || {
-            while !self.is_there() {
-                let no_limit = ptr::null::<libc::timespec>();
-                // SAFETY: the word is valid; there is no limit.
-                let waited = unsafe {
-                    libc::syscall(libc::SYS_futex, self.word, libc::FUTEX_WAIT, self.value, no_limit)
-                };
-                match if waited == 0 { 0 } else { sys::errno() } {
-                    // (Woken, or it has changed meanwhile: it is looked at.)
-                    0 | libc::EAGAIN => {}
-                    errno => return -errno,
-                }
+        caller.until(&mut |end| {
+            if self.is_there() {
+                return Some(0);
             }
-            0
+            // SAFETY: the word is valid.
+            unsafe { futex::until_other(self.word, self.value, end) }.err().map(|errno| -errno)
         })
     }
 }
@@ -104,8 +100,9 @@ impl Request {
     /// Waits until a word in memory has another value than `value`: in this process, or in memory that processes share. Whoever changes it
     /// calls [`wake_word`] afterwards; without that the change may be seen late, or never. A change and one back again may not be seen.
     ///
-    /// A helper thread waits ([`work`](Self::work)), and does not count among those: up to 2,048 words are waited for at a time, and hold up
-    /// nothing.
+    /// A helper thread waits ([`work`](Self::work)), and does not count among those: up to 2,048 words are waited for at a time, hold up
+    /// nothing, and wait for no helper that is busy. No signal ends the wait, so it does not matter what the program does with its signals.
+    /// (Where the kernel does not let a thread wait for two words, before Linux 5.16, a wait that is given up ends up to 20 ms late.)
     ///
     /// ```
     /// # use ec_channel::{EventChannel, Request, wake_word};
@@ -172,6 +169,5 @@ impl Request {
 
 /// Tells all who wait for this word that it has changed: [`Request::word`], in any process, and others who wait by futex(2). One system call.
 pub fn wake_word(word: &AtomicU32) {
-    // SAFETY: a live word.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+    futex::wake(word);
 }

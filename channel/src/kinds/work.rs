@@ -59,7 +59,11 @@ impl Request {
     /// There are as many helpers as have work to do, at most 512; beyond that, closures wait for their turn. An idle helper leaves after ten
     /// seconds. One that is given up (cancelled, over its time limit) before it has begun is not run, and is dropped with the event. One that
     /// has begun runs to its end, and its event comes then: as done. If the system gives the process no thread at all, the event has
-    /// `EAGAIN`.
+    /// `EAGAIN`; also where it has some, and all are in what lasts for as long as others wish (an [`open`](Self::open) of a FIFO, a
+    /// [`word`](Self::word)). Where some are busy otherwise, it waits for them, or for the system to give one.
+    ///
+    /// If the channel goes meanwhile, the closure runs to its end all the same, and its thread drops the rest of the request, and what the
+    /// closure has returned.
     ///
     /// What a thread has for itself (a signal mask, say, which children get) is that of whichever thread [started](crate#on-which-thread) the
     /// helper.

@@ -5,14 +5,14 @@
 use super::EventKind;
 use super::memory::Bytes;
 use super::on_file::OnFile;
-use super::positioned::{self, CURSOR, Position};
+use super::positioned::{self, Position};
 use super::send::Send;
 use super::sort::{self, Sort};
 use crate::events::request::Request;
 use crate::events::source::Source;
-use crate::operation::{Blocking, Caller, Carry, Class, Line, Readiness};
-use crate::sys::{self, sigpipe};
-use io_uring::{opcode, squeue, types};
+use crate::operation::{Blocking, Caller, Carry, Class, GoOn, Line, Readiness};
+use crate::sys::sigpipe;
+use io_uring::squeue;
 use std::os::fd::RawFd;
 
 /// write(2) without `SIGPIPE`; the result is the number of bytes taken, perhaps fewer than given.
@@ -59,16 +59,10 @@ unsafe impl Carry for Write {
         self.is_polled().then_some(waits_for)
     }
 
+    /// (To a terminal, and to many a pipe, the ring would write with a call that waits until all is written; and it would raise `SIGPIPE` in
+    /// whatever thread the kernel chooses.)
     fn entry(&self) -> Option<squeue::Entry> {
-        if self.is_of_socket() {
-            return self.as_send().entry();
-        }
-        // (The ring would raise it in whatever thread the kernel chooses.)
-        if !self.is_polled() || self.sort == Sort::Pipe && !sigpipe::is_ignored() {
-            return None;
-        }
-        let entry = opcode::Write::new(types::Fd(self.fd), self.buf, sys::clamp(self.len)).offset(CURSOR);
-        Some(entry.build())
+        if self.is_of_socket() { self.as_send().entry() } else { None }
     }
 
     fn blocking(&self) -> Option<&dyn Blocking> {
@@ -88,33 +82,25 @@ unsafe impl Carry for Write {
         let attempt = || sort::attempt(self.fd, libc::POLLOUT, with_flags, plain);
         if self.sort == Sort::Pipe { sigpipe::without(attempt) } else { attempt() }
     }
+
+    unsafe fn go_on(&self) -> GoOn {
+        if self.is_of_socket() {
+            return GoOn::Call;
+        }
+        // SAFETY: by contract.
+        sort::after(unsafe { self.attempt(0) }, self.fd, libc::POLLOUT)
+    }
 }
 
 // SAFETY: as above.
 unsafe impl Blocking for Write {
-    unsafe fn at_once(&self) -> Option<i32> {
-        // SAFETY: by contract.
-        if self.is_polled() { unsafe { self.attempt(0) } } else { None }
-    }
-
+    /// (What can be polled is not blocking.)
     unsafe fn call(&self, caller: &dyn Caller) -> i32 {
-        if !self.is_polled() {
+        let call = || {
             // SAFETY: by contract.
-            let call = || unsafe { libc::write(self.fd, self.buf.cast(), self.len) };
-            return sort::wait(self.fd, self.sort, caller, call);
-        }
-        // A pipe, whose signal only this thread keeps away.
-        loop {
-            let mut ask = libc::pollfd { fd: self.fd, events: libc::POLLOUT, revents: 0 };
-            let ready = sort::wait(self.fd, self.sort, caller, || sys::until_ready(&mut ask));
-            if ready < 0 {
-                return ready;
-            }
-            // SAFETY: by contract.
-            if let Some(result) = unsafe { self.attempt(ask.revents) } {
-                return result;
-            }
-        }
+            unsafe { libc::write(self.fd, self.buf.cast(), self.len) }
+        };
+        sort::wait(self.fd, self.sort, caller, call)
     }
 }
 
@@ -145,8 +131,7 @@ impl Request {
     /// To a pipe, a FIFO, a socket, a terminal, an eventfd, and whatever else can be polled: as soon as something goes in, and as much as
     /// goes in without waiting. Its blocking mode does not matter, and stays as it is. Up to `PIPE_BUF` bytes (4,096) to a pipe go in as
     /// a whole; what is longer may have other writers' bytes between its pieces, one for each request. A pipe or a socket that
-    /// nobody reads any more fails with `EPIPE`; no `SIGPIPE` is raised. (A Rust program ignores that signal, unless it asks for it. Where
-    /// it is not ignored, the ring leaves pipes to helper threads.)
+    /// nobody reads any more fails with `EPIPE`; no `SIGPIPE` is raised. (A Rust program ignores that signal, unless it asks for it.)
     ///
     /// To a file: at its cursor, which moves behind what was written, or at its end if it was opened with `O_APPEND`. A helper thread
     /// ([`work`](Self::work)) writes, in one call: once, also if the thread that submitted it exits. Writes that are on their way together

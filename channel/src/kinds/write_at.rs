@@ -5,7 +5,8 @@
 use super::EventKind;
 use super::memory::Bytes;
 use super::on_file::OnFile;
-use super::positioned::{self, Position};
+use super::positioned::{self, Position, Way};
+use super::sort;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -26,6 +27,8 @@ pub struct WriteAt {
     pub offset: u64,
     /// The file's flags, as `F_GETFL` gives them. With `O_APPEND` it appends, whatever the offset is, and must not be done twice.
     pub flags: i32,
+    /// It can be polled: [`Sort::can_be_polled`](crate::raw::Sort::can_be_polled) says so. The ring is not to have it then.
+    pub polled: bool,
 }
 
 // SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
@@ -38,7 +41,8 @@ unsafe impl Carry for WriteAt {
     }
 
     fn entry(&self) -> Option<squeue::Entry> {
-        if self.flags & libc::O_APPEND != 0 {
+        // (Of nothing the ring makes something else than the call does.)
+        if self.flags & libc::O_APPEND != 0 || self.polled || self.len == 0 {
             return None;
         }
         let len = sys::clamp(self.len);
@@ -49,8 +53,8 @@ unsafe impl Carry for WriteAt {
         Some(self)
     }
 
-    fn faults_with_its_submitter(&self) -> bool {
-        true
+    unsafe fn may_be_lost(&self, result: i32) -> bool {
+        positioned::may_be_lost(self.fd, result, self.len)
     }
 
     fn judge(&self, result: i32) -> Verdict {
@@ -61,15 +65,20 @@ unsafe impl Carry for WriteAt {
 // SAFETY: as above.
 unsafe impl Blocking for WriteAt {
     unsafe fn at_once(&self) -> Option<i32> {
+        if self.polled {
+            return None;
+        }
         let from = [positioned::part(self.buf, self.len)];
         // SAFETY: by contract.
         unsafe { positioned::write_all_now(self.fd, &from, self.offset, self.flags) }
     }
 
-    unsafe fn call(&self, _caller: &dyn Caller) -> i32 {
+    unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         let offset = self.offset as libc::off64_t;
         // SAFETY: by contract.
-        sys::blocking(|| unsafe { libc::pwrite64(self.fd, self.buf.cast(), self.len, offset) })
+        sort::wait_at(self.fd, caller, || unsafe {
+            libc::pwrite64(self.fd, self.buf.cast(), self.len, offset)
+        })
     }
 }
 
@@ -84,7 +93,7 @@ impl OnFile<Bytes> for WriteAt {
 
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         (self.fd, self.flags) = (fd, positioned::flags(fd));
-        may.check(fd, self.offset);
+        self.polled = may.check(fd, self.offset, Way::Write);
     }
 
     fn point(&mut self, memory: &mut Bytes) {
@@ -103,8 +112,9 @@ impl Request {
     /// the offset is: once. What has no positions (a pipe, a socket, a terminal) fails with `ESPIPE`; an offset beyond `i64::MAX` with
     /// `EINVAL`.
     ///
-    /// On io_uring the ring writes; elsewhere, and where it appends, a helper thread ([`work`](Self::work)) does, unless it is done at once
-    /// without waiting, as some file systems can. A write that has begun may be complete before a cancel ends it. The kernel signals a
+    /// On io_uring the ring writes; elsewhere, and where it appends or the file can be polled (see [`read_at`](Self::read_at)), a helper
+    /// thread ([`work`](Self::work)) does, unless it is done at once without waiting, as some file systems can. A write that has begun may be
+    /// complete before a cancel ends it; one that waits for a device, and not for a file, is ended. The kernel signals a
     /// write beyond the process's limit of sizes by `SIGXFSZ`, which ends the process unless the program ignores or handles it.
     ///
     /// ```
@@ -121,7 +131,7 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn write_at(file: impl Into<Source>, buffer: Vec<u8>, offset: u64) -> Self {
-        let operation = WriteAt { fd: -1, buf: std::ptr::null(), len: 0, offset, flags: 0 };
+        let operation = WriteAt { fd: -1, buf: std::ptr::null(), len: 0, offset, flags: 0, polled: false };
         Self::on_file(file, operation, Bytes(buffer))
     }
 }

@@ -6,7 +6,8 @@ use super::EventKind;
 use super::memory::AllBytes;
 use super::on_file::OnFile;
 use super::parts::Parts;
-use super::positioned::{self, Position};
+use super::positioned::{self, Position, Way};
+use super::sort;
 use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Verdict};
@@ -27,6 +28,8 @@ pub struct WriteAtVectored {
     pub offset: u64,
     /// The file's flags: see [`WriteAt`](super::write_at::WriteAt::flags).
     pub flags: i32,
+    /// It can be polled: [`Sort::can_be_polled`](crate::raw::Sort::can_be_polled) says so. The ring is not to have it then.
+    pub polled: bool,
 }
 
 // SAFETY: a description; what it points to may be used from any thread (`submit_raw`'s contract).
@@ -39,7 +42,8 @@ unsafe impl Carry for WriteAtVectored {
     }
 
     fn entry(&self) -> Option<squeue::Entry> {
-        if self.flags & libc::O_APPEND != 0 {
+        // (Of nothing the ring makes something else than the call does.)
+        if self.flags & libc::O_APPEND != 0 || self.polled || self.count == 0 {
             return None;
         }
         let count = sys::clamp(self.count);
@@ -50,8 +54,11 @@ unsafe impl Carry for WriteAtVectored {
         Some(self)
     }
 
-    fn faults_with_its_submitter(&self) -> bool {
-        true
+    unsafe fn may_be_lost(&self, result: i32) -> bool {
+        // SAFETY: by contract.
+        let wanted =
+            unsafe { positioned::list(self.parts, self.count) }.iter().map(|part| part.iov_len).sum();
+        positioned::may_be_lost(self.fd, result, wanted)
     }
 
     fn judge(&self, result: i32) -> Verdict {
@@ -62,6 +69,9 @@ unsafe impl Carry for WriteAtVectored {
 // SAFETY: as above.
 unsafe impl Blocking for WriteAtVectored {
     unsafe fn at_once(&self) -> Option<i32> {
+        if self.polled {
+            return None;
+        }
         // SAFETY: by contract.
         unsafe {
             let from = positioned::list(self.parts, self.count);
@@ -69,10 +79,10 @@ unsafe impl Blocking for WriteAtVectored {
         }
     }
 
-    unsafe fn call(&self, _caller: &dyn Caller) -> i32 {
+    unsafe fn call(&self, caller: &dyn Caller) -> i32 {
         let (count, offset) = (sys::clamp(self.count) as i32, self.offset as libc::off64_t);
         // SAFETY: by contract.
-        sys::blocking(|| unsafe { libc::pwritev64(self.fd, self.parts, count, offset) })
+        sort::wait_at(self.fd, caller, || unsafe { libc::pwritev64(self.fd, self.parts, count, offset) })
     }
 }
 
@@ -87,7 +97,7 @@ impl OnFile<AllBytes> for WriteAtVectored {
 
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         (self.fd, self.flags) = (fd, positioned::flags(fd));
-        may.check(fd, self.offset);
+        self.polled = may.check(fd, self.offset, Way::Write);
     }
 
     fn point(&mut self, memory: &mut AllBytes) {
@@ -119,7 +129,8 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn write_at_vectored(file: impl Into<Source>, buffers: Vec<Vec<u8>>, offset: u64) -> Self {
-        let operation = WriteAtVectored { fd: -1, parts: std::ptr::null(), count: 0, offset, flags: 0 };
+        let operation =
+            WriteAtVectored { fd: -1, parts: std::ptr::null(), count: 0, offset, flags: 0, polled: false };
         Self::on_file(file, operation, AllBytes(Parts::of(buffers)))
     }
 }

@@ -3,7 +3,7 @@
 use super::EventKind;
 use super::memory::Memory;
 use super::on_file::OnFile;
-use super::positioned::{self, Position};
+use super::positioned::{self, Position, Way};
 use super::write_at::WriteAt;
 use crate::events::request::Request;
 use crate::events::source::Source;
@@ -24,7 +24,7 @@ impl OnFile<Pages> for WriteAt {
 
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         (self.fd, self.flags) = (fd, positioned::flags(fd));
-        may.check(fd, self.offset);
+        self.polled = may.check(fd, self.offset, Way::Write);
     }
 
     fn point(&mut self, pages: &mut Pages) {
@@ -59,7 +59,7 @@ impl Request {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn write_direct(file: impl Into<Source>, pages: Pages, offset: u64) -> Self {
-        let operation = WriteAt { fd: -1, buf: std::ptr::null(), len: 0, offset, flags: 0 };
+        let operation = WriteAt { fd: -1, buf: std::ptr::null(), len: 0, offset, flags: 0, polled: false };
         Self::on_file(file, operation, pages)
     }
 }

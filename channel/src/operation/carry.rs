@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::sys::futex::End;
 use io_uring::squeue;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -29,7 +30,8 @@ pub unsafe trait Carry: Send + 'static {
     }
 
     /// What the ring is asked for. `None`: it has no such operation, or is not to have it, since an operation whose submitter exits may
-    /// have to be submitted twice. It is [blocking](Self::blocking) then.
+    /// have to be submitted twice, or since the call may block whoever drives the ring. Then the ring awaits what it
+    /// [waits for](Self::waits_for), and it [goes on](Self::go_on); or it is [blocking](Self::blocking).
     fn entry(&self) -> Option<squeue::Entry> {
         None
     }
@@ -49,8 +51,12 @@ pub unsafe trait Carry: Send + 'static {
         false
     }
 
-    /// The kernel ends it in EFAULT if its submitter has exited by the time that it could go on, and it does no harm to do it again.
-    fn faults_with_its_submitter(&self) -> bool {
+    /// May this be what the ring makes of it if its submitter has exited by the time that it could go on, in place of what it would come to?
+    /// (Said only by what does no harm if it is done again, which a helper does then.)
+    ///
+    /// # Safety
+    /// As for [`attempt`](Self::attempt).
+    unsafe fn may_be_lost(&self, _result: i32) -> bool {
         false
     }
 
@@ -93,6 +99,12 @@ pub unsafe trait Carry: Send + 'static {
     /// The ring's kernel wakes one alone of those that wait for this: who was woken has to take it.
     fn is_woken_alone(&self) -> bool {
         false
+    }
+
+    /// Its [last attempt](Self::last_attempt) is made on the ring, too, when the kernel has given it up: what has come by then the kernel has
+    /// not looked at, or has only said that it is there, to a thread that had no time to hear it.
+    fn is_attempted_at_last(&self) -> bool {
+        self.is_woken_alone()
     }
 
     /// What the ring's result, below 0, means.
@@ -185,6 +197,11 @@ pub unsafe trait Blocking {
         false
     }
 
+    /// Is it known, without waiting, that it lasts for as long as others wish? Then it waits for no helper that is busy with what does not.
+    fn lasts(&self) -> bool {
+        false
+    }
+
     /// Does it. No other thread uses the operation meanwhile.
     ///
     /// # Safety
@@ -196,7 +213,13 @@ pub unsafe trait Blocking {
 pub trait Caller {
     /// Makes a call that may last for as long as others wish. Gives its result, or minus its errno. The call is ended by a signal, with
     /// `-EINTR`, when the operation is given up; then this gives `-ECANCELED`.
+    ///
+    /// That takes a signal which the program leaves alone. So it is for what nothing else ends: rather [`until`](Self::until).
     fn at_length(&self, call: &mut dyn FnMut() -> i32) -> i32;
+
+    /// Asks again and again, for as long as others wish, until there is a result. Each time it may wait for a while, and has to be back soon
+    /// when the end comes that it is told of: the operation is given up. If there is no result then, this gives `-ECANCELED`.
+    fn until(&self, ask: &mut dyn FnMut(&End) -> Option<i32>) -> i32;
 }
 
 /// Where operations take what they need when they can go on, and others give it back.
@@ -206,6 +229,9 @@ pub trait Supply {
 
     /// The port is told when something comes back, once. False: there is something.
     fn tell(&self, port: &Arc<dyn Supplied>) -> bool;
+
+    /// The port lacks nothing of it any more, and is not told.
+    fn forget(&self, port: &Arc<dyn Supplied>);
 }
 
 /// A port with requests that lack something.
@@ -295,10 +321,25 @@ pub enum GoOn {
     Call,
     /// It is complete.
     Final(i32),
-    /// It is not ready after all.
+    /// It is not ready after all, and there is no telling when.
     NotYet,
+    /// It is not ready any more: what it waits for is awaited once more.
+    Await,
     /// It could, and lacks something: see [`Verdict::Lacks`].
     Lacks,
+}
+
+impl GoOn {
+    /// What is to be done then, and the result of what ends with this one unless it has another.
+    pub(crate) fn verdict(self, result: i32) -> (Verdict, i32) {
+        match self {
+            GoOn::Call => (Verdict::Again, result),
+            GoOn::Final(end) => (Verdict::Final, end),
+            GoOn::NotYet => (Verdict::Rest, result),
+            GoOn::Await => (Verdict::Await, result),
+            GoOn::Lacks => (Verdict::Lacks, result),
+        }
+    }
 }
 
 /// See [`Carry::at_exit`].

@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod failed;
+mod finished;
 pub(crate) mod helped;
 mod intake;
 mod lacking;
@@ -16,31 +17,24 @@ pub(crate) mod laid;
 mod steps;
 mod streams;
 mod times;
+mod unasked;
 
 use crate::drivers::{Backend, Done, Rests, exited};
-use crate::events::body::Body;
-use crate::events::event::Event;
-use crate::events::inside::Inside;
 use crate::id::OpId;
 use crate::lock::Mutex;
-use crate::operation::{Carry, GoOn, Owner, RawCompletion, RawOp, Verdict, is_interrupted};
+use crate::operation::{GoOn, Owner, RawOp, Verdict, is_interrupted};
 use crate::ports::inbox::{Message, PortShared};
 use crate::ports::lacking::Lacking;
 use crate::ports::wheel::Wheel;
 use crate::sys::told;
 use failed::Failed;
+pub(crate) use finished::Finished;
 use helped::{Helped, Home};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// So many items of a stream come in one pass.
 const ITEMS_IN_ONE_PASS: usize = 64;
-
-/// What a pass of the port completed.
-pub(crate) enum Finished {
-    Raw(RawCompletion),
-    Event(Event),
-}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
@@ -50,6 +44,8 @@ enum Phase {
     Awaiting,
     /// With a helper thread.
     Helper,
+    /// With nobody: there was no helper for it.
+    Refused,
     /// With nobody: its descriptor was ready in vain.
     Resting,
     /// With nobody: it has taken its last step.
@@ -62,6 +58,8 @@ enum Phase {
     Paused,
     /// With nobody: a stream that ends with this when the handler of its last item has returned.
     Ending(i32),
+    /// With nobody: a stream without credit, whose time limit is over. When it has credit again what is due by then comes, and then it ends.
+    Late,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -92,10 +90,8 @@ struct Flight {
     phase: Phase,
     /// It was polled for, and may have to be again.
     awaited: bool,
-    /// It was submitted again, since its submitter had exited.
-    again: bool,
     abort: Abort,
-    /// So many submitters had exited by its submission.
+    /// So many submitters had exited by its last submission.
     exited: u32,
     /// When an event's was taken in, by the clock that is not exact.
     since: u64,
@@ -103,23 +99,7 @@ struct Flight {
 
 impl Flight {
     fn new(id: u64, op: *mut RawOp, since: u64) -> Self {
-        Flight {
-            id,
-            op,
-            phase: Phase::Direct,
-            awaited: false,
-            again: false,
-            abort: Abort::No,
-            exited: exited(),
-            since,
-        }
-    }
-
-    /// May the fault be that of a submitter that has exited? (Once: a buffer that is none faults again.)
-    #[cold]
-    fn lost_its_submitter(&mut self, what: &dyn Carry) -> bool {
-        let may_be = what.faults_with_its_submitter() && self.exited != exited();
-        may_be && !std::mem::replace(&mut self.again, true)
+        Flight { id, op, phase: Phase::Direct, awaited: false, abort: Abort::No, exited: exited(), since }
     }
 }
 
@@ -132,6 +112,8 @@ pub(crate) struct Drive {
     awaited: BTreeMap<u64, i16>,
     /// What helpers have.
     helped: BTreeMap<u64, Helped>,
+    /// The system was last asked for a thread for them then, in vain.
+    lacks_since: Option<Instant>,
     home: Home,
     lacking: Lacking,
     rests: Rests,
@@ -162,6 +144,7 @@ impl Drive {
             flights: Vec::new(),
             awaited: BTreeMap::new(),
             helped: BTreeMap::new(),
+            lacks_since: None,
             home,
             lacking: Lacking::default(),
             rests: Rests::default(),
@@ -214,8 +197,9 @@ impl Drive {
                 self.lacks_no_more(id);
                 true
             }
+            Phase::Paused if f.abort == Abort::Deadline => self.limit_of_paused(slot),
             Phase::Paused => self.end_of_paused(slot, code).is_some(),
-            Phase::Ending(_) | Phase::Stepped => false,
+            Phase::Ending(_) | Phase::Late | Phase::Stepped | Phase::Refused => false,
         };
         if ends {
             self.done.push((id, code));
@@ -257,7 +241,8 @@ impl Drive {
                 unsafe { self.backend.await_readiness(id, it.fd, it.interest) };
             }
             _ => {
-                f.phase = Phase::Direct;
+                // (Counted before it is submitted: who exits from here on may take it along.)
+                (f.phase, f.exited) = (Phase::Direct, exited());
                 // SAFETY: as at its first submission.
                 if !unsafe { self.backend.submit(id, op, false) } {
                     self.help(OpId::from_u64(id).slot());
@@ -291,42 +276,48 @@ impl Drive {
             },
             Phase::Awaiting if is_interrupted(-result) => Verdict::Await,
             Phase::Awaiting => Verdict::Final,
-            // (The helper has been told to give it up, and has not begun it. If it was not told so, the kernel says it, for whatever reason.)
-            Phase::Helper if result == -libc::ECANCELED && f.abort != Abort::No => Verdict::Again,
+            // (The helper, or the driver, has been told to give it up, and has not begun it. If it was not told so, the kernel says it, for
+            // whatever reason.)
+            Phase::Helper | Phase::Direct if result == -libc::ECANCELED && f.abort != Abort::No => {
+                Verdict::Again
+            }
             Phase::Helper => Verdict::Final,
             Phase::Resting => Verdict::Rest,
             Phase::Lacking => Verdict::Lacks,
             Phase::Paused => Verdict::Again,
-            Phase::Ending(_) | Phase::Stepped => Verdict::Final,
+            Phase::Ending(_) | Phase::Late | Phase::Stepped | Phase::Refused => Verdict::Final,
+            // (A helper stays until it is done.)
+            // SAFETY: it is in flight, and this is its operation.
+            _ if unsafe { f.is_lost(what, result) } => Verdict::Help,
             _ if result >= 0 => what.judge_success(result),
-            _ if result == -libc::EFAULT && f.lost_its_submitter(what) => Verdict::Again,
+            _ if result == -libc::ECANCELED && f.had_no_thread() => f.without_a_thread(what),
             _ => what.judge(result),
         };
         let mut result = result;
         if verdict == Verdict::Ready {
             // SAFETY: what it points to is valid as long as it is in flight.
-            match unsafe { what.go_on() } {
-                GoOn::Call => verdict = Verdict::Again,
-                GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
-                GoOn::NotYet => verdict = Verdict::Rest,
-                GoOn::Lacks => verdict = Verdict::Lacks,
-            }
+            (verdict, result) = unsafe { what.go_on() }.verdict(result);
         }
         if f.abort != Abort::No {
-            // Also if it was ready, but the call had not been made: nothing was taken.
+            // Also if it was ready, but the call had not been made: nothing was taken. (Where the port makes it, what has come by now is
+            // delivered, as the kernel itself would.)
+            let made_here = matches!(phase, Phase::Awaiting | Phase::Resting) && what.entry().is_none();
             result = match f.abort.code() {
-                Some(code) if verdict != Verdict::Final => code,
+                Some(code) if verdict != Verdict::Final => {
+                    // SAFETY: what it points to is valid as long as it is in flight.
+                    let come = if made_here { unsafe { what.last_attempt() } } else { None };
+                    come.unwrap_or(code)
+                }
                 _ => result,
             };
             verdict = Verdict::Final;
         } else if f.phase == Phase::Awaiting && verdict == Verdict::Again {
             // SAFETY: what it points to is valid as long as it is in flight.
-            match unsafe { what.go_on() } {
-                GoOn::Call => drop(self.awaited.insert(id, result as i16)),
-                GoOn::Final(end) => (verdict, result) = (Verdict::Final, end),
-                GoOn::NotYet => verdict = Verdict::Rest,
-                GoOn::Lacks => verdict = Verdict::Lacks,
+            let gone_on = unsafe { what.go_on() };
+            if gone_on == GoOn::Call {
+                self.awaited.insert(id, result as i16);
             }
+            (verdict, result) = gone_on.verdict(result);
         } else if let (Verdict::Await, Some(revents)) = (verdict, self.awaited.get(&id)) {
             // Its descriptor was ready, and the call would block all the same.
             // SAFETY: as above.
@@ -370,13 +361,7 @@ impl Drive {
         self.wheel.remove(slot);
         self.freed.push(slot);
         // SAFETY: the request is complete and in place; from here on it is its owner's.
-        unsafe {
-            (*op).set_result(result);
-            out.push(match (*op).owner {
-                Owner::Somebody => Finished::Raw(RawCompletion::of(op)),
-                _ => Finished::Event(Event(Inside::Body(Body::completed(op, OpId::from_u64(id))))),
-            });
-        }
+        out.push(unsafe { Finished::of(op, OpId::from_u64(id), result) });
     }
 
     /// Gives the slots of what has completed free. Before anybody hears of it.

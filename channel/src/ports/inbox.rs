@@ -15,6 +15,8 @@ pub(crate) enum Message {
     Cancel(OpId),
     /// A helper has carried it out, to this end.
     Helped(OpId, i32),
+    /// There is no helper to do it, for this reason.
+    Refused(OpId, i32),
     /// A stream has credit again.
     Resume(OpId),
     /// Something has come back that requests may lack.
@@ -31,6 +33,8 @@ pub(crate) struct PortShared {
     pub(crate) slots: Slots,
     pub(crate) inbox: Vec<Message>,
     pub(crate) counts: Counts,
+    /// The channel goes: what comes from now on nobody takes in.
+    pub(crate) is_closed: bool,
 }
 
 impl PortShared {

@@ -42,7 +42,7 @@ use crate::ports::flight::{Drive, Finished};
 use crate::ports::in_flight::InFlight;
 use crate::ports::inbox::{Counts, Message, PortShared};
 use crate::registrar::{Registrar, Registration};
-use crate::waker::Waker;
+use crate::waker::{Rope, Waker};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -61,6 +61,8 @@ pub(crate) struct Port {
     /// Who makes a pass, as [`blocker::caller_number`] has it; 0: nobody.
     driven_by: AtomicU64,
     waker: Arc<Waker>,
+    /// What others have of the waker.
+    rope: Arc<Rope>,
 }
 
 // SAFETY: the operations that the driving side points to may be used from any thread and stay in place until they are
@@ -72,17 +74,18 @@ unsafe impl Sync for Port {}
 impl Port {
     pub(crate) fn new(index: usize, backend: Box<dyn Backend>, waker: Arc<Waker>) -> Self {
         let shared = Arc::new(Mutex::default());
-        let home = Home { shared: shared.clone(), waker: waker.clone() };
-        let (has_descriptor, registrar) = (backend.as_fd().is_some(), backend.registrar());
+        let rope = Arc::new(Rope::new(waker.clone()));
+        let home = Home { shared: shared.clone(), rope: rope.clone() };
         Self {
             index,
-            has_descriptor,
-            registrar,
+            has_descriptor: backend.as_fd().is_some(),
+            registrar: backend.registrar(),
             shared,
             drive: TryLock::new(Drive::new(backend, home)),
             laid: Mutex::default(),
             driven_by: AtomicU64::new(0),
             waker,
+            rope,
         }
     }
 
@@ -148,7 +151,11 @@ impl Port {
 
     /// Whether anything is queued or in flight here.
     pub(crate) fn is_busy(&self) -> bool {
-        self.shared.lock().slots.taken() > 0
+        self.taken() > 0
+    }
+
+    fn taken(&self) -> usize {
+        self.shared.lock().slots.taken()
     }
 
     /// Is there anything that no pass has taken in?
@@ -208,39 +215,51 @@ impl Port {
         (!self.has_post()).then_some(sleep)
     }
 
-    /// Cancels all that is in flight and collects it, for at most `limit`. What the kernel does not give
-    /// back by then stays where it is, for ever: it may still be written to.
-    pub(crate) fn close(&self, limit: Duration, out: &mut Vec<Finished>) -> bool {
-        if !self.is_busy() {
-            return true;
-        }
+    /// Cancels all that is in flight and collects it, for at most `limit`. What a helper has by then that helper lets go of, when it is
+    /// through with it. What the kernel does not give back stays where it is, for ever: it may still be written to. Gives how many that are.
+    pub(crate) fn close(&self, limit: Duration, out: &mut Vec<Finished>) -> usize {
+        let kept = if self.is_busy() { self.collect(limit, out) } else { 0 };
+        self.rope.cut();
+        kept
+    }
+
+    fn collect(&self, limit: Duration, out: &mut Vec<Finished>) -> usize {
         let end = Instant::now() + limit;
-        let ids: Vec<OpId> = {
+        let (ids, mine) = {
             // (The channel goes with this: nobody else drives it any more.)
-            let Some(mut d) = self.drive.try_lock() else { return false };
+            let Some(mut d) = self.drive.try_lock() else { return self.taken() };
             d.take_in(&self.shared);
             while d.is_behind() {
                 d.take_in(&self.shared);
             }
             d.close_streams();
-            d.ids()
+            // What had the last clone of the channel does not wait for itself.
+            (d.ids(), d.run_by_caller())
         };
         for id in ids {
             // (Whatever it is.)
             let _ = self.cancel(id, true) || self.cancel(id, false);
         }
-        loop {
+        while self.taken() > mine {
             let left = end.saturating_duration_since(Instant::now());
-            let wait = Wait::For(left.min(Duration::from_millis(50)));
-            // (A pass does not sleep while there is something in its hands.)
-            let mut came = Vec::new();
-            let driven = self.begin_pass().map(|mut pass| pass.drive(wait, &mut came));
-            out.append(&mut came);
-            match driven {
-                Some(Ok(())) if self.is_busy() && !left.is_zero() => {}
-                _ => return !self.is_busy(),
+            let driven = self.pass(Wait::For(left.min(Duration::from_millis(50))), out);
+            if !driven || left.is_zero() {
+                break;
             }
         }
+        // What came before is taken in yet.
+        self.shared.lock().is_closed = true;
+        let _ = self.pass(Wait::No, out);
+        let with_helpers = self.drive.try_lock().map_or(0, |d| d.with_helpers());
+        self.taken().saturating_sub(with_helpers)
+    }
+
+    /// A pass, as the channel goes. (It does not sleep while there is something in its hands.)
+    fn pass(&self, wait: Wait, out: &mut Vec<Finished>) -> bool {
+        let mut came = Vec::new();
+        let driven = self.begin_pass().map(|mut pass| pass.drive(wait, &mut came));
+        out.append(&mut came);
+        matches!(driven, Some(Ok(())))
     }
 }
 

@@ -6,20 +6,23 @@
 
 use super::lane::{self, Corrupt, Memory};
 use super::memory::Region;
+use super::process::Process;
 use super::shape::{Layout, Shape};
-use super::wire::{self, Watch};
+use super::wire::{self, Line, Watch};
 use super::word::{GENERATIONS, MOST_MEMBERS, Member};
+use crate::closing::Outside;
 use crate::events::source::Source;
-use crate::fork::{self, Owned};
+use crate::fork;
 use crate::getting::shared::forked_error;
+use crate::sync::Ordering;
 use crate::sys;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// What the owner gives a new member, with descriptors: the memory, the member's end of the line, the end of its bell that hears, and the
-/// ends of all bells that ring, in the members' order.
+/// What the owner gives a new member, with descriptors: the memory, the member's end of the line, the end of its bell that hears, the
+/// ends of all bells that ring, in the members' order, and the owner's process, if that can be told.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(crate) member: Member,
@@ -28,8 +31,7 @@ pub(crate) struct Ticket {
 
 const TICKET: usize = size_of::<[u64; 8]>();
 /// Of the protocol in this version: members of another one are refused.
-const MAGIC: u64 = 0x6563_7368_6d00_0001;
-const BEFORE_BELLS: usize = 3;
+const MAGIC: u64 = 0x6563_7368_6d00_0002;
 
 impl Ticket {
     pub(crate) fn pack(&self) -> [u8; TICKET] {
@@ -57,7 +59,7 @@ impl Ticket {
     }
 }
 
-/// What goes over the line: what, in which lane, which record. With a descriptor, if it is [`Note::Keep`] or [`Note::Here`].
+/// What goes over the line: what, in which lane, which record. With a descriptor, if it is [`Note::Keep`], [`Note::Here`] or [`Note::Me`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
     /// The poster's next record, of this number, goes with the descriptor.
@@ -70,19 +72,21 @@ pub(crate) enum Note {
     Here,
     /// It is not there.
     Lost,
+    /// This is the member's process. (First of all, once, if that can be told.)
+    Me,
 }
 
 /// What the owner has said: the descriptor of a record, or that there is none.
 pub(crate) struct Said {
     pub(crate) lane: usize,
     pub(crate) number: u64,
-    pub(crate) descriptor: Option<OwnedFd>,
+    pub(crate) descriptor: Option<Outside>,
 }
 
 pub(crate) const NOTE: usize = size_of::<[u64; 3]>();
 
 impl Note {
-    const ALL: [Note; 5] = [Note::Keep, Note::Want, Note::Done, Note::Here, Note::Lost];
+    const ALL: [Note; 6] = [Note::Keep, Note::Want, Note::Done, Note::Here, Note::Lost, Note::Me];
 
     pub(crate) fn pack(self, lane: usize, number: u64) -> [u8; NOTE] {
         let mut packed = [0; NOTE];
@@ -118,10 +122,11 @@ pub(crate) fn refuse_child() -> io::Result<()> {
 pub(crate) struct Attached {
     pub(crate) region: Region,
     pub(crate) me: Member,
-    /// Its end is how the owner hears of this process's; so it is closed in forked children.
-    line: Owned,
-    bell: OwnedFd,
-    bells: Vec<OwnedFd>,
+    line: Line,
+    /// `None`: of the owner's end the line alone tells.
+    owner: Option<Process>,
+    bell: Outside,
+    bells: Vec<Outside>,
 }
 
 impl Attached {
@@ -130,7 +135,7 @@ impl Attached {
         refuse_child()?;
         fork::watch()?;
         let mut packed = [0; TICKET];
-        let got = wire::receive_waiting(stream, &mut packed, BEFORE_BELLS + MOST_MEMBERS)?;
+        let got = wire::receive_waiting(stream, &mut packed)?;
         let wrong = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
         if got.length == 0 {
             let what = "the owner of the queue in shared memory has given no place";
@@ -151,16 +156,25 @@ impl Attached {
         }
         let mut descriptors = got.descriptors.into_iter();
         let all = (descriptors.next(), descriptors.next(), descriptors.next());
-        let ((Some(memory), Some(line), Some(bell)), true) = (all, descriptors.len() == layout.members())
-        else {
+        let many = [layout.members(), layout.members() + 1].contains(&descriptors.len());
+        let ((Some(memory), Some(line), Some(bell)), true) = (all, many) else {
             return wrong("the descriptors of the queue are not as many as they should be");
         };
-        let bells: Vec<_> = descriptors.collect();
+        let bells: Vec<_> = descriptors.by_ref().take(layout.members()).collect();
         if ![&line, &bell].into_iter().chain(&bells).all(|fd| wire::is_one_of_a_pair(fd.as_fd())) {
             return wrong("the bells of the queue are not what they should be");
         }
+        let owner = match descriptors.next().map(Process::of) {
+            Some(None) => return wrong("the process of the queue's owner is none"),
+            owner => owner.flatten(),
+        };
         let region = Region::map(memory.as_fd(), layout)?;
-        Ok(Attached { region, me: member, line: Owned::new(line), bell, bells })
+        let attached = Attached { region, me: member, line: Line::new(line), owner, bell, bells };
+        // (If the owner cannot be told it has the line.)
+        if let Ok(me) = Process::own() {
+            let _ = attached.tell_owner(Note::Me, 0, 0, Some(me.as_fd()));
+        }
+        Ok(attached)
     }
 
     pub(crate) fn ring(&self, index: usize) {
@@ -188,7 +202,7 @@ impl Attached {
     ) -> io::Result<()> {
         match wire::send(self.line.as_fd(), &note.pack(lane, number), with.as_slice()) {
             Err(e) if matches!(e.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => {
-                Err(owner_is_gone())
+                Err(self.owner_has_gone())
             }
             told => told,
         }
@@ -197,17 +211,29 @@ impl Attached {
     /// What the owner has said, if anything. An error: it is gone.
     pub(crate) fn hear(&self) -> io::Result<Option<Said>> {
         let mut packed = [0; NOTE];
-        let Ok(got) = wire::receive(self.line.as_fd(), &mut packed, 1) else { return Err(owner_is_gone()) };
-        let Some(got) = got else { return Ok(None) };
-        if got.length == 0 {
-            return Err(owner_is_gone());
+        let mut received = wire::receive(self.line.as_fd(), &mut packed);
+        if matches!(received, Ok(None)) {
+            if !self.owner.as_ref().is_some_and(Process::has_ended) {
+                return Ok(None);
+            }
+            // (What it has said before.)
+            received = wire::receive(self.line.as_fd(), &mut packed);
         }
+        let got = match received {
+            Ok(Some(got)) if got.length > 0 => got,
+            _ => return Err(self.owner_has_gone()),
+        };
         let (_, lane, number) = Note::unpack(&packed[..got.length]).ok_or_else(|| corrupt(Corrupt))?;
         Ok(Some(Said { lane, number, descriptor: got.descriptors.into_iter().next() }))
     }
 
     /// An error: it is gone. (What it may have said is of no use to the caller.)
     pub(crate) fn owner_is_there(&self) -> io::Result<()> {
+        let mut both = [asked(self.line.as_fd()), self.asked_of_owner()];
+        // (If there is no telling the line says it.)
+        if sys::poll(&mut both, Some(Duration::ZERO)).is_ok_and(|ready| ready == 0) {
+            return Ok(());
+        }
         for _ in 0..64 {
             if self.hear()?.is_none() {
                 break;
@@ -220,11 +246,27 @@ impl Attached {
         lane::fall_asleep(&self.region, self.me.index);
     }
 
+    /// Whoever posts next hears of it.
+    fn owner_has_gone(&self) -> io::Error {
+        self.region.ended().store(1, Ordering::Relaxed);
+        owner_is_gone()
+    }
+
+    /// Somebody says that the owner is gone. An error: so it is.
+    pub(crate) fn has_not_ended(&self) -> io::Result<()> {
+        if self.region.ended().load(Ordering::Relaxed) == 0 { Ok(()) } else { self.owner_is_there() }
+    }
+
+    fn asked_of_owner(&self) -> libc::pollfd {
+        let nobody = libc::pollfd { fd: -1, events: 0, revents: 0 };
+        self.owner.as_ref().map_or(nobody, |owner| asked(owner.as_fd()))
+    }
+
     /// Not asleep any more. True: somebody has called.
     pub(crate) fn rise(&self) -> io::Result<bool> {
         let was_called = lane::wake_up(&self.region, self.me.index);
         // (If it has rung more than once that is heard the next time.)
-        match wire::receive(self.bell.as_fd(), &mut [0], 0) {
+        match wire::receive(self.bell.as_fd(), &mut [0]) {
             Ok(Some(got)) if got.length == 0 => {
                 Err(io::Error::new(io::ErrorKind::InvalidData, "somebody has closed a bell of the queue"))
             }
@@ -234,12 +276,10 @@ impl Attached {
 
     /// Until the bell rings, the owner says something or is gone, or it is time. (Or a signal comes.) True: it is the owner.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> io::Result<bool> {
-        let asked =
-            |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let mut both = [asked(self.bell.as_fd()), asked(self.line.as_fd())];
+        let mut all = [asked(self.bell.as_fd()), asked(self.line.as_fd()), self.asked_of_owner()];
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        sys::poll(&mut both, left)?;
-        Ok(both[1].revents != 0)
+        sys::poll(&mut all, left)?;
+        Ok(all[1].revents != 0 || all[2].revents != 0)
     }
 
     /// A descriptor that is readable when [`wait`](Self::wait) would return.
@@ -247,12 +287,19 @@ impl Attached {
         let watch = Watch::new()?;
         watch.add(self.bell.as_fd(), 0)?;
         watch.add(self.line.as_fd(), 1)?;
+        if let Some(owner) = &self.owner {
+            watch.add(owner.as_fd(), 2)?;
+        }
         Ok(Source::from(Arc::new(watch)))
     }
 
     pub(crate) fn lanes(&self) -> usize {
         self.region.lanes()
     }
+}
+
+fn asked(fd: BorrowedFd<'_>) -> libc::pollfd {
+    libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }
 }
 
 /// For those who mean ill.
@@ -262,8 +309,8 @@ impl Attached {
         self.line.as_fd()
     }
 
-    pub(crate) fn bell_of(&self, index: usize) -> &OwnedFd {
-        &self.bells[index]
+    pub(crate) fn bell_of(&self, index: usize) -> BorrowedFd<'_> {
+        self.bells[index].as_fd()
     }
 }
 

@@ -9,6 +9,7 @@ use super::lane::Memory;
 use super::shape::{Layout, NUMBERS_OF_A_RECORD};
 use super::word::Numbers;
 use crate::sync::{AtomicU64, Ordering};
+use crate::sys::{self, sigpipe};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
@@ -41,31 +42,43 @@ pub(crate) fn create(layout: Layout) -> io::Result<(OwnedFd, Region)> {
         // SAFETY: the name is a string of C's.
         unsafe { libc::memfd_create(c"ec-shm".as_ptr(), flags) }
     };
-    let refused = |what: &str| {
-        let error = io::Error::last_os_error();
+    let refused = |what: &str, error: io::Error| {
         io::Error::new(error.kind(), format!("a queue in shared memory needs a memfd, and {what}: {error}"))
     };
     // From Linux 6.3 on; such a kernel may insist on it.
     let mut fd = make(libc::MFD_NOEXEC_SEAL);
-    if fd < 0 && crate::sys::errno() == libc::EINVAL {
+    if fd < 0 && sys::errno() == libc::EINVAL {
         fd = make(0);
     }
     if fd < 0 {
-        return Err(refused("memfd_create(2) makes none"));
+        return Err(refused("memfd_create(2) makes none", io::Error::last_os_error()));
     }
     // SAFETY: the descriptor is new and ours.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    // SAFETY: no pointer is passed.
-    let sized = unsafe { libc::ftruncate(fd.as_raw_fd(), layout.size as libc::off_t) } == 0;
-    if !sized {
-        return Err(refused("there is no room for it"));
+    // All of it at once: a page that is missing when it is touched would be the end of whoever touches it. (A limit to the sizes of files is
+    // one for this, too, and raises a signal.)
+    let sized = sigpipe::held_back(libc::SIGXFSZ, libc::EFBIG, || allocate(fd.as_fd(), layout.size));
+    if sized != Some(0) {
+        let errno = sized.map_or(libc::EAGAIN, |n| -n);
+        return Err(refused("there is no room for it", io::Error::from_raw_os_error(errno)));
     }
     // SAFETY: no pointer is passed.
     if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, SEALS) } != 0 {
-        return Err(refused("it cannot be sealed"));
+        return Err(refused("it cannot be sealed", io::Error::last_os_error()));
     }
     let region = Region::map(fd.as_fd(), layout)?;
     Ok((fd, region))
+}
+
+/// 0, or minus an errno. In pieces: a signal has what was done of one undone.
+fn allocate(fd: BorrowedFd<'_>, size: usize) -> Option<i32> {
+    const PIECE: usize = 1 << 20;
+    let mut pieces = (0..size).step_by(PIECE).map(|at| {
+        let (at, long) = (at as libc::off_t, PIECE.min(size - at) as libc::off_t);
+        // SAFETY: no pointer is passed.
+        sys::now(|| unsafe { libc::fallocate(fd.as_raw_fd(), 0, at, long) as isize })
+    });
+    pieces.find(|done| *done != Some(0)).unwrap_or(Some(0))
 }
 
 impl Region {
@@ -106,6 +119,16 @@ impl Region {
         let at = self.layout.record_at(lane, slot);
         let words = NUMBERS_OF_A_RECORD + self.layout.shape.bytes.div_ceil(size_of::<u64>());
         (0..words).map(move |nth| self.atomic(at + nth * size_of::<u64>()))
+    }
+
+    /// A bit for each lane: a record with a descriptor was released there, and the owner could not be told which.
+    pub(crate) fn unsaid(&self) -> &AtomicU64 {
+        self.atomic(Layout::UNSAID_AT)
+    }
+
+    /// Not 0: the owner is gone, says somebody. (It is up to each to look.)
+    pub(crate) fn ended(&self) -> &AtomicU64 {
+        self.atomic(Layout::ENDED_AT)
     }
 
     /// Into a slot that is the caller's; not more bytes than the shape says.

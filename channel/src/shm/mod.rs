@@ -9,9 +9,16 @@
 //!   or that drops it, comes again, before what is behind it, and says that it does ([`Taken::redelivered`]).
 //! * **Nothing is dropped.** A queue that is full makes its poster wait, or refuses the record.
 //! * **Whoever dies** holds up nobody, wherever it is at that moment: killed in the middle of a post it has posted the record or has not.
-//!   Its owner notices that (the end of a socket), and has what was taken come again. If the owner dies the queue ends.
+//!   Its owner notices that (by the end of a socket, or of the process), and has what was taken come again. If the owner dies the queue
+//!   ends. Children that members or the owner fork, and whatever they have inherited, change nothing about that.
 //! * **Whoever means ill** and has a place can lose and forge records, and keep others waiting. It cannot do anything to others' memory, nor
-//!   keep a call beyond its time limit, nor make one panic: what it can do to them is errors of `InvalidData`.
+//!   keep a call beyond its time limit, nor make one panic: what it can do to them is errors of `InvalidData`. A descriptor that it sends and
+//!   whose close lasts (a socket that lingers) is closed by threads of this process that are there for that. (But one that comes when a
+//!   process has no number left for it the system closes, within the call that receives.)
+//! * **Who is rung for.** For a record one of the readers that wait is woken. If that one is stopped just then, or means ill and says that it
+//!   waits again and again, the others may go on waiting beside that record, until one more is rung for: when something is posted, or
+//!   somebody has gone. A reader that begins a call looks first. So one that takes with a [time limit](Reader::take_timeout), in a loop, is
+//!   held up for as long as that, once.
 //!
 //! ```
 //! use ec_channel::shm::{Poster, Queue, Reader, Record, Role, Shape};
@@ -64,7 +71,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Needed: Linux from 5.11 on. In a forked child all of it is refused, as a channel is.
+//! Needed: Linux from 5.11 on. (Where pidfd_open(2) is forbidden, or the owner has no number left when a member comes, it may be noticed
+//! of one that is killed when its last forked child has ended, too.) In a forked child all of it is refused, as a channel is.
 //!
 //! # How it works
 //!
@@ -83,14 +91,17 @@
 
 mod kept;
 mod lane;
+mod listener;
 mod member;
 mod memory;
 mod poster;
+mod process;
 mod queue;
 mod reader;
 mod record;
 mod shape;
 mod taken;
+mod tending;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -53,8 +53,12 @@ impl Poster {
 
     /// Posts a record. If [so many](super::Shape::slots) are there that are not released, blocks until one has been.
     ///
+    /// That it is posted says that it lies in the memory. If the owner has been killed and no member has noticed yet there may be nobody to
+    /// take it: see [`Queue`](super::Queue).
+    ///
     /// # Errors
-    /// Then it is not posted. `InvalidInput`: it has too many bytes. `ConnectionAborted`: it would wait, and the queue's owner is gone.
+    /// Then it is not posted. `InvalidInput`: it has too many bytes. `ConnectionAborted`: the queue's owner is gone, as is known here or to another
+    /// member; or it would wait, and finds that out.
     /// `InvalidData`: another process has written to the memory what it should not. With a descriptor: errors of sendmsg(2). In a forked
     /// child.
     pub fn post(&mut self, record: &Record<'_>) -> io::Result<()> {
@@ -97,6 +101,7 @@ impl Poster {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         self.rise()?;
+        self.seat.has_not_ended()?;
         match self.put(record) {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             done => return done,

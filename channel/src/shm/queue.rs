@@ -1,14 +1,19 @@
-//! The owner of a queue: it has made the memory, gives places in it, and notices who is gone.
+//! The owner of a queue: it has made the memory, and gives places in it. (What it does for those who have one: `tending.rs`.)
 
 use super::kept::Kept;
 use super::lane;
-use super::member::{NOTE, Note, Ticket, refuse_child};
+use super::listener::Listener;
+use super::member::{Ticket, refuse_child};
 use super::memory::{self, Region};
+use super::process::Process;
 use super::shape::{Layout, Shape};
-use super::wire::{self, Watch};
+use super::tending::{A_MOMENT, AGAIN, MOST_NOTES, PROCESS, Wanted};
+use super::wire::{self, Alarm, Line, Watch};
 use super::word::{GENERATIONS, Member};
+use crate::closing::Outside;
 use crate::events::source::Source;
-use crate::fork::{self, Owned};
+use crate::fork;
+use crate::sync::Ordering;
 use crate::sys;
 use std::fmt;
 use std::io;
@@ -27,17 +32,21 @@ pub enum Role {
 }
 
 /// A bell: the end that hears goes to the member of that number, the one that rings to all.
-struct Bell {
-    hears: OwnedFd,
-    rings: OwnedFd,
+pub(super) struct Bell {
+    pub(super) hears: Outside,
+    pub(super) rings: Outside,
 }
 
 /// The place of a member.
 #[derive(Default)]
-struct Place {
-    generation: u16,
+pub(super) struct Place {
+    pub(super) generation: u16,
     /// `None`: it is free.
-    line: Option<Owned>,
+    pub(super) line: Option<Line>,
+    /// `None`: of the member's end the line alone tells.
+    pub(super) process: Option<Process>,
+    /// A reader waits for a descriptor.
+    pub(super) wanted: Option<Wanted>,
 }
 
 /// A queue in shared memory: who has this owns it. It gives places to posters and readers, which may be in other processes.
@@ -46,7 +55,9 @@ struct Place {
 /// whoever waits for its [`descriptor`](Self::descriptor) and then calls [`tend`](Self::tend). That thread is not to block in a
 /// [`Poster`](super::Poster) or [`Reader`](super::Reader) of the same queue meanwhile.
 ///
-/// When it is dropped, or its process ends, the queue has ended: what is there can be taken still, then members have an error.
+/// When it is dropped, or its process ends, the queue has ended. What is there can be taken still, then readers have an error. Posters have it
+/// from their next post on. If the process was killed, they have it when they find no room, or when any other member has noticed: as
+/// who waits does at once. What was posted before that can be taken as well, but does not come again if its taker dies.
 ///
 /// ```
 /// use ec_channel::shm::{Queue, Reader, Role, Shape};
@@ -56,11 +67,17 @@ struct Place {
 /// queue.listen(UnixListener::bind(&path)?, Role::Reader)?;
 /// // A thread for its own, which gives places to whoever comes, and notices who goes.
 /// std::thread::spawn(move || {
-///     while let Ok(gone) = queue.wait(None) {
-///         if gone > 0 {
-///             println!("{gone} have gone");
+///     let error = loop {
+///         match queue.wait(None) {
+///             Ok(0) => {}
+///             Ok(gone) => println!("{gone} have gone"),
+///             Err(error) => break error,
 ///         }
-///     }
+///         if let Some(error) = queue.trouble() {
+///             println!("somebody has to wait: {error}");
+///         }
+///     };
+///     println!("the queue has ended: {error}");
 /// });
 /// // In another process:
 /// let mut reader = Reader::attach(UnixStream::connect(&path)?)?;
@@ -71,26 +88,27 @@ struct Place {
 pub struct Queue {
     pub(super) region: Region,
     pub(super) memory: OwnedFd,
-    bells: Vec<Bell>,
-    places: Vec<Place>,
-    kept: Kept,
-    listeners: Vec<(UnixListener, Role)>,
-    watch: Arc<Watch>,
+    process: Option<OwnedFd>,
+    pub(super) bells: Vec<Bell>,
+    pub(super) places: Vec<Place>,
+    pub(super) kept: Kept,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) watch: Arc<Watch>,
+    /// When to go on with what could not be done.
+    pub(super) again: Alarm,
+    pub(super) trouble: Option<io::Error>,
     /// Members who have gone, since somebody was told.
-    gone: usize,
+    pub(super) gone: usize,
 }
 
-/// What comes from one member at a time, so that each has its turn.
-const MOST_NOTES: usize = 64;
-/// More do not fit into a line.
-const A_WHOLE_LINE: usize = 4096;
-
 impl Queue {
-    /// Makes the memory, of this shape. Two descriptors for each member of the shape stay open, and one for each that is there.
+    /// Makes the memory, of this shape. The memory is there from then on, all of it. Two descriptors for each member of the shape stay
+    /// open, two for each that is there, and four for the queue.
     ///
     /// # Errors
     /// `InvalidInput`: the shape is none; the error says what is wrong. There is no memory of this sort (memfd_create(2) is missing or
-    /// forbidden), there are no descriptors. In a forked child.
+    /// forbidden), or not so much of it; a limit to the sizes of files (`RLIMIT_FSIZE`) is smaller. There are no descriptors. In a forked
+    /// child.
     pub fn create(shape: Shape) -> io::Result<Self> {
         refuse_child()?;
         let layout = Layout::new(shape)?;
@@ -101,12 +119,18 @@ impl Queue {
             let (hears, rings) = wire::pair()?;
             Ok(Bell { hears, rings })
         });
+        let (watch, again) = (Watch::new()?, Alarm::new()?);
+        watch.add(again.as_fd(), AGAIN)?;
         Ok(Queue {
+            // (If it cannot be told members have the line.)
+            process: Process::own().ok(),
             bells: bells.collect::<io::Result<_>>()?,
             places: (0..layout.members()).map(|_| Place::default()).collect(),
             kept: Kept::new(layout.shape.posters),
             listeners: Vec::new(),
-            watch: Arc::new(Watch::new()?),
+            watch: Arc::new(watch),
+            again,
+            trouble: None,
             region,
             memory,
             gone: 0,
@@ -120,8 +144,8 @@ impl Queue {
     /// others' memory.
     ///
     /// # Errors
-    /// `QuotaExceeded`: there is no place for this role. `WouldBlock`: nobody reads at the other end. Errors of sendmsg(2) and
-    /// epoll_ctl(2). In a forked child.
+    /// `QuotaExceeded`: there is no place for this role. `WouldBlock`: nobody reads at the other end. Errors of socketpair(2), sendmsg(2)
+    /// and epoll_ctl(2). In a forked child.
     pub fn admit(&mut self, stream: impl AsFd, role: Role) -> io::Result<()> {
         refuse_child()?;
         let posters = self.region.layout.shape.posters;
@@ -136,27 +160,33 @@ impl Queue {
             ));
         };
         let (mine, theirs) = wire::pair()?;
+        let mine = Line::new(mine);
         self.watch.add(mine.as_fd(), index as u64)?;
-        let mine = Owned::new(mine);
         let generation = (self.places[index].generation + 1) % GENERATIONS;
         let ticket = Ticket { member: Member { index, generation }, shape: self.region.layout.shape };
         let mut descriptors = vec![self.memory.as_fd(), theirs.as_fd(), self.bells[index].hears.as_fd()];
         descriptors.extend(self.bells.iter().map(|bell| bell.rings.as_fd()));
-        wire::send(stream.as_fd(), &ticket.pack(), &descriptors)?;
-        self.places[index] = Place { generation, line: Some(mine) };
+        descriptors.extend(self.process.iter().map(|process| process.as_fd()));
+        let sent = wire::send(stream.as_fd(), &ticket.pack(), &descriptors);
+        if sent.is_err() {
+            // (A child of this process may have a copy of it.)
+            self.watch.remove(mine.as_fd());
+        }
+        sent?;
+        self.places[index] = Place { generation, line: Some(mine), ..Place::default() };
         Ok(())
     }
 
     /// Whoever connects to this socket is given a place of this role, if there is one (else the connection is closed). Who that may be is up
-    /// to the permissions of the socket's file. Nobody is heard but when the queue is tended.
+    /// to the permissions of the socket's file. Nobody is heard but when the queue is tended. Others may have the socket, too, and accept
+    /// from it; its mode may be any, and stays as it is. (Just when another one is faster a call may last 5 ms longer.)
     ///
     /// # Errors
-    /// Errors of fcntl(2) and epoll_ctl(2). In a forked child.
+    /// Errors of epoll_ctl(2). In a forked child.
     pub fn listen(&mut self, listener: UnixListener, role: Role) -> io::Result<()> {
         refuse_child()?;
-        listener.set_nonblocking(true)?;
         self.watch.add(listener.as_fd(), (self.places.len() + self.listeners.len()) as u64)?;
-        self.listeners.push((listener, role));
+        self.listeners.push(Listener::new(listener, role));
         Ok(())
     }
 
@@ -168,140 +198,79 @@ impl Queue {
     }
 
     /// Waits until there is something to do, but not longer than the limit, and does it as [`tend`](Self::tend). (May be early.)
+    ///
+    /// # Errors
+    /// In a forked child. poll(2) or epoll_wait(2) is refused, as by a filter of system calls. Whatever passes is none: see
+    /// [`trouble`](Self::trouble). So a loop that ends with an error ends for good reason.
     pub fn wait(&mut self, limit: Option<Duration>) -> io::Result<usize> {
         refuse_child()?;
         let fd = self.watch.as_fd().as_raw_fd();
-        sys::poll(&mut [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }], limit)?;
+        match sys::poll(&mut [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }], limit) {
+            Err(e) if wire::is_passing(&e) => {
+                std::thread::sleep(A_MOMENT.min(limit.unwrap_or(A_MOMENT)));
+                self.trouble = Some(e);
+            }
+            done => _ = done?,
+        }
         self.tend()
     }
 
-    /// Does what there is to do, without blocking, and gives how many members have gone since the last time. What a reader had taken that has died, or has
-    /// gone, comes again, and its place is free.
+    /// Does what there is to do, without blocking, and gives how many members have gone since the last time. What a reader had taken that
+    /// has died, or has gone, comes again, and its place is free. What there is to do for one member is bounded: what is left is done the
+    /// next time, and [`descriptor`](Self::descriptor) stays readable.
     ///
     /// # Errors
-    /// A connection cannot be accepted, or given a place (there is no descriptor left, say): all else is done. In a forked child.
+    /// As [`wait`](Self::wait).
     pub fn tend(&mut self) -> io::Result<usize> {
         refuse_child()?;
-        let mut accepted = Ok(());
         for number in self.watch.ready()? {
-            match number as usize {
-                index if index < self.places.len() => self.hear(index, MOST_NOTES),
-                listener => accepted = self.accept(listener - self.places.len()).and(accepted),
+            let place = (number & !PROCESS) as usize;
+            match number {
+                AGAIN => self.go_on(),
+                _ if number & PROCESS != 0 => self.see_process(place),
+                _ if place < self.places.len() => _ = self.hear(place, MOST_NOTES),
+                _ => self.accept(place - self.places.len()),
             }
         }
-        accepted.map(|()| std::mem::take(&mut self.gone))
-    }
-
-    fn accept(&mut self, listener: usize) -> io::Result<()> {
-        for _ in 0..MOST_NOTES {
-            let (listener, role) = &self.listeners[listener];
-            let role = *role;
-            match listener.accept() {
-                Ok((stream, _)) => match self.admit(stream, role) {
-                    // (It is closed; or the other end has gone again.)
-                    Err(e)
-                        if !matches!(e.kind(), io::ErrorKind::QuotaExceeded | io::ErrorKind::BrokenPipe) =>
-                    {
-                        return Err(e);
-                    }
-                    _ => {}
-                },
-                Err(e) => match e.kind() {
-                    io::ErrorKind::WouldBlock => break,
-                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
-                    _ => return Err(e),
-                },
-            }
+        for index in 0..self.places.len() {
+            self.answer(index);
         }
-        Ok(())
+        self.close_what_is_done();
+        Ok(std::mem::take(&mut self.gone))
     }
 
-    /// What a member has to say.
-    fn hear(&mut self, index: usize, most: usize) {
-        for _ in 0..most {
-            let Some(line) = &self.places[index].line else { return };
-            let mut packed = [0; NOTE + 1];
-            let honest = match wire::receive(line.as_fd(), &mut packed, 1) {
-                Ok(None) => return,
-                Ok(Some(got)) => match Note::unpack(&packed[..got.length]) {
-                    Some((note, lane, number)) if lane < self.region.layout.shape.posters => {
-                        self.take_note(index, note, lane, number, got.descriptors.into_iter().next())
-                    }
-                    // (Or it is the end.)
-                    _ => false,
-                },
-                Err(_) => false,
-            };
-            if !honest {
-                return self.let_go(index);
-            }
-        }
-    }
-
-    /// False: no member says that which does what it should.
-    fn take_note(
-        &mut self,
-        index: usize,
-        note: Note,
-        lane: usize,
-        number: u64,
-        descriptor: Option<OwnedFd>,
-    ) -> bool {
-        let number = self.region.layout.numbers().after(number, 0);
-        let is_poster = index < self.region.layout.shape.posters;
-        match note {
-            Note::Keep if lane == index => {
-                // It may have waited for room in its line.
-                if let Some(index) = lane::call_one(&self.region, 1 << index) {
-                    self.ring(index);
-                }
-                self.kept.keep(&self.region, lane, number, descriptor)
-            }
-            Note::Want if !is_poster => {
-                // The poster has sent it before the reader could ask.
-                self.hear(lane, A_WHOLE_LINE);
-                self.answer(index, lane, number)
-            }
-            Note::Done if !is_poster => {
-                self.kept.done(&self.region, lane, number);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn answer(&self, index: usize, lane: usize, number: u64) -> bool {
-        let Place { generation, line: Some(line) } = &self.places[index] else { return true };
-        let by = Member { index, generation: *generation };
-        let is_theirs = lane::is_taken(&self.region, lane, number, by);
-        let kept = self.kept.find(lane, number).filter(|_| is_theirs);
-        let note = if kept.is_some() { Note::Here } else { Note::Lost };
-        // (One who asks waits for the answer: there is room for it.)
-        wire::send(line.as_fd(), &note.pack(lane, number), kept.as_slice()).is_ok()
-    }
-
-    /// A member is gone, or is sent away.
-    fn let_go(&mut self, index: usize) {
-        let Some(line) = self.places[index].line.take() else { return };
-        self.watch.remove(line.as_fd());
-        drop(line);
-        self.gone += 1;
-        lane::recover(&self.region, index);
-        self.kept.member_is_gone(&self.region, index);
-        // It may have died between a change and the ring for that.
-        lane::wake_all(&self.region);
-        let there = (0..self.places.len()).filter(|index| self.places[*index].line.is_some());
-        there.for_each(|index| self.ring(index));
-    }
-
-    fn ring(&self, index: usize) {
-        // (It is too full, so it has been rung; or it is broken, as the sleeper sees.)
-        let _ = wire::send(self.bells[index].rings.as_fd(), &[0], &[]);
+    /// The last thing that went wrong since this was asked, if anything has: a connection could not be accepted or given a place, or a
+    /// descriptor not be handed on, since the process or the system is short of descriptors or memory (`EMFILE`, `ENFILE`, `ENOMEM`,
+    /// `ETOOMANYREFS` and the like). Whom it concerns waits, and it is tried again a moment later; all others are served. A listener that
+    /// somebody else has shut down is listened to no more, which is said here, too.
+    ///
+    /// ```
+    /// # use ec_channel::shm::{Queue, Shape};
+    /// # let mut queue = Queue::create(Shape::default())?;
+    /// # let limit = Some(std::time::Duration::ZERO);
+    /// let gone = queue.wait(limit)?;
+    /// if let Some(error) = queue.trouble() {
+    ///     eprintln!("somebody has to wait: {error}");
+    /// }
+    /// # assert_eq!(gone, 0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn trouble(&mut self) -> Option<io::Error> {
+        self.trouble.take()
     }
 
     /// A descriptor that is readable when there is something to do: for a [`Request::readiness`](crate::Request::readiness), say.
     pub fn descriptor(&self) -> Source {
         Source::from(self.watch.clone())
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // (In a child it is the parent's.)
+        if !fork::is_child() {
+            self.region.ended().store(1, Ordering::Release);
+        }
     }
 }
 

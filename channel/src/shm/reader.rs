@@ -40,7 +40,8 @@ impl Reader {
         Ok(Reader { seat, cursors, first: 0, is_asleep: false, awaits: None })
     }
 
-    /// Takes a record; blocks until one is there.
+    /// Takes a record; blocks until one is there. (A reader that was rung for in its place and is stopped may keep it waiting beside one: see
+    /// [the module](super).)
     ///
     /// # Errors
     /// `ConnectionAborted`: none is there, and the queue's owner is gone. `InvalidData`: another process has written to the memory, or done

@@ -25,7 +25,9 @@ pub struct Record<'a> {
     pub descriptor: Option<BorrowedFd<'a>>,
 }
 
-/// An event that is complete: its kind, token, result and buffer.
+/// An event that is complete: its kind, token, result and [buffer](Event::buffer). Bytes that are elsewhere are not in the record: those of
+/// [several buffers](Event::buffers), of the channel's own (`recv_pooled`), of pages (`read_direct`). One who wants them posted fills
+/// [`bytes`](Record::bytes) himself; so it is with a descriptor that is the result.
 ///
 /// ```
 /// use ec_channel::{EventChannel, EventKind, Request, shm::Record};

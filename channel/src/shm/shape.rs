@@ -18,7 +18,7 @@ pub struct Shape {
     pub readers: usize,
     /// Room of each poster: so many records that are not released yet; a power of two, from 2 to 65,536.
     pub slots: usize,
-    /// The bytes that a record can have, at most: up to 1 MiB.
+    /// The bytes that a record can have, at most: up to 1 MiB. (The memory is taken when the queue is created.)
     pub bytes: usize,
 }
 
@@ -36,7 +36,7 @@ pub(crate) const NUMBERS_OF_A_RECORD: usize = 3;
 const WORD: usize = size_of::<u64>();
 const MOST_MEMORY: usize = 1 << 32;
 
-/// Where it lies: the sleepers' word, of each lane the count of what was given back, all slots' words, all slots' records.
+/// Where it lies: the sleepers' word and those that concern the whole queue, of each lane the count of what was given back, all slots' words, all slots' records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) shape: Shape,
@@ -91,6 +91,10 @@ impl Layout {
     pub(crate) fn is_of(&self, member: Member, reads: bool) -> bool {
         member.index < self.members() && (member.index >= self.shape.posters) == reads
     }
+
+    /// Behind the sleepers' word: it is seldom written to.
+    pub(crate) const UNSAID_AT: usize = WORD;
+    pub(crate) const ENDED_AT: usize = 2 * WORD;
 
     pub(crate) fn returns_at(&self, lane: usize) -> usize {
         LINE + lane * LINE

@@ -3,7 +3,10 @@
 use super::lane::{self, Held};
 use super::member::{Attached, Note, corrupt, refuse_child};
 use super::memory::Numbered;
+use crate::closing::Outside;
+use crate::events::event;
 use crate::fork;
+use crate::sync::Ordering;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -37,7 +40,7 @@ pub struct Taken {
     pub(super) held: Held,
     numbered: Numbered,
     bytes: Vec<u8>,
-    descriptor: Option<OwnedFd>,
+    descriptor: Option<Outside>,
     is_over: bool,
 }
 
@@ -64,12 +67,9 @@ impl Taken {
         self.numbered.token
     }
 
-    /// As an event's: the number of bytes transferred, or the operation's error.
+    /// As [an event's](crate::Event::result): the number of bytes transferred, or the operation's error.
     pub fn result(&self) -> io::Result<usize> {
-        match self.numbered.result {
-            n if n >= 0 => Ok(n as usize),
-            errno => Err(io::Error::from_raw_os_error(errno.wrapping_neg())),
-        }
+        event::told(self.numbered.result)
     }
 
     /// Its bytes.
@@ -91,21 +91,25 @@ impl Taken {
         self.numbered.has_descriptor
     }
 
-    pub(super) fn set_descriptor(&mut self, descriptor: Option<OwnedFd>) {
+    pub(super) fn set_descriptor(&mut self, descriptor: Option<Outside>) {
         self.descriptor = descriptor;
     }
 
-    /// The descriptor that came with it, once. (If the record comes again it comes with it again.)
+    /// The descriptor that came with it, once. (If the record comes again it comes with it again.) It is the caller's to close, which may
+    /// last if it is a socket that lingers, say; one that is not taken out is closed elsewhere.
     ///
     /// # Errors
-    /// `NotFound`: one was posted with it, but is lost: this process or the owner of the queue had no number left for it, or the owner is
-    /// gone. Or it has been given already.
+    /// `NotFound`: one was posted with it, but is lost: this process or the owner of the queue had no number left for it, the owner could
+    /// not send it for two seconds (its user has too many in flight: `ETOOMANYREFS`), or is gone. Or it has been given already.
     pub fn take_descriptor(&mut self) -> io::Result<Option<OwnedFd>> {
         if !self.has_descriptor() {
             return Ok(None);
         }
         let lost = "the descriptor of the record has not come, or was taken out before";
-        self.descriptor.take().map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, lost))
+        self.descriptor
+            .take()
+            .map(|fd| Some(fd.into_owned()))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, lost))
     }
 
     /// It is done with: it does not come again, and there is room for another one.
@@ -120,8 +124,13 @@ impl Taken {
         lane::release(&self.seat.region, self.held, self.seat.me).map_err(corrupt)?;
         self.seat.call_one(1 << lane);
         if self.has_descriptor() {
-            // (If the owner is gone there is nothing to be closed. If it is too busy it will look some time.)
-            let _ = self.seat.tell_owner(Note::Done, lane, number, None);
+            // If there is no room in the line the owner has something to read, and looks behind that. (Or it has just read it: so the
+            // second time. If it is gone there is nothing to be closed.)
+            let tell = || self.seat.tell_owner(Note::Done, lane, number, None);
+            if tell().is_err() {
+                self.seat.region.unsaid().fetch_or(1 << lane, Ordering::AcqRel);
+                let _ = tell();
+            }
         }
         Ok(())
     }

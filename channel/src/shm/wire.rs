@@ -2,20 +2,26 @@
 //! [`receive_waiting`].
 //!
 //! The flag that makes a call wait or not belongs to the socket, which others have, too: so each call says itself that it does not.
+//!
+//! With any message anybody may send descriptors. So there is always room for as many as there can be: what has none the kernel closes, and
+//! the call waits for that.
 
 #![allow(unsafe_code)]
 
+use crate::closing::{self, Outside};
+use crate::fork::{self, Owned};
+use crate::kinds::ancillary::Control;
+pub(crate) use crate::kinds::ancillary::MOST as MOST_DESCRIPTORS;
 use crate::sys;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
-/// A message carries so many descriptors at most (`SCM_MAX_FD`).
-pub(crate) const MOST_DESCRIPTORS: usize = 253;
-
-/// Two ends of a socket that keeps messages apart. When all copies of one end are closed the other one sees it.
-pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+/// Two ends of a socket that keeps messages apart. When one end is closed, all copies of it, or shut down the other one sees it.
+pub(crate) fn pair() -> io::Result<(Outside, Outside)> {
     let (one, other) = socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None)?;
-    Ok((one.into(), other.into()))
+    Ok((Outside::new(one.into()), Outside::new(other.into())))
 }
 
 /// Whether it is a socket as [`pair`] makes them: another process has sent it.
@@ -26,20 +32,45 @@ pub(crate) fn is_one_of_a_pair(fd: BorrowedFd<'_>) -> bool {
         && socket.peer_addr().is_ok()
 }
 
-/// Room for a control message with descriptors, aligned as that is.
-fn room_for(descriptors: usize) -> Vec<u64> {
-    // SAFETY: no pointer is passed.
-    let bytes = unsafe { libc::CMSG_SPACE((descriptors * size_of::<RawFd>()) as u32) } as usize;
-    vec![0; bytes.div_ceil(size_of::<u64>())]
+/// Whoever is at the other end of it hears the end, when it has read what was sent before. (However many copies of this end there are.)
+pub(crate) fn end(socket: BorrowedFd<'_>) {
+    // (It has gone, perhaps.)
+    let _ = socket2::SockRef::from(&socket).shutdown(Shutdown::Both);
 }
 
-fn header(room: &mut [u64], part: &mut libc::iovec) -> libc::msghdr {
+/// This process's end of the line between the owner and a member. When it is dropped the other one hears that at once. (A child that another
+/// thread forks at any moment may have a copy of it.)
+pub(crate) struct Line(Option<Owned>);
+
+impl Line {
+    pub(crate) fn new(socket: Outside) -> Self {
+        Line(Some(Owned::new(socket.into_owned())))
+    }
+}
+
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_ref().expect("there until drop").as_fd()
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // (In a child it is the parent's.)
+        if !fork::is_child() {
+            end(self.as_fd());
+        }
+        closing::elsewhere(self.0.take());
+    }
+}
+
+fn header(control: &mut Control, part: &mut libc::iovec) -> libc::msghdr {
     // SAFETY: a message of nothing is all zero.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     (message.msg_iov, message.msg_iovlen) = (part, 1);
-    if !room.is_empty() {
-        message.msg_control = room.as_mut_ptr().cast();
-        message.msg_controllen = size_of_val(room) as _;
+    let (at, room) = control.parts();
+    if room > 0 {
+        (message.msg_control, message.msg_controllen) = (at, room as _);
     }
     message
 }
@@ -48,20 +79,8 @@ fn header(room: &mut [u64], part: &mut libc::iovec) -> libc::msghdr {
 pub(crate) fn send(to: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     assert!(descriptors.len() <= MOST_DESCRIPTORS);
     let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    let mut room = if descriptors.is_empty() { Vec::new() } else { room_for(descriptors.len()) };
-    let mut message = header(&mut room, &mut part);
-    if !descriptors.is_empty() {
-        let length = size_of_val(descriptors);
-        // SAFETY: there is room for one header and so many descriptors (a borrowed one is its number), which begins at `room`.
-        unsafe {
-            message.msg_controllen = libc::CMSG_SPACE(length as u32) as _;
-            let control = libc::CMSG_FIRSTHDR(&message);
-            (*control).cmsg_level = libc::SOL_SOCKET;
-            (*control).cmsg_type = libc::SCM_RIGHTS;
-            (*control).cmsg_len = libc::CMSG_LEN(length as u32) as _;
-            libc::CMSG_DATA(control).copy_from_nonoverlapping(descriptors.as_ptr().cast(), length);
-        }
-    }
+    let mut control = Control::of_descriptors(descriptors.iter().map(AsRawFd::as_raw_fd));
+    let message = header(&mut control, &mut part);
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: all that the message points to lives as long as the call.
     match sys::now(|| unsafe { libc::sendmsg(to.as_raw_fd(), &raw const message, flags) }) {
@@ -72,41 +91,36 @@ pub(crate) fn send(to: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'
     }
 }
 
+/// The system is short of something: what has failed may go a moment later.
+pub(crate) fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::ENOSPC | libc::ETOOMANYREFS)
+    )
+}
+
 /// A message: how many of its bytes are in the buffer, and its descriptors.
 pub(crate) struct Received {
     pub(crate) length: usize,
-    pub(crate) descriptors: Vec<OwnedFd>,
+    pub(crate) descriptors: Vec<Outside>,
     /// It had more of either than there was room for.
     pub(crate) is_cut: bool,
 }
 
 /// `None`: nothing has come. A message of no bytes is the end.
-pub(crate) fn receive(
-    from: BorrowedFd<'_>,
-    bytes: &mut [u8],
-    descriptors: usize,
-) -> io::Result<Option<Received>> {
-    receive_with(from, bytes, descriptors, libc::MSG_DONTWAIT)
+pub(crate) fn receive(from: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Option<Received>> {
+    receive_with(from, bytes, libc::MSG_DONTWAIT)
 }
 
 /// Waits for it, if the socket is one that waits.
-pub(crate) fn receive_waiting(
-    from: BorrowedFd<'_>,
-    bytes: &mut [u8],
-    descriptors: usize,
-) -> io::Result<Received> {
-    receive_with(from, bytes, descriptors, 0)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+pub(crate) fn receive_waiting(from: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Received> {
+    receive_with(from, bytes, 0)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
 }
 
-fn receive_with(
-    from: BorrowedFd<'_>,
-    bytes: &mut [u8],
-    descriptors: usize,
-    flags: i32,
-) -> io::Result<Option<Received>> {
+fn receive_with(from: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> io::Result<Option<Received>> {
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let mut room = if descriptors == 0 { Vec::new() } else { room_for(descriptors) };
-    let mut message = header(&mut room, &mut part);
+    let mut control = Control::room(MOST_DESCRIPTORS);
+    let mut message = header(&mut control, &mut part);
     let flags = flags | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: all that the message points to lives as long as the call, and may be written to.
     let length = match sys::now(|| unsafe { libc::recvmsg(from.as_raw_fd(), &raw mut message, flags) }) {
@@ -115,34 +129,13 @@ fn receive_with(
         None => return Ok(None),
     };
     let is_cut = message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
-    Ok(Some(Received { length, descriptors: new_descriptors(&message), is_cut }))
-}
-
-/// What a message that was received has brought.
-fn new_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
-    let mut found = Vec::new();
-    if message.msg_control.is_null() {
-        return found;
-    }
-    // SAFETY: the kernel has written whole control messages into the room, which is there still; one of this type is descriptors, new
-    // and ours.
-    unsafe {
-        let mut control = libc::CMSG_FIRSTHDR(message);
-        while let Some(one) = control.as_ref() {
-            if (one.cmsg_level, one.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-                let data = libc::CMSG_DATA(control).cast::<RawFd>();
-                // (The types differ from one libc to the other.)
-                #[allow(clippy::unnecessary_cast)]
-                let bytes = one.cmsg_len as usize - libc::CMSG_LEN(0) as usize;
-                found.extend(
-                    (0..bytes / size_of::<RawFd>())
-                        .map(|n| OwnedFd::from_raw_fd(data.add(n).read_unaligned())),
-                );
-            }
-            control = libc::CMSG_NXTHDR(message, control);
-        }
-    }
-    found
+    // (The types differ from one libc to the other.)
+    #[allow(clippy::unnecessary_cast)]
+    let room = message.msg_controllen as usize;
+    // SAFETY: the call has filled it, and said how far; the descriptors are taken here alone.
+    let came = unsafe { control.take(room, message.msg_flags) };
+    let descriptors = came.descriptors.into_iter().map(Outside::new).collect();
+    Ok(Some(Received { length, descriptors, is_cut: is_cut || came.is_truncated }))
 }
 
 /// A set of descriptors to wait for, and itself one to wait for.
@@ -190,5 +183,36 @@ impl Watch {
             Some(n) if n < 0 => Err(io::Error::from_raw_os_error(-n)),
             n => Ok(events[..n.unwrap_or(0) as usize].iter().map(|event| event.u64).collect()),
         }
+    }
+}
+
+/// A descriptor that becomes readable once, a moment after it was set.
+pub(crate) struct Alarm(OwnedFd);
+
+impl AsFd for Alarm {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Alarm {
+    pub(crate) fn new() -> io::Result<Self> {
+        let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+        // SAFETY: no pointer is passed.
+        let fd = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is new and ours.
+        Ok(Alarm(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Zero: not at all, and it is not readable any more.
+    pub(crate) fn set(&self, after: Duration) {
+        let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let after = libc::timespec { tv_sec: after.as_secs() as _, tv_nsec: after.subsec_nanos() as _ };
+        let once = libc::itimerspec { it_interval: zero, it_value: after };
+        // SAFETY: a live span of time. (It fails for none.)
+        unsafe { libc::timerfd_settime(self.0.as_raw_fd(), 0, &once, std::ptr::null_mut()) };
     }
 }

@@ -1,43 +1,27 @@
 //! What signals do: the handler is set while somebody waits, and what was before is restored when the last one has gone.
 //!
-//! The program may set a handler of its own meanwhile. It may call the one that it has found there, ours, or not: so ours is neither taken
-//! away from below it nor set above it once more, since then each would call the other for ever. If somebody waits later on, another one
-//! of ours is set above: of the next *generation*, which alone counts. Below each lies what it has found.
+//! The program may set a handler of its own meanwhile. It may call the one that it has found there, ours, or not, and put that back
+//! whenever it likes: so ours is neither taken away from below it nor set above it once more, since then each would call the other for
+//! ever. If somebody waits later on, another one of ours is set above: of another *generation*. The one that was set last alone counts.
+//!
+//! Each calls what it has found. What the program may know of goes on calling that for good, since the program may call it from anywhere, or
+//! put it back: it lies over the same again, or over nothing. So nothing of ours comes to call what calls it.
 
 #![allow(unsafe_code)]
 
+use super::found::found;
 use super::signals::{HANDLERS, MOST};
-use super::{errno, interrupt};
+use super::{errno, every_signal, interrupt};
 use crate::lock::Mutex;
 use crate::visits::Visits;
 use std::io;
-use std::mem::{MaybeUninit, transmute};
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-/// So many of our handlers may lie over each other.
-pub(crate) const GENERATIONS: usize = 4;
+/// So many of our handlers there are, for so many different ones of the program's to lie below them.
+pub(crate) const GENERATIONS: usize = 8;
 
-/// What a handler has found, so that it can be read in it.
-struct Found {
-    handler: AtomicUsize,
-    /// As `handler`, if it is one that takes three arguments. (What handles in the other way has 0 here.)
-    with_info: AtomicUsize,
-}
-
-impl Found {
-    fn set(&self, action: &libc::sigaction) {
-        let with_info = if action.sa_flags & libc::SA_SIGINFO != 0 { action.sa_sigaction } else { 0 };
-        // (A handler that reads in between calls none of them.)
-        self.handler.store(libc::SIG_IGN, Ordering::SeqCst);
-        self.with_info.store(with_info, Ordering::SeqCst);
-        self.handler.store(action.sa_sigaction, Ordering::SeqCst);
-    }
-}
-
-static FOUND: [[Found; GENERATIONS]; MOST] = [const {
-    [const { Found { handler: AtomicUsize::new(0), with_info: AtomicUsize::new(0) } }; GENERATIONS]
-}; MOST];
 /// The generation that counts, plus one.
 static NEWEST: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
 
@@ -46,49 +30,31 @@ static WAITING: [AtomicU32; MOST] = [const { AtomicU32::new(0) }; MOST];
 /// Handlers that may be about to set what it does by default.
 static DEFAULTING: [Visits; MOST] = [const { Visits { inside: AtomicU32::new(0) } }; MOST];
 
+/// One of ours that has been set.
+#[derive(Clone, Copy)]
+struct Known {
+    /// In its place.
+    found: libc::sigaction,
+    /// The program has set something over it, or has put it back: it may call it.
+    is_out: bool,
+}
+
 /// Of one signal.
 #[derive(Clone, Copy)]
 struct Signal {
-    exclusive: u32,
-    /// So many generations of ours have been set, and not been taken away.
-    generations: usize,
-    found: [libc::sigaction; GENERATIONS],
+    known: [Option<Known>; GENERATIONS],
+    /// The one of ours that was on top when somebody looked last.
+    on_top: Option<usize>,
 }
 
 // SAFETY: all zero is a valid value of these plain structures.
 const NO_ACTION: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
 
 static SIGNALS: Mutex<[Signal; MOST]> =
-    Mutex::new([Signal { exclusive: 0, generations: 0, found: [NO_ACTION; GENERATIONS] }; MOST]);
+    Mutex::new([Signal { known: [None; GENERATIONS], on_top: None }; MOST]);
 
-fn place(signal: i32) -> usize {
+pub(super) fn place(signal: i32) -> usize {
     signal as usize - 1
-}
-
-/// What the handler of this generation has found in its place.
-pub(super) enum Before {
-    Default,
-    Ignored,
-    Plain(extern "C" fn(i32)),
-    WithInfo(extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void)),
-}
-
-pub(super) fn before(signal: i32, generation: usize) -> Before {
-    let found = &FOUND[place(signal)][generation];
-    match found.handler.load(Ordering::SeqCst) {
-        libc::SIG_DFL => Before::Default,
-        libc::SIG_IGN => Before::Ignored,
-        // SAFETY: whoever has set this action has said which of both it is.
-        handler => unsafe {
-            match found.with_info.load(Ordering::SeqCst) == handler {
-                true => Before::WithInfo(transmute::<
-                    usize,
-                    extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void),
-                >(handler)),
-                false => Before::Plain(transmute::<usize, extern "C" fn(i32)>(handler)),
-            }
-        },
-    }
 }
 
 pub(super) fn is_newest(signal: i32, generation: usize) -> bool {
@@ -114,7 +80,7 @@ pub(super) fn do_default_in_child(signal: i32, generation: usize) {
     }
 }
 
-fn set_default(signal: i32, generation: usize) -> bool {
+pub(super) fn set_default(signal: i32, generation: usize) -> bool {
     let is_on_top = ask(signal).is_ok_and(|now| generation_of(&now) == Some(generation));
     is_on_top && set(signal, &NO_ACTION).is_ok()
 }
@@ -151,25 +117,78 @@ fn is_handler(action: &libc::sigaction) -> bool {
     !matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
 }
 
+/// What the kernel makes of one that is called once.
+fn by_default(action: &libc::sigaction) -> libc::sigaction {
+    libc::sigaction { sa_sigaction: libc::SIG_DFL, ..*action }
+}
+
+/// Are they the same? (What libc and the kernel add does not count.)
+fn same(one: &libc::sigaction, other: &libc::sigaction) -> bool {
+    const RESTORER: i32 = 0x400_0000;
+    const NEVER: u64 = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1);
+    let parts = |action: &libc::sigaction| {
+        // SAFETY: a set begins with the bits of these signals. (No more are filled in.)
+        let mask = unsafe { (&raw const action.sa_mask).cast::<u64>().read_unaligned() };
+        (action.sa_sigaction, action.sa_flags & !RESTORER, mask & !NEVER)
+    };
+    parts(one) == parts(other)
+}
+
+/// As [`same`], as far as it makes a difference to what is called.
+fn is_alike(one: &libc::sigaction, other: &libc::sigaction) -> bool {
+    if is_handler(one) { same(one, other) } else { one.sa_sigaction == other.sa_sigaction }
+}
+
+/// Sets `to` in the place of `from`. False: there was something else, which is there again.
+fn exchange(signal: i32, from: &libc::sigaction, to: &libc::sigaction) -> Result<bool, i32> {
+    let (mut set_here, mut was) = (*to, set(signal, to)?);
+    if same(&was, from) {
+        return Ok(true);
+    }
+    loop {
+        let replaced = set(signal, &was)?;
+        if same(&replaced, &set_here) {
+            return Ok(false);
+        }
+        // (What has been set since is younger.)
+        (set_here, was) = (was, replaced);
+    }
+}
+
 /// Ours, of this generation, where that was found.
 fn ours(signal: i32, generation: usize, found: &libc::sigaction) -> libc::sigaction {
-    let mut action = NO_ACTION;
+    let mut action = *found;
     action.sa_sigaction = HANDLERS[generation] as usize;
-    // A task's own stack is small.
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
     if is_handler(found) {
-        // It is called in its turn, and is to find what it has asked for.
-        let kept = libc::SA_RESTART | libc::SA_NODEFER | libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT;
-        action.sa_flags |= found.sa_flags & kept;
-        action.sa_mask = found.sa_mask;
+        // It is called in its turn, and is to find what it has asked for: its mask, its stack. (That it is called once ours sees to.)
+        action.sa_flags = found.sa_flags & !libc::SA_RESETHAND | libc::SA_SIGINFO;
         return action;
     }
-    action.sa_flags |= libc::SA_RESTART | found.sa_flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT);
+    // A task's own stack is small.
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+    action.sa_flags |= found.sa_flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT);
     if signal == libc::SIGCHLD && found.sa_sigaction == libc::SIG_IGN {
         // Who ignores it reaps nobody.
         action.sa_flags |= libc::SA_NOCLDWAIT;
     }
+    action.sa_mask = every_signal();
     action
+}
+
+/// Ours has taken `handler`, which is called once, to call it: the signal is left to the default, as the kernel would do.
+pub(super) fn as_kernel_calls_once(signal: i32, generation: usize, handler: usize) {
+    let Ok(now) = ask(signal) else { return };
+    let then = if generation_of(&now) == Some(generation) {
+        // (Also in what it asks for.)
+        ours(signal, generation, &by_default(&now))
+    } else if now.sa_sigaction == handler && now.sa_flags & libc::SA_RESETHAND != 0 {
+        // It was restored meanwhile.
+        by_default(&now)
+    } else {
+        return;
+    };
+    // (If the program was faster that is what counts.)
+    let _ = exchange(signal, &now, &then);
 }
 
 impl Signal {
@@ -177,49 +196,83 @@ impl Signal {
     fn catch(&mut self, signal: i32) -> Result<(), i32> {
         // (Who comes from here on sees that somebody waits.)
         DEFAULTING[place(signal)].until_left(std::thread::yield_now);
-        let now = ask(signal)?;
-        let (all, newest) = (&FOUND[place(signal)], &NEWEST[place(signal)]);
-        if let Some(generation) = generation_of(&now) {
-            self.generations = generation + 1;
+        let newest = &NEWEST[place(signal)];
+        loop {
+            let now = ask(signal)?;
+            self.see(generation_of(&now));
+            if let Some(generation) = self.on_top {
+                newest.store(generation + 1, Ordering::SeqCst);
+                return Ok(());
+            }
+            let generation = self.generation_over(&now).ok_or(libc::EBUSY)?;
+            found(signal, generation).set(&now);
+            // Over a handler that may call one of ours below it that one counts until this is there.
+            let counted = newest.load(Ordering::SeqCst);
+            if !is_handler(&now) {
+                newest.store(generation + 1, Ordering::SeqCst);
+            }
+            let is_set = exchange(signal, &now, &ours(signal, generation, &now));
+            if is_set != Ok(true) {
+                newest.store(counted, Ordering::SeqCst);
+                is_set?;
+                // The program was faster: once more.
+                continue;
+            }
+            let is_out = self.known[generation].is_some_and(|it| it.is_out);
+            self.known[generation] = Some(Known { found: now, is_out });
+            self.on_top = Some(generation);
             newest.store(generation + 1, Ordering::SeqCst);
             return Ok(());
         }
-        // What is no handler calls none that may lie below it.
-        let generation = if is_handler(&now) { self.generations } else { 0 };
-        if generation == GENERATIONS {
-            return Err(libc::EBUSY);
+    }
+
+    /// One of ours is on top, or none. What was there, and what the program has put there, it may call from now on.
+    fn see(&mut self, on_top: Option<usize>) {
+        if self.on_top == on_top {
+            return;
         }
-        all[generation].set(&now);
-        // Over a handler that may call one of ours below it that one counts until this is there.
-        if !is_handler(&now) {
-            newest.store(generation + 1, Ordering::SeqCst);
-        }
-        let found = match set(signal, &ours(signal, generation, &now)) {
-            Ok(found) => found,
-            Err(errno) => {
-                newest.store(generation, Ordering::SeqCst);
-                return Err(errno);
+        for generation in [self.on_top, on_top].into_iter().flatten() {
+            if let Some(known) = &mut self.known[generation] {
+                known.is_out = true;
             }
-        };
-        // (The program may have been faster.)
-        all[generation].set(&found);
-        self.found[generation] = found;
-        self.generations = generation + 1;
-        newest.store(generation + 1, Ordering::SeqCst);
-        Ok(())
+        }
+        self.on_top = on_top;
+    }
+
+    /// Which of ours may lie over this: one that has done so before, or that the program does not know. `None`: there is none left.
+    fn generation_over(&self, found: &libc::sigaction) -> Option<usize> {
+        let all = || self.known.iter();
+        all()
+            .position(|known| known.is_some_and(|it| is_alike(&it.found, found)))
+            .or_else(|| all().position(Option::is_none))
+            .or_else(|| all().position(|known| known.is_some_and(|it| !it.is_out)))
     }
 
     /// What ours has found is on top again, if nobody has set something else over ours.
     fn restore(&mut self, signal: i32) {
-        let Some(generation) = ask(signal).ok().as_ref().and_then(generation_of) else { return };
-        let Ok(was) = set(signal, &self.found[generation]) else { return };
-        if generation_of(&was) != Some(generation) {
-            // The program was faster.
-            let _ = set(signal, &was);
-            return;
+        loop {
+            let Ok(now) = ask(signal) else { return };
+            self.see(generation_of(&now));
+            let Some(generation) = self.on_top else { return };
+            let Some(Known { found: before, .. }) = self.known[generation] else { return };
+            let found = found(signal, generation);
+            let is_spent = found.is_spent();
+            let restored = if is_spent { by_default(&before) } else { before };
+            match exchange(signal, &now, &restored) {
+                Ok(true) => {
+                    self.on_top = None;
+                    NEWEST[place(signal)].store(0, Ordering::SeqCst);
+                    if !is_spent && found.is_spent() {
+                        // Meanwhile.
+                        as_kernel_calls_once(signal, generation, before.sa_sigaction);
+                    }
+                    return;
+                }
+                // The program was faster: once more.
+                Ok(false) => {}
+                Err(_) => return,
+            }
         }
-        self.generations = generation;
-        NEWEST[place(signal)].store(generation, Ordering::SeqCst);
     }
 }
 
@@ -234,7 +287,7 @@ pub(super) fn add(signal: i32) -> io::Result<()> {
     drop(signals);
     caught.map_err(|errno| match errno {
         libc::EBUSY => {
-            let what = "its handler has been replaced too often while somebody waited for it";
+            let what = "too many handlers have been set for it while somebody waited";
             io::Error::new(
                 io::ErrorKind::ResourceBusy,
                 format!("signal {signal} cannot be waited for: {what}"),
@@ -249,18 +302,6 @@ pub(super) fn remove(signal: i32) {
     if WAITING[place(signal)].fetch_sub(1, Ordering::SeqCst) == 1 {
         signals[place(signal)].restore(signal);
     }
-}
-
-pub(super) fn add_exclusive(signal: i32) {
-    SIGNALS.lock()[place(signal)].exclusive += 1;
-}
-
-/// True: it was the last one.
-pub(super) fn remove_exclusive(signal: i32) -> bool {
-    let mut signals = SIGNALS.lock();
-    let it = &mut signals[place(signal)];
-    it.exclusive -= 1;
-    it.exclusive == 0
 }
 
 /// An error says why nobody can wait for it.

@@ -2,14 +2,15 @@
 
 #![allow(unsafe_code)]
 
-use super::{errno, set_errno};
+use super::{errno, now, ready_now, set_errno};
 use crate::fork;
 use crate::posts::Bell;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// An eventfd that does not block. (A forked child keeps it: its number must not come to mean something else under a signal handler.)
-pub(crate) struct Eventfd(OwnedFd);
+/// An eventfd that does not block. A forked child closes it, for its mode and what it counts would be its parent's, too: handlers there do
+/// not ring it.
+pub(crate) struct Eventfd(fork::Owned);
 
 impl Eventfd {
     pub(crate) fn new() -> io::Result<Self> {
@@ -20,12 +21,12 @@ impl Eventfd {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the descriptor is new and ours.
-        Ok(Eventfd(unsafe { OwnedFd::from_raw_fd(fd) }))
+        Ok(Eventfd(fork::Owned::new(unsafe { OwnedFd::from_raw_fd(fd) })))
     }
 
     /// Readable while it rings.
     pub(crate) fn fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.0.as_fd().as_raw_fd()
     }
 }
 
@@ -34,10 +35,17 @@ impl Bell for Eventfd {
         ring(self.fd());
     }
 
+    /// (It does not wait either if somebody who shares the file, as a child of clone(2) does, has made it block.)
     fn hush(&self) {
-        let mut rung = 0u64;
+        let (fd, mut rung) = (self.fd(), 0u64);
+        let into = libc::iovec { iov_base: (&raw mut rung).cast(), iov_len: size_of::<u64>() };
         // SAFETY: room for eight bytes.
-        unsafe { libc::read(self.fd(), (&raw mut rung).cast(), size_of::<u64>()) };
+        let hushed = now(|| unsafe { libc::preadv2(fd, &into, 1, -1, libc::RWF_NOWAIT) });
+        // (Before Linux 5.8 there is no such flag for it.)
+        if hushed == Some(-libc::EOPNOTSUPP) && ready_now(fd, libc::POLLIN).is_ok_and(|ready| ready != 0) {
+            // SAFETY: room for eight bytes.
+            unsafe { libc::read(fd, (&raw mut rung).cast(), size_of::<u64>()) };
+        }
     }
 }
 

@@ -10,11 +10,13 @@
 //! what was to be had here.
 //!
 //! The signal is a real-time one for which the program has no handler. Its own does nothing, but that without `SA_RESTART`
-//! the call returns with EINTR. It is sent by this timer alone, and only while the call lasts. (The JVM ends blocking calls in
-//! the same way.)
+//! the call returns with EINTR. It is sent only while the call lasts. (The JVM ends blocking calls in the same way.)
+//!
+//! A helper's call that lasts as long as others wish is ended by such a signal, too, chosen when it is to end ([`Reach`]).
 
 #![allow(unsafe_code)]
 
+use super::every_signal;
 use super::mode::without_blocking;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
@@ -33,28 +35,51 @@ const LATELY: Duration = Duration::from_secs(1);
 /// A thread that makes a call which may last, as those see it who are to end that call.
 #[derive(Clone, Copy)]
 pub(crate) struct Reach {
-    signal: i32,
     thread: i32,
-}
-
-/// Signals go to a thread, until this is dropped.
-pub(crate) struct Signals {
-    _timer: Timer,
+    /// What it does not let through.
+    blocked: libc::sigset_t,
 }
 
 impl Reach {
-    /// The calling thread, and what lets the signal through to it. `None`: there is no such signal to be had.
-    pub(crate) fn here() -> Option<(Self, Unblocked)> {
-        let signal = signal()?;
-        let deliverable = Unblocked::new(signal)?;
-        Some((Reach { signal, thread: this_thread() }, deliverable))
+    /// The calling thread, and what lets a signal through to it. (None, if there is none to be had now: there may be one later.)
+    pub(crate) fn here() -> (Self, Option<Unblocked>) {
+        let deliverable = signal().and_then(Unblocked::new);
+        // (There is always an answer, since nothing is asked for that there is not.)
+        let blocked = change(libc::SIG_BLOCK, None).unwrap_or_else(all);
+        (Reach { thread: this_thread(), blocked }, deliverable)
     }
 
-    /// Ends the call that it makes: now, and again every [`AGAIN`]. To be dropped before the thread goes on. `None`: there is no timer to be
-    /// had.
-    pub(crate) fn interrupt(&self) -> Option<Signals> {
-        let _timer = Timer::start(self.signal, self.thread, Duration::from_nanos(1))?;
-        Some(Signals { _timer })
+    /// Ends the call that it makes, if that has begun to wait, and if there is a signal to be had for that: one that it lets through, and that
+    /// is this module's now, or that the program leaves alone. So this is to be called again until the thread has left the call. (The program
+    /// may have taken any signal since the call began.)
+    pub(crate) fn interrupt(&self) {
+        // SAFETY: a set that is filled.
+        let is_open = |signal: &i32| unsafe { libc::sigismember(&self.blocked, *signal) } == 0;
+        let open = || realtime().filter(is_open);
+        let found = open().find(|signal| is_ours(*signal)).or_else(|| open().find(|signal| take(*signal)));
+        // SAFETY: no pointer is passed. Its handler does nothing.
+        let send = |signal: i32| unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), self.thread, signal) } == 0;
+        // (None may be left, or no more may be queued. One that is not queued has no such limit; and this one means nothing to who does not ask.)
+        if !found.is_some_and(send) && is_open(&LAST) && take(LAST) {
+            send(LAST);
+        }
+    }
+}
+
+/// To be used where there is no other.
+const LAST: i32 = libc::SIGURG;
+
+/// Rather the highest.
+fn realtime() -> impl Iterator<Item = i32> {
+    (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev()
+}
+
+fn all() -> libc::sigset_t {
+    let mut all = MaybeUninit::uninit();
+    // SAFETY: room for a set, which this fills.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        all.assume_init()
     }
 }
 
@@ -113,8 +138,7 @@ fn signal() -> Option<i32> {
     let blocked = change(libc::SIG_BLOCK, None)?;
     // SAFETY: a set that the kernel has filled.
     let is_blocked = |signal: &i32| unsafe { libc::sigismember(&blocked, *signal) } == 1;
-    let all = || (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev();
-    let (open, closed) = (all().filter(|signal| !is_blocked(signal)), all().filter(is_blocked));
+    let (open, closed) = (realtime().filter(|signal| !is_blocked(signal)), realtime().filter(is_blocked));
     let found = open.chain(closed).find(|signal| take(*signal))?;
     FOUND.store(found, Ordering::Relaxed);
     Some(found)
@@ -147,10 +171,11 @@ fn take(signal: i32) -> bool {
         Some(libc::SIG_DFL) => {}
         _ => return false,
     }
-    // SAFETY: all zero is a valid value: no flag, no signal in the mask.
+    // SAFETY: all zero is a valid value.
     let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
     action.sa_sigaction = mine;
     action.sa_flags = libc::SA_ONSTACK;
+    action.sa_mask = every_signal();
     let mut before = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: a handler that does nothing may run at any time; room for what was before.
     unsafe {
@@ -208,9 +233,6 @@ fn change(how: i32, signal: Option<i32>) -> Option<libc::sigset_t> {
 
 /// Signals a thread, until it is dropped.
 struct Timer(libc::timer_t);
-
-// SAFETY: a number of the process's, which any thread may delete.
-unsafe impl Send for Timer {}
 
 impl Timer {
     /// (Of a thread that is there no more the timer is refused.)
@@ -272,6 +294,10 @@ mod tests {
         assert_eq!(accept(listener), Err(libc::EINTR));
     }
 
+    extern "C" fn theirs(_signal: libc::c_int) {
+        crate::sys::end_process("a signal of the program's was sent\n");
+    }
+
     /// One test, since the signals are the process's.
     #[test]
     fn a_call_that_waits_is_ended() {
@@ -310,6 +336,51 @@ mod tests {
             nobody_comes(&listener);
             assert_ne!(signal().unwrap(), first);
             assert_eq!(handler_of(first), Some(libc::SIG_IGN));
+
+            // Whoever ends another thread's call takes one that is there now, and none while there is none.
+            change(libc::SIG_UNBLOCK, Some(first)).unwrap();
+            let of_all = |action: usize| {
+                // SAFETY: what is set handles nothing.
+                realtime()
+                    .chain([LAST])
+                    .for_each(|signal| assert_ne!(unsafe { libc::signal(signal, action) }, libc::SIG_ERR));
+            };
+            of_all(libc::SIG_DFL);
+            let (tell, hear) = std::sync::mpsc::channel();
+            std::thread::scope(|s| {
+                let waits = s.spawn(|| {
+                    // SAFETY: an empty set: all are let through.
+                    unsafe {
+                        let mut none = MaybeUninit::uninit();
+                        libc::sigemptyset(none.as_mut_ptr());
+                        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
+                    }
+                    let (reach, _deliverable) = Reach::here();
+                    tell.send(reach).unwrap();
+                    // SAFETY: nobody wants the peer's name.
+                    let fd = unsafe { libc::accept(listener.as_raw_fd(), ptr::null_mut(), ptr::null_mut()) };
+                    (fd, errno())
+                });
+                let reach = hear.recv().unwrap();
+                for action in [libc::SIG_IGN, theirs as *const () as usize] {
+                    of_all(action);
+                    for _ in 0..20 {
+                        reach.interrupt();
+                        std::thread::sleep(AGAIN);
+                    }
+                    assert!(!waits.is_finished());
+                    assert!(realtime().chain([LAST]).all(|signal| handler_of(signal) == Some(action)));
+                }
+                // SAFETY: it is what it was at first.
+                unsafe { libc::signal(libc::SIGRTMIN(), libc::SIG_DFL) };
+                while !waits.is_finished() {
+                    reach.interrupt();
+                    std::thread::sleep(AGAIN);
+                }
+                assert_eq!(waits.join().unwrap(), (-1, libc::EINTR));
+                assert!(is_ours(libc::SIGRTMIN()));
+            });
+            of_all(libc::SIG_DFL);
         });
     }
 }

@@ -4,15 +4,18 @@
 
 pub(crate) mod dispositions;
 pub(crate) mod eventfd;
+mod found;
+pub(crate) mod futex;
 pub(crate) mod interrupt;
 pub(crate) mod mode;
 pub(crate) mod poll;
 pub(crate) mod signals;
 pub(crate) mod sigpipe;
 
-pub(crate) use poll::{known_now, poll, ready_now, told_now, until_ready};
+pub(crate) use poll::{known_now, poll, ready_now, told_now};
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 /// Why the system call that has just been made failed.
@@ -24,6 +27,17 @@ pub(crate) fn errno() -> i32 {
 pub(crate) fn set_errno(errno: i32) {
     // SAFETY: errno is this thread's.
     unsafe { *libc::__errno_location() = errno };
+}
+
+/// For a handler that nothing is to interrupt: frames of others would lie on its own, and a stack for signals may have room for two. (Those
+/// of libc's own are in it, which sigfillset(3) leaves out.)
+pub(crate) fn every_signal() -> libc::sigset_t {
+    let mut all = MaybeUninit::uninit();
+    // SAFETY: room for a set, which is one of bits: all of them are a valid value.
+    unsafe {
+        std::ptr::write_bytes(all.as_mut_ptr(), 0xff, 1);
+        all.assume_init()
+    }
 }
 
 /// Makes a call that does not wait, again if a signal has interrupted it. Its result, or minus its errno; `None`: it would wait.

@@ -9,7 +9,7 @@
 
 #![allow(unsafe_code)]
 
-use super::{errno, millis, set_errno, told};
+use super::{errno, millis, told};
 use std::io;
 use std::os::fd::RawFd;
 use std::slice;
@@ -30,17 +30,6 @@ pub fn poll(asked: &mut [libc::pollfd], timeout: Option<Duration>) -> io::Result
             Err(io::Error::new(io::ErrorKind::InvalidInput, what))
         }
         Err(errno) => Err(io::Error::from_raw_os_error(errno)),
-    }
-}
-
-/// As a system call that waits for as long as it takes, and that a signal ends: below 0 it leaves an errno.
-pub(crate) fn until_ready(ask: &mut libc::pollfd) -> isize {
-    match by_either(slice::from_mut(ask), None) {
-        Ok(many) => many as isize,
-        Err(errno) => {
-            set_errno(errno);
-            -1
-        }
     }
 }
 

@@ -12,12 +12,15 @@
 
 #![allow(unsafe_code)]
 
-use super::dispositions::{self, Before, GENERATIONS};
+use super::dispositions::{self, GENERATIONS};
 use super::eventfd::{self, Eventfd};
+use super::found::{Before, found};
 use super::{errno, set_errno};
 use crate::fork;
+use crate::lock::Mutex;
 use crate::occurrences::Occurrences;
 use crate::posts::Bell;
+use crate::pot::Pot;
 use crate::visits::Visits;
 use std::io;
 use std::ptr;
@@ -28,8 +31,12 @@ pub(crate) const MOST: usize = 64;
 
 type All = [Occurrences; MOST];
 
-const fn none() -> All {
-    [const { Occurrences { count: AtomicU64::new(0), sender: AtomicU64::new(0) } }; MOST]
+const fn none() -> Occurrences {
+    Occurrences { count: AtomicU64::new(0), sender: AtomicU64::new(0) }
+}
+
+const fn nobody() -> Visits {
+    Visits { inside: AtomicU32::new(0) }
 }
 
 /// One who waits.
@@ -54,12 +61,17 @@ unsafe impl Sync for Waiter {}
 /// The one that was made last.
 static WAITERS: AtomicPtr<Waiter> = AtomicPtr::new(ptr::null_mut());
 /// What exclusive waiters share.
-static POT: All = none();
+static POTS: [Pot; MOST] =
+    [const { Pot { inside: none(), members: Mutex::new(0), handlers: nobody() } }; MOST];
 /// The process whose the waiters are.
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
+}
+
+fn place(signal: i32) -> usize {
+    signal as usize - 1
 }
 
 fn is_at_home() -> bool {
@@ -76,17 +88,13 @@ fn waiters() -> impl Iterator<Item = &'static Waiter> {
 
 /// Counts an occurrence for those who wait. False: nobody does.
 fn count(signal: i32, sender: u64) -> bool {
-    let (mut is_heard, mut is_in_pot) = (false, false);
+    let (mut is_heard, place) = (false, place(signal));
+    let mut telling = POTS[place].tell(sender);
     for waiter in waiters() {
         waiter.handlers.enter();
         if waiter.wants.load(Ordering::SeqCst) & bit(signal) != 0 {
             is_heard = true;
-            let place = signal as usize - 1;
-            if !waiter.is_exclusive.load(Ordering::SeqCst) {
-                waiter.own[place].add(sender);
-            } else if !std::mem::replace(&mut is_in_pot, true) {
-                POT[place].add(sender);
-            }
+            telling.one(&waiter.own[place], &waiter.is_exclusive);
             eventfd::ring(waiter.bell.load(Ordering::SeqCst));
         }
         waiter.handlers.leave();
@@ -101,10 +109,11 @@ pub(super) extern "C" fn handle<const G: usize>(
     context: *mut libc::c_void,
 ) {
     let errno = errno();
-    let before = dispositions::before(signal, G);
     // SAFETY: the kernel, or a handler that was called in our place, gives what sigaction(2) says.
     let sender = unsafe { info.as_ref() }.map_or(UNKNOWN, sender);
     let is_at_home = is_at_home();
+    // (A child of fork(2) has a memory of its own.)
+    let before = found(signal, G).take(signal, G, !is_at_home && !fork::is_child());
     let is_heard = is_at_home && dispositions::is_newest(signal, G) && count(signal, sender);
     match before {
         Before::Default if !is_at_home => dispositions::do_default_in_child(signal, G),
@@ -118,7 +127,8 @@ pub(super) extern "C" fn handle<const G: usize>(
 
 pub(super) type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
 /// The same, each with another address.
-pub(super) static HANDLERS: [Handler; GENERATIONS] = [handle::<0>, handle::<1>, handle::<2>, handle::<3>];
+pub(super) static HANDLERS: [Handler; GENERATIONS] =
+    [handle::<0>, handle::<1>, handle::<2>, handle::<3>, handle::<4>, handle::<5>, handle::<6>, handle::<7>];
 
 /// In one word: it is not 0; is the sender known; and the numbers of his process and user.
 const UNKNOWN: u64 = 1 << 63;
@@ -187,20 +197,24 @@ impl Caught {
 
     /// From now on each occurrence is for one of those who are exclusive, and for all others.
     pub(crate) fn set_exclusive(&self) {
-        if !self.waiter.is_exclusive.swap(true, Ordering::SeqCst) {
-            self.each().for_each(dispositions::add_exclusive);
-            // (There may be something in the pot.)
-            self.bell.ring();
+        // (In a child all of it is as good as gone.)
+        if self.waiter.is_exclusive.load(Ordering::SeqCst) || !is_at_home() {
+            return;
         }
+        self.each().for_each(|signal| POTS[place(signal)].join(std::thread::yield_now));
+        self.waiter.is_exclusive.store(true, Ordering::SeqCst);
+        // (There may be something in the pot.)
+        self.bell.ring();
     }
 
     /// One of the signals that have occurred: the next behind this one.
     pub(crate) fn take(&self, behind: i32) -> Option<Taken> {
-        let pot = self.waiter.is_exclusive.load(Ordering::Relaxed).then_some(&POT);
+        let is_exclusive = self.waiter.is_exclusive.load(Ordering::Relaxed);
         let all = self.each().skip_while(|signal| *signal <= behind);
         all.chain(self.each().take_while(|signal| *signal <= behind)).find_map(|signal| {
-            let of = |all: &All| all[signal as usize - 1].take();
-            let (sender, count) = of(&self.waiter.own).or_else(|| of(pot?))?;
+            let (own, pot) = (&self.waiter.own[place(signal)], &POTS[place(signal)].inside);
+            let shared = || if is_exclusive { pot.take() } else { None };
+            let (sender, count) = own.take().or_else(shared)?;
             let is_known = sender & KNOWN == KNOWN;
             let sender = is_known.then_some(((sender >> 32) as u32 & 0x3fff_ffff, sender as u32));
             Some(Taken { signal, count, sender })
@@ -217,9 +231,7 @@ impl Drop for Caught {
         self.each().for_each(dispositions::remove);
         self.waiter.want_nothing();
         if self.waiter.is_exclusive.load(Ordering::Relaxed) {
-            for signal in self.each().filter(|signal| dispositions::remove_exclusive(*signal)) {
-                POT[signal as usize - 1].take();
-            }
+            self.each().for_each(|signal| POTS[place(signal)].leave());
         }
         self.waiter.give_back();
     }
@@ -239,8 +251,8 @@ impl Waiter {
             wants: AtomicU64::new(0),
             is_exclusive: AtomicBool::new(false),
             bell: AtomicI32::new(-1),
-            handlers: Visits { inside: AtomicU32::new(0) },
-            own: none(),
+            handlers: nobody(),
+            own: [const { none() }; MOST],
         }));
         loop {
             match WAITERS.compare_exchange(next, made, Ordering::AcqRel, Ordering::Acquire) {

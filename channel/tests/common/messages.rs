@@ -96,9 +96,11 @@ impl Pipe {
     /// Has everybody closed it to whom it was given? (From here on there is no more to be given.)
     pub fn is_left(&mut self) -> bool {
         self.writer = None;
-        let mut ask = libc::pollfd { fd: self.reader.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: a live pollfd. (Who closes it does so at once.)
-        unsafe { libc::poll(&mut ask, 1, 0) };
+        // (It may be closed by a thread that is there for that.)
+        const AT_MOST: i32 = 10_000;
+        let mut ask = libc::pollfd { fd: self.reader.as_raw_fd(), events: 0, revents: 0 };
+        // SAFETY: a live pollfd.
+        unsafe { libc::poll(&mut ask, 1, AT_MOST) };
         ask.revents & libc::POLLHUP != 0
     }
 }

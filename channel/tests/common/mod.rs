@@ -9,7 +9,8 @@ pub mod signals;
 pub mod storm;
 
 use ec_channel::{Completion, Completions, Driver, EventChannel, Request, Serving, Source, Wait};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -194,11 +195,35 @@ impl Drop for Scratch {
     }
 }
 
+/// A new FIFO in this folder.
+pub fn fifo_in(folder: &std::path::Path) -> std::path::PathBuf {
+    let path = folder.join("fifo");
+    let name = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
+    // SAFETY: a string that ends.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    path
+}
+
 /// Ends those who wait, also if an assertion fails.
 pub struct AtEnd<F: Fn()>(pub F);
 
 impl<F: Fn()> Drop for AtEnd<F> {
     fn drop(&mut self) {
         (self.0)();
+    }
+}
+
+/// A terminal: what the program has of it, and the other end. Bytes go through it as they are.
+pub fn terminal() -> (OwnedFd, OwnedFd) {
+    let (mut far, mut near) = (0, 0);
+    let (name, size) = (std::ptr::null_mut(), std::ptr::null());
+    // SAFETY: room for two descriptors, which are this one's alone; all zero is a valid mode, and is filled.
+    unsafe {
+        assert_eq!(libc::openpty(&mut far, &mut near, name, std::ptr::null(), size), 0);
+        let mut mode = std::mem::zeroed();
+        assert_eq!(libc::tcgetattr(near, &mut mode), 0);
+        libc::cfmakeraw(&mut mode);
+        assert_eq!(libc::tcsetattr(near, libc::TCSANOW, &mode), 0);
+        (OwnedFd::from_raw_fd(near), OwnedFd::from_raw_fd(far))
     }
 }

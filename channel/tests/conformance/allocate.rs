@@ -21,6 +21,7 @@ pub static ROW: Row = row(
             gives: Err(libc::EINVAL),
         },
         Input { words: "nowhere", make: || of(world::ten(), 1 << 63, 1), gives: Err(libc::EINVAL) },
+        Input { words: "nor at another offset", make: moved, gives: Err(libc::EINVAL) },
         Input { words: "too long", make: || of(world::ten(), i64::MAX as u64, 1), gives: Err(libc::EFBIG) },
         Input { words: "a directory", make: || of(world::directory(), 0, 12), gives: Err(libc::EBADF) },
         Input { words: "a pipe", make: || of(world::pipe(), 0, 12), gives: Err(libc::EBADF) },
@@ -32,6 +33,10 @@ pub static ROW: Row = row(
 
 fn of(file: Source, offset: u64, len: u64) -> Scene {
     Scene::new(Request::allocate(file, Allocation::Reserve, offset, len))
+}
+
+fn moved() -> Scene {
+    Scene::new(Request::allocate(world::ten(), Allocation::Reserve, 0, 12).at_offset(1 << 63))
 }
 
 fn reserve() -> Scene {

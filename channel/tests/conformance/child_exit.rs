@@ -17,7 +17,7 @@ pub static ROW: Row = Row {
     races: Cell::Can { make: ends, allowed: &[Outcome::Done, Outcome::Cancelled] },
     shut_down: Cell::Can { make: ends, allowed: &[Outcome::Cancelled] },
     inputs: &[
-        Input { words: "no number of a process", make: || pid(0), gives: Err(libc::EINVAL) },
+        Input { words: "no number of a process", make: || pid(0), gives: Err(libc::ESRCH) },
         Input { words: "too great a number", make: || pid(u32::MAX), gives: Err(libc::ESRCH) },
         Input { words: "a number of nobody's", make: || pid(i32::MAX as u32), gives: Err(libc::ESRCH) },
         Input { words: "no descriptor", make: || of(world::not_open()), gives: Err(libc::EBADF) },

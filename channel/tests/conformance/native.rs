@@ -26,7 +26,7 @@ type Calls = BTreeSet<String>;
 const SLEEPS: [&str; 4] = ["io_uring_enter", "epoll_pwait2", "epoll_wait", "poll"];
 
 /// These look at a descriptor, or at the process, before the ring has the request.
-const LOOKS: [&str; 4] = ["fcntl", "fstat", "pread64", "rt_sigaction"];
+const LOOKS: [&str; 6] = ["epoll_ctl", "fcntl", "fstat", "preadv", "pwritev", "rt_sigaction"];
 
 fn name(number: libc::c_long) -> String {
     let known = [

@@ -22,6 +22,8 @@ pub static ROW: Row = Row {
         Input { words: "a file's end", make: || from(world::scratch().into()), gives: Ok(0) },
         Input { words: "a device", make: || from(world::null()), gives: Ok(0) },
         Input { words: "a directory", make: || from(world::directory()), gives: Err(libc::EISDIR) },
+        Input { words: "a process", make: || from(world::process()), gives: Err(libc::EINVAL) },
+        Input { words: "an epoll instance", make: || from(world::epoll()), gives: Err(libc::EINVAL) },
         Input { words: "not connected", make: || from(world::unconnected()), gives: Err(libc::ENOTCONN) },
         Input { words: "no descriptor", make: || from(world::not_open()), gives: Err(libc::EBADF) },
         Input { words: "O_PATH", make: || from(world::path_only()), gives: Err(libc::EBADF) },

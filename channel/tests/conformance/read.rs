@@ -88,7 +88,7 @@ fn waits() -> Scene {
 
 /// A terminal whose other end goes.
 fn hangs_up() -> Scene {
-    let (near, far) = world::terminal();
+    let (near, far) = crate::common::terminal();
     of(far.into()).cause(move || drop(near)).late()
 }
 
@@ -132,7 +132,7 @@ fn no_room_for_a_datagram() -> Scene {
 fn sources() -> Vec<(&'static str, Arc<OwnedFd>, OwnedFd)> {
     let (reader, writer) = world::pipes();
     let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-    let (terminal, end) = world::terminal();
+    let (terminal, end) = crate::common::terminal();
     let fifo = world::fifo();
     let own = |writer: Arc<OwnedFd>| Arc::try_unwrap(writer).unwrap();
     vec![

@@ -23,7 +23,13 @@ pub static ROW: Row = Row {
         Input { words: "a socket", make: || of(world::unconnected(), 0), gives: Err(libc::ESPIPE) },
         Input { words: "O_PATH", make: || of(world::path_only(), 0), gives: Err(libc::EBADF) },
         Input { words: "no descriptor", make: || of(world::not_open(), 0), gives: Err(libc::EBADF) },
+        Input { words: "an epoll instance", make: || of(world::epoll(), 0), gives: Err(libc::ESPIPE) },
         Input { words: "no room", make: no_room, gives: Ok(0) },
+        Input {
+            words: "no room for a directory",
+            make: || Scene::new(Request::read_at(world::directory(), Vec::new(), 0)),
+            gives: Err(libc::EISDIR),
+        },
         Input { words: "up to the end", make: || of(world::ten(), 7), gives: Ok(3) },
         Input { words: "at the end", make: || of(world::ten(), 10), gives: Ok(0) },
         Input { words: "behind the end", make: || of(world::ten(), 1 << 40), gives: Ok(0) },

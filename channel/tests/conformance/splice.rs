@@ -41,6 +41,26 @@ pub static ROW: Row = Row {
             make: || piped::to(SPLICE, world::piped().0.into()),
             gives: Err(libc::EBADF),
         },
+        Input {
+            words: "a process",
+            make: || piped::from(SPLICE, world::process()),
+            gives: Err(libc::EINVAL),
+        },
+        Input {
+            words: "to a process",
+            make: || piped::to(SPLICE, world::process()),
+            gives: Err(libc::EINVAL),
+        },
+        Input {
+            words: "an epoll instance",
+            make: || piped::from(SPLICE, world::epoll()),
+            gives: Err(libc::EINVAL),
+        },
+        Input {
+            words: "nothing, from nowhere",
+            make: || Scene::new(Request::splice(world::not_open(), world::piped().1, 0)),
+            gives: Ok(0),
+        },
         Input { words: "to itself", make: || piped::itself(SPLICE), gives: Err(libc::EINVAL) },
         Input { words: "nothing", make: || piped::filled(SPLICE, 0), gives: Ok(0) },
         Input { words: "a part", make: || piped::filled(SPLICE, 3), gives: Ok(3) },
@@ -70,6 +90,7 @@ pub static ROW: Row = Row {
         },
         Input { words: "no pipe at all", make: no_pipe, gives: Err(libc::EINVAL) },
         Input { words: "at an offset", make: || at(Some(4), None), gives: Ok(6) },
+        Input { words: "at another offset", make: moved, gives: Ok(3) },
         Input { words: "behind the end", make: || at(Some(1 << 40), None), gives: Ok(0) },
         Input { words: "at no offset", make: || at(Some(u64::MAX), None), gives: Err(libc::EINVAL) },
         Input { words: "an offset of a pipe", make: || at(None, Some(0)), gives: Err(libc::ESPIPE) },
@@ -85,6 +106,11 @@ fn appending() -> Source {
 
 fn no_pipe() -> Scene {
     Scene::new(Request::splice(world::connected().0, world::scratch(), 1))
+}
+
+fn moved() -> Scene {
+    let scene = at(Some(4), None);
+    Scene { request: scene.request.at_offset(7), ..scene }
 }
 
 fn at(from: Option<u64>, to: Option<u64>) -> Scene {

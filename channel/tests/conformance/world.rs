@@ -21,6 +21,25 @@ pub fn directory() -> Source {
     Source::from(File::open("/").unwrap())
 }
 
+/// It can be polled, and neither read nor written: a process.
+pub fn process() -> Source {
+    pidfd(std::process::id() as i32)
+}
+
+/// As well: an epoll instance.
+pub fn epoll() -> Source {
+    // SAFETY: no pointer is passed.
+    let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the descriptor is new and this function's.
+    Source::from(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A file that is read at its cursor alone, if it is opened to be written, too.
+pub fn comm() -> Source {
+    Source::from(OpenOptions::new().read(true).write(true).open("/proc/self/comm").unwrap())
+}
+
 /// The end of a pipe that is read from, and nobody has the other one.
 pub fn pipe() -> Source {
     Source::from(OwnedFd::from(std::io::pipe().unwrap().0))
@@ -155,21 +174,6 @@ pub fn fill_pipe(writer: &impl AsFd, byte: u8) -> usize {
     }
     ec_channel::set_nonblocking(writer.as_fd(), false).unwrap();
     all
-}
-
-/// A terminal: what the program has of it, and the other end. Bytes go through it as they are.
-pub fn terminal() -> (OwnedFd, OwnedFd) {
-    let (mut far, mut near) = (0, 0);
-    let (name, size) = (std::ptr::null_mut(), std::ptr::null());
-    // SAFETY: room for two descriptors, which are this one's alone; all zero is a valid mode, and is filled.
-    unsafe {
-        assert_eq!(libc::openpty(&mut far, &mut near, name, std::ptr::null(), size), 0);
-        let mut mode = std::mem::zeroed();
-        assert_eq!(libc::tcgetattr(near, &mut mode), 0);
-        libc::cfmakeraw(&mut mode);
-        assert_eq!(libc::tcsetattr(near, libc::TCSANOW, &mode), 0);
-        (OwnedFd::from_raw_fd(near), OwnedFd::from_raw_fd(far))
-    }
 }
 
 fn named_fifo() -> std::path::PathBuf {

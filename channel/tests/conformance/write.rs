@@ -135,7 +135,7 @@ fn full_eventfd() -> Scene {
 fn sinks() -> Vec<(&'static str, Arc<OwnedFd>, OwnedFd)> {
     let (reader, writer) = world::pipes();
     let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-    let (terminal, end) = world::terminal();
+    let (terminal, end) = crate::common::terminal();
     let fifo = world::fifo();
     vec![
         ("a pipe", writer, Arc::try_unwrap(reader).unwrap()),

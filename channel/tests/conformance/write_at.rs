@@ -28,7 +28,15 @@ pub static ROW: Row = Row {
         Input { words: "a socket", make: || of(world::unconnected(), 0), gives: Err(libc::ESPIPE) },
         Input { words: "O_PATH", make: || of(world::path_only(), 0), gives: Err(libc::EBADF) },
         Input { words: "no descriptor", make: || of(world::not_open(), 0), gives: Err(libc::EBADF) },
+        Input { words: "an epoll instance", make: || of(world::epoll(), 0), gives: Err(libc::ESPIPE) },
+        Input { words: "no positions to write at", make: || of(world::comm(), 0), gives: Err(libc::ESPIPE) },
+        Input { words: "nor for who only reads", make: || of(comm_read_only(), 0), gives: Err(libc::ESPIPE) },
         Input { words: "nothing", make: nothing, gives: Ok(0) },
+        Input {
+            words: "nothing, to /dev/full",
+            make: || Scene::new(Request::write_at(full(), Vec::new(), 0)),
+            gives: Err(libc::ENOSPC),
+        },
         Input { words: "at the end", make: || leaves(10, b"0123456789********"), gives: Ok(8) },
         Input { words: "over the end", make: || leaves(7, b"0123456********"), gives: Ok(8) },
         Input { words: "behind the end", make: || leaves(12, b"0123456789\0\0********"), gives: Ok(8) },
@@ -48,6 +56,10 @@ fn of(file: Source, offset: u64) -> Scene {
 
 pub fn read_only() -> Source {
     File::open("/dev/null").unwrap().into()
+}
+
+fn comm_read_only() -> Source {
+    File::open("/proc/self/comm").unwrap().into()
 }
 
 pub fn full() -> Source {

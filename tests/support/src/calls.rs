@@ -31,6 +31,8 @@ const MOST: usize = 10_000;
 
 /// See [`system_calls`].
 pub struct Watch {
+    /// What is asked about; none: all but those that never are.
+    only: &'static [libc::c_long],
     thread: AtomicI32,
     /// Where the calls are told of; -1: nowhere yet.
     listener: AtomicI32,
@@ -46,11 +48,15 @@ impl Watch {
     /// What this thread calls during `f` is noted. From the first time on whatever it calls takes longer.
     pub fn note<T>(&self, f: impl FnOnce() -> T) -> T {
         if !self.works() {
+            let (calls, then, last) = match self.only {
+                [] => (&NOT_ASKED[..], libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_USER_NOTIF),
+                only => (only, libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_ALLOW),
+            };
             let mut steps = vec![load(0)];
-            for call in NOT_ASKED {
-                steps.extend([go_on_if(call as u32), end(libc::SECCOMP_RET_ALLOW)]);
+            for call in calls {
+                steps.extend([go_on_if(*call as u32), end(then)]);
             }
-            match install_with(steps, libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER) {
+            match install_with(steps, last, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER) {
                 Ok(listener) => self.listener.store(listener, Ordering::SeqCst),
                 Err(error) => *self.failed.lock().unwrap() = Some(error),
             }
@@ -86,8 +92,38 @@ pub fn system_calls(work: impl FnOnce(&Watch) + Send) -> io::Result<BTreeSet<lib
 /// # Errors
 /// As there.
 pub fn each_system_call(work: impl FnOnce(&Watch) + Send) -> io::Result<Vec<libc::c_long>> {
+    let mut calls = Vec::with_capacity(MOST);
+    let note = |call| {
+        if calls.len() < MOST {
+            calls.push(call);
+        }
+        0
+    };
+    watched(&[], work, note)?;
+    Ok(calls)
+}
+
+/// Runs `work` on a thread of its own. Each of these system calls that it makes in [`Watch::note`] ends as `answer` says: with that errno; 0: it
+/// goes on. (One that a signal ends is asked about, too.)
+///
+/// # Errors
+/// As for [`system_calls`].
+pub fn answer_calls(
+    calls: &'static [libc::c_long],
+    work: impl FnOnce(&Watch) + Send,
+    mut answer: impl FnMut() -> i32,
+) -> io::Result<()> {
+    watched(calls, work, |_| answer())
+}
+
+fn watched(
+    only: &'static [libc::c_long],
+    work: impl FnOnce(&Watch) + Send,
+    mut answer: impl FnMut(libc::c_long) -> i32,
+) -> io::Result<()> {
     let (told, heard) = mpsc::channel();
     let watch = Watch {
+        only,
         told,
         thread: AtomicI32::new(0),
         listener: AtomicI32::new(-1),
@@ -95,7 +131,6 @@ pub fn each_system_call(work: impl FnOnce(&Watch) + Send) -> io::Result<Vec<libc
         last: AtomicI64::new(-1),
         failed: Mutex::new(None),
     };
-    let mut calls = Vec::with_capacity(MOST);
     thread::scope(|s| {
         s.spawn(|| {
             // SAFETY: no pointer is passed.
@@ -111,18 +146,19 @@ pub fn each_system_call(work: impl FnOnce(&Watch) + Send) -> io::Result<Vec<libc
             let listener = unsafe { OwnedFd::from_raw_fd(listener) };
             // Until it is gone. (Without a listener its calls would fail.)
             while is_there(watch.thread.load(Ordering::SeqCst)) {
-                let_go_on(listener.as_raw_fd(), |call| {
-                    if watch.notes.load(Ordering::SeqCst) && calls.len() < MOST {
-                        calls.push(call);
-                        watch.last.store(call, Ordering::SeqCst);
+                answer_one(listener.as_raw_fd(), |call| {
+                    if !watch.notes.load(Ordering::SeqCst) {
+                        return 0;
                     }
+                    watch.last.store(call, Ordering::SeqCst);
+                    answer(call)
                 });
             }
         }
     });
     match watch.failed.into_inner().unwrap() {
         Some(error) => Err(error),
-        None => Ok(calls),
+        None => Ok(()),
     }
 }
 
@@ -139,8 +175,8 @@ fn is_there(thread: i32) -> bool {
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) == 0 }
 }
 
-/// Waits a moment for a call, which goes on once it is noted.
-fn let_go_on(listener: RawFd, note: impl FnOnce(libc::c_long)) {
+/// Waits a moment for a call, which fails with what `errno` says of it, or (0) goes on.
+fn answer_one(listener: RawFd, errno: impl FnOnce(libc::c_long) -> i32) {
     let mut ask = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };
     // SAFETY: a live pollfd; all zero is a valid value of both structures, which live as long as the calls.
     unsafe {
@@ -152,10 +188,12 @@ fn let_go_on(listener: RawFd, note: impl FnOnce(libc::c_long)) {
         if libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) != 0 {
             return;
         }
-        note(libc::c_long::from(call.data.nr));
         let mut answer: libc::seccomp_notif_resp = std::mem::zeroed();
         answer.id = call.id;
-        answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+        match errno(libc::c_long::from(call.data.nr)) {
+            0 => answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
+            errno => answer.error = -errno,
+        }
         libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer);
     }
 }
@@ -181,6 +219,21 @@ mod tests {
                 let each = [libc::SYS_getpid, libc::SYS_getppid, libc::SYS_getpid];
                 assert_eq!(each_system_call(work).unwrap(), each);
             }
+            Err(error) => super::super::skipped(&format!("calls cannot be watched here: {error}")),
+        }
+    }
+
+    #[test]
+    fn a_call_fails_with_what_is_answered() {
+        let mut came = Vec::new();
+        let work = |watch: &Watch| {
+            // SAFETY: no pointer is passed.
+            let call = || unsafe { (libc::syscall(libc::SYS_getppid), *libc::__errno_location()) };
+            came = watch.note(|| vec![call(), call()]);
+        };
+        let mut answers = [libc::EPROTO, 0].into_iter();
+        match answer_calls(&[libc::SYS_getppid], work, || answers.next().unwrap()) {
+            Ok(()) => assert!(came[0] == (-1, libc::EPROTO) && came[1].0 > 0, "{came:?}"),
             Err(error) => super::super::skipped(&format!("calls cannot be watched here: {error}")),
         }
     }

@@ -2,7 +2,7 @@
 
 mod calls;
 
-pub use calls::{Watch, each_system_call, system_calls};
+pub use calls::{Watch, answer_calls, each_system_call, system_calls};
 
 use std::collections::BTreeSet;
 use std::io;

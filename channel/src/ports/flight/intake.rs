@@ -46,6 +46,7 @@ impl Drive {
                 }
                 Message::Cancel(id) => self.abort(id.as_u64(), Abort::Cancelled),
                 Message::Helped(id, result) => self.was_helped(id, result),
+                Message::Refused(id, result) => self.was_refused(id, result),
                 Message::Resume(id) => self.resume(id),
                 Message::Supplied => self.was_supplied(),
                 Message::CancelEvents => {

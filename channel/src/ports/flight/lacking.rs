@@ -15,9 +15,14 @@ use std::sync::Arc;
 
 impl Supplied for Home {
     fn supplied(&self) {
-        if !fork::is_child() {
-            PortShared::lock(&self.shared).inbox.push(Message::Supplied);
-            self.waker.call_if_asleep();
+        if fork::is_child() {
+            return;
+        }
+        let mut shared = PortShared::lock(&self.shared);
+        if !shared.is_closed {
+            shared.inbox.push(Message::Supplied);
+            drop(shared);
+            self.rope.call_if_asleep();
         }
     }
 }
@@ -77,6 +82,10 @@ impl Drive {
         }
         if requests.is_empty() {
             self.lacking.requests.remove(&number);
+            // (A pool may outlast the channel.)
+            if let Some(port) = &self.lacking.port {
+                supply.forget(port);
+            }
         }
     }
 }

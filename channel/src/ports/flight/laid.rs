@@ -111,7 +111,7 @@ impl Seen {
         for flight in entered.iter().filter(|flight| flight.id != 0) {
             let (stage, id) = (stage(flight.phase), OpId::from_u64(flight.id));
             let since = Duration::from_nanos(now.saturating_sub(flight.since));
-            let given_up = flight.abort != Abort::No;
+            let given_up = flight.abort != Abort::No || flight.phase == Phase::Late;
             self.see(channel, id, flight.op, stage, Some(since), given_up);
         }
         for at in 0..self.messages.len() {
@@ -187,13 +187,13 @@ impl Drive {
 
 fn stage(phase: Phase) -> Stage {
     match phase {
-        Phase::Direct | Phase::Stepped => Stage::Driver,
+        Phase::Direct | Phase::Stepped | Phase::Refused => Stage::Driver,
         Phase::Awaiting => Stage::Readiness,
         Phase::Helper => Stage::Helper,
         Phase::Resting => Stage::Resting,
         Phase::Lacking => Stage::Lacking,
         Phase::Timer => Stage::Timer,
-        Phase::Paused => Stage::Paused,
+        Phase::Paused | Phase::Late => Stage::Paused,
         Phase::Ending(_) => Stage::Ending,
     }
 }

@@ -53,6 +53,7 @@ impl Drive {
         let given_up = f.abort.code();
         let step = match f.phase {
             Phase::Stepped => return Some(result),
+            Phase::Refused => return Some(given_up.unwrap_or(result)),
             // There is no such descriptor.
             Phase::Awaiting if result < 0 && !is_interrupted(-result) => {
                 return Some(given_up.unwrap_or(result));

@@ -55,15 +55,59 @@ impl Drive {
         None
     }
 
+    /// The time limit of a stream without credit is over. True: it ends.
+    pub(super) fn limit_of_paused(&mut self, slot: u32) -> bool {
+        let f = &mut self.flights[slot as usize];
+        // SAFETY: it is a stream's, in place.
+        let body = unsafe { Body::in_flight(f.op) };
+        if self.closing || !body.has_credit() && !body.gets_credit() {
+            return true;
+        }
+        f.phase = Phase::Late;
+        if body.has_credit() {
+            self.come_late(slot);
+        }
+        false
+    }
+
+    /// Over its time limit, with credit: what is due by then comes, or else its end.
+    fn come_late(&mut self, slot: u32) {
+        let f = &self.flights[slot as usize];
+        // SAFETY: it is in place, and nobody else uses it: the driver does not have it.
+        let what = unsafe { RawOp::what(f.op) };
+        // (Ticks know themselves what is due.)
+        let due = match what.needs_driver() {
+            // SAFETY: as above; what it points to is valid as long as it is in flight.
+            true => unsafe { what.last_attempt() }.filter(|result| *result >= 0),
+            false => Some(0),
+        };
+        self.done.push((f.id, due.unwrap_or(-libc::ETIME)));
+    }
+
     /// It has credit again.
     pub(super) fn resume(&mut self, id: OpId) {
-        let Some(f) = self.flights.get_mut(id.slot() as usize).filter(|f| f.id == id.as_u64()) else {
+        let slot = id.slot();
+        let Some(f) = self.flights.get_mut(slot as usize).filter(|f| f.id == id.as_u64()) else {
             return;
         };
+        if !matches!(f.phase, Phase::Paused | Phase::Late | Phase::Ending(_)) {
+            return;
+        }
+        // SAFETY: it is a stream's, in place, and the driver does not have it.
+        let body = unsafe { Body::in_flight(f.op) };
+        if !body.has_credit() {
+            // (It has gone on before this was heard, and has paused again: that is told as well.)
+            return;
+        }
         match f.phase {
-            Phase::Paused if f.abort == Abort::No => self.go_on(id.slot()),
             Phase::Ending(code) => self.done.push((f.id, code)),
-            _ => {}
+            Phase::Late => self.come_late(slot),
+            _ if f.abort != Abort::No => {}
+            // Nobody has seen yet that it is over its time limit.
+            _ if body.limit().is_some_and(|at| at <= self.backend.now()) => {
+                self.abort(id.as_u64(), Abort::Deadline);
+            }
+            _ => self.go_on(slot),
         }
     }
 
@@ -85,8 +129,13 @@ impl Drive {
     pub(crate) fn close_streams(&mut self) {
         self.closing = true;
         for f in &self.flights {
-            if let (Phase::Ending(code), true) = (f.phase, f.id != 0) {
-                self.done.push((f.id, code));
+            let end = match f.phase {
+                Phase::Ending(code) => code,
+                Phase::Late => -libc::ETIME,
+                _ => continue,
+            };
+            if f.id != 0 {
+                self.done.push((f.id, end));
             }
         }
     }

@@ -41,6 +41,7 @@ impl Drive {
             self.due = due;
         }
         self.end_rests();
+        self.ask_for_threads();
         self.settle(out);
     }
 
@@ -56,8 +57,11 @@ impl Drive {
         }
         let now = self.backend.now();
         while let Some(id) = self.rests.take_due(now) {
-            let f = &mut self.flights[OpId::from_u64(id).slot() as usize];
+            let f = &self.flights[OpId::from_u64(id).slot() as usize];
             if f.abort != Abort::No {
+                if f.phase == Phase::Helper {
+                    self.interrupt_helped(id);
+                }
                 continue;
             }
             // (One that was polled for is polled for again.)
@@ -73,7 +77,7 @@ impl Drive {
             Wait::Forever => None,
         };
         let mut next = self.wheel.next();
-        for due in [self.backend.due(), self.rests.next()].into_iter().flatten() {
+        for due in [self.backend.due(), self.rests.next(), self.next_try()].into_iter().flatten() {
             let due = nanos(self.base, due);
             next = Some(next.map_or(due, |next| next.min(due)));
         }
