@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Of each crate its floors, from the top. A floor is one folder, or several modules that lie beside each other.
 LAYERS = {
     "channel": [
-        ["lib", "local", "poster", "builder", "channel", "post", "submit"],
+        ["lib", "local", "poster", "builder", "channel", "in_flight", "post", "submit"],
         ["shm"],
         ["getting"],
         ["ports"],

@@ -188,6 +188,11 @@
 //!
 //! **Between processes**: what is complete is posted to a queue in shared memory, from which others take it ([`shm`]).
 //!
+//! # When nothing comes
+//!
+//! [`EventChannel::in_flight`] lists what was posted and has not come back, and says who has it: nobody yet, the driver, a helper, a stream that
+//! lacks credit. So does `{:?}` of a channel, for the oldest. [`EventChannel::metrics`] says how much is complete and was not fetched.
+//!
 //! # What is safe
 //!
 //! All that has to do with [`EventChannel`], [`Request`], [`Event`], [`LocalChannel`] and [`shm`]. What runtimes need is `unsafe`:
@@ -211,6 +216,7 @@ mod getting;
 #[doc(hidden)]
 pub mod helpers;
 mod id;
+mod in_flight;
 mod kinds;
 #[doc(hidden)]
 pub mod line;
@@ -269,6 +275,7 @@ pub use lock::lock_held;
 pub use luck::Luck;
 pub use pages::Pages;
 pub use ports::Wait;
+pub use ports::in_flight::{InFlight, Stage};
 pub use poster::Poster;
 pub use sys::mode::{nonblocking, set_nonblocking};
 pub use sys::poll::poll;

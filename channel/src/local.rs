@@ -10,6 +10,7 @@ use crate::fork;
 use crate::getting::shared::{EventChannel, forked_error};
 use crate::id::EventId;
 use crate::ports::Wait;
+use crate::ports::in_flight::InFlight;
 use crate::poster::Poster;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -106,6 +107,14 @@ impl LocalChannel {
     /// The driver in use, and why this one.
     pub fn driver(&self) -> &DriverInfo {
         self.channel.driver()
+    }
+
+    /// As [`EventChannel::in_flight`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn in_flight(&self) -> io::Result<Vec<InFlight>> {
+        self.channel.in_flight()
     }
 
     /// As [`EventChannel::user_data`]. (It goes with the last [`Poster`], if one outlives the channel.)

@@ -105,6 +105,9 @@ fn requests_of_every_number_and_kind_are_posted_cancelled_and_got_without_an_all
                 if cancels {
                     channel.cancel(id);
                 }
+                if token % 100 == 99 {
+                    assert!(!channel.in_flight().unwrap().is_empty());
+                }
             }
             let mut got = channel.metrics().completed;
             let mut out = Vec::new();

@@ -41,6 +41,8 @@ fn waits(channel: &EventChannel) {
         Ok(event) => assert_eq!(event.token(), 1),
         Err(error) => {
             assert_eq!(error.kind(), std::io::ErrorKind::Deadlock);
+            // (Nor does it wait for itself to tell what is in flight.)
+            assert_eq!(channel.in_flight().unwrap_err().kind(), std::io::ErrorKind::TimedOut);
             REFUSED.set(REFUSED.get() + 1);
         }
     }
@@ -75,6 +77,9 @@ fn ask(channel: &EventChannel) {
     }
     if turn.is_multiple_of(64) {
         let _ = (channel.metrics(), channel.is_asleep(0));
+        if turn.is_multiple_of(256) {
+            let _ = channel.in_flight();
+        }
         let got = if turn.is_multiple_of(512) {
             channel.get_event_timeout(Duration::from_micros(100))
         } else {

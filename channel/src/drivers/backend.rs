@@ -4,6 +4,7 @@
 
 use crate::operation::RawOp;
 use crate::registrar::Registrar;
+use crate::sys;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
@@ -67,6 +68,11 @@ pub(crate) trait Backend: Send {
     /// The driver's clock. Nothing in a port reads any other.
     fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    /// As that, in nanoseconds since some point in time: exact to some milliseconds only, and for less.
+    fn roughly_now(&self) -> u64 {
+        sys::roughly_now()
     }
 
     /// With whom descriptors are registered, to be reported as long as their owners wish. `None`: there is nobody.

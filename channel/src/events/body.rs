@@ -19,6 +19,7 @@ use std::any::Any;
 use std::cell::LazyCell;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,11 @@ pub(crate) trait Kept: Any + Send {
     /// The files that it names, and what else has a name, in the order of its arguments: for those who print it.
     fn names(&self) -> Vec<&OsStr> {
         Vec::new()
+    }
+
+    /// The number of that, as it was when it was prepared; -1: there is none.
+    fn descriptor(&self) -> RawFd {
+        -1
     }
 
     /// Before each post. The program's `AsFd` is called here, and where a request or an event is printed.
@@ -134,6 +140,18 @@ pub(crate) struct Common {
     pub(crate) context: Option<Box<dyn Any + Send>>,
     pub(crate) handler: Option<Handler>,
     pub(crate) taker: Taker,
+    /// See [`Kept::kind`].
+    kind: u8,
+    /// See [`Kept::descriptor`], of when it was posted.
+    descriptor: RawFd,
+}
+
+/// What is told of a request in flight.
+pub(crate) struct Label {
+    pub(crate) kind: u8,
+    pub(crate) token: u64,
+    pub(crate) descriptor: Option<RawFd>,
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// Who takes what has come.
@@ -172,6 +190,7 @@ impl<K: Kept> Body<K> {
         let mut own = own;
         let mut head = RawOp::new(|_| (), 0);
         head.owner = if own.flow().is_some() { Owner::Stream } else { Owner::Event };
+        let kind = own.kind();
         let common = Common {
             whole: whole::<K>,
             id: EventId::none(0),
@@ -180,6 +199,8 @@ impl<K: Kept> Body<K> {
             context: None,
             handler: None,
             taker: Taker::Anybody,
+            kind,
+            descriptor: -1,
         };
         Box::new(Body { head, common, own })
     }
@@ -244,6 +265,7 @@ impl Body<dyn Kept> {
         self.common.id = EventId::none(channel);
         self.common.taker = taker;
         self.own.prepare();
+        self.common.descriptor = self.own.descriptor();
         // (Most have no use for it.)
         let now = LazyCell::new(Instant::now as fn() -> Instant);
         let limit = match self.common.when {
@@ -273,6 +295,23 @@ impl Body<dyn Kept> {
     pub(crate) unsafe fn in_flight<'a>(head: *mut RawOp) -> &'a mut Self {
         // SAFETY: by contract; as in `from_head`.
         unsafe { &mut *((*head.cast::<Stem>()).common.whole)(head) }
+    }
+
+    /// What is told of a body in flight. (None of its parts is borrowed: the driver, the kernel and helpers use others of them meanwhile.)
+    ///
+    /// # Safety
+    /// As for [`in_flight`](Self::in_flight), but that others may have it, too, if they do not make it go on: to an item, or to its end.
+    pub(crate) unsafe fn label(head: *const RawOp) -> Label {
+        let stem = head.cast::<Stem>();
+        // SAFETY: by contract it is in place, and nobody writes to these before it goes on.
+        unsafe {
+            Label {
+                kind: (&raw const (*stem).common.kind).read(),
+                token: (&raw const (*stem).common.token).read(),
+                descriptor: Some((&raw const (*stem).common.descriptor).read()).filter(|fd| *fd >= 0),
+                deadline: (&raw const (*stem).head.deadline).read(),
+            }
+        }
     }
 
     /// The item that the stream, `op` to its port, came to with `result`; or what it ends with.

@@ -16,7 +16,6 @@ use crate::getting::waiting::{State, Waiting};
 use crate::id::OpId;
 use crate::lock::MutexGuard;
 use crate::ports::Port;
-use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -307,14 +306,5 @@ impl Drop for Shared {
         if fork::is_child() {
             std::mem::forget(std::mem::take(&mut self.user_data));
         }
-    }
-}
-
-impl fmt::Debug for EventChannel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventChannel")
-            .field("driver", &self.0.info)
-            .field("ports", &self.ports())
-            .finish_non_exhaustive()
     }
 }

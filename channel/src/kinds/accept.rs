@@ -186,6 +186,10 @@ impl Kept for Held {
         Some(&self.listener)
     }
 
+    fn descriptor(&self) -> RawFd {
+        self.operation.fd
+    }
+
     fn prepare(&mut self) {
         self.operation.fd = self.listener.raw();
         self.accepted = None;

@@ -14,6 +14,7 @@ use crate::operation::{AtExit, Carry, Readiness, Verdict};
 use io_uring::squeue;
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Instant;
 
@@ -131,6 +132,10 @@ impl Kept for Stream {
 
     fn source(&self) -> Option<&Source> {
         Some(&self.listener)
+    }
+
+    fn descriptor(&self) -> RawFd {
+        self.operation.accept.fd
     }
 
     fn prepare(&mut self) {

@@ -72,6 +72,10 @@ impl OnFile<()> for Advise {
         EventKind::Advise
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, _may: &mut Position) {
         self.fd = fd;
     }

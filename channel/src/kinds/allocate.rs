@@ -63,6 +63,10 @@ impl OnFile<()> for Allocate {
         EventKind::Allocate
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, _may: &mut Position) {
         self.fd = fd;
     }

@@ -182,6 +182,10 @@ impl Kept for Held {
         self.pidfd.as_ref().ok()
     }
 
+    fn descriptor(&self) -> RawFd {
+        self.operation.pidfd
+    }
+
     fn prepare(&mut self) {
         (self.status, self.usage) = (None, None);
         let pid = match &self.who {

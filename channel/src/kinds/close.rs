@@ -9,7 +9,7 @@ use crate::operation::{Blocking, Caller, Carry, Readiness};
 use crate::sys;
 use io_uring::squeue;
 use std::cell::Cell;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// close(2), at most once: its number may be another file's by the next time.
 pub struct Close(Cell<Option<OwnedFd>>);
@@ -58,6 +58,13 @@ impl Kept for Held {
 
     fn role(&self) -> Option<&'static str> {
         Some("descriptor")
+    }
+
+    fn descriptor(&self) -> RawFd {
+        let fd = self.0.0.take();
+        let number = fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        self.0.0.set(fd);
+        number
     }
 
     fn point(&mut self) -> *const dyn Carry {

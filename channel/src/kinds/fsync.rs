@@ -56,6 +56,10 @@ impl OnFile<()> for Fsync {
         if self.data_only { EventKind::Fdatasync } else { EventKind::Fsync }
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, _may: &mut Position) {
         self.fd = fd;
     }

@@ -18,6 +18,9 @@ pub(super) trait OnFile<M: Memory>: Carry + Sized {
     /// What its descriptor is to it.
     const ROLE: &str = "file";
 
+    /// Its descriptor, once it was prepared.
+    fn fd(&self) -> RawFd;
+
     /// Before each post: it is on this descriptor. It may have to be refused.
     fn prepare(&mut self, fd: RawFd, may: &mut Position);
 
@@ -47,6 +50,10 @@ impl<T: OnFile<M>, M: Memory> Kept for Held<T, M> {
 
     fn source(&self) -> Option<&Source> {
         Some(&self.file)
+    }
+
+    fn descriptor(&self) -> RawFd {
+        self.operation.fd()
     }
 
     fn prepare(&mut self) {

@@ -14,6 +14,9 @@ use std::os::fd::RawFd;
 pub(super) trait OnSocket<M: Memory>: Carry + Sized {
     const KIND: EventKind;
 
+    /// Its descriptor, once it was prepared.
+    fn fd(&self) -> RawFd;
+
     /// Before each post: it is on this socket.
     fn prepare(&mut self, fd: RawFd);
 
@@ -38,6 +41,10 @@ impl<T: OnSocket<M>, M: Memory> Kept for Held<T, M> {
 
     fn source(&self) -> Option<&Source> {
         Some(&self.socket)
+    }
+
+    fn descriptor(&self) -> RawFd {
+        self.operation.fd()
     }
 
     fn prepare(&mut self) {

@@ -173,6 +173,10 @@ impl Kept for Held {
         Some(&self.from)
     }
 
+    fn descriptor(&self) -> RawFd {
+        self.operation.from.map_or(-1, |from| from.fd)
+    }
+
     fn prepare(&mut self) {
         let operation = &mut self.operation;
         (operation.from, operation.to) = (End::to_read(self.from.raw()), End::to_write(self.to.raw()));

@@ -141,6 +141,10 @@ impl OnFile<Room> for Read {
         EventKind::Read
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
         may.set(sort::prepare(fd, &mut self.sort));

@@ -89,6 +89,10 @@ impl OnFile<Room> for ReadAt {
         EventKind::ReadAt
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
         self.polled = may.check(fd, self.offset, Way::Read);

@@ -92,6 +92,10 @@ impl OnFile<AllRoom> for ReadAtVectored {
         EventKind::ReadAtVectored
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
         self.polled = may.check(fd, self.offset, Way::Read);

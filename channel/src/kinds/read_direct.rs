@@ -27,6 +27,10 @@ impl OnFile<PageRoom> for ReadAt {
         EventKind::ReadDirect
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
         self.polled = may.check(fd, self.offset, Way::Read);

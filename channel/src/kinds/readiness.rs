@@ -169,6 +169,10 @@ impl Kept for Held {
         Some(&self.source)
     }
 
+    fn descriptor(&self) -> RawFd {
+        self.operation.fd
+    }
+
     fn prepare(&mut self) {
         let fd = self.source.raw();
         // Drivers differ in what they make of one that never says what it is asked for.
@@ -205,6 +209,10 @@ impl Kept for Stream {
 
     fn source(&self) -> Option<&Source> {
         self.held.source()
+    }
+
+    fn descriptor(&self) -> RawFd {
+        self.held.descriptor()
     }
 
     fn prepare(&mut self) {

@@ -73,6 +73,10 @@ unsafe impl Carry for Recv {
 impl OnSocket<Room> for Recv {
     const KIND: EventKind = EventKind::Recv;
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd) {
         self.fd = fd;
     }

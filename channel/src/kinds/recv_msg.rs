@@ -13,7 +13,7 @@ use crate::events::source::Source;
 use crate::operation::Carry;
 use socket2::SockAddr;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 
 struct Held {
     socket: Source,
@@ -35,6 +35,10 @@ impl Kept for Held {
 
     fn source(&self) -> Option<&Source> {
         Some(&self.socket)
+    }
+
+    fn descriptor(&self) -> RawFd {
+        self.operation.fd
     }
 
     fn prepare(&mut self) {

@@ -12,6 +12,10 @@ use std::os::fd::RawFd;
 impl OnSocket<AllRoom> for RecvMsg {
     const KIND: EventKind = EventKind::RecvVectored;
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd) {
         self.fd = fd;
     }

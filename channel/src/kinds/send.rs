@@ -56,6 +56,10 @@ unsafe impl Carry for Send {
 impl OnSocket<Bytes> for Send {
     const KIND: EventKind = EventKind::Send;
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd) {
         self.fd = fd;
     }

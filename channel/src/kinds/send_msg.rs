@@ -12,6 +12,7 @@ use crate::events::source::Source;
 use crate::operation::Carry;
 use socket2::SockAddr;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 
 struct Held {
     socket: Source,
@@ -33,6 +34,10 @@ impl Kept for Held {
 
     fn source(&self) -> Option<&Source> {
         Some(&self.socket)
+    }
+
+    fn descriptor(&self) -> RawFd {
+        self.operation.fd
     }
 
     fn prepare(&mut self) {

@@ -85,6 +85,10 @@ impl Kept for Held {
         Some(&self.socket)
     }
 
+    fn descriptor(&self) -> RawFd {
+        self.operation.fd
+    }
+
     fn prepare(&mut self) {
         self.operation.fd = self.socket.raw();
     }

@@ -12,6 +12,10 @@ use std::os::fd::RawFd;
 impl OnSocket<AllBytes> for SendMsg {
     const KIND: EventKind = EventKind::SendVectored;
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd) {
         self.fd = fd;
     }

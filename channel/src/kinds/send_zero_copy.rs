@@ -75,6 +75,10 @@ unsafe impl Carry for SendZeroCopy {
 impl OnSocket<Bytes> for SendZeroCopy {
     const KIND: EventKind = EventKind::SendZeroCopy;
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd) {
         self.fd = fd;
     }

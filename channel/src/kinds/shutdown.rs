@@ -93,6 +93,10 @@ impl Kept for Held {
         Some(&self.socket)
     }
 
+    fn descriptor(&self) -> RawFd {
+        self.operation.fd
+    }
+
     fn prepare(&mut self) {
         self.operation = Shutdown::new(self.socket.raw(), self.operation.how);
     }

@@ -13,6 +13,7 @@ use crate::events::request::Request;
 use crate::events::source::Source;
 use crate::operation::{Blocking, Caller, Carry, Readiness, Step, Steps};
 use crate::sys::{self, sigpipe};
+use std::os::fd::RawFd;
 use std::ptr;
 
 /// splice(2), or tee(2). One thread at a time has it.
@@ -141,6 +142,10 @@ impl Kept for Held {
 
     fn source(&self) -> Option<&Source> {
         Some(&self.from)
+    }
+
+    fn descriptor(&self) -> RawFd {
+        self.operation.ends.map_or(-1, |(from, _)| from.fd)
     }
 
     fn offset_mut(&mut self) -> Option<&mut u64> {

@@ -92,6 +92,13 @@ impl Kept for Held {
         }
     }
 
+    fn descriptor(&self) -> RawFd {
+        match self.of {
+            Of::Descriptor(_) => self.operation.folder,
+            Of::Path(_) => -1,
+        }
+    }
+
     fn prepare(&mut self) {
         self.is_found = false;
         match &self.of {

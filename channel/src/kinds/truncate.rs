@@ -57,6 +57,10 @@ impl OnFile<()> for Truncate {
         EventKind::Truncate
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, _may: &mut Position) {
         self.fd = fd;
     }

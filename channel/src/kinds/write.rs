@@ -111,6 +111,10 @@ impl OnFile<Bytes> for Write {
         EventKind::Write
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         self.fd = fd;
         may.set(sort::prepare(fd, &mut self.sort));

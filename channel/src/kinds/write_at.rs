@@ -87,6 +87,10 @@ impl OnFile<Bytes> for WriteAt {
         EventKind::WriteAt
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         (self.fd, self.flags) = (fd, positioned::flags(fd));
         self.polled = may.check(fd, self.offset, Way::Write);

@@ -89,6 +89,10 @@ impl OnFile<AllBytes> for WriteAtVectored {
         EventKind::WriteAtVectored
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         (self.fd, self.flags) = (fd, positioned::flags(fd));
         self.polled = may.check(fd, self.offset, Way::Write);

@@ -18,6 +18,10 @@ impl OnFile<Pages> for WriteAt {
         EventKind::WriteDirect
     }
 
+    fn fd(&self) -> RawFd {
+        self.fd
+    }
+
     fn prepare(&mut self, fd: RawFd, may: &mut Position) {
         (self.fd, self.flags) = (fd, positioned::flags(fd));
         self.polled = may.check(fd, self.offset, Way::Write);

@@ -13,6 +13,7 @@ mod finished;
 pub(crate) mod helped;
 mod intake;
 mod lacking;
+pub(crate) mod laid;
 mod steps;
 mod streams;
 mod times;
@@ -92,11 +93,13 @@ struct Flight {
     abort: Abort,
     /// So many submitters had exited by its last submission.
     exited: u32,
+    /// When an event's was taken in, by the clock that is not exact.
+    since: u64,
 }
 
 impl Flight {
-    fn new(id: u64, op: *mut RawOp) -> Self {
-        Flight { id, op, phase: Phase::Direct, awaited: false, abort: Abort::No, exited: exited() }
+    fn new(id: u64, op: *mut RawOp, since: u64) -> Self {
+        Flight { id, op, phase: Phase::Direct, awaited: false, abort: Abort::No, exited: exited(), since }
     }
 }
 
@@ -374,11 +377,4 @@ impl Drive {
             s.slots.give_back(slot);
         }
     }
-}
-
-/// A point in time on the wheel's scale. What lies beyond it (500 years) never comes.
-#[inline]
-fn nanos(base: Instant, at: Instant) -> u64 {
-    let span = at.saturating_duration_since(base);
-    span.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(span.subsec_nanos()))
 }

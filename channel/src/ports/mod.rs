@@ -22,6 +22,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod flight;
+pub(crate) mod in_flight;
 mod inbox;
 mod lacking;
 mod slots;
@@ -36,7 +37,9 @@ use crate::lock::{Mutex, TryLock, TryLockGuard};
 use crate::operation::{Owner, RawOp};
 use crate::ports::flight::failed::lasting;
 use crate::ports::flight::helped::Home;
+use crate::ports::flight::laid::{Laid, Look, Seen, Shown};
 use crate::ports::flight::{Drive, Finished};
+use crate::ports::in_flight::InFlight;
 use crate::ports::inbox::{Counts, Message, PortShared};
 use crate::registrar::{Registrar, Registration};
 use crate::waker::{Rope, Waker};
@@ -54,6 +57,7 @@ pub(crate) struct Port {
     registrar: Option<Arc<Registrar>>,
     shared: Arc<Mutex<PortShared>>,
     drive: TryLock<Drive>,
+    laid: Mutex<Laid>,
     /// Who makes a pass, as [`blocker::caller_number`] has it; 0: nobody.
     driven_by: AtomicU64,
     waker: Arc<Waker>,
@@ -78,6 +82,7 @@ impl Port {
             registrar: backend.registrar(),
             shared,
             drive: TryLock::new(Drive::new(backend, home)),
+            laid: Mutex::default(),
             driven_by: AtomicU64::new(0),
             waker,
             rope,
@@ -156,6 +161,28 @@ impl Port {
     /// Is there anything that no pass has taken in?
     pub(crate) fn has_post(&self) -> bool {
         !self.shared.lock().inbox.is_empty()
+    }
+
+    /// The events that are in flight. `None`: the caller makes a pass, or somebody else does who does not come to an end, nor
+    /// into the driver, for so long.
+    pub(crate) fn in_flight(&self, channel: u32, limit: Duration) -> Option<Vec<InFlight>> {
+        if self.is_driven_by(blocker::caller_number()) {
+            return None;
+        }
+        let (mut seen, end) = (Seen::default(), Instant::now() + limit);
+        loop {
+            let look = match self.drive.try_lock() {
+                Some(drive) => drive.look_at_all(channel, &self.shared, &mut seen),
+                None => self.laid.lock().look(channel, &self.shared, &mut seen),
+            };
+            match look {
+                Look::Done => return Some(seen.into_events(channel)),
+                Look::Narrow(messages, events) => seen.make_room(messages, events),
+                Look::Busy if Instant::now() >= end => return None,
+                // (It is soon over, as a rule.)
+                Look::Busy => std::thread::yield_now(),
+            }
+        }
     }
 
     /// Begins a pass. `None`: another thread makes one.
@@ -276,12 +303,10 @@ impl Pass<'_> {
                 timeout = d.timeout(wait);
             }
         }
-        let polled = match d.has_failed() {
-            false => d.backend.poll(timeout, &mut d.done),
-            true => {
-                d.nap(timeout, || port.waker.is_asleep());
-                Ok(())
-            }
+        // (Where there is no descriptor to wait for a call may block, whatever is said.)
+        let polled = match timeout == Some(Duration::ZERO) && port.has_descriptor {
+            true => d.poll(timeout, &port.waker),
+            false => Shown::begin(d, &port.laid).drive.poll(timeout, &port.waker),
         };
         self.see(&polled);
         let (port, d) = (self.port, &mut *self.drive);

@@ -6,6 +6,8 @@
 //!
 //! A deadline is rounded up to the next tick. So a timer is never early, and rounding makes it at most one tick late.
 
+use std::time::Instant;
+
 const TICK_SHIFT: u32 = 16;
 const LEVEL_BITS: u32 = 6;
 const SLOTS: usize = 1 << LEVEL_BITS;
@@ -158,6 +160,13 @@ impl Wheel {
         }
         best
     }
+}
+
+/// A point in time on the wheel's scale. What lies beyond it (500 years) never comes.
+#[inline]
+pub(crate) fn nanos(base: Instant, at: Instant) -> u64 {
+    let span = at.saturating_duration_since(base);
+    span.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(span.subsec_nanos()))
 }
 
 #[cfg(test)]

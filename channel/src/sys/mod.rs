@@ -94,6 +94,15 @@ pub(crate) fn told(revents: i16, events: i16) -> Option<i32> {
     (ready != 0).then(|| i32::from(ready as u16))
 }
 
+/// Nanoseconds since some point in time, to some milliseconds: a clock that costs less than others do.
+#[inline]
+pub(crate) fn roughly_now() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: room for the time.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
 /// For calls that count in milliseconds; -1: for ever. Rounded up, so that a timer is not waited for in vain just before it is due.
 pub(crate) fn millis(timeout: Option<Duration>) -> i32 {
     timeout.map_or(-1, |t| t.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32)

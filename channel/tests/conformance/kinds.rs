@@ -3,8 +3,10 @@
 use crate::common::room;
 use crate::world;
 use ec_channel::{
-    Advice, Allocation, Ancillary, BufferPool, EventKind, Interest, OpenOptions, Pages, Request, WatchFor,
+    Advice, Allocation, Ancillary, BufferPool, EventChannel, EventKind, Interest, OpenOptions, Pages,
+    Request, WatchFor,
 };
+use ec_test_support::limit;
 use std::collections::BTreeSet;
 use std::net::{Shutdown, SocketAddr};
 use std::process::Command;
@@ -126,6 +128,34 @@ fn each_kind_names_its_constructors() {
         }
     }
     assert_eq!(there, made.into_iter().map(|(_, by)| by.to_owned()).collect());
+}
+
+/// What a list of what is in flight says of each kind. (Each is given up before it is taken in, so that none begins.)
+#[test]
+fn each_kind_in_flight_has_its_descriptor() {
+    limit(30, || {
+        let channel = EventChannel::new().unwrap();
+        for (by, request) in all() {
+            let (kind, shown) = (request.kind(), format!("{request:?}"));
+            let id = channel.post(request.token(7)).unwrap();
+            channel.cancel(id);
+            let list = channel.in_flight().unwrap();
+            let event = channel.get_event().unwrap();
+            assert!(event.is_last());
+            if kind == EventKind::Notification && by == "notification" {
+                assert_eq!(list, [], "it is complete as it is posted");
+                continue;
+            }
+            let [it] = &list[..] else { panic!("{list:?}") };
+            assert_eq!((it.id, it.kind, it.token), (id, kind, 7));
+            let printed = format!("{event:?}");
+            let number = printed.split_once("descriptor: ").map(|(_, rest)| rest.split(',').next().unwrap());
+            match number {
+                Some(number) => assert_eq!(it.descriptor, number.parse().ok(), "{shown}"),
+                None => assert_eq!(it.descriptor.is_some(), kind == EventKind::Close, "{shown}"),
+            }
+        }
+    });
 }
 
 #[test]

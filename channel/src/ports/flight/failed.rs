@@ -8,6 +8,7 @@
 
 use super::{Abort, Drive, Phase};
 use crate::operation::Owner;
+use crate::waker::Waker;
 use std::io;
 use std::time::Duration;
 
@@ -65,8 +66,18 @@ impl Drive {
         }
     }
 
+    /// See [`Backend::poll`](crate::drivers::Backend::poll).
+    #[inline]
+    pub(crate) fn poll(&mut self, timeout: Option<Duration>, waker: &Waker) -> io::Result<()> {
+        if !self.has_failed() {
+            return self.backend.poll(timeout, &mut self.done);
+        }
+        self.nap(timeout, || waker.is_asleep());
+        Ok(())
+    }
+
     /// In place of a sleep in the driver, while `sleeps` says so.
-    pub(crate) fn nap(&mut self, timeout: Option<Duration>, sleeps: impl Fn() -> bool) {
+    fn nap(&mut self, timeout: Option<Duration>, sleeps: impl Fn() -> bool) {
         let end = timeout.map(|t| self.backend.now() + t.min(Duration::from_secs(1 << 31)));
         loop {
             self.look();

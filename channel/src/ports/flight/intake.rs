@@ -2,11 +2,12 @@
 
 #![allow(unsafe_code)]
 
-use super::{Abort, Drive, Flight, nanos};
+use super::{Abort, Drive, Flight};
 use crate::id::OpId;
 use crate::lock::Mutex;
 use crate::operation::{Owner, RawOp};
 use crate::ports::inbox::{Message, PortShared};
+use crate::ports::wheel::nanos;
 
 /// So many posts and cancels are taken in by one pass: what comes of them is settled while it is still in the CPU's cache, and nobody
 /// waits for more than that.
@@ -20,6 +21,8 @@ impl Drive {
             self.looked_at = 0;
             std::mem::swap(&mut self.messages, &mut shared.lock().inbox);
         }
+        // (One look at the clock for all events among them.)
+        let mut now = None;
         // Strictly in order: a cancel that is looked at before its request was started would be forgotten.
         let end = self.messages.len().min(self.looked_at + IN_ONE_PASS);
         while self.looked_at < end {
@@ -27,11 +30,17 @@ impl Drive {
             self.looked_at += 1;
             match message {
                 Message::Submit(id, op) => {
-                    self.enter(id, op);
+                    // SAFETY: a request in flight is in place.
+                    let since = match unsafe { (*op).owner } {
+                        Owner::Somebody => 0,
+                        _ => *now.get_or_insert_with(|| self.backend.roughly_now()),
+                    };
+                    self.enter(id, op, since);
                     self.start(id.slot());
                 }
                 Message::GivenUp(id, op) => {
-                    self.enter(id, op);
+                    // (It is over at once.)
+                    self.enter(id, op, 0);
                     self.flights[id.slot() as usize].abort = Abort::Cancelled;
                     self.done.push((id.as_u64(), -libc::ECANCELED));
                 }
@@ -59,12 +68,12 @@ impl Drive {
     }
 
     #[inline]
-    fn enter(&mut self, id: OpId, op: *mut RawOp) {
+    fn enter(&mut self, id: OpId, op: *mut RawOp, since: u64) {
         let slot = id.slot() as usize;
         if self.flights.len() <= slot {
-            self.flights.resize_with(slot + 1, || Flight::new(0, std::ptr::null_mut()));
+            self.flights.resize_with(slot + 1, || Flight::new(0, std::ptr::null_mut(), 0));
         }
-        self.flights[slot] = Flight::new(id.as_u64(), op);
+        self.flights[slot] = Flight::new(id.as_u64(), op, since);
     }
 
     #[inline]

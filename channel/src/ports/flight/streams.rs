@@ -2,11 +2,12 @@
 
 #![allow(unsafe_code)]
 
-use super::{Abort, Drive, Finished, Phase, Verdict, nanos};
+use super::{Abort, Drive, Finished, Phase, Verdict};
 use crate::events::body::Body;
 use crate::events::event::Event;
 use crate::id::OpId;
 use crate::operation::RawOp;
+use crate::ports::wheel::nanos;
 
 impl Drive {
     /// The stream `id` came to `result`, which is no error. An item of it comes; `None`: it goes on, or will. Else it ends with what this

@@ -2,9 +2,10 @@
 
 #![allow(unsafe_code)]
 
-use super::{Abort, Drive, Finished, Phase, Verdict, nanos};
+use super::{Abort, Drive, Finished, Phase, Verdict};
 use crate::id::OpId;
 use crate::ports::wait::Wait;
+use crate::ports::wheel::nanos;
 use std::time::{Duration, Instant};
 
 impl Drive {
