@@ -131,6 +131,7 @@ compile_error!(
 #[allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait
 pub mod alloc;
 mod blocking;
+mod errors;
 mod queue;
 
 #[allow(unsafe_code)] // `net::sys`, `net::handles` and `net::tcp_stream`: system calls and descriptors
@@ -200,7 +201,8 @@ pub mod channel {
 
 pub use channel::EventChannel;
 #[doc(inline)]
-pub use ec_pool::Cancelled;
+pub use ec_pool::{Cancelled, Elapsed};
+pub use errors::{is_cancelled, is_deadline, is_read_timeout};
 pub use ec_tasks::task_local;
 pub use runtime::{Runtime, dump, metrics, run, shutdown};
 
