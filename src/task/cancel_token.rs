@@ -228,8 +228,17 @@ impl Default for CancelToken {
 impl std::panic::UnwindSafe for CancelToken {}
 impl std::panic::RefUnwindSafe for CancelToken {}
 
+/// With how many tasks are in its group, and how many tokens were made from it and are still there: none, once it is cancelled.
 impl fmt::Debug for CancelToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CancelToken").field("is_cancelled", &self.is_cancelled()).finish_non_exhaustive()
+        let (members, children) = {
+            let lists = self.0.lists.lock();
+            (lists.members.len(), lists.children.len())
+        };
+        f.debug_struct("CancelToken")
+            .field("is_cancelled", &self.is_cancelled())
+            .field("members", &members)
+            .field("children", &children)
+            .finish()
     }
 }

@@ -12,8 +12,7 @@
 
 #![allow(unsafe_code)]
 
-use super::sync::{AtomicU32, Ordering};
-use std::cell::UnsafeCell;
+use super::sync::{AtomicU32, Ordering, UnsafeCell};
 
 const SETTLED: u32 = 1;
 const DETACHED: u32 = 2;
@@ -56,7 +55,7 @@ impl<W> JoinWord<W> {
             return None;
         }
         // SAFETY: the joiner wrote it before the flag that we have seen, and does not touch it again.
-        unsafe { (*self.joiner.get()).take() }
+        self.joiner.with_mut(|joiner| unsafe { (*joiner).take() })
     }
 
     /// Says whom [`complete`](JoinWord::complete) shall give. False if that has been called already.
@@ -73,7 +72,7 @@ impl<W> JoinWord<W> {
             return false;
         }
         // SAFETY: without `WAITED_FOR` the completer does not look there.
-        unsafe { *self.joiner.get() = Some(joiner) };
+        self.joiner.with_mut(|place| unsafe { *place = Some(joiner) });
         self.word.fetch_or(WAITED_FOR, Ordering::AcqRel) & COMPLETE == 0
     }
 
@@ -86,6 +85,6 @@ impl<W> JoinWord<W> {
             return None;
         }
         // SAFETY: the completer, if there is one by now, has found no `WAITED_FOR`, and does not look there.
-        unsafe { (*self.joiner.get()).take() }
+        self.joiner.with_mut(|joiner| unsafe { (*joiner).take() })
     }
 }
