@@ -202,8 +202,8 @@ pub mod channel {
 pub use channel::EventChannel;
 #[doc(inline)]
 pub use ec_pool::{Cancelled, Elapsed};
-pub use errors::{is_cancelled, is_deadline, is_read_timeout};
 pub use ec_tasks::task_local;
+pub use errors::{is_cancelled, is_deadline, is_read_timeout};
 pub use runtime::{Runtime, dump, metrics, run, shutdown};
 
 /// The README's programs, compiled with the documentation tests.

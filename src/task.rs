@@ -29,6 +29,8 @@
 //! in a callback that libc runs with a lock held (`dl_iterate_phdr`).
 //!
 //! Allocators with a heap per thread (mimalloc, jemalloc) would keep one per task: see [`alloc`](crate::alloc).
+//!
+#![doc = include_str!("task/cancellation.md")]
 
 mod cancel_token;
 mod points;

@@ -4,9 +4,7 @@
 mod net_common;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use ec_pool::wait::{
-    checkpoint, is_in_cancelled_group, scope_deadline, shield, with_deadline, with_group,
-};
+use ec_pool::wait::{checkpoint, is_in_cancelled_group, scope_deadline, shield, with_deadline, with_group};
 use ec_test_support::limit;
 use ec_unkind as _;
 use event_channel::net::UdpSocket;
@@ -304,7 +302,7 @@ impl Game {
         table.replace((0..COROUTINES).map(|_| Some(Game::coroutine(&table))).collect());
         let model = vec![Vec::new(); COROUTINES + 1];
         let flags = vec![Arc::default(); 4];
-        Game { random: Random(seed), table, model, flags, base: Instant::now() + LONG, turns: 3000 }
+        Game { random: Random(seed), table, model, flags, base: Instant::now() + LONG, turns: 1500 }
     }
 
     fn coroutine(table: &Table) -> Obedient {
@@ -344,8 +342,10 @@ impl Game {
         // The inner ones first.
         let around = || path.iter().rev().chain([&COROUTINES]).flat_map(|&who| self.model[who].iter().rev());
         let inside = || around().take_while(|scope| !matches!(scope, Scope::Shield));
-        let deadline = inside().filter_map(|scope| if let Scope::Deadline(at) = scope { *at } else { None }).min();
-        let is_cancelled = |scope: &&Scope| matches!(scope, Scope::Group(flag, _) if flag.load(Ordering::Relaxed));
+        let deadline =
+            inside().filter_map(|scope| if let Scope::Deadline(at) = scope { *at } else { None }).min();
+        let is_cancelled =
+            |scope: &&Scope| matches!(scope, Scope::Group(flag, _) if flag.load(Ordering::Relaxed));
         let delivered = inside().filter(is_cancelled).find_map(|scope| match scope {
             Scope::Group(flag, delivered) if !delivered.get() => Some(flag),
             _ => None,

@@ -188,7 +188,13 @@ impl Notification {
         match waiter.wait(self.address(), deadline, point) {
             Ok(true) => Ok(true),
             // (A stop that a post has outrun is not delivered here: it waits for the next point.)
-            end => if self.give_up(&waiter, place) { Ok(true) } else { end },
+            end => {
+                if self.give_up(&waiter, place) {
+                    Ok(true)
+                } else {
+                    end
+                }
+            }
         }
     }
 

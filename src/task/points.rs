@@ -90,5 +90,6 @@ pub fn park_timeout_cancellable(duration: Duration) -> io::Result<()> {
 /// Was the calling task ever cancelled, or a [token](super::CancelToken) whose group the caller is in? Stays true once the error was
 /// delivered. On a plain thread only tokens count.
 pub fn is_cancelled() -> bool {
-    ec_tasks::with_current(|task| task.is_some_and(ec_tasks::Task::is_cancelled)) || wait::is_in_cancelled_group()
+    ec_tasks::with_current(|task| task.is_some_and(ec_tasks::Task::is_cancelled))
+        || wait::is_in_cancelled_group()
 }

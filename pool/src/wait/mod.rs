@@ -38,10 +38,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+pub use crate::wait::pauses::{park_cancellable, park_until, sleep_until, sleep_until_cancellable};
 pub use crate::wait::scopes::{
     earliest, is_in_cancelled_group, scope_deadline, shield, with_deadline, with_group,
 };
-pub use crate::wait::pauses::{park_cancellable, park_until, sleep_until, sleep_until_cancellable};
 
 /// A deadline of the call's own (a read timeout), with the errno it gives when it comes first.
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +180,15 @@ pub(crate) unsafe fn attempt_unless(
     // SAFETY: the operation lies on this stack, and what it points to is the caller's promise; both stay until `run_op` has seen the
     // completion.
     let result = unsafe {
-        run_op(op.raw(), kind, detail, point.then_some(around), alone, before.registration.filter(|_| !alone), &unless)
+        run_op(
+            op.raw(),
+            kind,
+            detail,
+            point.then_some(around),
+            alone,
+            before.registration.filter(|_| !alone),
+            &unless,
+        )
     };
     context::migrate_if_forced(worker);
     match (-result, deadline) {

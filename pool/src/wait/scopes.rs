@@ -302,7 +302,10 @@ fn around<'a>() -> impl Iterator<Item = (Depth, &'a Scope)> {
 
 /// [`around`], where that has just been asked.
 fn counted<'a>() -> impl Iterator<Item = (Depth, &'a Scope)> {
-    all().enumerate().filter(|(_, scope)| scope.counts()).map(|(place, scope)| ((scope.rank.get(), place), scope))
+    all()
+        .enumerate()
+        .filter(|(_, scope)| scope.counts())
+        .map(|(place, scope)| ((scope.rank.get(), place), scope))
 }
 
 /// The earlier of two deadlines, where `None` never comes.

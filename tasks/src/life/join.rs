@@ -75,11 +75,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Panics
     /// In the task itself, which would wait for its own end.
-    pub fn wait_by(
-        &mut self,
-        deadline: Option<Instant>,
-        suspended: impl FnOnce(&End<'_>),
-    ) -> bool {
+    pub fn wait_by(&mut self, deadline: Option<Instant>, suspended: impl FnOnce(&End<'_>)) -> bool {
         let word = &self.task.header().join;
         if word.is_complete() || forked() {
             return true;
