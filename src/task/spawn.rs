@@ -307,7 +307,7 @@ impl<T> JoinHandle<T> {
 
     /// Asks the task to stop: the call it waits in, or else the next one that suspends and returns an
     /// [`io::Result`], fails once with an error that holds [`Cancelled`](crate::Cancelled). The task may go
-    /// on; nothing is broken off by force.
+    /// on; nothing is broken off by force. [Which calls those are](crate::task#cancellation).
     pub fn cancel(&self) {
         self.inner.cancel();
     }
