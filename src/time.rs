@@ -94,7 +94,7 @@ fn yield_cancellable() -> io::Result<()> {
 }
 
 /// Runs `f` to its end and returns what it returns. When `duration` is over while it runs, the
-/// first call in it that suspends and returns an [`io::Result`](std::io::Result) fails, **once**, with
+/// first call in it that suspends and returns an [`io::Result`] fails, **once**, with
 /// [`TimedOut`](std::io::ErrorKind::TimedOut) ([`is_deadline`](crate::is_deadline) tells it from others): the call that waits at that moment, or else
 /// the next one. What `f` makes of the error is up to `f`. [Which calls those are](crate::task#cancellation).
 ///

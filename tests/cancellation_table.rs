@@ -1,14 +1,14 @@
 //! The table in the documentation of module `task` says of each public call of the crate what it is to a cancel and to a deadline. Here each
 //! row is tried.
 //!
-//! A new call has its row in `src/task/cancellation.md`, and a line in `cancellation_table/calls.rs`. Without either a test here fails, and says
+//! A new call has its row in `src/task/cancellation.md`, and a line in `cancellation_table/`. Without either a test here fails, and says
 //! which is missing.
 
-#[path = "cancellation_table/calls.rs"]
-mod calls;
+#[path = "cancellation_table/mod.rs"]
+mod all;
 mod net_common;
 
-use calls::{CALLS, Call};
+use all::{Call, rows};
 use ec_test_support::limit;
 use ec_unkind as _;
 use event_channel::sync::Notification;
@@ -33,9 +33,8 @@ enum What {
 /// The calls in the table, by the targets of their links. With what they are, and whether only in a task.
 fn table() -> BTreeMap<String, (What, bool)> {
     let text = include_str!("../src/task/cancellation.md");
-    let rows = text.lines().filter(|line| line.starts_with("| [`"));
     let mut calls = BTreeMap::new();
-    for row in rows {
+    for row in text.lines().filter(|line| line.starts_with("| [`")) {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
         let [names, what, besides] = cells[..] else { panic!("three cells: {row}") };
         let what = match what {
@@ -111,12 +110,11 @@ fn each_public_call_has_a_row_and_each_row_is_tried() {
         })
         .collect();
     assert!(unknown.is_empty(), "src/task/cancellation.md has rows for what is not there: {unknown:?}");
-    let tried: BTreeSet<_> =
-        CALLS.iter().flat_map(|(names, _)| *names).map(|name| (*name).to_owned()).collect();
-    let rows: BTreeSet<_> = table.into_keys().collect();
-    let untried: Vec<_> = rows.difference(&tried).collect();
-    assert!(untried.is_empty(), "tests/cancellation_table/calls.rs does not try {untried:?}");
-    let without: Vec<_> = tried.difference(&rows).collect();
+    let tried: BTreeSet<_> = rows().flat_map(|(names, _)| *names).map(|name| (*name).to_owned()).collect();
+    let told: BTreeSet<_> = table.into_keys().collect();
+    let untried: Vec<_> = told.difference(&tried).collect();
+    assert!(untried.is_empty(), "tests/cancellation_table does not try {untried:?}");
+    let without: Vec<_> = tried.difference(&told).collect();
     assert!(without.is_empty(), "src/task/cancellation.md has no row for {without:?}");
 }
 
@@ -144,10 +142,10 @@ fn try_one(what: What, name: &str, make: fn() -> Call, is_due: fn(&std::io::Erro
 
 fn each(test: impl Fn(What, bool, &'static str, fn() -> Call)) {
     let table = table();
-    for (names, make) in CALLS {
-        let rows: Vec<_> = names.iter().filter_map(|name| table.get(*name)).collect();
-        let Some(&&(what, only_in_tasks)) = rows.first() else { continue };
-        assert!(rows.iter().all(|row| row.0 == what), "{names:?} are tried together");
+    for (names, make) in rows() {
+        let told: Vec<_> = names.iter().filter_map(|name| table.get(*name)).collect();
+        let Some(&&(what, only_in_tasks)) = told.first() else { continue };
+        assert!(told.iter().all(|row| row.0 == what), "{names:?} are tried together");
         assert!(what != What::Point || names.len() == 1, "a point is tried alone: {names:?}");
         test(what, only_in_tasks, names[0], *make);
     }

@@ -25,6 +25,7 @@ pub(crate) mod elapsed;
 pub(crate) mod get_event;
 mod pauses;
 pub(crate) mod scopes;
+pub(crate) mod sleeper;
 
 use crate::wait::cancel::Cancelled;
 use crate::wait::elapsed::Elapsed;
@@ -42,6 +43,7 @@ pub use crate::wait::pauses::{park_cancellable, park_until, sleep_until, sleep_u
 pub use crate::wait::scopes::{
     earliest, is_in_cancelled_group, scope_deadline, shield, with_deadline, with_group,
 };
+pub use crate::wait::sleeper::{Look, Sleeper, look};
 
 /// A deadline of the call's own (a read timeout), with the errno it gives when it comes first.
 #[derive(Clone, Copy, Debug)]
