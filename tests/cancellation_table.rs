@@ -80,10 +80,10 @@ fn public() -> BTreeSet<String> {
             let line = line.trim().strip_prefix("pub ").or(if in_macro { Some(line.trim()) } else { None });
             let Some(line) = line else { continue };
             let is_function = |rest: &&str| rest.starts_with("fn ") && !rest.starts_with("fn $");
-            let rest = ["", "const ", "unsafe ", "const unsafe "]
+            let mut rest = ["", "const ", "unsafe ", "const unsafe "]
                 .into_iter()
                 .filter_map(|how| line.strip_prefix(how));
-            let Some(rest) = rest.filter(is_function).last() else { continue };
+            let Some(rest) = rest.rfind(is_function) else { continue };
             if std::mem::take(&mut hidden) {
                 continue;
             }
