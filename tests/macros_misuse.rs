@@ -27,7 +27,7 @@ fn errors_of(program: &str, is_test: bool) -> Result<Vec<String>, String> {
     let errors: Vec<_> = said
         .lines()
         .filter_map(|line| line.strip_prefix("<anon>:"))
-        .filter_map(|line| line.split_once(" error").map(|(place, words)| (place, words)))
+        .filter_map(|line| line.split_once(": error"))
         .map(|(place, words)| format!("{place}{words}"))
         .collect();
     assert_eq!(output.status.success(), errors.is_empty(), "{program}: {said}");
@@ -43,15 +43,21 @@ fn libraries(files: std::fs::ReadDir) -> Result<PathBuf, String> {
     ours.max_by_key(age).ok_or_else(|| "the library lies elsewhere".to_owned())
 }
 
-/// Each program, and its only error.
+/// Each program, and its only error. Of the compiler's own words, which change, only the code is told.
 fn check(is_test: bool, cases: &[(&str, &str)]) {
     limit(120, || {
+        let mut wrong = Vec::new();
         for (program, expected) in cases {
-            match errors_of(program, is_test) {
-                Ok(errors) => assert_eq!(errors, [*expected], "{program}"),
+            let errors = match errors_of(program, is_test) {
+                Ok(errors) => errors,
                 Err(why) => return skipped(&why),
+            };
+            let as_expected = |error: &String| error == expected || (expected.ends_with(']') && error.starts_with(expected));
+            if errors.len() != 1 || !errors.iter().all(as_expected) {
+                wrong.push(format!("{program}\n    gives    {errors:?}\n    and not  {expected:?}"));
             }
         }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     });
 }
 
@@ -136,9 +142,9 @@ fn main_says_what_is_wrong_with_an_option() {
                 "1:31: a path, not a string: `crate = other_name`",
             ),
             // The compiler's own words, at the user's own code.
-            ("#[event_channel::main(cores = \"2\")]\nfn main() {}", "1:31[E0308]: mismatched types: expected `usize`, found `&str`"),
-            ("#[event_channel::main]\nfn main() { let () = 5; }", "2:17[E0308]: mismatched types: expected integer, found `()`"),
-            ("#[event_channel::main]\nfn main() -> u8 { 5 }", "2:14[E0277]: `main` has invalid return type `u8`: `main` can only return types that implement `Termination`"),
+            ("#[event_channel::main(cores = \"2\")]\nfn main() {}", "1:31[E0308]"),
+            ("#[event_channel::main]\nfn main() { let () = 5; }", "2:17[E0308]"),
+            ("#[event_channel::main]\nfn main() -> u8 { 5 }", "2:14[E0277]"),
         ],
     );
 }
