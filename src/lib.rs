@@ -101,8 +101,9 @@
 //! server with such an end.
 //!
 //! # The parts
-//! * [`run`] and [`Runtime`]: the pool and the way into it.
+//! * [`run`] and [`Runtime`]: the pool and the way into it. `#[event_channel::main]` and `#[event_channel::test]` do the same as attributes.
 //! * [`task`]: spawn, join, park, cancel. [`task_local!`]: values that belong to a task.
+//! * [`thread`]: the same by the names of [`std::thread`], for programs that have only their `use` lines changed.
 //! * [`net`], [`time`], [`sync`]: what suspends.
 //! * [`channel`]: the channel itself, for programs that post requests and handle what comes back.
 //!

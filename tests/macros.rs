@@ -50,10 +50,7 @@ mod cases {
     #[ignore = "another test calls it"]
     pub fn notes_its_driver() {
         let driver = here();
-        assert_eq!(
-            task::current().name().unwrap(),
-            format!("cases::notes_its_driver on {driver}")
-        );
+        assert_eq!(task::current().name().unwrap(), format!("cases::notes_its_driver on {driver}"));
         eprintln!("noted: {driver}");
         RAN.lock().unwrap().push((driver, Runtime::current().unwrap()));
     }
@@ -114,7 +111,7 @@ mod cases {
         if words.is_empty() { Err(words) } else { Ok(()) }
     }
 
-    #[event_channel::test(cores = 1,)]
+    #[event_channel::test(cores = 1)]
     fn may_return_any_termination() -> impl std::process::Termination {
         std::process::ExitCode::SUCCESS
     }
@@ -201,7 +198,10 @@ fn the_environment_says_which_drivers() {
 
     let unknown = child("cases::notes_its_driver", &[("EVENT_CHANNEL_DRIVER", "pool")]);
     let said = self::said(&unknown);
-    assert!(!unknown.status.success() && said.contains("no event channel driver is called \"pool\""), "{said}");
+    assert!(
+        !unknown.status.success() && said.contains("no event channel driver is called \"pool\""),
+        "{said}"
+    );
 
     // One that asks for another driver has nothing to do.
     let another = child("cases::leaves_a_task_behind", &[("EVENT_CHANNEL_DRIVER", "poll")]);
@@ -215,7 +215,8 @@ fn a_driver_that_the_machine_refuses_is_skipped_with_the_reason() {
     if let Some(mut child) = this_test_again(NAME) {
         let output = limit(60, || child.env_remove("EVENT_CHANNEL_DRIVER").output().unwrap());
         let said = said(&output);
-        let skips = said.contains("notes_its_driver is skipped on io_uring: ") && said.contains("Operation not permitted");
+        let skips = said.contains("notes_its_driver is skipped on io_uring: ")
+            && said.contains("Operation not permitted");
         assert!(skips || said.contains(" is skipped: "), "{said}");
         return went_well(Some(output));
     }

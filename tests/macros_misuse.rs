@@ -39,7 +39,8 @@ fn libraries(files: std::fs::ReadDir) -> Result<PathBuf, String> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("libevent_channel-") && name.ends_with(".rlib")
     });
-    let age = |path: &PathBuf| path.metadata().and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let age =
+        |path: &PathBuf| path.metadata().and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     ours.max_by_key(age).ok_or_else(|| "the library lies elsewhere".to_owned())
 }
 
@@ -52,7 +53,9 @@ fn check(is_test: bool, cases: &[(&str, &str)]) {
                 Ok(errors) => errors,
                 Err(why) => return skipped(&why),
             };
-            let as_expected = |error: &String| error == expected || (expected.ends_with(']') && error.starts_with(expected));
+            let as_expected = |error: &String| {
+                error == expected || (expected.ends_with(']') && error.starts_with(expected))
+            };
             if errors.len() != 1 || !errors.iter().all(as_expected) {
                 wrong.push(format!("{program}\n    gives    {errors:?}\n    and not  {expected:?}"));
             }
@@ -67,7 +70,10 @@ fn what_is_right_is_taken() {
         (false, "#[event_channel::main] fn main() {}"),
         (false, "#[event_channel::main(cores = 1)] fn main() -> std::io::Result<()> { Ok(()) }"),
         (true, "#[event_channel::test] fn works() {}"),
-        (true, "#[event_channel::test(driver = \"epoll\",)] #[should_panic(expected = \"so\")] fn works() { panic!(\"so\") }"),
+        (
+            true,
+            "#[event_channel::test(driver = \"epoll\",)] #[should_panic(expected = \"so\")] fn works() { panic!(\"so\") }",
+        ),
     ];
     limit(60, || {
         for (is_test, program) in right {

@@ -9,7 +9,7 @@ use event_channel::thread::{self, Builder, JoinHandle, Thread, ThreadId};
 use event_channel::time::{Duration, Instant};
 use net_common::each_runtime_of;
 use std::any::Any;
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::mem;
 use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind, panic_any};
@@ -24,12 +24,14 @@ fn everywhere(check: fn()) {
     });
 }
 
+type Work = Box<dyn FnOnce() + Send>;
+
 /// `check` gets what starts a thread or a task: of std, and of ours.
-fn mixed(check: fn(&dyn Fn(Box<dyn FnOnce() + Send>))) {
-    fn of_std(f: Box<dyn FnOnce() + Send>) {
+fn mixed(check: fn(&dyn Fn(Work))) {
+    fn of_std(f: Work) {
         std::thread::spawn(f);
     }
-    fn of_ours(f: Box<dyn FnOnce() + Send>) {
+    fn of_ours(f: Work) {
         drop(thread::spawn(f));
     }
     limit(60, || {
@@ -70,7 +72,7 @@ fn a_thread_with_a_name_has_it_inside_and_outside() {
     everywhere(|| {
         // The kernel would keep fifteen letters of it.
         let name = "Ada Lovelace, whose name is longer than that";
-        let handle = Builder::new().name(name.into()).spawn(|| thread::current()).unwrap();
+        let handle = Builder::new().name(name.into()).spawn(thread::current).unwrap();
         assert_eq!(handle.thread().name(), Some(name));
         assert_eq!(handle.join().unwrap().name(), Some(name));
     });
@@ -173,7 +175,7 @@ fn threads_spawn_threads() {
 
 #[test]
 fn a_child_does_not_need_its_parent() {
-    fn child(number: u32, told: Sender<u32>) -> Box<dyn FnOnce() + Send> {
+    fn child(number: u32, told: Sender<u32>) -> Work {
         Box::new(move || match number {
             16 => told.send(number).unwrap(),
             _ => drop(thread::spawn(child(number + 1, told))),
@@ -341,111 +343,5 @@ fn handles_join_in_any_order_and_from_anywhere() {
         let mut numbers: Vec<_> = hears.iter().collect();
         numbers.sort();
         assert_eq!(numbers, (0..10).collect::<Vec<_>>());
-    });
-}
-
-// Of std's tests of `thread_local!`: it is std's, and in a task it is the task's own.
-
-/// Tells when it is dropped.
-struct Told(Option<Sender<&'static str>>, &'static str);
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if let Some(told) = &self.0 {
-            told.send(self.1).unwrap();
-        }
-    }
-}
-
-#[test]
-fn each_thread_has_a_thread_local_of_its_own() {
-    thread_local!(static NUMBER: Cell<i32> = const { Cell::new(1) });
-    everywhere(|| {
-        NUMBER.set(1);
-        let (told, hears) = channel();
-        thread::spawn(move || {
-            assert_eq!(NUMBER.get(), 1);
-            NUMBER.set(3);
-            thread::yield_now();
-            assert_eq!(NUMBER.get(), 3);
-            told.send(()).unwrap();
-        });
-        hears.recv().unwrap();
-        assert_eq!(NUMBER.replace(2), 1);
-        let key: &'static thread::LocalKey<Cell<i32>> = &NUMBER;
-        assert_eq!(key.get(), 2);
-    });
-}
-
-#[test]
-fn a_thread_local_is_dropped_when_the_thread_ends() {
-    thread_local!(static TOLD: RefCell<Told> = const { RefCell::new(Told(None, "local")) });
-    everywhere(|| {
-        let (told, hears) = channel();
-        let handle = thread::spawn(move || TOLD.with_borrow_mut(|local| local.0 = Some(told)));
-        handle.join().unwrap();
-        // Before the join returns.
-        assert_eq!(hears.try_recv(), Ok("local"));
-    });
-}
-
-#[test]
-fn a_thread_local_that_is_being_dropped_is_an_error() {
-    struct Looks(Sender<bool>);
-    impl Drop for Looks {
-        fn drop(&mut self) {
-            let looked: Result<(), thread::AccessError> = LOOKS.try_with(|_| ());
-            self.0.send(looked.is_err()).unwrap();
-        }
-    }
-    thread_local!(static LOOKS: RefCell<Option<Looks>> = const { RefCell::new(None) });
-    everywhere(|| {
-        let (told, hears) = channel();
-        let handle = thread::spawn(move || {
-            assert!(LOOKS.try_with(|_| ()).is_ok());
-            LOOKS.set(Some(Looks(told)));
-        });
-        handle.join().unwrap();
-        assert_eq!(hears.try_recv(), Ok(true));
-    });
-}
-
-#[test]
-fn destructors_of_thread_locals_may_use_other_thread_locals() {
-    thread_local! {
-        static FIRST: RefCell<Option<First>> = const { RefCell::new(None) };
-        static SECOND: UnsafeCell<Option<Told>> = const { UnsafeCell::new(None) };
-    }
-    struct First(Sender<&'static str>);
-    impl Drop for First {
-        fn drop(&mut self) {
-            // (Used here for the first time.)
-            // SAFETY: nobody has a reference into it.
-            SECOND.with(|second| unsafe { *second.get() = Some(Told(Some(self.0.clone()), "second")) });
-            self.0.send("first").unwrap();
-        }
-    }
-    everywhere(|| {
-        let (told, hears) = channel();
-        thread::spawn(move || FIRST.set(Some(First(told)))).join().unwrap();
-        assert_eq!(hears.iter().collect::<Vec<_>>(), ["first", "second"]);
-    });
-}
-
-#[test]
-fn a_destructor_of_a_thread_local_knows_its_thread() {
-    struct Knows(Sender<ThreadId>);
-    impl Drop for Knows {
-        fn drop(&mut self) {
-            self.0.send(thread::current().id()).unwrap();
-        }
-    }
-    thread_local!(static KNOWS: RefCell<Option<Knows>> = const { RefCell::new(None) });
-    everywhere(|| {
-        let (told, hears) = channel();
-        let handle = thread::spawn(move || KNOWS.set(Some(Knows(told))));
-        let id = handle.thread().id();
-        handle.join().unwrap();
-        assert_eq!(hears.recv().unwrap(), id);
     });
 }

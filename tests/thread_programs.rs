@@ -22,7 +22,8 @@ programs_with!(of_tasks, event_channel::thread);
 #[test]
 fn a_program_says_the_same_with_our_threads() {
     limit(60, || {
-        let expected: Vec<_> = of_threads::PROGRAMS.iter().map(|(name, program)| (*name, program())).collect();
+        let expected: Vec<_> =
+            of_threads::PROGRAMS.iter().map(|(name, program)| (*name, program())).collect();
         assert!(expected.len() >= 10 && expected.iter().all(|(_, said)| !said.is_empty()));
         let check = || {
             for ((name, program), (_, expected)) in of_tasks::PROGRAMS.iter().zip(&expected) {

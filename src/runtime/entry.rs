@@ -73,7 +73,9 @@ pub fn test<R: Termination>(test: Test, builder: impl Fn() -> Builder, body: fn(
             (Ok(true), None) => {}
             (Ok(false), None) => panic!("the test {name} returned an error on {driver}"),
             (Ok(_), Some(_)) => return eprintln!("the test {name} was to panic, and did not on {driver}"),
-            (Err(payload), Some(words)) if message_of(&*payload).contains(words) => last_panic = Some(payload),
+            (Err(payload), Some(words)) if message_of(&*payload).contains(words) => {
+                last_panic = Some(payload)
+            }
             (Err(payload), _) => {
                 eprintln!("the test {name} has panicked on {driver}");
                 resume_unwind(payload);

@@ -9,7 +9,10 @@ use std::sync::{Arc, Barrier, Condvar, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 use thread::{AccessError, Builder, JoinHandle, LocalKey, Thread, ThreadId};
 
-pub const PROGRAMS: &[(&str, fn() -> String)] = &[
+/// Its name, and what it says.
+pub type Program = (&'static str, fn() -> String);
+
+pub const PROGRAMS: &[Program] = &[
     ("sum_in_parts", sum_in_parts),
     ("producers_and_a_consumer", producers_and_a_consumer),
     ("ping_pong", ping_pong),
@@ -87,8 +90,7 @@ fn ping_pong() -> String {
         pong.thread().unpark();
     }
     pong.join().unwrap();
-    let said = said.lock().unwrap().clone();
-    said
+    said.lock().unwrap().clone()
 }
 
 /// A pool as the Rust book has it.
@@ -205,7 +207,8 @@ fn bounded_buffer() -> String {
     let theirs = buffer.clone();
     let fills = thread::spawn(move || {
         for item in 0..20 {
-            let mut items = theirs.1.wait_while(theirs.0.lock().unwrap(), |items| items.len() == ROOM).unwrap();
+            let mut items =
+                theirs.1.wait_while(theirs.0.lock().unwrap(), |items| items.len() == ROOM).unwrap();
             items.push_back(item);
             theirs.1.notify_all();
         }
@@ -270,7 +273,8 @@ fn merge_sort() -> String {
         }
         let right = items.split_off(items.len() / 2);
         let (left, right) = (thread::spawn(move || sort(items)), sort(right));
-        let (mut left, mut right) = (left.join().unwrap().into_iter().peekable(), right.into_iter().peekable());
+        let (mut left, mut right) =
+            (left.join().unwrap().into_iter().peekable(), right.into_iter().peekable());
         std::iter::from_fn(|| match (left.peek(), right.peek()) {
             (Some(l), Some(r)) if l <= r => left.next(),
             (Some(_), None) => left.next(),

@@ -44,7 +44,8 @@ impl Function {
         let no_function = |at: &[TokenTree]| Error::at(at, format!("`#[{attribute}]` is for a function"));
         let mut at = 0;
         let mut attributes = Vec::new();
-        while let (true, Some(TokenTree::Group(group))) = (is_punct(tokens.get(at), '#'), tokens.get(at + 1)) {
+        while let (true, Some(TokenTree::Group(group))) = (is_punct(tokens.get(at), '#'), tokens.get(at + 1))
+        {
             attributes.push(Attribute {
                 span: group.span(),
                 tokens: [tokens[at].clone(), tokens[at + 1].clone()],
@@ -84,9 +85,9 @@ impl Function {
             return Err(Error::at(&given, what));
         }
         let rest = &tokens[at + 3..];
-        let Some((TokenTree::Group(body), output)) =
-            rest.split_last().filter(|(last, _)| matches!(last, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace))
-        else {
+        let Some((TokenTree::Group(body), output)) = rest.split_last().filter(
+            |(last, _)| matches!(last, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace),
+        ) else {
             return Err(Error::at(rest, "a function with a body is expected"));
         };
         if let Some(bound) = output.iter().find(|token| is_ident(Some(token), "where")) {
@@ -150,7 +151,9 @@ impl Function {
 /// What is wrong with `word` before `fn`, if it belongs to a function.
 fn qualified(word: &TokenTree) -> Option<Error> {
     let what = match word.to_string().as_str() {
-        "async" => "it runs as a task, and is no future: leave `async` and the `.await`s out, and what would wait suspends the task",
+        "async" => {
+            "it runs as a task, and is no future: leave `async` and the `.await`s out, and what would wait suspends the task"
+        }
         "const" | "unsafe" | "extern" | "safe" | "gen" => "it has to be a plain `fn`",
         _ => return None,
     };

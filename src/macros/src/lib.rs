@@ -43,7 +43,8 @@ fn expand_main(options: TokenStream, item: TokenStream) -> Result<TokenStream, E
     let function = Function::parse(item, "event_channel::main")?;
     let options = Options::parse(options)?;
     if function.name.to_string() != "main" {
-        let what = "`#[event_channel::main]` is for the function `main`: another one can call `event_channel::run`";
+        let what =
+            "`#[event_channel::main]` is for the function `main`: another one can call `event_channel::run`";
         return Err(Error::new(function.name.span(), what));
     }
     Ok(code(

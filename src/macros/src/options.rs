@@ -31,7 +31,8 @@ impl Options {
             let known = name.to_string();
             if !SETTINGS.contains(&known.as_str()) && known != "driver" && known != "crate" {
                 let there_are = SETTINGS.map(|name| format!("`{name}`")).join(", ");
-                let what = format!("there is no option `{known}`: there are {there_are}, `driver` and `crate`");
+                let what =
+                    format!("there is no option `{known}`: there are {there_are}, `driver` and `crate`");
                 return Err(Error::new(name.span(), what));
             }
             if given.contains(&known) {
