@@ -39,6 +39,7 @@
 //! * **std's own types**: a library that asks for a [`std::thread::Thread`] or a [`std::thread::JoinHandle`] takes neither of ours.
 //!   [`std::thread::current`] works in a task and has a handle of its own, but its `unpark` ends only [`std::thread::park`], which
 //!   blocks the thread.
+//! * **`scope`** (`Scope`, `ScopedJoinHandle`, `Builder::spawn_scoped`) is not there in this version.
 //! * What is unstable in std (`sleep_until` as well: there is [`time::sleep_until`](crate::time::sleep_until)).
 //!
 //! # What is different

@@ -170,7 +170,11 @@ fn test_says_what_is_wrong() {
             ),
             (
                 "#[event_channel::test]\n#[test]\nfn twice() {}",
-                "2:2: `#[event_channel::test]` makes it a test: it needs no `#[test]`",
+                "2:2: `#[event_channel::test]` makes it a test: it needs no other such attribute",
+            ),
+            (
+                "#[event_channel::test]\n#[event_channel::test(cores = 1)]\nfn twice() {}",
+                "2:2: `#[event_channel::test]` makes it a test: it needs no other such attribute",
             ),
             (
                 "#[event_channel::test]\n#[should_panic]\nfn both() -> Result<(), String> { Ok(()) }",

@@ -109,10 +109,12 @@ impl Function {
         self.attributes.iter().flat_map(|attribute| attribute.tokens.clone()).collect()
     }
 
-    /// The first attribute of that name.
+    /// The first attribute of that name, whatever the path to it.
     pub(crate) fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|attribute| {
-            is_ident(attribute.inside.first(), name) && !is_punct(attribute.inside.get(1), ':')
+            let is_path =
+                |token: &&TokenTree| is_punct(Some(token), ':') || matches!(token, TokenTree::Ident(_));
+            is_ident(attribute.inside.iter().take_while(is_path).last(), name)
         })
     }
 

@@ -68,7 +68,7 @@ fn expand_test(options: TokenStream, item: TokenStream) -> Result<TokenStream, E
     let function = Function::parse(item, "event_channel::test")?;
     let options = Options::parse(options)?;
     if let Some(attribute) = function.attribute("test") {
-        let what = "`#[event_channel::test]` makes it a test: it needs no `#[test]`";
+        let what = "`#[event_channel::test]` makes it a test: it needs no other such attribute";
         return Err(Error::new(attribute.span, what));
     }
     let should_panic = function.attribute("should_panic");
