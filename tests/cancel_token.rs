@@ -18,8 +18,10 @@ use std::thread;
 
 const LONG: Duration = Duration::from_secs(3600);
 
+type Waits = fn() -> io::Result<()>;
+
 /// Each waits for ever. With what a dump says of it.
-const WAITS: [(&str, fn() -> io::Result<()>); 5] = [
+const WAITS: [(&str, Waits); 5] = [
     ("sleep", || sleep_cancellable(LONG)),
     ("park", task::park_cancellable),
     ("notification", || Notification::new().wait_cancellable()),

@@ -429,11 +429,8 @@ fn a_connect_that_takes_too_long_is_no_deadline() {
         listener.listen(0).unwrap();
         let silent = listener.local_addr().unwrap().as_socket().unwrap();
         let mut fill = Vec::new();
-        loop {
-            match std::net::TcpStream::connect_timeout(&silent, 20 * SHORT) {
-                Ok(stream) => fill.push(stream),
-                Err(_) => break,
-            }
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&silent, 20 * SHORT) {
+            fill.push(stream);
         }
         let check = || {
             let error = TcpStream::connect_timeout(&silent, SHORT).unwrap_err();

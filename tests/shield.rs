@@ -29,8 +29,10 @@ fn receive(socket: &UdpSocket) -> io::Result<usize> {
     socket.recv(&mut [0; 10])
 }
 
+type Waits = fn() -> io::Result<()>;
+
 /// Calls that come back by themselves, and are points. With what a dump says of them.
-const POINTS: [(&str, fn() -> io::Result<()>); 5] = [
+const POINTS: [(&str, Waits); 5] = [
     ("sleep", || sleep_cancellable(2 * SHORT)),
     ("park", || task::park_timeout_cancellable(2 * SHORT)),
     ("notification", || Notification::new().wait_timeout_cancellable(2 * SHORT).map(drop)),
