@@ -132,6 +132,7 @@ compile_error!(
 #[allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait
 pub mod alloc;
 mod blocking;
+mod errors;
 mod queue;
 
 #[allow(unsafe_code)] // `net::sys`, `net::handles` and `net::tcp_stream`: system calls and descriptors
@@ -202,7 +203,7 @@ pub mod channel {
 
 pub use channel::EventChannel;
 #[doc(inline)]
-pub use ec_pool::Cancelled;
+pub use ec_pool::{Cancelled, Elapsed};
 pub use ec_tasks::task_local;
 
 /// Makes of `main` a task: what the program does is done in the runtime, from its first line on.
@@ -306,6 +307,7 @@ pub use event_channel_macros::test;
 #[doc(hidden)]
 pub use runtime::entry as __macros;
 
+pub use errors::{is_cancelled, is_deadline, is_read_timeout};
 pub use runtime::{Runtime, dump, metrics, run, shutdown};
 
 /// The README's programs, compiled with the documentation tests.
