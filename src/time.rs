@@ -5,10 +5,13 @@
 //! A [`timeout`] is a note on the stack. The calls inside it look at the note and give their own operation that
 //! deadline. Nobody else acts on it, so nothing is ever broken off from outside.
 
+mod interval;
+
 use ec_pool::wait;
 use ec_tasks::WaitKind;
 use std::io;
 
+pub use interval::{Interval, MissedTicks, interval, interval_at};
 pub use std::time::{Duration, Instant, SystemTime, SystemTimeError, TryFromFloatSecsError, UNIX_EPOCH};
 
 static SLEEP: WaitKind = WaitKind { name: "sleep", cancel: None, describe: |_, _| String::new() };

@@ -187,8 +187,8 @@ impl Builder {
     }
 }
 
-/// Runs `f` as a task and waits for its end: `f` may borrow.
-pub(crate) fn run_scoped<F, T>(pool: Here<'_>, f: F) -> io::Result<std::thread::Result<T>>
+/// Runs `f` as a task of that name and waits for its end: `f` may borrow.
+pub(crate) fn run_scoped<F, T>(pool: Here<'_>, name: String, f: F) -> io::Result<std::thread::Result<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
@@ -204,7 +204,7 @@ where
     // SAFETY: what `f` and its result borrow outlives this call, and this call ends only after the task has:
     // `join` waits for it, without being a cancellation point, and whatever would unwind past it aborts. If the
     // caller is a task that is abandoned in here, its stack is never reused.
-    let task = unsafe { Builder::new().name(String::from("main")).start(pool, in_place_of_its_caller(f)) }?;
+    let task = unsafe { Builder::new().name(name).start(pool, in_place_of_its_caller(f)) }?;
     let guard = NeverUnwind;
     let result = task.join();
     std::mem::forget(guard);
@@ -315,6 +315,11 @@ impl<T> JoinHandle<T> {
     /// Has the task ended? Then [`join`](Self::join) returns at once.
     pub fn is_finished(&self) -> bool {
         self.inner.is_finished()
+    }
+
+    /// As [`task`](Self::task), by the name that it has in [`std::thread::JoinHandle`].
+    pub fn thread(&self) -> &Task {
+        self.task()
     }
 
     /// The task itself: its id, its name, and the way to [`unpark`](Task::unpark) it.
