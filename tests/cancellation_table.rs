@@ -64,6 +64,10 @@ fn public() -> BTreeSet<String> {
     files(&root, &mut sources);
     let mut public = BTreeSet::new();
     for source in sources.iter().filter(|source| source.extension().is_some_and(|end| end == "rs")) {
+        // (What attributes make is no call of the program's.)
+        if ["macros", "runtime/entry.rs"].iter().any(|it| source.starts_with(root.join(it))) {
+            continue;
+        }
         let module = source.strip_prefix(&root).unwrap().iter().next().unwrap().to_str().unwrap();
         let module = module.trim_end_matches(".rs");
         let (mut owner, mut in_macro, mut hidden) = (String::new(), false, false);
@@ -76,7 +80,7 @@ fn public() -> BTreeSet<String> {
                 owner.clear();
             }
             in_macro = line.trim() == "options! {" || (in_macro && line.trim() != "}");
-            hidden |= line.trim() == "#[doc(hidden)]";
+            hidden = line.trim() == "#[doc(hidden)]" || (hidden && !line.trim().is_empty());
             let line = line.trim().strip_prefix("pub ").or(if in_macro { Some(line.trim()) } else { None });
             let Some(line) = line else { continue };
             let is_function = |rest: &&str| rest.starts_with("fn ") && !rest.starts_with("fn $");

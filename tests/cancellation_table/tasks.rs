@@ -15,13 +15,15 @@ pub const CALLS: &[Row] = &[
         let mut child = child();
         call(move || child.join_cancellable().map(|ended| ended.unwrap()))
     }),
-    (&["time::sleep", "time::sleep_until"], || {
+    (&["time::sleep", "time::sleep_until", "thread::sleep_ms"], || {
         calls(|| {
+            #[allow(deprecated)]
+            event_channel::thread::sleep_ms(1);
             time::sleep(SHORT);
             time::sleep_until(Instant::now() + SHORT);
         })
     }),
-    (&["task::park", "task::park_timeout"], || {
+    (&["task::park", "task::park_timeout", "thread::park_timeout_ms"], || {
         calls(|| {
             let me = task::current();
             let unparks = task::spawn(move || {
@@ -31,8 +33,37 @@ pub const CALLS: &[Row] = &[
             task::park();
             unparks.join().unwrap();
             task::park_timeout(SHORT);
+            #[allow(deprecated)]
+            event_channel::thread::park_timeout_ms(1);
         })
     }),
+    (&["time::Interval::tick_cancellable"], || {
+        let mut ticks = time::interval_at(Instant::now() + SHORT, SHORT);
+        call(move || ticks.tick_cancellable().map(drop))
+    }),
+    (&["time::Interval::tick"], || {
+        let mut ticks = time::interval_at(Instant::now() + SHORT, SHORT);
+        calls(move || ticks.tick())
+    }),
+    (
+        &[
+            "time::interval",
+            "time::interval_at",
+            "time::Interval::reset",
+            "time::Interval::period",
+            "time::Interval::missed_ticks",
+            "time::Interval::set_missed_ticks",
+        ],
+        || {
+            calls(|| {
+                let mut ticks = [time::interval(LONG), time::interval_at(Instant::now(), LONG)];
+                ticks[0].reset();
+                let missed = ticks[0].missed_ticks();
+                ticks[1].set_missed_ticks(missed);
+                assert_eq!(ticks[1].period(), LONG);
+            })
+        },
+    ),
     (&["task::JoinHandle::join"], || calls(|| child().join().unwrap())),
     (&["task::yield_now"], || calls(task::yield_now)),
     (
@@ -60,6 +91,7 @@ pub const CALLS: &[Row] = &[
             "task::JoinHandle::cancel",
             "task::JoinHandle::is_finished",
             "task::JoinHandle::task",
+            "task::JoinHandle::thread",
             "task::Task::id",
             "task::Task::name",
             "task::Task::unpark",
@@ -71,6 +103,7 @@ pub const CALLS: &[Row] = &[
                 task.is_finished();
                 let _ = (task.task().id(), task.task().name().map(str::len));
                 task.task().unpark();
+                task.thread().unpark();
                 let builder = Builder::new().name("named".into()).stack_size(64 << 10);
                 drop(builder.cancel_token(&CancelToken::new()).spawn(|| ())?);
                 drop(Builder::new().dedicated().spawn(|| ())?);
