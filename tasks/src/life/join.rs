@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -9,12 +10,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::cell::take_result;
-use crate::task::{FINISHED, Joiner, Parker, Task, Tokens, WaitKind};
+use crate::task::{FINISHED, Joiner, Parker, Task, Tokens, WaitKind, Watcher};
 use crate::util::forked::forked;
 use crate::wait::{begin_wait, end_wait, suspend, with_current};
 
 static JOIN: WaitKind =
     WaitKind { name: "join", cancel: None, describe: |token, _| format!("the end of task {token}") };
+
+const TAKEN: &str = "the result of the task has been taken before";
+
+/// The error of who waits for the parent's task.
+fn never() -> Box<dyn Any + Send> {
+    Box::new("this is a forked child, and the task to join belongs to its parent")
+}
 
 /// The handle of a spawned task. Dropping it detaches the task: it goes on by itself.
 pub struct JoinHandle<T> {
@@ -52,14 +60,16 @@ impl<T> JoinHandle<T> {
         let word = &self.task.header().join;
         if !word.is_complete() {
             if forked() {
-                return Err(Box::new("this is a forked child, and the task to join belongs to its parent"));
+                return Err(never());
             }
+            // SAFETY: the only handle.
+            drop(unsafe { word.take_back() });
             with_current(|current| match current {
                 Some(me) => {
-                    assert!(*me != self.task, "a task cannot join itself: it would wait for its own end");
+                    self.is_not(me);
                     begin_wait(&JOIN, self.task.id().as_u64(), 0);
-                    // SAFETY: `join` consumes the only handle.
-                    if unsafe { word.wait_for(Joiner::Task(me.clone())) } {
+                    // SAFETY: the only handle, which has named nobody any more.
+                    if unsafe { word.wait_for(Joiner::Task(me.clone())) }.is_ok() {
                         while !word.is_complete() {
                             suspend(Tokens::SYNC);
                         }
@@ -69,7 +79,7 @@ impl<T> JoinHandle<T> {
                 None => {
                     let parker = Arc::<Parker>::default();
                     // SAFETY: as above.
-                    if unsafe { word.wait_for(Joiner::Thread(parker.clone())) } {
+                    if unsafe { word.wait_for(Joiner::Thread(parker.clone())) }.is_ok() {
                         parker.wait_while(|| !word.is_complete());
                     }
                 }
@@ -82,7 +92,48 @@ impl<T> JoinHandle<T> {
         let taken = ManuallyDrop::new(self);
         // SAFETY: read out once, the handle itself is never dropped.
         drop(unsafe { std::ptr::read(&taken.task) });
-        result.expect("a finished task has a result")
+        result.expect(TAKEN)
+    }
+
+    /// The result if the task has ended, as [`join`](JoinHandle::join) gives it; the handle remains, without it. In a forked child an
+    /// unfinished task gives the error. Neither suspends nor blocks.
+    ///
+    /// # Panics
+    /// If it has given the result before.
+    pub fn try_join(&mut self) -> Option<std::thread::Result<T>> {
+        if !self.task.header().join.is_complete() {
+            return forked().then(|| Err(never()));
+        }
+        // SAFETY: complete, so settled, and only the handle takes the result from then on.
+        Some(unsafe { take_result::<T>(self.task.raw()) }.expect(TAKEN))
+    }
+
+    /// Has `watcher` told of the end, once, and nobody else: who was to be told before is not, from now on. False: the task has ended, and
+    /// nobody is told.
+    ///
+    /// # Panics
+    /// In the task itself, which would wait for its own end.
+    pub fn tell(&mut self, watcher: Arc<dyn Watcher>, word: u32) -> bool {
+        with_current(|current| current.into_iter().for_each(|me| self.is_not(me)));
+        let joins = &self.task.header().join;
+        // SAFETY: the only handle.
+        drop(unsafe { joins.take_back() });
+        // SAFETY: and it has named nobody any more. (Once the task is complete nobody else looks there either.)
+        !joins.is_complete() && unsafe { joins.wait_for(Joiner::Watcher(watcher, word)) }.is_ok()
+    }
+
+    /// Nobody is told of the end from now on. False: the task has ended, and who was to be told has been, or is being.
+    pub fn untell(&mut self) -> bool {
+        let joins = &self.task.header().join;
+        // SAFETY: the only handle.
+        drop(unsafe { joins.take_back() });
+        !joins.is_complete()
+    }
+
+    /// # Panics
+    /// If it is.
+    fn is_not(&self, me: &Task) {
+        assert!(*me != self.task, "a task cannot join itself: it would wait for its own end");
     }
 
     /// Asks the task to stop; see [`Task::cancel`].
@@ -104,6 +155,8 @@ impl<T> JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         let header = self.task.header();
+        // SAFETY: the only handle.
+        drop(unsafe { header.join.take_back() });
         if header.join.detach() {
             // SAFETY: settled before we detached, so the result is there and ours.
             unsafe { (header.vtable.drop_result)(self.task.raw()) };
