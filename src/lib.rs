@@ -104,6 +104,7 @@
 //! * [`run`] and [`Runtime`]: the pool and the way into it.
 //! * [`task`]: spawn, join, park, cancel. [`task_local!`]: values that belong to a task.
 //! * [`net`], [`time`], [`sync`]: what suspends.
+//! * [`future`]: what `async` code gives to tasks, and tasks to `async` code.
 //! * [`channel`]: the channel itself, for programs that post requests and handle what comes back.
 //!
 //! # Limits of this version
@@ -131,7 +132,11 @@ compile_error!(
 #[allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait
 pub mod alloc;
 mod blocking;
+#[allow(unsafe_code)] // `future::slot`: the contract of `ec_tasks::Watcher`
+pub mod future;
 mod queue;
+#[allow(unsafe_code)] // the contract of `ec_tasks::Watcher`
+mod waiter;
 
 #[allow(unsafe_code)] // `net::sys`, `net::handles` and `net::tcp_stream`: system calls and descriptors
 pub mod net;

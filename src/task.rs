@@ -30,6 +30,9 @@
 //!
 //! Allocators with a heap per thread (mimalloc, jemalloc) would keep one per task: see [`alloc`](crate::alloc).
 
+mod join;
+#[allow(unsafe_code)] // the contract of `ec_tasks::Watcher`
+mod join_set;
 #[allow(unsafe_code)] // the contract of `ec_tasks::spawn`
 mod spawn;
 
@@ -40,6 +43,7 @@ use std::time::{Duration, Instant};
 pub use crate::time::sleep;
 #[doc(inline)]
 pub use ec_tasks::{AccessError, Doing, Kind, LocalKey, TaskId, TaskInfo, TaskState, ThreadInfo};
+pub use join_set::{JoinSet, TimedOut};
 pub(crate) use spawn::run_scoped;
 pub use spawn::{Builder, JoinHandle, spawn};
 

@@ -3,12 +3,14 @@
 //! This file has `unsafe` in it: the contract of `ec_tasks::spawn`.
 
 use super::{Task, Who, migrates};
+use crate::future::WakerSlot;
 use crate::runtime;
 use ec_pool::Here;
 use ec_tasks::{Kind, SpawnOptions};
 use std::fmt;
 use std::io;
-use std::sync::OnceLock;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 
 /// Starts a task in the current runtime; outside of any, in the default one, which is started if
 /// need be. Dropping the handle detaches the task.
@@ -158,7 +160,7 @@ impl Builder {
         };
         // SAFETY: by contract.
         let inner = unsafe { pool.spawn(options, f) }?;
-        Ok(JoinHandle { inner, task: OnceLock::new() })
+        Ok(JoinHandle { inner, task: OnceLock::new(), waker: AssertUnwindSafe(None) })
     }
 }
 
@@ -205,9 +207,11 @@ fn in_place_of_its_caller<T>(f: impl FnOnce() -> T) -> impl FnOnce() -> T {
 
 /// The handle of a spawned task. Dropping it detaches the task.
 pub struct JoinHandle<T> {
-    inner: ec_tasks::JoinHandle<T>,
+    pub(super) inner: ec_tasks::JoinHandle<T>,
     /// Made when somebody asks for it.
     task: OnceLock<Task>,
+    /// Who is told of the end, if the handle was polled. (What it panics with is caught, and nothing is left half done.)
+    pub(super) waker: AssertUnwindSafe<Option<Arc<WakerSlot>>>,
 }
 
 impl<T> JoinHandle<T> {

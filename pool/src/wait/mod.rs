@@ -83,7 +83,8 @@ pub fn checkpoint() -> io::Result<()> {
     pending().map_or(Ok(()), |stop| Err(stop.deliver()))
 }
 
-fn pending() -> Option<Stop> {
+/// What [`checkpoint`] would deliver.
+pub fn pending() -> Option<Stop> {
     if ec_tasks::cancel_pending() && in_task() {
         return Some(Stop::Cancel);
     }
