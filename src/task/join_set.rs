@@ -20,8 +20,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-static JOIN_NEXT: WaitKind =
-    WaitKind { name: "join_next", cancel: None, describe: |_, tasks| format!("the end of one of {tasks} tasks") };
+static JOIN_NEXT: WaitKind = WaitKind {
+    name: "join_next",
+    cancel: None,
+    describe: |_, tasks| format!("the end of one of {tasks} tasks"),
+};
 
 /// Tasks that are joined in the order of their ends.
 ///
