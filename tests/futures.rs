@@ -82,6 +82,17 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// Ready at its second poll.
+async fn second_poll() {
+    let mut polls = 0;
+    poll_fn(|context| {
+        context.waker().wake_by_ref();
+        polls += 1;
+        if polls == 1 { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+}
+
 /// Counts how often it is woken.
 #[derive(Default)]
 struct Counts(AtomicUsize);
@@ -178,14 +189,18 @@ fn a_future_may_wake_itself_in_its_poll() {
         each_runtime_of(&[1], |runtime| {
             let goes_on = Arc::new(AtomicBool::new(true));
             let theirs = goes_on.clone();
-            let spins = runtime.spawn(move || {
+            let polls = runtime.run(move || {
+                drop(task::spawn(move || theirs.store(false, Ordering::SeqCst)));
+                let mut polls = 0;
                 wait(poll_fn(|context| {
                     context.waker().wake_by_ref();
-                    if theirs.load(Ordering::SeqCst) { Poll::Pending } else { Poll::Ready(()) }
-                }));
+                    polls += 1;
+                    if goes_on.load(Ordering::SeqCst) { Poll::Pending } else { Poll::Ready(polls) }
+                }))
             });
-            let ends = runtime.spawn(move || goes_on.store(false, Ordering::SeqCst));
-            (spins.join().unwrap(), ends.join().unwrap());
+            if task::migrates() {
+                assert!(polls < 500, "the other task had its turn after {polls} polls");
+            }
 
             let spins = runtime.spawn(|| {
                 wait_cancellable(poll_fn(|context| {
@@ -283,7 +298,7 @@ fn a_cancel_or_a_deadline_drops_the_future_first() {
     struct Drops(Arc<AtomicUsize>);
     impl Drop for Drops {
         fn drop(&mut self) {
-            let late = wait_cancellable(async { task::yield_now() });
+            let late = wait_cancellable(second_poll());
             self.0.fetch_add(if late.is_ok() { 1 } else { 100 }, Ordering::SeqCst);
         }
     }
@@ -445,23 +460,31 @@ fn a_waker_may_spawn_panic_and_block() {
             }
         }
     }
-    everywhere(|runtime| {
-        for dedicated in [false, true] {
-            let counts = Arc::<AtomicUsize>::default();
-            let builder = task::Builder::new();
-            let turn = Arc::new(Notification::new());
-            let theirs = turn.clone();
-            let builder = if dedicated { builder.dedicated() } else { builder };
-            let mut task = runtime.spawn_with(builder, move || theirs.wait()).unwrap();
-            let waker = Waker::from(Arc::new(Unkind(counts.clone())));
-            assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
-            std::mem::forget(waker);
-            turn.post();
-            eventually(|| counts.load(Ordering::SeqCst) == 1);
-            task.join().unwrap();
-        }
-        // The runtime is as good as before.
-        assert_eq!(runtime.spawn(|| 7).join().unwrap(), 7);
+    limit(60, || {
+        each_runtime_of(&[1, 2, 8], |_| {
+            let kept = Arc::new(());
+            let listener = kept.clone();
+            let runtime = Runtime::builder().cores(2).on_event(move |_| _ = &listener).build().unwrap();
+            for dedicated in [false, true] {
+                let counts = Arc::<AtomicUsize>::default();
+                let builder = task::Builder::new();
+                let turn = Arc::new(Notification::new());
+                let theirs = turn.clone();
+                let builder = if dedicated { builder.dedicated() } else { builder };
+                let mut task = runtime.spawn_with(builder, move || theirs.wait()).unwrap();
+                let waker = Waker::from(Arc::new(Unkind(counts.clone())));
+                assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
+                std::mem::forget(waker);
+                turn.post();
+                eventually(|| counts.load(Ordering::SeqCst) == 1);
+                task.join().unwrap();
+            }
+            // The runtime is as good as before, and nothing of the tasks is left.
+            assert_eq!(runtime.spawn(|| 7).join().unwrap(), 7);
+            runtime.shutdown(Duration::from_secs(20)).unwrap();
+            drop(runtime);
+            eventually(|| Arc::strong_count(&kept) == 1);
+        });
     });
 }
 

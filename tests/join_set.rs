@@ -269,8 +269,10 @@ fn a_set_that_is_dropped_cancels_and_detaches() {
         };
         let mut set = JoinSet::new();
         (0..3).for_each(|_| start(&mut set, &others));
+        set.add(runtime.spawn(|| ()));
+        eventually(|| format!("{set:?}").contains("ended: 1 "));
         set.detach_all();
-        assert!(set.is_empty() && set.join_next().is_none());
+        assert!(set.is_empty() && set.try_join_next().is_none() && set.join_next().is_none());
         // It is as good as new.
         (0..3).for_each(|_| start(&mut set, &cancelled));
         set.add(runtime.spawn(|| ()));

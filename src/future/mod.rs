@@ -3,13 +3,19 @@
 //! * [`wait`] drives any future to its end. It brings no reactor: a future that needs that of another runtime (tokio's sockets, say) is
 //!   to be polled inside of that runtime's.
 //! * A [`JoinHandle`](crate::task::JoinHandle) is a future itself.
+//! * With the feature `futures-io`: `Async` has the traits `AsyncRead` and `AsyncWrite` for a `TcpStream` of this crate, and `Blocking` has
+//!   std's `Read` and `Write` for whatever has those.
 //!
 //! A task that waits so suspends, and a plain thread blocks. The future is polled on the caller, always, so that it need not be `Send` and
 //! may borrow.
 
 mod slot;
+#[cfg(feature = "futures-io")]
+mod streams;
 
 pub(crate) use slot::WakerSlot;
+#[cfg(feature = "futures-io")]
+pub use streams::{Async, Blocking};
 
 use crate::waiter::Waiter;
 use ec_pool::wait::{self as pool, Stop};

@@ -49,8 +49,8 @@ impl<T> JoinHandle<T> {
             return Ok(true);
         }
         let verdict = waiter.wait(&JOIN, self.id().as_u64(), deadline, point);
-        // (It has ended meanwhile: that comes first.)
-        if matches!(verdict, Ok(true)) || !self.inner.untell() { Ok(true) } else { verdict }
+        self.inner.untell();
+        verdict
     }
 
     /// As [`ec_tasks::JoinHandle::tell`]. Whoever has polled the handle is not told any more.

@@ -277,12 +277,7 @@ impl<T> JoinSet<T> {
             let verdict = waiter.wait(&JOIN_NEXT, self.len() as u64, deadline, point);
             if !matches!(verdict, Ok(true)) {
                 self.ends.do_not_wait();
-                // (One that has ended meanwhile comes first.)
-                return match (self.take_ended(), verdict) {
-                    (Some(ended), _) => Ok(Some(ended)),
-                    (None, Err(stop)) => Err(stop),
-                    (None, Ok(_)) => Err(Stop::Os(libc::ETIMEDOUT)),
-                };
+                return Err(verdict.err().unwrap_or(Stop::Os(libc::ETIMEDOUT)));
             }
         }
     }
@@ -365,5 +360,26 @@ impl<T> fmt::Debug for JoinSet<T> {
         // (In a forked child the lock may be held for ever.)
         let ended = if ec_tasks::forked() { 0 } else { self.ends.0.lock().ended.places.len() };
         f.debug_struct("JoinSet").field("tasks", &self.len()).field("ended", &ended).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the look whether one has ended and the wait one may end.
+    #[test]
+    fn nobody_waits_for_an_end_that_there_is() {
+        let ends = Arc::<Ends>::default();
+        let (early, waits) = (Waiter::here(), Waiter::here());
+        let guard = lock_with_room(&ends.0, |state| &mut state.ended);
+        drop(guard);
+        assert!(ends.wait_unless_due(&early));
+        ends.do_not_wait();
+        ends.clone().ended(7, true);
+        assert!(!ends.wait_unless_due(&waits));
+        assert_eq!((Arc::strong_count(&early), Arc::strong_count(&waits)), (1, 1));
+        assert!(!early.take(), "who does not wait is not told");
+        assert_eq!(ends.0.lock().ended.places, [7]);
     }
 }
