@@ -153,15 +153,17 @@ fn poll_read(stream: &mut Async<TcpStream>, counts: &Arc<Counts>) -> Poll<io::Re
 /// However often it is polled there is one request for readiness, and one waker.
 #[test]
 fn the_waker_of_the_last_poll_is_woken_once() {
-    everywhere(|_| {
+    everywhere(|runtime| {
         let (mut near, far) = pair();
-        let mut far = Async::new(far).unwrap();
+        let mut far = runtime.run(|| Async::new(far).unwrap());
+        let before = runtime.metrics().events_posted;
         let (first, second) = (Arc::<Counts>::default(), Arc::<Counts>::default());
         for _ in 0..10 {
             assert!(poll_read(&mut far, &first).is_pending());
         }
         assert!(poll_read(&mut far, &second).is_pending());
         assert_eq!(Arc::strong_count(&first), 1, "it is not waited for any more");
+        assert_eq!(runtime.metrics().events_posted, before + 1);
         near.write_all(b"hello").unwrap();
         eventually(|| second.0.load(Ordering::SeqCst) == 1);
         let Poll::Ready(read) = poll_read(&mut far, &first) else { panic!("it was woken") };
