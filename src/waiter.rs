@@ -5,9 +5,8 @@
 //!
 //! This file has `unsafe` in it: the contract of `ec_tasks::Watcher`.
 
-use ec_pool::wait::{self, Stop};
-use ec_tasks::lock::{Condvar, Mutex};
-use ec_tasks::{Task, Tokens, WaitKind, Watcher};
+use ec_pool::wait::{self, Sleeper, Stop};
+use ec_tasks::{WaitKind, Watcher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
@@ -16,28 +15,18 @@ use std::time::Instant;
 /// See the module.
 pub(crate) struct Waiter {
     told: AtomicBool,
-    who: Who,
-}
-
-enum Who {
-    Task(Task),
-    Thread(Mutex<()>, Condvar),
+    sleeper: Sleeper,
 }
 
 impl Waiter {
     /// The caller.
     pub(crate) fn here() -> Arc<Waiter> {
-        let who = ec_tasks::current().map_or_else(|| Who::Thread(Mutex::new(()), Condvar::new()), Who::Task);
-        Arc::new(Waiter { told: AtomicBool::new(false), who })
+        Arc::new(Waiter { told: AtomicBool::new(false), sleeper: Sleeper::current() })
     }
 
     /// Is it the caller's? (A coroutine of another crate may go on elsewhere.)
     pub(crate) fn is_here(&self) -> bool {
-        ec_tasks::with_current(|current| match (&self.who, current) {
-            (Who::Task(task), Some(me)) => task == me,
-            (Who::Thread(..), None) => true,
-            _ => false,
-        })
+        self.sleeper.is_current()
     }
 
     /// Nobody but the waiter does anything about it any more.
@@ -52,18 +41,8 @@ impl Waiter {
     }
 
     pub(crate) fn tell(&self) {
-        if self.told.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        match &self.who {
-            // Never to return from its wait.
-            Who::Task(task) if ec_pool::is_abandoned(task) => (),
-            Who::Task(task) => task.wake(Tokens::SYNC),
-            Who::Thread(lock, bell) => {
-                // Between its look at the flag and its sleep the thread holds the lock.
-                drop(lock.lock());
-                bell.notify_one();
-            }
+        if !self.told.swap(true, Ordering::AcqRel) {
+            self.sleeper.wake();
         }
     }
 
@@ -75,26 +54,17 @@ impl Waiter {
         deadline: Option<Instant>,
         point: bool,
     ) -> Result<bool, Stop> {
-        let (lock, bell) = match &self.who {
-            Who::Task(_) => return wait::until(kind, detail, deadline, point, &self.told),
-            Who::Thread(lock, bell) => (lock, bell),
-        };
-        let scope = if point { wait::scope_deadline() } else { None };
-        let at = wait::earliest(deadline, scope);
-        let mut guard = lock.lock();
-        while !self.told.load(Ordering::Acquire) {
-            match at {
-                None => bell.wait(&mut guard),
-                Some(at) if bell.wait_until(&mut guard, at) => {
-                    return match self.told.load(Ordering::Acquire) {
-                        false if deadline != Some(at) => Err(Stop::Scope(at)),
-                        told => Ok(told),
-                    };
-                }
-                Some(_) => (),
+        let is_told = || self.told.load(Ordering::Acquire);
+        loop {
+            let since = wait::look();
+            if is_told() {
+                return Ok(true);
+            }
+            // (Also if some pool has stopped: that is nothing to this one.)
+            if !self.sleeper.wait((kind, detail), deadline, point, since, is_told)? {
+                return Ok(false);
             }
         }
-        Ok(true)
     }
 }
 
