@@ -79,8 +79,11 @@ fn who_was_replaced_or_taken_back_is_not_told() {
         let detached = dropped.task().clone();
         drop(dropped);
         assert_eq!(Arc::strong_count(&first), 2, "that of the one which is to be joined");
-        [replaced.task(), back.task(), joined.task(), &detached].into_iter().for_each(|task| task.unpark());
-        joined.join().unwrap();
+        let ends = joined.task().clone();
+        let joiner = workers.spawn(move || joined.join().unwrap());
+        until(|| joiner.task().info().waits_for.is_some());
+        [replaced.task(), back.task(), &ends, &detached].into_iter().for_each(|task| task.unpark());
+        joiner.join().unwrap();
         back.join().unwrap();
         replaced.join().unwrap();
         until(|| second.get() == 1);

@@ -113,6 +113,7 @@ fn ask(address: SocketAddr, number: usize) {
         let request = Request::builder().method(Method::POST).uri("/").header("host", "localhost");
         let request = request.body(text.clone()).unwrap();
         let response = wait(async {
+            sender.ready().await.unwrap();
             let response = sender.send_request(request).await.unwrap();
             assert!(response.status().is_success());
             bytes_of(response.into_body()).await
