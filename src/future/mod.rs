@@ -78,11 +78,11 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
 /// ```
 pub fn wait_cancellable<F: IntoFuture>(future: F) -> io::Result<F::Output> {
     // (Delivered first: what the future's destructor waits for is not stopped by the same.)
-    drive(pin!(future.into_future()), true).map_err(Stop::deliver)
+    drive(pin!(future.into_future()), true)
 }
 
 /// Polls until it is ready, or (with `point`) is to stop.
-fn drive<F: Future>(mut future: Pin<&mut F>, point: bool) -> Result<F::Output, Stop> {
+fn drive<F: Future>(mut future: Pin<&mut F>, point: bool) -> io::Result<F::Output> {
     /// Also if a poll panics: its wakers find nothing from then on.
     struct Here(Arc<Waiter>);
     impl Drop for Here {
@@ -104,11 +104,11 @@ fn drive<F: Future>(mut future: Pin<&mut F>, point: bool) -> Result<F::Output, S
             }
             if here.0.take() {
                 if point {
-                    pool::pending().map_or(Ok(()), Err)?;
+                    pool::checkpoint()?;
                 }
                 crate::task::yield_now();
             } else {
-                here.0.wait(&FUTURE, 0, None, point)?;
+                here.0.wait(&FUTURE, 0, None, point).map_err(Stop::deliver)?;
                 here.0.take();
             }
         }

@@ -85,8 +85,7 @@ pub fn checkpoint() -> io::Result<()> {
     pending().map_or(Ok(()), |stop| Err(stop.deliver()))
 }
 
-/// What [`checkpoint`] would deliver.
-pub fn pending() -> Option<Stop> {
+fn pending() -> Option<Stop> {
     if ec_tasks::cancel_pending() && in_task() {
         return Some(Stop::Cancel);
     }
