@@ -2,11 +2,9 @@
 //!
 //! Whoever tells sets a flag, and wakes the waiter only if it was not set before. What he wrote before that is seen by the waiter who has
 //! found the flag set, or has taken it back.
-//!
-//! This file has `unsafe` in it: the contract of `ec_tasks::Watcher`.
 
 use ec_pool::wait::{self, Sleeper, Stop};
-use ec_tasks::{WaitKind, Watcher};
+use ec_tasks::WaitKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
@@ -75,13 +73,6 @@ impl Wake for Waiter {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.tell();
-    }
-}
-
-// SAFETY: it sets a flag, and makes a task ready or notifies a thread.
-unsafe impl Watcher for Waiter {
-    fn ended(self: Arc<Self>, _: u32, _: bool) {
         self.tell();
     }
 }

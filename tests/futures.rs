@@ -7,7 +7,7 @@ use ec_unkind as _;
 use event_channel::future::{wait, wait_cancellable};
 use event_channel::sync::Notification;
 use event_channel::task::{self, JoinHandle};
-use event_channel::{Cancelled, Runtime, time};
+use event_channel::{Cancelled, Runtime, is_deadline, time};
 use net_common::{Numbers, each_runtime, each_runtime_of, eventually, until_waiting};
 use std::cell::Cell;
 use std::future::{self, poll_fn};
@@ -426,6 +426,9 @@ fn a_handle_that_was_polled_may_be_joined_or_dropped() {
         let (mut limited, turn) = waiting(runtime);
         assert!(poll(&mut limited, &counts).is_pending());
         let mut limited = limited.join_timeout(Duration::from_millis(1)).unwrap_err();
+        assert!(poll(&mut limited, &counts).is_pending());
+        let stopped = time::timeout(Duration::from_millis(1), || limited.join_cancellable());
+        assert!(is_deadline(&stopped.unwrap_err()));
         assert!(poll(&mut limited, &counts).is_pending());
         turn.post();
         eventually(|| counts.get() == 1);

@@ -1,17 +1,13 @@
 //! Waiting for the end of a task otherwise than by `join`: with a limit, and from `async` code.
 
 use super::{JoinHandle, TaskId};
-use crate::waiter::Waiter;
-use ec_pool::wait::Stop;
-use ec_tasks::{WaitKind, Watcher};
+use ec_pool::wait;
+use ec_tasks::Watcher;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
-
-static JOIN: WaitKind =
-    WaitKind { name: "join", cancel: None, describe: |_, task| format!("the end of task {task}") };
 
 impl<T> JoinHandle<T> {
     /// As [`join`](Self::join), for at most `timeout`: then it gives back the handle, and the task goes on. Not a cancellation point.
@@ -35,22 +31,11 @@ impl<T> JoinHandle<T> {
         // (A sum that no clock can show is for ever.)
         let Some(deadline) = Instant::now().checked_add(timeout) else { return Ok(self.join()) };
         // Without a point nothing but the end and the deadline stops it.
-        if self.until_ended(Some(deadline), false).unwrap_or(false) { Ok(self.join()) } else { Err(self) }
-    }
-
-    /// Waits until `join` does not wait (`true`) or `deadline` has come. With `point` it is a cancellation point.
-    pub(crate) fn until_ended(&mut self, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
-        if ec_tasks::forked() {
-            // (There `join` never waits.)
-            return Ok(true);
-        }
-        let waiter = Waiter::here();
-        if !self.tell(waiter.clone(), 0) {
-            return Ok(true);
-        }
-        let verdict = waiter.wait(&JOIN, self.id().as_u64(), deadline, point);
-        self.inner.untell();
-        verdict
+        let ended =
+            self.inner.wait_by(Some(deadline), |end| _ = wait::until_ended(end, Some(deadline), false));
+        // (Whoever has polled before is not told any more.)
+        *self.waker = None;
+        if ended { Ok(self.inner.take()) } else { Err(self) }
     }
 
     /// As [`ec_tasks::JoinHandle::tell`]. Whoever has polled the handle is not told any more.
