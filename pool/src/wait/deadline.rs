@@ -15,6 +15,7 @@
 #![allow(unsafe_code)]
 
 use crate::wait::callers;
+use crate::wait::interruptible;
 use std::cell::Cell;
 use std::iter;
 use std::ptr;
@@ -87,6 +88,7 @@ impl Entered {
         });
         scope.outer.set(last(Cell::get).cast());
         last(|cell| cell.set(Arc::into_raw(scope.clone()).cast()));
+        interruptible::changed();
         Entered(scope)
     }
 }
@@ -99,6 +101,7 @@ impl Drop for Entered {
             // (An allocator's business: nothing of the list is kept meanwhile.)
             drop(scope);
         }
+        interruptible::changed();
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) mod cancel;
 pub(crate) mod deadline;
 mod dedicated;
 pub(crate) mod get_event;
+pub(crate) mod interruptible;
 
 use crate::wait::cancel::Cancelled;
 use crate::worker::context;
@@ -60,7 +61,8 @@ pub enum Stop {
 impl Stop {
     /// The error to return. A cancel or a deadline counts as delivered from here on.
     pub fn deliver(self) -> io::Error {
-        match self {
+        let is_of_scope = !matches!(self, Stop::Os(_));
+        let error = match self {
             Stop::Os(errno) => io::Error::from_raw_os_error(errno),
             Stop::Cancel if ec_tasks::take_cancel() => Cancelled.into(),
             Stop::Cancel => io::Error::from_raw_os_error(libc::ECANCELED),
@@ -69,7 +71,12 @@ impl Stop {
                 deadline::deliver(at.max(Instant::now()));
                 io::Error::new(io::ErrorKind::TimedOut, "the deadline of the surrounding timeout has come")
             }
+        };
+        if is_of_scope {
+            // What is delivered ends no further call.
+            interruptible::changed();
         }
+        error
     }
 }
 
