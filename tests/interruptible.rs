@@ -37,7 +37,8 @@ fn was_ended(result: io::Result<i32>) {
 /// Nothing interrupts the calling thread for some milliseconds.
 fn nothing_interrupts() {
     // SAFETY: no descriptors.
-    assert_eq!(result(unsafe { libc::poll(ptr::null_mut(), 0, 8) }).map_err(|error| error.to_string()), Ok(0));
+    let waited = unsafe { libc::poll(ptr::null_mut(), 0, 8) };
+    assert_eq!(result(waited).map_err(|error| error.to_string()), Ok(0));
 }
 
 /// What waits for ever, each by another system call.
@@ -67,7 +68,13 @@ impl Wait {
         result(unsafe { libc::flock(held.as_raw_fd(), libc::LOCK_EX) }).unwrap();
         let child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
         let socket = StdSocket::bind("127.0.0.1:0").unwrap();
-        [Wait::Fifo(name, fifo), Wait::Pipe(reader, writer), Wait::Flock(wants, held), Wait::Child(child), Wait::Recv(socket)]
+        [
+            Wait::Fifo(name, fifo),
+            Wait::Pipe(reader, writer),
+            Wait::Flock(wants, held),
+            Wait::Child(child),
+            Wait::Recv(socket),
+        ]
     }
 
     /// Makes the call. The errno is what it has left.
@@ -127,7 +134,11 @@ fn pipe() -> Wait {
 }
 
 /// Runs `f` as a task of the runtime, and cancels it once it says so.
-fn cancelled_when_told(runtime: &Runtime, builder: task::Builder, f: impl FnOnce(&AtomicBool) + Send + 'static) {
+fn cancelled_when_told(
+    runtime: &Runtime,
+    builder: task::Builder,
+    f: impl FnOnce(&AtomicBool) + Send + 'static,
+) {
     static TOLD: [AtomicBool; 64] = [const { AtomicBool::new(false) }; 64];
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let told = &TOLD[NEXT.fetch_add(1, Ordering::Relaxed) % TOLD.len()];
@@ -437,10 +448,7 @@ fn the_signal_is_the_builders_choice() {
             error.kind()
         };
         assert_eq!([used, other].map(refused), [ErrorKind::ResourceBusy; 2]);
-        assert_eq!(
-            [libc::SIGUSR1, 0, -1, libc::SIGRTMAX() + 1].map(refused),
-            [ErrorKind::InvalidInput; 4]
-        );
+        assert_eq!([libc::SIGUSR1, 0, -1, libc::SIGRTMAX() + 1].map(refused), [ErrorKind::InvalidInput; 4]);
         // Two runtimes may have the same.
         for _ in 0..2 {
             let runtime = Runtime::builder().cores(1).interrupt_signal(mine).build().unwrap();

@@ -81,7 +81,8 @@ fn the_next_task_on_the_thread_sees_no_interruption() {
                     let mut random = Random(cores as u64);
                     for _ in 0..cancels / 2 / AT_ONCE as u64 {
                         let tasks: [_; AT_ONCE] = std::array::from_fn(|_| {
-                            let seed = seeds.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                            let seed =
+                                seeds.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                             runtime.spawn(move || in_and_out(seed))
                         });
                         for task in &tasks {

@@ -17,14 +17,18 @@ pub fn any_signal() -> Option<i32> {
 /// it, or ignores it.
 pub fn take_signal(signal: i32) -> io::Result<()> {
     let realtime = libc::SIGRTMIN()..=libc::SIGRTMAX();
-    let error = |kind, why: String| Err(io::Error::new(kind, format!("signal {signal} cannot interrupt calls: {why}")));
+    let error = |kind, why: String| {
+        Err(io::Error::new(kind, format!("signal {signal} cannot interrupt calls: {why}")))
+    };
     if !realtime.contains(&signal) {
         let why = format!("it is not a real-time signal ({} to {})", realtime.start(), realtime.end());
         return error(io::ErrorKind::InvalidInput, why);
     }
     match interrupt::take(signal) {
         true => Ok(()),
-        false => error(io::ErrorKind::ResourceBusy, String::from("the program handles or ignores it already")),
+        false => {
+            error(io::ErrorKind::ResourceBusy, String::from("the program handles or ignores it already"))
+        }
     }
 }
 

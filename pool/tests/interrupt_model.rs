@@ -173,9 +173,11 @@ fn no_deadline_is_slept_through() {
             let deadline = Arc::new(AtomicU64::new(NEVER));
             let plan = Arc::new(Plan::new());
             let rung = Arc::new(AtomicBool::new(false));
-            plan.sleeps_until(100);
+            // The time has come for which it had planned before.
+            plan.sleeps_until(10);
             let enters = thread::spawn({
-                let (seen, deadline, plan, rung) = (seen.clone(), deadline.clone(), plan.clone(), rung.clone());
+                let (seen, deadline, plan, rung) =
+                    (seen.clone(), deadline.clone(), plan.clone(), rung.clone());
                 move || {
                     deadline.store(50, Ordering::Relaxed);
                     seen.enter(1);

@@ -57,17 +57,14 @@ static SIGNAL: AtomicI32 = AtomicI32::new(0);
 #[inline]
 pub(crate) fn signal(chosen: Option<i32>) -> Option<i32> {
     static STATE: AtomicU8 = AtomicU8::new(NONE);
-    if STATE.load(Ordering::Acquire) != RUNS {
-        match STATE.compare_exchange(NONE, BEGINS, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => {
-                let begun = begin();
-                STATE.store(if begun { RUNS } else { NONE }, Ordering::Release);
-                if !begun {
-                    return None;
-                }
-            }
-            // Somebody else starts it just now: it will look at all who are there.
-            Err(_) => {}
+    // (Who finds that somebody else starts it just now goes on: it will look at all who are there.)
+    if STATE.load(Ordering::Acquire) == NONE
+        && STATE.compare_exchange(NONE, BEGINS, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    {
+        let begun = begin();
+        STATE.store(if begun { RUNS } else { NONE }, Ordering::Release);
+        if !begun {
+            return None;
         }
     }
     match (chosen, SIGNAL.load(Ordering::Relaxed)) {
@@ -93,7 +90,10 @@ fn begin() -> bool {
     let builder = Builder::new().name(String::from("ec-interrupts"));
     let begun = ec_tasks::watch_forks().and_then(|()| ec_tasks::start_thread(builder, body));
     if let Err(error) = &begun {
-        quietly!(warn, "blocking calls in interruptible sections will not be interrupted, since no thread can do it: {error}");
+        quietly!(
+            warn,
+            "blocking calls in interruptible sections will not be interrupted, since no thread can do it: {error}"
+        );
     }
     begun.is_ok()
 }

@@ -117,9 +117,9 @@ impl Record {
 
     /// If `task` is in a section here, it is sent signals from now on. False: it is not.
     pub(super) fn want(&self, task: *const ()) -> bool {
-        self.word.seen().is_some_and(|seen| {
-            self.task.load(Ordering::Relaxed) == task as usize && self.word.want(seen)
-        })
+        self.word
+            .seen()
+            .is_some_and(|seen| self.task.load(Ordering::Relaxed) == task as usize && self.word.want(seen))
     }
 
     pub(super) fn due(&self, now: u64) -> Due {
@@ -137,12 +137,14 @@ impl Record {
         let thread = self.thread.load(Ordering::Relaxed);
         let signal = self.signal.load(Ordering::Relaxed);
         let count = interrupt::count_of(thread);
-        if self.sent_in.load(Ordering::Relaxed) == seen.stay() && self.count.load(Ordering::Relaxed) == count {
+        if self.sent_in.load(Ordering::Relaxed) == seen.stay() && self.count.load(Ordering::Relaxed) == count
+        {
             // It could not take it yet. A second one would be queued behind it.
             return;
         }
         // (The program may have taken the signal. Then it is another one.)
-        let signal = Some(signal).filter(|signal| interrupt::is_taken(*signal)).or_else(super::another_signal);
+        let signal =
+            Some(signal).filter(|signal| interrupt::is_taken(*signal)).or_else(super::another_signal);
         let Some(signal) = signal else { return };
         if !self.word.begin_send(seen) {
             return;
