@@ -12,8 +12,8 @@
 //! The signal is a real-time one for which the program has no handler. Its own only counts, but without `SA_RESTART`
 //! the call returns with EINTR. It is sent only while the call lasts. (The JVM ends blocking calls in the same way.)
 //!
-//! A helper's call that lasts as long as others wish is ended by such a signal, too, chosen when it is to end ([`Reach`]). And a runtime ends
-//! calls of the program's own so (`crate::interrupt`).
+//! A helper's call that lasts as long as others wish is ended by such a signal, too, chosen when it is to end ([`Reach`]), and calls of the
+//! program's own (`crate::interrupt`).
 
 #![allow(unsafe_code)]
 
@@ -58,10 +58,9 @@ impl Reach {
         let is_open = |signal: &i32| unsafe { libc::sigismember(&self.blocked, *signal) } == 0;
         let open = || realtime().filter(is_open);
         let found = open().find(|signal| is_ours(*signal)).or_else(|| open().find(|signal| take(*signal)));
-        let send = |signal: i32| send(self.thread, signal);
         // (None may be left, or no more may be queued. One that is not queued has no such limit; and this one means nothing to who does not ask.)
-        if !found.is_some_and(send) && is_open(&LAST) && take(LAST) {
-            send(LAST);
+        if !found.is_some_and(|signal| send(self.thread, signal)) && is_open(&LAST) && take(LAST) {
+            send(self.thread, LAST);
         }
     }
 }

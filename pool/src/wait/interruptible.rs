@@ -97,10 +97,15 @@ fn record<R>(f: impl FnOnce(&'static Record) -> R) -> Option<R> {
     let of_worker = context::here(|context| context.map(|context| context.interrupts.get()));
     let record = match of_worker {
         Some(of_worker) => of_worker,
-        None if is_on_own_thread() => KEPT.try_with(Kept::get).ok().flatten(),
-        None => None,
+        None => record_of_own_thread(),
     };
     record.map(f)
+}
+
+// Never inlined: the address of a thread-local must not be kept across a suspension of the caller.
+#[inline(never)]
+fn record_of_own_thread() -> Option<&'static Record> {
+    if is_on_own_thread() { KEPT.try_with(Kept::get).ok().flatten() } else { None }
 }
 
 /// Of the tasks that no worker of a pool runs only dedicated ones are bound to a thread.
@@ -110,6 +115,7 @@ fn is_on_own_thread() -> bool {
 
 /// This thread, which is no worker, has a record from now on. False: none can be had, since its thread-locals are gone.
 #[cold]
+#[inline(never)]
 fn find_record() -> bool {
     is_on_own_thread() && KEPT.try_with(|kept| kept.keep(Found::find())).is_ok()
 }
