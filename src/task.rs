@@ -29,7 +29,11 @@
 //! in a callback that libc runs with a lock held (`dl_iterate_phdr`).
 //!
 //! Allocators with a heap per thread (mimalloc, jemalloc) would keep one per task: see [`alloc`](crate::alloc).
+//!
+#![doc = include_str!("task/cancellation.md")]
 
+mod cancel_token;
+mod points;
 #[allow(unsafe_code)] // the contract of `ec_tasks::spawn`
 mod spawn;
 
@@ -37,9 +41,11 @@ use std::fmt;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-pub use crate::time::sleep;
+pub use crate::time::{sleep, sleep_cancellable};
+pub use cancel_token::CancelToken;
 #[doc(inline)]
 pub use ec_tasks::{AccessError, Doing, Kind, LocalKey, TaskId, TaskInfo, TaskState, ThreadInfo};
+pub use points::{check, is_cancelled, park_cancellable, park_timeout_cancellable, shield};
 pub(crate) use spawn::run_scoped;
 pub use spawn::{Builder, JoinHandle, spawn};
 
@@ -109,7 +115,7 @@ pub fn yield_now() {
 }
 
 /// Suspends until somebody calls [`unpark`](Task::unpark), or has since the last `park`. On a plain
-/// thread: [`std::thread::park`]. Not a cancellation point.
+/// thread: [`std::thread::park`]. Not a cancellation point: see [`park_cancellable`].
 pub fn park() {
     ec_tasks::park();
 }
@@ -149,8 +155,8 @@ pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
     ec_pool::blocking(f)
 }
 
-/// Calls `f`. While it runs, a cancel of the task, or the deadline of a [`timeout`](crate::time::timeout), also ends a system call of foreign
-/// code in which the task blocks its thread: the open of a FIFO, a read of a pipe, flock(2), waitpid(2), the receive of a C library. The call
+/// Calls `f`. While it runs, a cancel of the task, or of a [group](CancelToken) that it is in, or the deadline of a
+/// [`timeout`](crate::time::timeout), also ends a system call of foreign code in which the task blocks its thread: the open of a FIFO, a read of a pipe, flock(2), waitpid(2), the receive of a C library. The call
 /// fails with `EINTR` ([`Interrupted`](std::io::ErrorKind::Interrupted)). What `f` makes of that is up to `f`; its result is returned.
 ///
 /// The calls of this crate need none of this. This is for the others.
@@ -160,7 +166,8 @@ pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
 ///   that thread sees no `EINTR`.
 /// * It is an interruption, and no delivery. The cancel or the deadline stays pending, in `f` and after it, until a cancellation point returns it
 ///   as an error. After that, calls in `f` are not ended any more, until the next one. (A shutdown's cancel is never over.)
-/// * A cancel or a deadline that is pending when `f` begins counts, too. So does a `timeout` that begins within `f`.
+/// * A cancel or a deadline that is pending when `f` begins counts, too. So does a `timeout` that begins within `f`. What a [`shield`] delays ends
+///   no call in the shield.
 /// * It may be nested: the outermost counts. A task that suspends in `f` is interrupted no more until it goes on, maybe on another thread.
 /// * On a plain thread, in a handler, and in a [dedicated](Builder::dedicated) task it means the same. A plain thread cannot be cancelled,
 ///   but its deadlines count.
@@ -204,11 +211,6 @@ pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
 /// ```
 pub fn interruptible<R>(f: impl FnOnce() -> R) -> R {
     ec_pool::interruptible(f)
-}
-
-/// Was the calling task ever cancelled? Stays true once the error was delivered. False on a plain thread.
-pub fn is_cancelled() -> bool {
-    ec_tasks::with_current(|task| task.is_some_and(ec_tasks::Task::is_cancelled))
 }
 
 /// Do tasks have thread-locals of their own, that travel with them from worker to worker? If not, each task is an OS

@@ -252,6 +252,67 @@ fn a_shutdown_ends_calls_again_and_again() {
     });
 }
 
+/// What a shield delays ends no call in it, and does so after it.
+#[test]
+fn a_shield_delays_interruptions() {
+    limit(60, || {
+        each_runtime(|runtime| {
+            cancelled_when_told(runtime, task::Builder::new(), |told| {
+                told.store(true, Ordering::Release);
+                timeout(SHORT, || {
+                    task::interruptible(|| {
+                        task::shield(|| {
+                            nothing_interrupts();
+                            timeout(SHORT, || was_ended(result(pipe().call())));
+                            task::yield_now();
+                            nothing_interrupts();
+                        });
+                        was_ended(result(pipe().call()));
+                    });
+                    task::shield(|| task::interruptible(nothing_interrupts));
+                });
+                assert_eq!(point(), CANCELLED);
+            });
+        });
+    });
+}
+
+/// The cancel of a group ends calls of those who are in it, in all places where it counts, and nowhere else.
+#[test]
+fn the_cancel_of_a_group_ends_calls() {
+    limit(60, || {
+        each_runtime(|runtime| {
+            for early in [false, true] {
+                let (token, other) = (task::CancelToken::new(), task::CancelToken::new());
+                let (mine, theirs) = (token.clone(), other.clone());
+                let member = runtime.spawn(move || {
+                    theirs.enter(|| {
+                        task::interruptible(|| {
+                            mine.enter(|| {
+                                was_ended(result(pipe().call()));
+                                task::yield_now();
+                                was_ended(result(pipe().call()));
+                                task::shield(nothing_interrupts);
+                                assert_eq!(point(), CANCELLED);
+                                nothing_interrupts();
+                            });
+                            nothing_interrupts();
+                        });
+                    });
+                    mine.enter(|| was_ended(pipe().call_in_section()));
+                    nothing_interrupts();
+                });
+                if !early {
+                    thread::sleep(Duration::from_millis(2));
+                }
+                token.cancel();
+                member.join().unwrap();
+                drop(other);
+            }
+        });
+    });
+}
+
 /// The wrappers' own calls in a section do what they always do.
 #[test]
 fn the_wrappers_work_in_a_section() {

@@ -24,7 +24,7 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 pub(crate) use clock::of as clock_at;
-pub(crate) use record::{Found, Kept, Record};
+pub(crate) use record::{Found, Kept, Record, Who};
 pub(crate) use word::Seen;
 
 use ec_channel::interrupt;
@@ -106,9 +106,9 @@ pub(crate) fn entered(deadline: u64) {
 }
 
 /// The task is to be sent signals, if it is on a thread in a section.
-pub(crate) fn cancelled(task: *const ()) {
+pub(crate) fn cancelled(task: *const (), who: Who) {
     // (No task is on two.)
-    if record::all().any(|record| record.want(task)) {
+    if record::all().any(|record| record.want(task, who)) {
         ring();
     }
 }

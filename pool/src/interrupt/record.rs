@@ -5,7 +5,7 @@ use super::plan::NEVER;
 use super::word::{Seen, Word};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use ec_channel::interrupt;
-use ec_tasks::Stay;
+use ec_tasks::{GROUPS, Stay};
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32};
@@ -15,6 +15,10 @@ pub(crate) struct Record {
     pub(crate) word: Word,
     /// The task that is in the section, as a number to compare; 0: none.
     task: AtomicUsize,
+    /// Its own cancel counts.
+    cancel: AtomicBool,
+    /// The groups whose cancels do.
+    groups: [AtomicUsize; GROUPS],
     /// When its calls are to be ended, by the sections' clock.
     deadline: AtomicU64,
     signal: AtomicI32,
@@ -38,6 +42,15 @@ pub(super) fn all() -> impl Iterator<Item = &'static Record> {
     std::iter::successors(FIRST.get().copied(), |record| record.next.get().copied())
 }
 
+/// Whose cancel it is.
+#[derive(Clone, Copy)]
+pub(crate) enum Who {
+    /// The task's own.
+    Itself,
+    /// Of this group; the other number stands for whatever group.
+    Group(usize, usize),
+}
+
 /// What is to be done for a thread.
 pub(super) enum Due {
     Nothing,
@@ -50,6 +63,8 @@ impl Record {
         Record {
             word: Word::new(),
             task: AtomicUsize::new(0),
+            cancel: AtomicBool::new(false),
+            groups: [const { AtomicUsize::new(0) }; GROUPS],
             deadline: AtomicU64::new(NEVER),
             signal: AtomicI32::new(0),
             keeps_out: AtomicBool::new(false),
@@ -81,7 +96,9 @@ impl Record {
     /// The calling thread, whose record this is, is in a section from now on, for this task, if it is one's.
     pub(crate) fn enter(&self, task: *const (), stay: Stay) {
         self.leave();
-        let Stay { deadline, signal } = stay;
+        let Stay { deadline, signal, cancel, groups } = stay;
+        self.cancel.store(cancel, Ordering::Relaxed);
+        std::iter::zip(&self.groups, groups).for_each(|(place, group)| place.store(group, Ordering::Relaxed));
         self.task.store(task as usize, Ordering::Relaxed);
         self.deadline.store(deadline, Ordering::Relaxed);
         self.signal.store(signal, Ordering::Relaxed);
@@ -93,7 +110,12 @@ impl Record {
     /// this returns. Gives what was noted of the section.
     pub(crate) fn leave(&self) -> Stay {
         let signal = self.signal.load(Ordering::Relaxed);
-        let stay = Stay { deadline: self.deadline.load(Ordering::Relaxed), signal };
+        let stay = Stay {
+            deadline: self.deadline.load(Ordering::Relaxed),
+            signal,
+            cancel: self.cancel.load(Ordering::Relaxed),
+            groups: std::array::from_fn(|place| self.groups[place].load(Ordering::Relaxed)),
+        };
         if self.word.seen().is_none() {
             return stay;
         }
@@ -115,11 +137,23 @@ impl Record {
         self.word.seen().is_some() && self.task.load(Ordering::Relaxed) == 0
     }
 
-    /// If `task` is in a section here, it is sent signals from now on. False: it is not.
-    pub(super) fn want(&self, task: *const ()) -> bool {
-        self.word
-            .seen()
-            .is_some_and(|seen| self.task.load(Ordering::Relaxed) == task as usize && self.word.want(seen))
+    /// If `task` is in a section here, and `who` cancels it, it is sent signals from now on. False: it is not.
+    pub(super) fn want(&self, task: *const (), who: Who) -> bool {
+        let counts = || match who {
+            Who::Itself => self.cancel.load(Ordering::Relaxed),
+            Who::Group(group, any) => self.groups.iter().any(|place| {
+                let noted = place.load(Ordering::Relaxed);
+                noted == group || noted == any
+            }),
+        };
+        self.word.seen().is_some_and(|seen| {
+            self.task.load(Ordering::Relaxed) == task as usize && counts() && self.word.want(seen)
+        })
+    }
+
+    /// The calling thread, whose record this is and which is in a section, is sent signals from now on.
+    pub(crate) fn want_here(&self) {
+        self.word.seen().into_iter().for_each(|seen| _ = self.word.want(seen));
     }
 
     pub(super) fn due(&self, now: u64) -> Due {

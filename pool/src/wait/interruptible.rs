@@ -2,7 +2,7 @@
 //!
 //! A section is the task's (or the plain thread's). The outermost call of [`interruptible`] begins it and ends it. While the task is on a thread
 //! in it, that thread's record says so. What is in the record (which task, which deadline) does not change during a stay. So if that changes, since
-//! a `timeout` begins or ends in the section, or a stop was delivered, the thread leaves and enters again ([`changed`]). And so it is when the task
+//! a `timeout` (a shield, a group) begins or ends in the section, or a stop was delivered, the thread leaves and enters again ([`changed`]). And so it is when the task
 //! suspends, and goes on.
 //!
 //! A coroutine of another crate may leave the section's frame in another place than where it was entered. Then the stay there is ended by who
@@ -10,14 +10,15 @@
 
 #![allow(unsafe_code)]
 
-use crate::interrupt::{self, Found, Kept, Record, Seen};
-use crate::wait::deadline::scope_deadline;
+use crate::interrupt::{self, Found, Kept, Record, Seen, Who};
+use crate::wait::scopes;
 use crate::worker::context;
 use crate::worker::current::with_shared;
 use ec_channel::interrupt::keeping_errno;
-use ec_tasks::{Interrupter, Kind, Stay, Task};
+use ec_tasks::{GROUPS, Interrupter, Kind, Stay, Task};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 thread_local! {
     /// Of a thread that is no worker.
@@ -130,8 +131,15 @@ fn come(stay: Stay) {
     let task = ec_tasks::with_current(|task| task.map_or(ptr::null(), Task::as_ptr));
     record(|record| record.enter(task, stay));
     interrupt::entered(stay.deadline);
-    if ec_tasks::enter_section() {
-        interrupt::cancelled(task);
+    let mut pending = ec_tasks::enter_section() && stay.cancel;
+    if stay.groups != [0; GROUPS] {
+        // Pairs with the one in `group_cancelled`: one of the two sees the other.
+        fence(Ordering::SeqCst);
+        pending |= scopes::cancel_pending();
+    }
+    if pending {
+        record(Record::want_here);
+        interrupt::ring();
     }
 }
 
@@ -142,7 +150,8 @@ fn leave() -> Stay {
 
 /// The end of the calls by `signal` as the deadlines around the caller are now.
 fn stay(signal: i32) -> Stay {
-    Stay { deadline: interrupt::clock_at(scope_deadline()), signal }
+    let (cancel, groups) = scopes::who_may_cancel();
+    Stay { deadline: interrupt::clock_at(scopes::scope_deadline()), signal, cancel, groups }
 }
 
 /// Which deadline counts for the caller has changed, or whether it is to stop.
@@ -167,6 +176,15 @@ pub(crate) fn changed() {
     }
 }
 
+/// The group of this flag, which is set, was cancelled, and `task` may be in it.
+pub fn group_cancelled(task: &Task, group: &Arc<AtomicBool>) {
+    fence(Ordering::SeqCst);
+    if task.is_in_section() && !ec_tasks::forked() {
+        let group = Who::Group(scopes::address_of(group), scopes::ANY_GROUP);
+        interrupt::cancelled(task.as_ptr(), group);
+    }
+}
+
 struct Ends;
 
 // SAFETY: none of it suspends or panics. What is called is the pool's own, and system calls.
@@ -182,6 +200,6 @@ unsafe impl Interrupter for Ends {
     }
 
     fn cancelled(&self, task: &Task) {
-        interrupt::cancelled(task.as_ptr());
+        interrupt::cancelled(task.as_ptr(), Who::Itself);
     }
 }

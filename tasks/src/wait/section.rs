@@ -35,7 +35,14 @@ pub struct Stay {
     pub deadline: u64,
     /// By which signal.
     pub signal: i32,
+    /// A cancel of the task ends them.
+    pub cancel: bool,
+    /// Whose else does, as whoever notes it counts them; 0: nobody's.
+    pub groups: [usize; GROUPS],
 }
+
+/// So many others are told apart.
+pub const GROUPS: usize = 4;
 
 static INTERRUPTER: OnceLock<&'static dyn Interrupter> = OnceLock::new();
 
@@ -61,6 +68,12 @@ pub fn enter_section() -> bool {
 }
 
 impl Task {
+    /// Is the task in a section, on a thread or not?
+    #[doc(hidden)]
+    pub fn is_in_section(&self) -> bool {
+        self.header().cancel.in_section()
+    }
+
     /// The section is left. In another place than the task itself (a coroutine of somebody else's has gone on elsewhere) the task counts as in
     /// it until it leaves its thread.
     pub fn end_section(&self) {
