@@ -114,12 +114,20 @@ pub const CALLS: &[Row] = &[
     (&["future::wait"], || calls(|| future::wait(child()).unwrap())),
     (&["task::yield_now"], || calls(task::yield_now)),
     (
-        &["time::timeout", "task::shield", "task::blocking", "task::on_thread", "task::CancelToken::enter"],
+        &[
+            "time::timeout",
+            "task::shield",
+            "task::blocking",
+            "task::interruptible",
+            "task::on_thread",
+            "task::CancelToken::enter",
+        ],
         || {
             calls(|| {
                 time::timeout(LONG, || ());
                 task::shield(|| ());
                 task::blocking(|| ());
+                task::interruptible(|| ());
                 task::on_thread(|| ());
                 CancelToken::new().enter(|| ());
             })
