@@ -30,6 +30,8 @@
 //!
 //! Allocators with a heap per thread (mimalloc, jemalloc) would keep one per task: see [`alloc`](crate::alloc).
 
+#[allow(unsafe_code)] // the contract of `ec_tasks::spawn_in_group`
+mod scope;
 #[allow(unsafe_code)] // the contract of `ec_tasks::spawn`
 mod spawn;
 
@@ -37,6 +39,7 @@ use std::fmt;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+pub use self::scope::{Scope, ScopedJoinHandle, scope};
 pub use crate::time::sleep;
 #[doc(inline)]
 pub use ec_tasks::{AccessError, Doing, Kind, LocalKey, TaskId, TaskInfo, TaskState, ThreadInfo};
@@ -149,9 +152,11 @@ pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
     ec_pool::blocking(f)
 }
 
-/// Was the calling task ever cancelled? Stays true once the error was delivered. False on a plain thread.
+/// Was the calling task ever cancelled? Stays true once the error was delivered. So it is in a child of a [`scope`] when a `timeout` around
+/// the scope is over. False on a plain thread.
 pub fn is_cancelled() -> bool {
     ec_tasks::with_current(|task| task.is_some_and(ec_tasks::Task::is_cancelled))
+        || ec_pool::wait::Inherited::is_over()
 }
 
 /// Do tasks have thread-locals of their own, that travel with them from worker to worker? If not, each task is an OS

@@ -2,13 +2,14 @@
 //!
 //! This file has `unsafe` in it: the contract of `ec_tasks::spawn`.
 
+use super::scope::enclose;
 use super::{Task, Who, migrates};
 use crate::runtime;
 use ec_pool::Here;
-use ec_tasks::{Kind, SpawnOptions};
+use ec_tasks::{Group, Kind, SpawnOptions};
 use std::fmt;
 use std::io;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Starts a task in the current runtime; outside of any, in the default one, which is started if
 /// need be. Dropping the handle detaches the task.
@@ -114,7 +115,7 @@ impl Builder {
         T: Send + 'static,
     {
         // SAFETY: `f` borrows nothing and may go to other threads, and the task is not a lean one.
-        unsafe { self.start(pool, f) }
+        unsafe { self.start(pool, None, f) }
     }
 
     /// Starts a lean task: a bare stack that shares the thread-locals of whatever worker it is on. It takes some
@@ -136,12 +137,17 @@ impl Builder {
     {
         let lean = Builder { kind: Kind::Lean, ..self };
         // SAFETY: `f` borrows nothing and may go to other threads; the rest is the caller's promise.
-        runtime::with_pool(|pool| unsafe { lean.start(pool, f) })
+        runtime::with_pool(|pool| unsafe { lean.start(pool, None, f) })
     }
 
     /// # Safety
-    /// What `f` borrows lives until the task has ended; if it is lean, the contract of `spawn_lean`.
-    unsafe fn start<F, T>(self, pool: Here<'_>, f: F) -> io::Result<JoinHandle<T>>
+    /// What `f` and its result borrow lives until the task has ended, or until its group is empty; if it is lean, the contract of `spawn_lean`.
+    pub(super) unsafe fn start<F, T>(
+        self,
+        pool: Here<'_>,
+        group: Option<Arc<Group>>,
+        f: F,
+    ) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send,
         T: Send,
@@ -157,7 +163,10 @@ impl Builder {
             kind: self.kind,
         };
         // SAFETY: by contract.
-        let inner = unsafe { pool.spawn(options, f) }?;
+        let inner = match group {
+            None => unsafe { pool.spawn(options, f) },
+            Some(group) => unsafe { pool.spawn_in_group(options, group, f) },
+        }?;
         Ok(JoinHandle { inner, task: OnceLock::new() })
     }
 }
@@ -168,22 +177,14 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    /// Leaving the frame that the task borrows from would be worse than any end.
-    struct NeverUnwind;
-    impl Drop for NeverUnwind {
-        fn drop(&mut self) {
-            ec_pool::quietly!(error, "unwinding out of a task's `run` before the task has ended");
-            std::process::abort();
-        }
-    }
-    // SAFETY: what `f` and its result borrow outlives this call, and this call ends only after the task has:
-    // `join` waits for it, without being a cancellation point, and whatever would unwind past it aborts. If the
-    // caller is a task that is abandoned in here, its stack is never reused.
-    let task = unsafe { Builder::new().name(String::from("main")).start(pool, in_place_of_its_caller(f)) }?;
-    let guard = NeverUnwind;
-    let result = task.join();
-    std::mem::forget(guard);
-    Ok(result)
+    let group = Arc::new(Group::new());
+    enclose(&group, false, || {
+        let main = Builder::new().name(String::from("main"));
+        // SAFETY: what `f` and its result borrow outlives this call, which ends only when the group is empty. If the
+        // caller is a task that is abandoned in here, its stack is never reused.
+        let task = unsafe { main.start(pool, Some(group.clone()), in_place_of_its_caller(f)) }?;
+        Ok(task.join())
+    })
 }
 
 /// In a child that is forked in `f` the caller of `run` is not there: nobody to return to, or to go on panicking in. As `main` would end

@@ -25,6 +25,8 @@ use std::time::Instant;
 /// The deadline of one `time::timeout`.
 struct Scope {
     at: Option<Instant>,
+    /// Of a `timeout` around the scope that the task is a child of: that it comes is a cancel, too.
+    inherited: bool,
     /// Its frame has been left.
     left: AtomicBool,
     // What follows is of the task or thread that owns the list.
@@ -75,10 +77,11 @@ fn all<'a>() -> impl Iterator<Item = &'a Scope> {
 struct Entered(Arc<Scope>);
 
 impl Entered {
-    fn new(at: Option<Instant>) -> Self {
+    fn new(at: Option<Instant>, inherited: bool) -> Self {
         let here = 0u8;
         let scope = Arc::new(Scope {
             at,
+            inherited,
             left: AtomicBool::new(false),
             delivered: Cell::new(false),
             outer: Cell::new(ptr::null()),
@@ -116,8 +119,49 @@ fn take_out_left() -> Option<Arc<Scope>> {
 
 /// Runs `f` with a deadline for the calls in it. `None`: so far off that it never comes.
 pub fn with_deadline<T>(at: Option<Instant>, f: impl FnOnce() -> T) -> T {
-    let _entered = Entered::new(at);
+    let _entered = Entered::new(at, false);
     f()
+}
+
+/// The deadlines around a scope: those of the caller that have not been delivered, the outermost first.
+#[derive(Clone, Debug, Default)]
+pub struct Inherited(Box<[Instant]>);
+
+impl Inherited {
+    /// Those around the caller.
+    pub fn here() -> Inherited {
+        if last(Cell::get).is_null() {
+            return Inherited::default();
+        }
+        let undelivered = || around().filter(|scope| !scope.delivered.get()).filter_map(|scope| scope.at);
+        // (Room first: an allocator is the program's code.)
+        let count = undelivered().count();
+        let mut all = Vec::with_capacity(count);
+        all.extend(undelivered().take(count));
+        all.reverse();
+        Inherited(all.into())
+    }
+
+    /// Runs `f` in such, each of which is delivered once to the caller as well, as [`is_over`](Inherited::is_over) says from then on.
+    pub fn around<T>(&self, f: impl FnOnce() -> T) -> T {
+        fn enter<T>(all: &[Instant], f: impl FnOnce() -> T) -> T {
+            let mut entered: Vec<Entered> = all.iter().map(|at| Entered::new(Some(*at), true)).collect();
+            let result = f();
+            // (In no particular order: each leaves from where it stands.)
+            entered.clear();
+            result
+        }
+        if self.0.is_empty() { f() } else { enter(&self.0, f) }
+    }
+
+    /// Has one of those come that the calling task has inherited?
+    pub fn is_over() -> bool {
+        if last(Cell::get).is_null() {
+            return false;
+        }
+        let first = around().filter(|scope| scope.inherited).fold(None, |least, scope| earliest(least, scope.at));
+        first.is_some_and(|at| at <= Instant::now())
+    }
 }
 
 /// The earliest deadline of the surrounding scopes that has not been delivered.

@@ -34,7 +34,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-pub use crate::wait::deadline::{earliest, scope_deadline, with_deadline};
+pub use crate::wait::deadline::{Inherited, earliest, scope_deadline, with_deadline};
 
 /// A deadline of the call's own (a read timeout), with the errno it gives when it comes first.
 #[derive(Clone, Copy, Debug)]

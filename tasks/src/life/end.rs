@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::task::{FINISHED, Header, Joiner, Scheduler, Tokens, drop_ref, registry};
+use crate::task::{FINISHED, Header, Joiner, Scheduler, Tokens, drop_ref, member_of, registry};
 use crate::util::foreign::drop_quietly;
 use crate::util::forked::forked;
 
@@ -33,6 +33,10 @@ pub(crate) fn ended(header: NonNull<Header>) {
             Some(Joiner::Task(joiner)) => joiner.wake(Tokens::SYNC),
             Some(Joiner::Thread(joiner)) => joiner.notify(),
             None => {}
+        }
+        // The last that it does with what is not its own.
+        if let Some(member) = member_of(header) {
+            member.leave();
         }
         drop_ref(header);
     }
