@@ -125,17 +125,17 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
     let group = Arc::new(Group::new());
-    let scope = Scope {
-        group: group.clone(),
-        inherited: Inherited::here(),
-        scope: PhantomData,
-        env: PhantomData,
-    };
+    let scope =
+        Scope { group: group.clone(), inherited: Inherited::here(), scope: PhantomData, env: PhantomData };
     let result = enclose(&group, true, || f(&scope));
     if group.failures() > 0 {
         panic!(
             "{}",
-            if group.has_panicked() { "a scoped task panicked" } else { "a scoped task never began: its runtime was shut down" }
+            if group.has_panicked() {
+                "a scoped task panicked"
+            } else {
+                "a scoped task never began: its runtime was shut down"
+            }
         );
     }
     result
@@ -297,12 +297,17 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
 /// Calls `f`, in which tasks of `group` are started that borrow from this frame's callers, and comes back when they have ended, whatever
 /// happens. With `hands_on`, what is to stop the caller goes to them. If `f` panics they are cancelled.
 ///
-/// No destructor waits: unwinding that `catch_unwind` does not stop ends the process (a destructor may be left out, or run in
+/// No destructor waits: unwinding that is no panic ends the process (a destructor may be left out, or run in
 /// the middle of another panic, and a task that waits in one could not be told from one that is stuck).
 pub(super) fn enclose<R>(group: &Group, hands_on: bool, f: impl FnOnce() -> R) -> R {
     let guard = NeverUnwind;
     let delivered = hands_on && ec_tasks::cancel_delivered(false);
-    let result = catch_unwind(AssertUnwindSafe(f));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let inside = NeverByForce;
+        let result = f();
+        std::mem::forget(inside);
+        result
+    }));
     if result.is_err() {
         group.cancel();
     }
@@ -356,11 +361,29 @@ fn tell_abandoned(task: &ec_tasks::Task) {
 fn say(words: &str) {
     if ec_tasks::catch_quietly(|| log::log_enabled!(log::Level::Error)).unwrap_or(false) {
         ec_pool::quietly!(error, "{words}");
-        return;
+    } else {
+        write(words);
     }
+}
+
+fn write(words: &str) {
     let line = format!("{words}\n");
     // SAFETY: the bytes of a live string.
     unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
+}
+
+/// What is dropped while no panic is under way is unwound by others' means (`pthread_exit`), which `catch_unwind` cannot stop for good. (A lean
+/// task is not asked: the count of panics is its worker's.)
+struct NeverByForce;
+
+impl Drop for NeverByForce {
+    fn drop(&mut self) {
+        let is_lean =
+            ec_tasks::with_current(|task| task.is_some_and(|task| task.kind() == ec_tasks::Kind::Lean));
+        if !is_lean && !std::thread::panicking() {
+            drop(NeverUnwind);
+        }
+    }
 }
 
 /// Leaving the frame that tasks borrow from would be worse than any end.
@@ -368,7 +391,10 @@ struct NeverUnwind;
 
 impl Drop for NeverUnwind {
     fn drop(&mut self) {
-        say("unwinding out of a frame that tasks borrow from, before they have ended: the process aborts");
+        const WHY: &str =
+            "unwinding out of a frame that tasks borrow from, before they have ended: the process aborts";
+        ec_pool::quietly!(error, "{WHY}");
+        write(WHY);
         std::process::abort();
     }
 }

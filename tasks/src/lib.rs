@@ -107,7 +107,8 @@ pub use log;
 
 pub use info::{Doing, TaskInfo, TaskState, ThreadInfo, tasks_of};
 pub use life::{
-    GroupNews, JoinHandle, SpawnOptions, end_child, spawn, spawn_in, spawn_in_group, spawn_unchecked, watch_forks,
+    GroupNews, JoinHandle, SpawnOptions, end_child, spawn, spawn_in, spawn_in_group, spawn_unchecked,
+    watch_forks,
 };
 pub use local::LocalKey;
 pub use slab::guard::GuardKind;
@@ -128,8 +129,9 @@ pub use util::thread_start::start_thread;
 #[doc(hidden)]
 pub use util::{coarse, lock, room};
 pub use wait::{
-    begin_wait, cancel_delivered, cancel_pending, current, current_context, end_wait, own_stack, park, suspend, suspend_for_op,
-    suspend_for_op_until, take_cancel, wake_raw, with_current, with_scope_cell, yield_now,
+    begin_wait, cancel_delivered, cancel_pending, current, current_context, end_wait, own_stack, park,
+    suspend, suspend_for_op, suspend_for_op_until, take_cancel, wake_raw, with_current, with_scope_cell,
+    yield_now,
 };
 pub use worker::{WorkerGuard, keeping_float_control, prepare_worker_thread, worker_sleeps};
 

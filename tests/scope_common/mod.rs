@@ -78,7 +78,12 @@ pub fn waits() -> End {
 
 /// Waits in a call for [`SHORT`].
 pub fn waits_shortly() -> End {
+    waits_at_most(SHORT)
+}
+
+/// Waits in a call, so long.
+pub fn waits_at_most(span: Duration) -> End {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(SHORT)).unwrap();
+    socket.set_read_timeout(Some(span)).unwrap();
     end_of(socket.recv(&mut [0; 8]))
 }

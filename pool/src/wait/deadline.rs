@@ -159,7 +159,8 @@ impl Inherited {
         if last(Cell::get).is_null() {
             return false;
         }
-        let first = around().filter(|scope| scope.inherited).fold(None, |least, scope| earliest(least, scope.at));
+        let first =
+            around().filter(|scope| scope.inherited).fold(None, |least, scope| earliest(least, scope.at));
         first.is_some_and(|at| at <= Instant::now())
     }
 }

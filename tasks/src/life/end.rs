@@ -29,14 +29,15 @@ pub(crate) fn ended(header: NonNull<Header>) {
         // Before the scheduler knows: whoever learns of the end from that finds that the handle says the same.
         task.phase.store(FINISHED, Ordering::Release);
         task.scheduler.task_finished(task.id);
+        // Its closure is gone, and so is its result, or it is the handle's: it borrows nothing. (Before who joins it goes on, and finds
+        // it still there.)
+        if let Some(member) = member_of(header) {
+            member.leave();
+        }
         match task.join.complete() {
             Some(Joiner::Task(joiner)) => joiner.wake(Tokens::SYNC),
             Some(Joiner::Thread(joiner)) => joiner.notify(),
             None => {}
-        }
-        // The last that it does with what is not its own.
-        if let Some(member) = member_of(header) {
-            member.leave();
         }
         drop_ref(header);
     }
