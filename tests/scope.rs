@@ -181,16 +181,19 @@ fn a_panic_of_the_closure_cancels_the_children_and_goes_on_when_they_have_ended(
 #[test]
 fn a_childs_panic_cancels_the_others_once_and_those_to_come() {
     everywhere(|| {
-        let all = Mutex::new(Vec::new());
+        let (all, told) = (Mutex::new(Vec::new()), Notification::new());
         let said = panic_of(|| {
             task::scope(|s| {
                 let child = || {
-                    let ends = [waits(), waits_shortly()];
+                    let first = waits();
+                    told.post();
+                    let ends = [first, waits_shortly()];
                     all.lock().unwrap().push((ends, task::is_cancelled()));
                 };
                 s.spawn(child);
-                s.spawn(move || {
+                s.spawn(|| {
                     // One that fails because it was cancelled is no new reason.
+                    told.wait();
                     assert_ne!(waits(), End::Cancelled, "this one minds");
                 });
                 s.spawn(|| panic!("on purpose"));

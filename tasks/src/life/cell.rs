@@ -78,9 +78,9 @@ impl<T, F: FnOnce() -> T, M: Membership> TaskCell<T, F, M> {
         unsafe { &(*cell.cast::<Self>().as_ptr()).membership }
     }
 
-    unsafe fn member(cell: NonNull<Header>) -> NonNull<Member> {
+    unsafe fn member(cell: NonNull<Header>) -> NonNull<()> {
         // SAFETY: as the table says.
-        unsafe { Self::membership(cell) }.member().expect("the table says so").into()
+        NonNull::<Member>::from(unsafe { Self::membership(cell) }.member().expect("the table says so")).cast()
     }
 
     unsafe fn run(cell: NonNull<Header>) {

@@ -342,7 +342,7 @@ impl Membership for Member {
 #[inline]
 pub(crate) unsafe fn member_of<'a>(task: NonNull<Header>) -> Option<&'a Member> {
     // SAFETY: the caller's promise; the table is that of this cell.
-    unsafe { task.as_ref().vtable.member.map(|member| member(task).as_ref()) }
+    unsafe { task.as_ref().vtable.member.map(|member| member(task).cast().as_ref()) }
 }
 
 impl Task {

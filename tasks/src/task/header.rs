@@ -23,7 +23,6 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, 
 
 use super::cancel_flags::CancelFlags;
 use super::continuation::Continuation;
-use super::group::Member;
 use super::id::TaskId;
 use super::join_word::JoinWord;
 use super::kind::Kind;
@@ -157,8 +156,8 @@ pub(crate) struct Vtable {
     pub(crate) result: unsafe fn(NonNull<Header>) -> NonNull<()>,
     /// Drops the result where it lies. It must be there, and nobody else use it.
     pub(crate) drop_result: unsafe fn(NonNull<Header>),
-    /// Where its place in its group is; `None`: it has no group.
-    pub(crate) member: Option<unsafe fn(NonNull<Header>) -> NonNull<Member>>,
+    /// Where its `Member` is, its place in its group; `None`: it has no group.
+    pub(crate) member: Option<unsafe fn(NonNull<Header>) -> NonNull<()>>,
     /// Frees the allocation.
     pub(crate) free: unsafe fn(NonNull<Header>),
 }
