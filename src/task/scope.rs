@@ -308,7 +308,9 @@ pub(super) fn enclose<R>(group: &Group, hands_on: bool, f: impl FnOnce() -> R) -
         std::mem::forget(inside);
         result
     }));
-
+    if result.is_err() {
+        group.cancel();
+    }
     if hands_on {
         let inside = ec_tasks::cancel_delivered(false);
         if inside {

@@ -162,9 +162,10 @@ impl Builder {
             stack_size: self.stack_size.unwrap_or(if is_thread { 0 } else { pool.stack_size() }),
             kind: self.kind,
         };
-        // SAFETY: by contract.
         let inner = match group {
+            // SAFETY: by contract.
             None => unsafe { pool.spawn(options, f) },
+            // SAFETY: as above.
             Some(group) => unsafe { pool.spawn_in_group(options, group, f) },
         }?;
         Ok(JoinHandle { inner, task: OnceLock::new() })

@@ -5,6 +5,7 @@ use crate::core::forced::Forced;
 use crate::grace;
 use crate::joining::{Leaving, is_gone};
 use crate::size::threads::WorkerThread;
+use crate::wait::sleeper;
 use crate::worker::leftovers::Leftovers;
 use crate::worker::shared::Shared;
 use ec_tasks::lock::Mutex;
@@ -39,6 +40,9 @@ pub(super) fn stop(shared: &Arc<Shared>, deadline: Option<Instant>, named: &[Tas
     }
     let leftovers = Leftovers::take(shared);
     tell_groups(shared, &leftovers);
+    if !ec_tasks::live_tasks_of(&**shared).is_empty() {
+        sleeper::look_again();
+    }
     let uncalled = uncalled(shared).max(leftovers.calls.len());
     if uncalled > 0 {
         behind.push(format!("{uncalled} handlers of events, which were not called"));

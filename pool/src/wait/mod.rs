@@ -23,6 +23,7 @@ pub(crate) mod cancel;
 pub(crate) mod deadline;
 mod dedicated;
 pub(crate) mod get_event;
+pub(crate) mod sleeper;
 
 use crate::wait::cancel::Cancelled;
 use crate::worker::context;
@@ -35,6 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub use crate::wait::deadline::{Inherited, earliest, scope_deadline, with_deadline};
+pub use crate::wait::sleeper::{Look, Sleeper, look};
 
 /// A deadline of the call's own (a read timeout), with the errno it gives when it comes first.
 #[derive(Clone, Copy, Debug)]

@@ -65,22 +65,27 @@ pub(crate) fn remove(task: NonNull<Header>) {
 /// Every task of `scheduler` that has not ended, in no order: for a shutdown, which cancels
 /// them. As for [`tasks_of`](crate::tasks_of); empty in a forked child.
 pub fn live_tasks_of<S: Scheduler>(scheduler: &S) -> Vec<Task> {
-    live(scheduler, None)
+    live(|task| task.is_of(scheduler))
 }
 
 /// As [`live_tasks_of`], but only those of one kind.
 pub fn live_tasks_of_kind<S: Scheduler>(scheduler: &S, kind: Kind) -> Vec<Task> {
-    live(scheduler, Some(kind))
+    live(|task| task.is_of(scheduler) && task.kind() == kind)
 }
 
-fn live<S: Scheduler>(scheduler: &S, kind: Option<Kind>) -> Vec<Task> {
+/// Every task of the process that has not ended, in no order; empty in a forked child.
+pub fn live_tasks() -> Vec<Task> {
+    live(|_| true)
+}
+
+fn live(is: impl Fn(&Task) -> bool) -> Vec<Task> {
     let mut tasks = Vec::new();
     if forked() {
         return tasks;
     }
     for list in &REGISTRY {
         // No memory is asked for, nor given back, under the lock: an allocator is somebody's code, and may spawn tasks.
-        while let Err(missing) = add_tasks_of(scheduler, kind, list, &mut tasks) {
+        while let Err(missing) = add_tasks_of(&is, list, &mut tasks) {
             // (Some more: there will be others by then.)
             tasks.reserve(missing + missing / 8 + 8);
         }
@@ -89,12 +94,7 @@ fn live<S: Scheduler>(scheduler: &S, kind: Option<Kind>) -> Vec<Task> {
 }
 
 /// The tasks of one list go to `tasks`, if there is room for all of them. Else nothing is done: for so many there must be room.
-fn add_tasks_of<S: Scheduler>(
-    scheduler: &S,
-    kind: Option<Kind>,
-    list: &List,
-    tasks: &mut Vec<Task>,
-) -> Result<(), usize> {
+fn add_tasks_of(is: &impl Fn(&Task) -> bool, list: &List, tasks: &mut Vec<Task>) -> Result<(), usize> {
     let first = list.0.lock();
     let all = || {
         let mut next = first.0;
@@ -104,7 +104,7 @@ fn add_tasks_of<S: Scheduler>(
             next = task.header().links.next.get();
             Some(task)
         })
-        .filter(|task| task.is_of(scheduler) && kind.is_none_or(|kind| kind == task.kind()))
+        .filter(|task| is(task))
     };
     let count = all().count();
     if count > tasks.capacity() - tasks.len() {

@@ -1,0 +1,175 @@
+//! Who waits for somebody else: a task, which suspends, or a plain thread, which blocks.
+//!
+//! Whoever brings about what is waited for says so where the waiter looks, and [wakes](Sleeper::wake) it.
+//!
+//! **Who was woken for nothing.** A task may have been woken, and then its pool stops before it has run again. Then what it was woken for
+//! stays undone: it would have taken a lock that is free now, or woken the next one. So all others that wait look again, once, whenever
+//! a pool has stopped and left tasks behind ([`look_again`]). Wake-ups for nothing are borne by all who wait by a [`Sleeper`].
+
+use crate::wait::deadline::{earliest, scope_deadline};
+use crate::wait::{Stop, until_token};
+use crate::worker::current::is_abandoned;
+use ec_tasks::lock::{Condvar, Mutex};
+use ec_tasks::room::{list_of, lock_with_room};
+use ec_tasks::{Task, Tokens, WaitKind};
+use std::cell::OnceCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+/// See the module.
+#[derive(Clone)]
+pub struct Sleeper(Who);
+
+#[derive(Clone)]
+enum Who {
+    Task(Task),
+    Thread(Arc<Bell>),
+}
+
+/// Where a plain thread sleeps.
+struct Bell {
+    lock: Mutex<()>,
+    rung: Condvar,
+    /// Made in a forked child. Threads of the parent are not there.
+    of_child: bool,
+}
+
+/// How often a pool has stopped and left tasks behind.
+static LEFT: AtomicUsize = AtomicUsize::new(0);
+
+/// The bells of all threads that have waited.
+static BELLS: Mutex<Vec<Weak<Bell>>> = Mutex::new(Vec::new());
+
+thread_local!(static BELL: OnceCell<Arc<Bell>> = const { OnceCell::new() });
+
+/// A moment at which somebody has looked: see [`Sleeper::wait`].
+#[derive(Clone, Copy, Debug)]
+pub struct Look(usize);
+
+/// The caller looks now.
+pub fn look() -> Look {
+    Look(LEFT.load(Ordering::SeqCst))
+}
+
+/// All that wait by a [`Sleeper`] look again. A pool has stopped, and some of its tasks do not run any more.
+pub(crate) fn look_again() {
+    LEFT.fetch_add(1, Ordering::SeqCst);
+    for task in ec_tasks::live_tasks() {
+        task.wake(Tokens::SYNC);
+    }
+    for bell in list_of(&BELLS, |bells| bells, |bell| bell.upgrade()) {
+        bell.ring();
+    }
+}
+
+impl Sleeper {
+    /// The caller.
+    pub fn current() -> Sleeper {
+        Sleeper(ec_tasks::current().map_or_else(|| Who::Thread(Bell::of_thread()), Who::Task))
+    }
+
+    /// Never to return from its wait, whatever is told to it.
+    pub fn is_gone(&self) -> bool {
+        match &self.0 {
+            Who::Task(task) => is_abandoned(task),
+            Who::Thread(bell) => bell.is_gone(),
+        }
+    }
+
+    /// Has it look whether what it waits for has come. Never blocks for long.
+    pub fn wake(&self) {
+        match &self.0 {
+            Who::Task(_) if self.is_gone() => (),
+            Who::Task(task) => task.wake(Tokens::SYNC),
+            Who::Thread(bell) => bell.ring(),
+        }
+    }
+
+    /// By whom it is: waits until `told` says yes. Whoever makes that so [wakes](Sleeper::wake) it afterwards. Also `Ok(true)` if a
+    /// pool has stopped [since](Look) and left tasks behind. `Ok(false)`: `deadline` came first. With `point` it is a cancellation point.
+    ///
+    /// `told` does not wait itself; a panic in it ends the process.
+    pub fn wait(
+        &self,
+        (kind, detail): (&'static WaitKind, u64),
+        deadline: Option<Instant>,
+        point: bool,
+        since: Look,
+        told: impl Fn() -> bool,
+    ) -> Result<bool, Stop> {
+        let told = || told() || look().0 != since.0;
+        match &self.0 {
+            Who::Task(_) => until_token(kind, detail, deadline, point, Tokens::SYNC, |_| told()),
+            Who::Thread(bell) => {
+                let scope = if point { scope_deadline() } else { None };
+                let at = earliest(deadline, scope);
+                if bell.wait_until(at, told) {
+                    return Ok(true);
+                }
+                if at == deadline { Ok(false) } else { Err(Stop::Scope(at.unwrap_or_else(Instant::now))) }
+            }
+        }
+    }
+}
+
+impl Bell {
+    /// That of the calling thread.
+    fn of_thread() -> Arc<Bell> {
+        let kept = BELL.try_with(|bell| {
+            let usable = bell.get().filter(|bell| !bell.is_gone()).cloned();
+            usable.unwrap_or_else(|| {
+                let new = Bell::new();
+                let _ = bell.set(new.clone());
+                new
+            })
+        });
+        // (Its thread-locals are gone.)
+        kept.unwrap_or_else(|_| Bell::new())
+    }
+
+    fn new() -> Arc<Bell> {
+        let bell =
+            Arc::new(Bell { lock: Mutex::new(()), rung: Condvar::new(), of_child: ec_tasks::forked() });
+        let weak = Arc::downgrade(&bell);
+        let gone = {
+            let mut bells = lock_with_room(&BELLS, |bells| bells);
+            // In place of one that is gone, if there is one. (Dropped without the lock.)
+            let place = bells.iter().position(|other| other.strong_count() == 0);
+            match place {
+                Some(place) => Some(std::mem::replace(&mut bells[place], weak)),
+                None => {
+                    bells.push(weak);
+                    None
+                }
+            }
+        };
+        drop(gone);
+        bell
+    }
+
+    fn is_gone(&self) -> bool {
+        ec_tasks::forked() && !self.of_child
+    }
+
+    fn ring(&self) {
+        // Between its look and its sleep the thread holds the lock.
+        drop(self.lock.lock());
+        self.rung.notify_all();
+    }
+
+    /// False: `end` came first.
+    fn wait_until(&self, end: Option<Instant>, told: impl Fn() -> bool) -> bool {
+        let mut guard = self.lock.lock();
+        loop {
+            if told() {
+                return true;
+            }
+            match end {
+                None => self.rung.wait(&mut guard),
+                Some(end) if self.rung.wait_until(&mut guard, end) => return told(),
+                Some(_) => (),
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The lock under [`Mutex`](crate::sync::Mutex): one word, and a list of those who wait.
+//!
+//! ```text
+//!   HELD      somebody has it
+//!   WAITED    somebody is in the list, or was
+//!   FAIR      one in the list has waited for too long: only those who have waited may take it
+//! ```
+//! * Who wants it takes it if it is free, even if others wait: it need not wait for one that has not run yet. Else it tries again for a
+//!   moment, since most who have it have it for a moment; then it waits.
+//! * Who leaves it tells the first that waits, who competes for it with all others.
+//! * Who was told, was too late, and has waited for a millisecond, makes it *fair*: it waits in front, and those who come wait behind it. It keeps its place until it has run. So none is passed over for good.
+//!
+//! WAITED and FAIR are set under the list's lock. Who finds the list empty takes them back there. Who takes the lock while nobody waits
+//! does not touch the list. `tests/sync_model` checks this with loom against this very file.
+
+use super::face::{
+    AtomicU32, Instant, Ordering, Stop, TRIES, WaitKind, const_fn, has_waited_for_long, spin_loop,
+};
+use super::names::{self, Name};
+use super::waiters::{How, Locked, Waited, Waiters};
+
+const HELD: u32 = 1;
+const WAITED: u32 = 2;
+const FAIR: u32 = 4;
+
+static MUTEX: WaitKind = WaitKind { name: "mutex", cancel: None, describe: names::describe };
+
+/// See the module.
+pub(crate) struct Lock {
+    word: AtomicU32,
+    waiters: Waiters,
+    name: Name,
+}
+
+impl Lock {
+    const_fn! {
+        pub(crate) fn new(name: Name) -> Lock {
+            Lock { word: AtomicU32::new(0), waiters: Waiters::new(), name }
+        }
+    }
+
+    pub(crate) fn name(&self) -> Option<&'static str> {
+        self.name.text()
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & HELD != 0
+    }
+
+    /// Takes it if it is free.
+    #[inline]
+    pub(crate) fn try_acquire(&self) -> bool {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & (HELD | FAIR) == 0 {
+            match self.change(word, word | HELD) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        // (One that waits for too long has gone meanwhile, or is gone.)
+        word & HELD == 0 && self.try_acquire_fair()
+    }
+
+    #[cold]
+    fn try_acquire_fair(&self) -> bool {
+        let mut list = self.waiters.lock();
+        self.forget_none(&mut list);
+        self.take(false).is_ok()
+    }
+
+    #[inline]
+    fn change(&self, from: u32, to: u32) -> Result<u32, u32> {
+        self.word.compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed)
+    }
+
+    /// Waits for it; `Ok(false)`: until `deadline`, in vain. With `point` it is a cancellation point, if it has to wait.
+    #[inline]
+    pub(crate) fn acquire(&self, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
+        if self.change(0, HELD).is_ok() { Ok(true) } else { self.acquire_slowly(deadline, point) }
+    }
+
+    #[cold]
+    fn acquire_slowly(&self, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
+        if self.tries_for_a_moment() {
+            return Ok(true);
+        }
+        let how = How { deadline, point, ..How::new(&MUTEX, self.name.detail(self)) };
+        let since = Instant::now();
+        // Has it waited, and did it wait for too long?
+        let (mut has_waited, mut impatient) = (false, false);
+        loop {
+            if self.take(has_waited).is_ok() {
+                return Ok(true);
+            }
+            let how = How { in_front: has_waited, ..how };
+            let mark = if impatient { WAITED | FAIR } else { WAITED };
+            let nothing = |list: &mut Locked<'_>| self.has_nothing_to_wait_for(has_waited, mark, list);
+            match self.waiters.wait(&how, nothing, || (), |list| self.forget_none(list)) {
+                Waited::Not => (),
+                Waited::Told => {
+                    has_waited = true;
+                    impatient = has_waited_for_long(since);
+                }
+                Waited::Late => return Ok(false),
+                Waited::Stopped(stop) => return Err(stop),
+            }
+        }
+    }
+
+    fn tries_for_a_moment(&self) -> bool {
+        for _ in 0..TRIES {
+            let word = self.word.load(Ordering::Relaxed);
+            if word & (HELD | FAIR) == 0 && self.change(word, word | HELD).is_ok() {
+                return true;
+            }
+            if word & WAITED != 0 {
+                return false;
+            }
+            spin_loop();
+        }
+        false
+    }
+
+    /// Takes it if the caller may. Gives the word that forbids it otherwise.
+    fn take(&self, has_waited: bool) -> Result<(), u32> {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while is_free(word, has_waited) {
+            // (Whoever waits for too long says so again.)
+            let taken = if has_waited { (word | HELD) & !FAIR } else { word | HELD };
+            match self.change(word, taken) {
+                Ok(_) => return Ok(()),
+                Err(now) => word = now,
+            }
+        }
+        Err(word)
+    }
+
+    /// Under the list's lock: false if the caller is to join. Whoever leaves the lock sees `mark` then, and tells.
+    fn has_nothing_to_wait_for(&self, has_waited: bool, mark: u32, list: &mut Locked<'_>) -> bool {
+        self.forget_none(list);
+        let mut word = self.word.load(Ordering::Relaxed);
+        while !is_free(word, has_waited) {
+            match self.change(word, word | mark) {
+                Ok(_) => return false,
+                Err(now) => word = now,
+            }
+        }
+        true
+    }
+
+    /// Under the list's lock: if nobody waits nobody has waited for too long.
+    fn forget_none(&self, list: &mut Locked<'_>) {
+        if list.is_empty() {
+            self.word.fetch_and(!(WAITED | FAIR), Ordering::Relaxed);
+        }
+    }
+
+    /// By who has it.
+    #[inline]
+    pub(crate) fn release(&self) {
+        if self.word.compare_exchange(HELD, 0, Ordering::Release, Ordering::Relaxed).is_err() {
+            self.release_slowly();
+        }
+    }
+
+    #[cold]
+    fn release_slowly(&self) {
+        if self.word.fetch_and(!HELD, Ordering::Release) & WAITED == 0 {
+            return;
+        }
+        let mut list = self.waiters.lock();
+        let is_fair = self.word.load(Ordering::Relaxed) & FAIR != 0;
+        let wake = if is_fair { list.give_turn() } else { list.tell_first() };
+        self.forget_none(&mut list);
+        drop(list);
+        wake.into_iter().for_each(|wake| wake.wake());
+    }
+}
+
+/// May one take it that has waited, or has not?
+fn is_free(word: u32, has_waited: bool) -> bool {
+    word & HELD == 0 && (has_waited || word & FAIR == 0)
+}

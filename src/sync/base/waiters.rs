@@ -1,0 +1,322 @@
+//! Those who wait for one thing, in the order in which they came: tasks and plain threads in one list.
+//!
+//! A waiter's place in the list lies on its own stack. Nothing is allocated, and whoever leaves early leaves from where it stands.
+//!
+//! ```text
+//!   wait() ── is there nothing to wait for? ── in the list ──► told and taken out ──► returns
+//!     under the lock of the list                │    ▲  │
+//!                                               │    │  └──► told, and stays: its turn ──► takes itself out, returns
+//!                                               │    └ nobody has told it
+//!                                               └──► its time is over, or it was cancelled: takes itself out, unless it was told first
+//! ```
+//! **Nobody is given anything here.** Who is told competes for what it waits for, and may find that another one was quicker. So a waiter
+//! that goes away takes nothing with it. Who is told and does not want it any more tells the next one.
+//!
+//! **Its turn.** Who stays in the list when it is told keeps its place until it has run. So those who come later see that somebody was
+//! there before them (`is_empty`), and wait behind it.
+//!
+//! **Those who are gone.** A task that its pool has left behind does not run again; its stack stays as it is, for good, and so does its
+//! place. Whoever meets it takes it out and looks further. If it was told before it was left, all others look again
+//! (`ec_pool::wait::Sleeper`): `wait` returns to each as if it was told.
+//!
+//! This file has `unsafe` in it: the list.
+
+#![allow(unsafe_code)]
+
+use super::face::{
+    AtomicU8, Instant, Look, Mutex, MutexGuard, Ordering, Sleeper, Stop, WaitKind, const_fn, look,
+};
+use std::cell::Cell;
+use std::ptr;
+
+/// See the module.
+pub(crate) struct Waiters {
+    list: Mutex<List>,
+}
+
+/// Used under the lock. The places in it are those of frames of `wait` that have not been left.
+struct List {
+    first: *const Place,
+    last: *const Place,
+    /// How many have come.
+    came: u64,
+}
+
+const NOBODY: List = List { first: ptr::null(), last: ptr::null(), came: 0 };
+
+// SAFETY: the places belong to whoever has the lock.
+unsafe impl Send for List {}
+
+/// Where a waiter stands.
+struct Place {
+    sleeper: Sleeper,
+    /// [`NOT_TOLD`] and so on. Written under the lock.
+    told: AtomicU8,
+    // Of whoever has the lock, from here on.
+    before: Cell<*const Place>,
+    behind: Cell<*const Place>,
+    came: Cell<u64>,
+}
+
+const NOT_TOLD: u8 = 0;
+/// And not in the list any more. Nobody but its waiter uses the place from here on.
+const TAKEN_OUT: u8 = 1;
+/// And still in the list.
+const HAS_TURN: u8 = 2;
+
+/// How to wait.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    pub(crate) kind: &'static WaitKind,
+    pub(crate) detail: u64,
+    /// Until then at most.
+    pub(crate) deadline: Option<Instant>,
+    /// Is it a cancellation point?
+    pub(crate) point: bool,
+    /// Before all others.
+    pub(crate) in_front: bool,
+}
+
+impl How {
+    pub(crate) fn new(kind: &'static WaitKind, detail: u64) -> How {
+        How { kind, detail, deadline: None, point: false, in_front: false }
+    }
+}
+
+/// What came of a wait.
+pub(crate) enum Waited {
+    /// There was nothing to wait for.
+    Not,
+    /// It was told, or is to look again.
+    Told,
+    /// The deadline of its own has come.
+    Late,
+    Stopped(Stop),
+}
+
+/// Somebody was told, and is to be woken when the lock is free.
+#[must_use = "it sleeps still"]
+pub(crate) struct Wake(Sleeper);
+
+impl Wake {
+    pub(crate) fn wake(self) {
+        self.0.wake();
+    }
+}
+
+impl Waiters {
+    const_fn! {
+        pub(crate) fn new() -> Self {
+            Waiters { list: Mutex::new(NOBODY) }
+        }
+    }
+
+    /// The list, locked: nobody comes or leaves. No code of others may run so long.
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        Locked(self.list.lock())
+    }
+
+    /// Waits to be told, unless there is `nothing` to wait for, which is asked under the lock. Calls `joined`, without the lock, when it can
+    /// be told, before it sleeps. Whoever goes without having been told calls `leaves` under the lock, when it is out of the list.
+    pub(crate) fn wait(
+        &self,
+        how: &How,
+        nothing: impl FnOnce(&mut Locked<'_>) -> bool,
+        joined: impl FnOnce(),
+        leaves: impl FnOnce(&mut Locked<'_>),
+    ) -> Waited {
+        let since = look();
+        let place = Place::new(Sleeper::current());
+        let mut list = self.lock();
+        if nothing(&mut list) {
+            return Waited::Not;
+        }
+        // SAFETY: the place stays where it is until it is out of the list again: below, or by whoever tells. Nothing unwinds past it.
+        unsafe { list.join(&place, how.in_front) };
+        let armed = AbortOnUnwind;
+        drop(list);
+        joined();
+        let verdict = place.wait(how, since);
+        let waited = self.out(&place, verdict, leaves);
+        std::mem::forget(armed);
+        waited
+    }
+
+    /// Tells all that wait at this moment, and takes them out.
+    pub(crate) fn tell_all(&self) {
+        let came = self.lock().came();
+        // (One by one: those that are told are woken without the lock.)
+        while let Some(wake) = self.tell_older(came) {
+            wake.wake();
+        }
+    }
+
+    fn tell_older(&self, came: u64) -> Option<Wake> {
+        self.lock().tell_older(came)
+    }
+
+    /// The place is in the list no more.
+    fn out(
+        &self,
+        place: &Place,
+        verdict: Result<bool, Stop>,
+        leaves: impl FnOnce(&mut Locked<'_>),
+    ) -> Waited {
+        if place.told.load(Ordering::Acquire) == TAKEN_OUT {
+            return Waited::Told;
+        }
+        let mut list = self.lock();
+        // (It may have been told meanwhile.)
+        let told = place.told.load(Ordering::Acquire);
+        if told == TAKEN_OUT {
+            return Waited::Told;
+        }
+        // SAFETY: it is in the list: nobody else takes it out but by `TAKEN_OUT`.
+        unsafe { list.take_out(place) };
+        if told == HAS_TURN {
+            return Waited::Told;
+        }
+        match verdict {
+            // It is to look again.
+            Ok(true) => Waited::Told,
+            Ok(false) => {
+                leaves(&mut list);
+                Waited::Late
+            }
+            Err(stop) => {
+                leaves(&mut list);
+                Waited::Stopped(stop)
+            }
+        }
+    }
+}
+
+impl Place {
+    fn new(sleeper: Sleeper) -> Place {
+        Place {
+            sleeper,
+            told: AtomicU8::new(NOT_TOLD),
+            before: Cell::new(ptr::null()),
+            behind: Cell::new(ptr::null()),
+            came: Cell::new(0),
+        }
+    }
+
+    fn wait(&self, how: &How, since: Look) -> Result<bool, Stop> {
+        let told = || self.told.load(Ordering::Acquire) != NOT_TOLD;
+        self.sleeper.wait((how.kind, how.detail), how.deadline, how.point, since, told)
+    }
+}
+
+/// See [`Waiters::lock`].
+pub(crate) struct Locked<'a>(MutexGuard<'a, List>);
+
+impl Locked<'_> {
+    /// Is there nobody? (Those who are gone are taken out.)
+    pub(crate) fn is_empty(&mut self) -> bool {
+        self.front().is_none()
+    }
+
+    /// So many have come, ever: see [`tell_older`](Self::tell_older).
+    pub(crate) fn came(&self) -> u64 {
+        self.0.came
+    }
+
+    /// Tells the first and takes it out.
+    pub(crate) fn tell_first(&mut self) -> Option<Wake> {
+        self.tell_older(u64::MAX)
+    }
+
+    /// Tells the first and takes it out, if it was there when so many had [come](Self::came).
+    pub(crate) fn tell_older(&mut self, came: u64) -> Option<Wake> {
+        let place = ptr::from_ref(self.front().filter(|place| place.came.get() < came)?);
+        // SAFETY: in the list, whose lock is held. The place is its waiter's alone as soon as it says `TAKEN_OUT`: that is last.
+        unsafe {
+            self.take_out(place);
+            let wake = Wake((*place).sleeper.clone());
+            (*place).told.store(TAKEN_OUT, Ordering::Release);
+            Some(wake)
+        }
+    }
+
+    /// Tells the first that it is its turn, and leaves it where it is. `None`: there is nobody, or it knows.
+    pub(crate) fn give_turn(&mut self) -> Option<Wake> {
+        let place = self.front()?;
+        let told = place.told.swap(HAS_TURN, Ordering::AcqRel);
+        (told == NOT_TOLD).then(|| Wake(place.sleeper.clone()))
+    }
+
+    /// The first that is not gone.
+    fn front(&mut self) -> Option<&Place> {
+        loop {
+            let first = self.0.first;
+            // SAFETY: in the list, whose lock is held.
+            let place = unsafe { first.as_ref()? };
+            if !place.sleeper.is_gone() {
+                return Some(place);
+            }
+            // SAFETY: as above. (It may be on a thread still, as one that the end of its pool has not waited for. Then it looks
+            // whether it is in the list.)
+            unsafe { self.take_out(first) };
+            place.told.store(TAKEN_OUT, Ordering::Release);
+        }
+    }
+
+    /// # Safety
+    /// It is in no list, and stays where it is until it has been taken out.
+    unsafe fn join(&mut self, place: &Place, in_front: bool) {
+        let list = &mut *self.0;
+        place.came.set(list.came);
+        list.came += 1;
+        let (before, behind) = if in_front { (ptr::null(), list.first) } else { (list.last, ptr::null()) };
+        place.before.set(before);
+        place.behind.set(behind);
+        // SAFETY: what is in the list is there, and the lock is held.
+        unsafe { list.link(before, behind, place, place) };
+    }
+
+    /// # Safety
+    /// It is in this list.
+    unsafe fn take_out(&mut self, place: *const Place) {
+        // SAFETY: what is in the list is there, and the lock is held.
+        unsafe {
+            let (before, behind) = ((*place).before.get(), (*place).behind.get());
+            self.0.link(before, behind, behind, before);
+        }
+    }
+}
+
+impl List {
+    /// Behind `before` comes `next`, and before `behind` stands `previous`.
+    ///
+    /// # Safety
+    /// What is in the list is there, and the lock is held.
+    unsafe fn link(
+        &mut self,
+        before: *const Place,
+        behind: *const Place,
+        next: *const Place,
+        previous: *const Place,
+    ) {
+        // SAFETY: by contract.
+        match unsafe { before.as_ref() } {
+            Some(before) => before.behind.set(next),
+            None => self.first = next,
+        }
+        // SAFETY: by contract.
+        match unsafe { behind.as_ref() } {
+            Some(behind) => behind.before.set(previous),
+            None => self.last = previous,
+        }
+    }
+}
+
+/// The list has a place on this stack: rather no process than one that unwinds it.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        ec_pool::quietly!(error, "unwinding past a wait");
+        std::process::abort();
+    }
+}

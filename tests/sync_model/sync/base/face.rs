@@ -1,0 +1,187 @@
+//! The primitives of the files under test, by loom; and those that wait.
+//!
+//! A thread of the model is a waiter. It can be [cancelled](Sleeper::cancel), and [left](Sleeper::leave) as a task is by a pool that
+//! stops: from then on it does nothing, until [the others are through](all_through).
+
+use loom::sync::{Arc, Condvar};
+use std::ops::{Deref, DerefMut};
+
+pub(crate) use ec_tasks::WaitKind;
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+pub(crate) use std::time::Instant;
+
+pub(crate) const TRIES: u32 = 0;
+
+std::thread_local!(static PATIENT: std::cell::Cell<bool> = const { std::cell::Cell::new(true) });
+
+/// From now on, in the models of this test, who waits does so for long, or does not.
+pub(crate) fn set_patient(patient: bool) {
+    PATIENT.set(patient);
+}
+
+pub(crate) fn has_waited_for_long(_: Instant) -> bool {
+    !PATIENT.get()
+}
+
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis fn $($rest:tt)*) => { $(#[$meta])* $vis fn $($rest)* };
+}
+pub(crate) use const_fn;
+
+/// As the processor would: another thread may run.
+pub(crate) fn spin_loop() {
+    loom::thread::yield_now();
+}
+
+/// The face of the runtime's locks on loom's.
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+pub(crate) struct MutexGuard<'a, T>(loom::sync::MutexGuard<'a, T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Mutex(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard(self.0.lock().unwrap())
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+/// Why a wait came to nothing.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Stop {
+    Cancel,
+    /// It was left: this is the end of the model.
+    Left,
+}
+
+/// Who waits: a thread of the model.
+#[derive(Clone)]
+pub(crate) struct Sleeper(Arc<Bell>);
+
+struct Bell {
+    state: loom::sync::Mutex<State>,
+    /// As `is_abandoned`, which is asked under the list's lock.
+    gone: loom::sync::atomic::AtomicBool,
+    rung: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    cancelled: bool,
+    over: bool,
+}
+
+/// All that wait in this run of the model.
+struct World {
+    /// How often somebody was left.
+    left: AtomicUsize,
+    bells: loom::sync::Mutex<Vec<Sleeper>>,
+}
+
+loom::lazy_static! {
+    static ref WORLD: World = World { left: AtomicUsize::new(0), bells: loom::sync::Mutex::new(Vec::new()) };
+}
+
+loom::thread_local!(static HERE: std::cell::RefCell<Option<Sleeper>> = std::cell::RefCell::new(None));
+
+#[derive(Clone, Copy)]
+pub(crate) struct Look(usize);
+
+pub(crate) fn look() -> Look {
+    Look(WORLD.left.load(Ordering::SeqCst))
+}
+
+/// Those that were left get to their ends.
+pub(crate) fn all_through() {
+    let bells: Vec<Sleeper> = WORLD.bells.lock().unwrap().clone();
+    for bell in bells {
+        bell.0.state.lock().unwrap().over = true;
+        bell.0.rung.notify_all();
+    }
+}
+
+impl Sleeper {
+    pub(crate) fn new() -> Sleeper {
+        let bell = Bell {
+            state: loom::sync::Mutex::new(State::default()),
+            gone: loom::sync::atomic::AtomicBool::new(false),
+            rung: Condvar::new(),
+        };
+        let sleeper = Sleeper(Arc::new(bell));
+        WORLD.bells.lock().unwrap().push(sleeper.clone());
+        sleeper
+    }
+
+    /// From now on the calling thread waits as this one.
+    pub(crate) fn be(&self) {
+        HERE.with(|here| *here.borrow_mut() = Some(self.clone()));
+    }
+
+    pub(crate) fn current() -> Sleeper {
+        HERE.with(|here| here.borrow_mut().get_or_insert_with(Sleeper::new).clone())
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.gone.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn wake(&self) {
+        drop(self.0.state.lock().unwrap());
+        self.0.rung.notify_all();
+    }
+
+    /// It is to stop waiting.
+    pub(crate) fn cancel(&self) {
+        self.0.state.lock().unwrap().cancelled = true;
+        self.0.rung.notify_all();
+    }
+
+    /// Its pool stops while it waits. All others look again.
+    pub(crate) fn leave(&self) {
+        self.0.gone.store(true, Ordering::SeqCst);
+        // (It does not run any more from here on.)
+        drop(self.0.state.lock().unwrap());
+        WORLD.left.fetch_add(1, Ordering::SeqCst);
+        let bells: Vec<Sleeper> = WORLD.bells.lock().unwrap().clone();
+        bells.iter().for_each(Sleeper::wake);
+    }
+
+    pub(crate) fn wait(
+        &self,
+        _: (&'static WaitKind, u64),
+        _: Option<Instant>,
+        point: bool,
+        since: Look,
+        told: impl Fn() -> bool,
+    ) -> Result<bool, Stop> {
+        let mut state = self.0.state.lock().unwrap();
+        loop {
+            if self.is_gone() {
+                if state.over {
+                    return Err(Stop::Left);
+                }
+            } else if told() || look().0 != since.0 {
+                return Ok(true);
+            } else if point && state.cancelled {
+                return Err(Stop::Cancel);
+            }
+            state = self.0.rung.wait(state).unwrap();
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The files under test, with loom's primitives.
+#![allow(dead_code)] // each model uses a part
+
+pub(crate) mod face;
+#[path = "../../../../src/sync/base/lock.rs"]
+pub(crate) mod lock;
+pub(crate) mod names;
+#[path = "../../../../src/sync/base/waiters.rs"]
+pub(crate) mod waiters;

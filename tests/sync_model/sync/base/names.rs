@@ -1,0 +1,21 @@
+//! Nothing has a name here.
+
+pub(crate) struct Name;
+
+impl Name {
+    pub(crate) fn none() -> Name {
+        Name
+    }
+
+    pub(crate) fn text(&self) -> Option<&'static str> {
+        None
+    }
+
+    pub(crate) fn detail<T>(&self, _: &T) -> u64 {
+        0
+    }
+}
+
+pub(crate) fn describe(_: u64, _: u64) -> String {
+    String::new()
+}

@@ -1,0 +1,3 @@
+//! The files under test, under the paths that they have in the crate.
+
+pub(crate) mod base;
