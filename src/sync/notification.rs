@@ -4,7 +4,7 @@
 //!
 //! * `post` takes the first waiter out and marks it under the queue's lock. It wakes the waiter afterwards. With nobody
 //!   in the queue it counts a token.
-//! * A waiter whose time is over takes itself out under the same lock, unless it has been marked by then. So a post
+//! * A waiter whose time is over, or that is cancelled, takes itself out under the same lock, unless it has been marked by then. So a post
 //!   goes to a waiter that leaves with it, or to the next one, or into the count.
 //! * A task that was abandoned in its wait cannot take itself out. The next post does so, and looks further.
 //!
@@ -12,11 +12,12 @@
 
 use crate::queue::Queue;
 use ec_channel::line::Place;
-use ec_pool::wait;
+use ec_pool::wait::{self, Stop};
 use ec_tasks::lock::{Condvar, Mutex};
 use ec_tasks::room::lock_with_room;
 use ec_tasks::{Task, Tokens, WaitKind};
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -74,7 +75,25 @@ impl Notification {
     /// Returns with the next post: suspends the task or blocks the thread until there is one.
     /// It cannot fail, so it is not a cancellation point.
     pub fn wait(&self) {
-        self.wait_deadline(None);
+        let _ = self.wait_deadline(None, false);
+    }
+
+    /// As [`wait`](Self::wait), and a [cancellation point](crate::task#cancellation). One that fails has not taken any post.
+    ///
+    /// # Errors
+    /// A cancel, or the deadline of a surrounding [`timeout`](crate::time::timeout).
+    ///
+    /// ```
+    /// use event_channel::sync::Notification;
+    /// use event_channel::{is_deadline, time};
+    /// use std::time::Duration;
+    ///
+    /// let notification = Notification::new();
+    /// let error = time::timeout(Duration::from_millis(5), || notification.wait_cancellable()).unwrap_err();
+    /// assert!(is_deadline(&error));
+    /// ```
+    pub fn wait_cancellable(&self) -> io::Result<()> {
+        self.wait_point(None).map(drop)
     }
 
     /// Returns `true` with the next post, or `false` if there is none within `timeout`; a wait that
@@ -91,7 +110,15 @@ impl Notification {
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         // A sum that no clock can show is for ever.
-        self.wait_deadline(Instant::now().checked_add(timeout))
+        self.wait_deadline(Instant::now().checked_add(timeout), false).unwrap_or(false)
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), and a [cancellation point](crate::task#cancellation). One that fails has not taken any post.
+    ///
+    /// # Errors
+    /// A cancel, or the deadline of a surrounding [`timeout`](crate::time::timeout).
+    pub fn wait_timeout_cancellable(&self, timeout: Duration) -> io::Result<bool> {
+        self.wait_point(Instant::now().checked_add(timeout))
     }
 
     /// Takes a post if one is there, without waiting.
@@ -136,9 +163,14 @@ impl Notification {
         waiters.iter().for_each(|waiter| waiter.wake());
     }
 
-    fn wait_deadline(&self, deadline: Option<Instant>) -> bool {
+    fn wait_point(&self, deadline: Option<Instant>) -> io::Result<bool> {
+        wait::checkpoint()?;
+        self.wait_deadline(deadline, true).map_err(Stop::deliver)
+    }
+
+    fn wait_deadline(&self, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
         if self.try_wait() {
-            return true;
+            return Ok(true);
         }
         let task = ec_tasks::current();
         let who = task.map_or_else(|| Who::Thread(Mutex::new(()), Condvar::new()), Who::Task);
@@ -149,14 +181,24 @@ impl Notification {
             if inner.take() {
                 // (What was made in vain is dropped after the lock.)
                 drop(inner);
-                return true;
+                return Ok(true);
             }
             inner.waiters.join(mine)
         };
-        waiter.wait(self.address(), deadline) || self.give_up(&waiter, place)
+        match waiter.wait(self.address(), deadline, point) {
+            Ok(true) => Ok(true),
+            // (A stop that a post has outrun is not delivered here: it waits for the next point.)
+            end => {
+                if self.give_up(&waiter, place) {
+                    Ok(true)
+                } else {
+                    end
+                }
+            }
+        }
     }
 
-    /// The time is over: out of the queue, unless a post has come first. That one must be taken then.
+    /// The time is over, or it is cancelled: out of the queue, unless a post has come first. That one must be taken then.
     fn give_up(&self, waiter: &Arc<Waiter>, place: Place) -> bool {
         let mut inner = self.inner.lock();
         // (Marked: the place is another's by now.)
@@ -209,24 +251,24 @@ impl Waiter {
         }
     }
 
-    /// Until it is marked (`true`) or `deadline` has come.
-    fn wait(&self, address: u64, deadline: Option<Instant>) -> bool {
+    /// Until it is marked (`true`) or `deadline` has come; `point`: or until it is to stop.
+    fn wait(&self, address: u64, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
         let (lock, bell) = match &self.who {
-            // Without a point nothing but the mark and the deadline ends the wait.
-            Who::Task(_) => {
-                return wait::until(&NOTIFICATION, address, deadline, false, &self.posted).unwrap_or(false);
-            }
+            Who::Task(_) => return wait::until(&NOTIFICATION, address, deadline, point, &self.posted),
             Who::Thread(lock, bell) => (lock, bell),
         };
+        let end = wait::earliest(deadline, if point { wait::scope_deadline() } else { None });
         let mut guard = lock.lock();
         while !self.is_marked() {
-            match deadline {
+            match end {
                 None => bell.wait(&mut guard),
-                Some(at) if bell.wait_until(&mut guard, at) => return self.is_marked(),
+                Some(at) if bell.wait_until(&mut guard, at) && !self.is_marked() => {
+                    return if end == deadline { Ok(false) } else { Err(Stop::Scope(at)) };
+                }
                 Some(_) => (),
             }
         }
-        true
+        Ok(true)
     }
 }
 

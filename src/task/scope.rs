@@ -8,7 +8,7 @@
 
 use super::{Builder, JoinHandle, Task};
 use crate::runtime;
-use ec_pool::wait::Inherited;
+use ec_pool::wait::{Inherited, is_shielded};
 use ec_tasks::{Group, GroupNews};
 use std::cell::Cell;
 use std::fmt;
@@ -64,6 +64,11 @@ use std::sync::Arc;
 /// * **A [`timeout`](crate::time::timeout) around the scope** is one for each child as well: when it is over their calls fail, once each,
 ///   with [`TimedOut`](io::ErrorKind::TimedOut), and `is_cancelled` is true in them. One that is only around the call of `spawn` is not
 ///   for the child.
+/// * **The group of a [token](super::CancelToken)** that the scope is in is each child's as well, from its beginning to its end.
+/// * **A [`shield`](super::shield) around the scope** keeps all of that off the children, too. What is theirs alone reaches them: a
+///   [cancel](Scope::cancel) of the scope, a shutdown of their runtime.
+///
+/// What was delivered before the scope began is not the children's.
 ///
 /// Children that end neither by that nor by themselves are waited for.
 ///
@@ -272,6 +277,35 @@ impl<T> ScopedJoinHandle<'_, T> {
         result
     }
 
+    /// As [`JoinHandle::join_cancellable`], and as [`join`](Self::join): a panic that is seen here is none of the scope's any more.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    ///
+    /// ```
+    /// use event_channel::{is_deadline, task, time};
+    /// use std::time::Duration;
+    ///
+    /// task::scope(|s| {
+    ///     let mut slow = s.spawn(|| task::park_cancellable().is_err());
+    ///     let error = time::timeout(Duration::from_millis(5), || slow.join_cancellable()).unwrap_err();
+    ///     assert!(is_deadline(&error));
+    ///     slow.cancel();
+    ///     assert!(slow.join().unwrap());
+    /// });
+    /// ```
+    pub fn join_cancellable(&mut self) -> io::Result<std::thread::Result<T>> {
+        let has_ended = self.inner.is_finished() || !ec_tasks::forked();
+        let result = self.inner.join_cancellable()?;
+        if result.is_err() && has_ended {
+            self.group.claim();
+        }
+        Ok(result)
+    }
+
     /// As [`JoinHandle::cancel`].
     pub fn cancel(&self) {
         self.inner.cancel();
@@ -280,6 +314,11 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// As [`JoinHandle::is_finished`].
     pub fn is_finished(&self) -> bool {
         self.inner.is_finished()
+    }
+
+    /// As [`JoinHandle::thread`].
+    pub fn thread(&self) -> &Task {
+        self.task()
     }
 
     /// As [`JoinHandle::task`].
@@ -313,7 +352,8 @@ pub(super) fn enclose<R>(group: &Group, hands_on: bool, f: impl FnOnce() -> R) -
     }
     if hands_on {
         let inside = ec_tasks::cancel_delivered(false);
-        if inside {
+        // (In a shield it is another coroutine that has got it.)
+        if inside && !is_shielded() {
             group.cancel();
         }
         if inside || delivered {
@@ -327,7 +367,8 @@ pub(super) fn enclose<R>(group: &Group, hands_on: bool, f: impl FnOnce() -> R) -
 }
 
 fn wait(group: &Group, hands_on: bool) {
-    let handed_on = Cell::new(!hands_on);
+    // (What the caller is in stays the same as long as this lasts. The groups around it are its children's own.)
+    let handed_on = Cell::new(!hands_on || is_shielded());
     let mut told = false;
     loop {
         let pending = || !handed_on.get() && ec_tasks::cancel_pending();

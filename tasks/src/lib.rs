@@ -107,7 +107,7 @@ pub use log;
 
 pub use info::{Doing, TaskInfo, TaskState, ThreadInfo, tasks_of};
 pub use life::{
-    GroupNews, JoinHandle, SpawnOptions, end_child, spawn, spawn_in, spawn_in_group, spawn_unchecked,
+    End, GroupNews, JoinHandle, SpawnOptions, end_child, spawn, spawn_in, spawn_in_group, spawn_unchecked,
     watch_forks,
 };
 pub use local::LocalKey;

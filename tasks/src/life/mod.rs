@@ -17,5 +17,5 @@ mod spawn;
 
 pub use fork::{end_child, watch_forks};
 pub use group::GroupNews;
-pub use join::JoinHandle;
+pub use join::{End, JoinHandle};
 pub use spawn::{SpawnOptions, spawn, spawn_in, spawn_in_group, spawn_unchecked};
