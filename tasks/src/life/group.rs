@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::task::{Group, Joiner, Member, Parker, Task, Tokens, WaitKind};
+use crate::task::{Group, GroupWaiter, Member, Parker, Task, Tokens, WaitKind};
 use crate::util::forked::forked;
 use crate::wait::{begin_wait, end_wait, suspend, with_current};
 
@@ -52,7 +52,7 @@ impl Group {
         }
         with_current(|current| match current {
             Some(me) => {
-                self.set_waiter(Some(Joiner::Task(me.clone())));
+                self.set_waiter(Some(GroupWaiter::Task(me.clone())));
                 begin_wait(&GROUP, self.live() as u64, 0);
                 while !self.has_news() && !cancelled() {
                     suspend(Tokens::SYNC);
@@ -61,7 +61,7 @@ impl Group {
             }
             None => {
                 let parker = Arc::<Parker>::default();
-                self.set_waiter(Some(Joiner::Thread(parker.clone())));
+                self.set_waiter(Some(GroupWaiter::Thread(parker.clone())));
                 parker.wait_while(|| !self.has_news());
             }
         });

@@ -16,7 +16,8 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::header::{Header, Joiner, Task};
+use super::header::{Header, Task};
+use super::parker::Parker;
 use super::tokens::Tokens;
 use crate::util::lock::Mutex;
 
@@ -27,6 +28,13 @@ pub struct Group {
     failures: AtomicUsize,
     /// Has one panicked, ever?
     panicked: AtomicBool,
+}
+
+/// Who waits for the group's end.
+#[derive(Clone)]
+pub(crate) enum Waiter {
+    Task(Task),
+    Thread(Arc<Parker>),
 }
 
 struct Inner {
@@ -43,7 +51,7 @@ struct Inner {
     /// One that nobody has been told of.
     abandoned: Option<Task>,
     /// Who waits.
-    waiter: Option<Joiner>,
+    waiter: Option<Waiter>,
 }
 
 // SAFETY: the members in the list are alive, and what the list uses of them is used under the lock alone.
@@ -140,7 +148,7 @@ impl Group {
     }
 
     /// Who waits from now on.
-    pub(crate) fn set_waiter(&self, waiter: Option<Joiner>) {
+    pub(crate) fn set_waiter(&self, waiter: Option<Waiter>) {
         let before = std::mem::replace(&mut self.inner.lock().waiter, waiter);
         drop(before);
     }
@@ -293,11 +301,7 @@ impl Member {
             }
             // SAFETY: it is in the list, as we have seen under the lock.
             let before = inner.abandoned.replace(unsafe { self.task() });
-            let waiter = match &inner.waiter {
-                Some(Joiner::Task(task)) => Some(Joiner::Task(task.clone())),
-                Some(Joiner::Thread(parker)) => Some(Joiner::Thread(parker.clone())),
-                None => None,
-            };
+            let waiter = inner.waiter.clone();
             (waiter, before)
         };
         drop(before);
@@ -305,10 +309,10 @@ impl Member {
     }
 }
 
-fn tell(waiter: Joiner) {
+fn tell(waiter: Waiter) {
     match waiter {
-        Joiner::Task(task) => task.wake(Tokens::SYNC),
-        Joiner::Thread(parker) => parker.notify(),
+        Waiter::Task(task) => task.wake(Tokens::SYNC),
+        Waiter::Thread(parker) => parker.notify(),
     }
 }
 

@@ -30,9 +30,9 @@ mod wait_slot;
 
 pub(crate) use continuation::Step;
 pub use group::Group;
-pub(crate) use group::{Member, Membership, member_of};
-pub use header::Task;
+pub(crate) use group::{Member, Membership, Waiter as GroupWaiter, member_of};
 pub(crate) use header::{FINISHED, Header, Joiner, READY, RUNNING, Vtable, drop_ref};
+pub use header::{Task, Watcher};
 pub(crate) use id::AT_A_TIME as IDS_AT_A_TIME;
 pub use id::TaskId;
 pub(crate) use join_word::JoinWord;
