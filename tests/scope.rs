@@ -1,15 +1,18 @@
 //! [`task::scope`]: what its children borrow, and what of them is left when it returns; their panics; cancels and deadlines that go to
-//! them. (How it ends where a runtime, a process or a coroutine does: `scope_ends.rs`.)
+//! them. (How it ends where a runtime, a process or a coroutine does: `scope_ends.rs`. Tokens
+//! and shields: `scope_around.rs`.)
 
 mod net_common;
 mod scope_common;
 
 use ec_unkind as _;
 use event_channel::sync::Notification;
+use event_channel::task;
 use event_channel::time::timeout;
-use event_channel::{Runtime, task};
-use net_common::{eventually, until_waiting};
-use scope_common::{Counts, End, LONG, SHORT, everywhere, panic_of, waits, waits_shortly, words};
+use net_common::eventually;
+use scope_common::{
+    Counts, End, LONG, SHORT, cancelled_when, everywhere, panic_of, waits, waits_shortly, words,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -219,15 +222,6 @@ fn a_panic_that_was_joined_does_not_count_for_children_to_come() {
             assert_eq!(waiting.join().unwrap(), End::Cancelled);
         });
     });
-}
-
-/// In a task of its own, which is cancelled when `waits_for` is what one of the runtime's tasks waits for.
-fn cancelled_when<T: Send + 'static>(waits_for: &str, f: impl FnOnce() -> T + Send + 'static) -> T {
-    let runtime = Runtime::builder().cores(2).build().unwrap();
-    let task = runtime.spawn(f);
-    until_waiting(&runtime, waits_for);
-    task.cancel();
-    task.join().unwrap()
 }
 
 #[test]

@@ -4,10 +4,10 @@ mod net_common;
 mod scope_common;
 
 use ec_unkind as _;
-use event_channel::task::{self, Scope};
+use event_channel::task::{self, CancelToken, Scope};
 use event_channel::time::timeout;
 use event_channel::{Runtime, run};
-use net_common::{Numbers, each_runtime_of};
+use net_common::{Numbers, each_runtime_of, members};
 use scope_common::Counts;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,13 +48,18 @@ fn child<'scope>(s: &'scope Scope<'scope, '_>, lent: &'scope Lent, seed: u64) ->
     lent.lend()
 }
 
+fn in_both(span: Duration, token: &CancelToken, f: impl FnOnce()) {
+    timeout(span, || token.enter(f));
+}
+
 /// A scope with some children, in all ways.
 fn game(seed: u64, depth: u64) {
     let mut random = Numbers(seed);
     let lent = Lent::default();
     let span = Duration::from_micros(random.below(20_000));
+    let token = CancelToken::new();
     let ended = catch_unwind(AssertUnwindSafe(|| {
-        timeout(span, || {
+        in_both(span, &token, || {
             task::scope(|s| {
                 for _ in 0..random.below(6) {
                     let (held, seed) = (lent.lend(), random.below(1 << 30));
@@ -69,11 +74,13 @@ fn game(seed: u64, depth: u64) {
                     };
                     // Full is an error, too, and drops what it got.
                     let Ok(handle) = builder.spawn_scoped(s, body) else { continue };
-                    match random.below(5) {
+                    match random.below(7) {
                         0 => drop(handle.join()),
                         1 => handle.cancel(),
                         2 => s.cancel(),
                         3 => drop(s.spawn(move || handle.join().is_ok())),
+                        4 => token.cancel(),
+                        5 => drop({ handle }.join_cancellable()),
                         _ => (),
                     }
                 }
@@ -89,6 +96,7 @@ fn game(seed: u64, depth: u64) {
         eprintln!("a scope returned with {} of {out} things lent", out - back);
         std::process::abort();
     }
+    assert_eq!(members(&token), 0);
     if let Err(panic) = ended {
         let is_known = panic.is::<Thrown>() || scope_common::words(&*panic) == "a scoped task panicked";
         assert!(is_known, "{}", scope_common::words(&*panic));

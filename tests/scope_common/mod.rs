@@ -1,7 +1,7 @@
 //! What the tests of scopes share.
 #![allow(dead_code)] // each test program uses a part
 
-use crate::net_common::{build, each_runtime_of};
+use crate::net_common::{build, each_runtime_of, until_waiting};
 use ec_test_support::limit;
 use event_channel::channel::Driver;
 use event_channel::net::UdpSocket;
@@ -29,6 +29,15 @@ pub fn everywhere(test: fn()) {
         }
         each_runtime_of(&[1, 2, 8], |runtime| runtime.run(test));
     });
+}
+
+/// In a task of its own, which is cancelled when `waits_for` is what one of the runtime's tasks waits for.
+pub fn cancelled_when<T: Send + 'static>(waits_for: &str, f: impl FnOnce() -> T + Send + 'static) -> T {
+    let runtime = Runtime::builder().cores(2).build().unwrap();
+    let task = runtime.spawn(f);
+    until_waiting(&runtime, waits_for);
+    task.cancel();
+    task.join().unwrap()
 }
 
 /// Is counted when it is dropped, after a while.
