@@ -37,6 +37,8 @@ mod join;
 #[allow(unsafe_code)] // the contract of `ec_tasks::Watcher`
 mod join_set;
 mod points;
+#[allow(unsafe_code)] // the contract of `ec_tasks::spawn_in_group`
+mod scope;
 #[allow(unsafe_code)] // the contract of `ec_tasks::spawn`
 mod spawn;
 
@@ -44,6 +46,7 @@ use std::fmt;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+pub use self::scope::{Scope, ScopedJoinHandle, scope};
 pub use crate::time::{sleep, sleep_cancellable};
 pub use cancel_token::CancelToken;
 #[doc(inline)]

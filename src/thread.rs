@@ -25,6 +25,7 @@
 //! | --- | --- |
 //! | `spawn`, `Builder`, `JoinHandle` | a task. A [`Builder`] can do more: [`dedicated`](Builder::dedicated), for one. |
 //! | `current`, `Thread`, `ThreadId` | the [task](crate::task::Task), and in a plain thread what stands for that |
+//! | `scope`, `Scope`, `ScopedJoinHandle` | tasks that borrow; if one panics the others are cancelled |
 //! | `sleep`, `park`, `park_timeout`, `yield_now` | suspend a task, block a plain thread |
 //! | `LocalKey`, `AccessError`, `Result`, `panicking`, `available_parallelism` | std's own |
 //!
@@ -39,7 +40,6 @@
 //! * **std's own types**: a library that asks for a [`std::thread::Thread`] or a [`std::thread::JoinHandle`] takes neither of ours.
 //!   [`std::thread::current`] works in a task and has a handle of its own, but its `unpark` ends only [`std::thread::park`], which
 //!   blocks the thread.
-//! * **`scope`** (`Scope`, `ScopedJoinHandle`, `Builder::spawn_scoped`) is not there in this version.
 //! * What is unstable in std (`sleep_until` as well: there is [`time::sleep_until`](crate::time::sleep_until)).
 //!
 //! # What is different
@@ -52,9 +52,9 @@
 
 use std::time::Duration;
 
-pub use crate::task::{Builder, JoinHandle, Task as Thread, TaskId as ThreadId};
+pub use crate::task::{Builder, JoinHandle, Scope, ScopedJoinHandle, Task as Thread, TaskId as ThreadId};
 #[doc(inline)]
-pub use crate::task::{current, park, park_timeout, sleep, spawn, yield_now};
+pub use crate::task::{current, park, park_timeout, scope, sleep, spawn, yield_now};
 #[doc(inline)]
 pub use std::thread::{AccessError, LocalKey, Result, available_parallelism, panicking};
 

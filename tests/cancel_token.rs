@@ -10,7 +10,7 @@ use event_channel::sync::Notification;
 use event_channel::task::{Builder, CancelToken, JoinHandle, check};
 use event_channel::time::{Duration, Instant, sleep_cancellable, timeout};
 use event_channel::{Runtime, is_cancelled, is_deadline, task};
-use net_common::{Numbers, each_run, each_runtime, eventually, until_waiting};
+use net_common::{Numbers, each_run, each_runtime, eventually, members, until_waiting};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,13 +41,6 @@ fn everywhere(test: fn()) {
 fn assert_cancelled<T>(result: io::Result<T>) {
     let error = result.map(drop).expect_err("cancelled");
     assert!(is_cancelled(&error), "{error}");
-}
-
-/// How many are in the group of `token`.
-fn members(token: &CancelToken) -> usize {
-    let text = format!("{token:?}");
-    let (_, rest) = text.split_once("members: ").unwrap();
-    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
 }
 
 #[test]

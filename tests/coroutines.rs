@@ -4,7 +4,9 @@
 mod net_common;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use ec_pool::wait::{checkpoint, is_in_cancelled_group, scope_deadline, shield, with_deadline, with_group};
+use ec_pool::wait::{
+    Members, checkpoint, is_cancelled_around, scope_deadline, shield, with_deadline, with_group,
+};
 use ec_test_support::limit;
 use ec_unkind as _;
 use event_channel::future::wait;
@@ -12,6 +14,7 @@ use event_channel::net::UdpSocket;
 use event_channel::time::{Duration, Instant, sleep, timeout};
 use event_channel::{Runtime, is_cancelled, task};
 use net_common::{each_run, each_runtime_of, eventually};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -210,12 +213,21 @@ enum Scope {
     Group(Arc<AtomicBool>, Rc<Cell<bool>>),
 }
 
+/// Nobody waits, so nobody is to be woken.
+struct Nobody;
+
+impl Members for Nobody {
+    fn join(self: Arc<Self>) -> Option<Box<dyn Any>> {
+        None
+    }
+}
+
 impl Scope {
     fn enter(self, f: impl FnOnce() -> bool) -> bool {
         match self {
             Scope::Deadline(at) => with_deadline(at, f),
             Scope::Shield => shield(f),
-            Scope::Group(cancelled, _) => with_group(cancelled, f),
+            Scope::Group(cancelled, _) => with_group(cancelled, Arc::new(Nobody), f),
         }
     }
 }
@@ -239,7 +251,7 @@ type Obedient = Coroutine<Order, Answer, ()>;
 type Table = Rc<RefCell<Vec<Option<Obedient>>>>;
 
 fn answer() -> Answer {
-    (scope_deadline(), is_in_cancelled_group(), checkpoint().is_err_and(|error| is_cancelled(&error)))
+    (scope_deadline(), is_cancelled_around(), checkpoint().is_err_and(|error| is_cancelled(&error)))
 }
 
 /// True: an order to end.

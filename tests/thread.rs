@@ -265,6 +265,22 @@ fn a_park_ends_with_its_time() {
 }
 
 #[test]
+fn scoped_threads_borrow() {
+    everywhere(|| {
+        let mut words = ["these", "are"].map(String::from);
+        let length = thread::scope(|s: &thread::Scope<'_, '_>| {
+            let longest: thread::ScopedJoinHandle<'_, usize> =
+                s.spawn(|| words.iter().map(String::len).max().unwrap());
+            let named = Builder::new().name("named".into()).spawn_scoped(s, || words[1].len()).unwrap();
+            assert_eq!(named.thread().name(), Some("named"));
+            longest.join().unwrap() + named.join().unwrap()
+        });
+        thread::scope(|s| words.iter_mut().for_each(|word| drop(s.spawn(|| word.push('!')))));
+        assert_eq!((length, words), (8, ["these!", "are!"].map(String::from)));
+    });
+}
+
+#[test]
 #[allow(deprecated)]
 fn the_old_names_are_there() {
     everywhere(|| {

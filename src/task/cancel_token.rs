@@ -17,8 +17,10 @@ use ec_pool::wait;
 use ec_tasks::lock::Mutex;
 use ec_tasks::room::lock_with_room;
 use ec_tasks::{Task, Tokens};
+use std::any::Any;
 use std::fmt;
 use std::mem;
+use std::ops::Deref;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -32,6 +34,7 @@ use std::sync::{Arc, OnceLock, Weak};
 ///
 /// * A clone is the same token. A [`child_token`](Self::child_token) is cancelled with its parent, and can be cancelled alone.
 /// * Dropping tokens cancels nothing. A token may live for ever: it keeps nothing of tasks that have left.
+/// * Children of a [`scope`](super::scope()) are in the groups that the scope is in.
 /// * A task may be in several groups. Each token's cancel is delivered once, that of the task itself and the innermost first.
 /// * **Plain threads** can enter as well: the cancellation points that they come to from then on fail. But a call in which a plain
 ///   thread waits already goes on. Code that is to be cancelled there belongs in a task; one that is
@@ -143,8 +146,8 @@ impl CancelToken {
     /// assert!(token.enter(|| task::is_cancelled()) && !task::is_cancelled());
     /// ```
     pub fn enter<T>(&self, f: impl FnOnce() -> T) -> T {
-        let _member = Member::join(&self.0);
-        wait::with_group(self.0.cancelled.clone(), f)
+        let _member = Member::join(&*self.0);
+        wait::with_group(self.0.cancelled.clone(), self.0.clone(), f)
     }
 }
 
@@ -186,15 +189,15 @@ impl Drop for Node {
 }
 
 /// Listed, as long as this lives.
-struct Member<'a> {
-    node: &'a Node,
+struct Member<N: Deref<Target = Node>> {
+    node: N,
     place: Place,
     task: Task,
 }
 
-impl Member<'_> {
+impl<N: Deref<Target = Node>> Member<N> {
     /// `None`: nobody is to be woken, because this is a plain thread, or the token is cancelled already.
-    fn join(node: &Node) -> Option<Member<'_>> {
+    fn join(node: N) -> Option<Member<N>> {
         let task = ec_tasks::current()?;
         let listed = task.clone();
         let mut lists = lock_with_room(&node.lists, |lists| &mut lists.members);
@@ -208,7 +211,13 @@ impl Member<'_> {
     }
 }
 
-impl Drop for Member<'_> {
+impl wait::Members for Node {
+    fn join(self: Arc<Self>) -> Option<Box<dyn Any>> {
+        Some(Box::new(Member::join(self)?))
+    }
+}
+
+impl<N: Deref<Target = Node>> Drop for Member<N> {
     fn drop(&mut self) {
         if ec_tasks::forked() {
             return;
@@ -228,8 +237,8 @@ impl Default for CancelToken {
 }
 
 // What a panic may leave half done is not reached through a token.
-impl std::panic::UnwindSafe for CancelToken {}
-impl std::panic::RefUnwindSafe for CancelToken {}
+impl std::panic::UnwindSafe for Node {}
+impl std::panic::RefUnwindSafe for Node {}
 
 /// With how many tasks are in its group, and how many tokens were made from it and are still there: none, once it is cancelled.
 impl fmt::Debug for CancelToken {

@@ -2,12 +2,13 @@
 //!
 //! This file has `unsafe` in it: the contract of `ec_tasks::spawn`.
 
+use super::scope::enclose;
 use super::{CancelToken, Task, Who, migrates};
 use crate::future::WakerSlot;
 use crate::runtime;
 use ec_pool::Here;
 use ec_pool::wait::{self, Stop};
-use ec_tasks::{Kind, SpawnOptions};
+use ec_tasks::{Group, Kind, SpawnOptions};
 use std::fmt;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -137,7 +138,7 @@ impl Builder {
         T: Send + 'static,
     {
         // SAFETY: `f` borrows nothing and may go to other threads, and the task is not a lean one.
-        unsafe { self.start(pool, f) }
+        unsafe { self.start(pool, None, f) }
     }
 
     /// Starts a lean task: a bare stack that shares the thread-locals of whatever worker it is on. It takes some
@@ -159,12 +160,17 @@ impl Builder {
     {
         let lean = Builder { kind: Kind::Lean, ..self };
         // SAFETY: `f` borrows nothing and may go to other threads; the rest is the caller's promise.
-        runtime::with_pool(|pool| unsafe { lean.start(pool, f) })
+        runtime::with_pool(|pool| unsafe { lean.start(pool, None, f) })
     }
 
     /// # Safety
-    /// What `f` borrows lives until the task has ended; if it is lean, the contract of `spawn_lean`.
-    unsafe fn start<F, T>(self, pool: Here<'_>, f: F) -> io::Result<JoinHandle<T>>
+    /// What `f` and its result borrow lives until the task has ended, or until its group is empty; if it is lean, the contract of `spawn_lean`.
+    pub(super) unsafe fn start<F, T>(
+        self,
+        pool: Here<'_>,
+        group: Option<Arc<Group>>,
+        f: F,
+    ) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send,
         T: Send,
@@ -181,11 +187,31 @@ impl Builder {
         };
         let inner = match self.cancel_token {
             // SAFETY: by contract.
-            None => unsafe { pool.spawn(options, f) }?,
+            None => unsafe { begin(pool, options, group, f) },
             // SAFETY: by contract; a token may go anywhere.
-            Some(token) => unsafe { pool.spawn(options, move || token.enter(f)) }?,
-        };
+            Some(token) => unsafe { begin(pool, options, group, move || token.enter(f)) },
+        }?;
         Ok(JoinHandle { inner, task: OnceLock::new(), waker: AssertUnwindSafe(None) })
+    }
+}
+
+/// # Safety
+/// As for [`Builder::start`].
+unsafe fn begin<F, T>(
+    pool: Here<'_>,
+    options: SpawnOptions,
+    group: Option<Arc<Group>>,
+    f: F,
+) -> io::Result<ec_tasks::JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    match group {
+        // SAFETY: by contract.
+        None => unsafe { pool.spawn(options, f) },
+        // SAFETY: as above.
+        Some(group) => unsafe { pool.spawn_in_group(options, group, f) },
     }
 }
 
@@ -195,22 +221,14 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    /// Leaving the frame that the task borrows from would be worse than any end.
-    struct NeverUnwind;
-    impl Drop for NeverUnwind {
-        fn drop(&mut self) {
-            ec_pool::quietly!(error, "unwinding out of a task's `run` before the task has ended");
-            std::process::abort();
-        }
-    }
-    // SAFETY: what `f` and its result borrow outlives this call, and this call ends only after the task has:
-    // `join` waits for it, without being a cancellation point, and whatever would unwind past it aborts. If the
-    // caller is a task that is abandoned in here, its stack is never reused.
-    let task = unsafe { Builder::new().name(name).start(pool, in_place_of_its_caller(f)) }?;
-    let guard = NeverUnwind;
-    let result = task.join();
-    std::mem::forget(guard);
-    Ok(result)
+    let group = Arc::new(Group::new());
+    enclose(&group, false, || {
+        // SAFETY: what `f` and its result borrow outlives this call, which ends only when the group is empty. If the
+        // caller is a task that is abandoned in here, its stack is never reused.
+        let task =
+            unsafe { Builder::new().name(name).start(pool, Some(group.clone()), in_place_of_its_caller(f)) }?;
+        Ok(task.join())
+    })
 }
 
 /// In a child that is forked in `f` the caller of `run` is not there: nobody to return to, or to go on panicking in. As `main` would end

@@ -64,6 +64,14 @@ pub const CALLS: &[Row] = &[
             })
         },
     ),
+    (&["task::ScopedJoinHandle::join_cancellable"], || {
+        call(|| {
+            task::scope(|s| s.spawn(|| time::sleep(SHORT)).join_cancellable().map(|ended| ended.unwrap()))
+        })
+    }),
+    (&["task::ScopedJoinHandle::join"], || {
+        calls(|| task::scope(|s| s.spawn(|| time::sleep(SHORT)).join().unwrap()))
+    }),
     (&["task::JoinHandle::join"], || calls(|| child().join().unwrap())),
     (&["task::JoinHandle::join_timeout"], || calls(|| child().join_timeout(LONG).unwrap().unwrap())),
     (&["task::JoinSet::join_next_cancellable"], || {
@@ -121,9 +129,11 @@ pub const CALLS: &[Row] = &[
             "task::interruptible",
             "task::on_thread",
             "task::CancelToken::enter",
+            "task::scope",
         ],
         || {
             calls(|| {
+                task::scope(|s| drop(s.spawn(|| time::sleep(SHORT))));
                 time::timeout(LONG, || ());
                 task::shield(|| ());
                 task::blocking(|| ());
@@ -165,6 +175,30 @@ pub const CALLS: &[Row] = &[
                 // SAFETY: it does nothing.
                 drop(unsafe { Builder::new().spawn_lean(|| ()) }?);
                 Ok(())
+            })
+        },
+    ),
+    (
+        &[
+            "task::Scope::spawn",
+            "task::Scope::cancel",
+            "task::Builder::spawn_scoped",
+            "task::ScopedJoinHandle::cancel",
+            "task::ScopedJoinHandle::is_finished",
+            "task::ScopedJoinHandle::task",
+            "task::ScopedJoinHandle::thread",
+        ],
+        || {
+            call(|| {
+                task::scope(|s| {
+                    let child = s.spawn(|| ());
+                    drop(Builder::new().spawn_scoped(s, || ())?);
+                    child.cancel();
+                    child.is_finished();
+                    assert_eq!(child.task().id(), child.thread().id());
+                    s.cancel();
+                    Ok(())
+                })
             })
         },
     ),

@@ -6,6 +6,7 @@ use event_channel::Runtime;
 use event_channel::channel::Driver;
 use event_channel::net::{TcpListener, TcpStream};
 use event_channel::runtime::Builder;
+use event_channel::task::CancelToken;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -96,6 +97,13 @@ pub fn eventually(mut condition: impl FnMut() -> bool) {
     while !condition() {
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// How many are in the group of `token`.
+pub fn members(token: &CancelToken) -> usize {
+    let text = format!("{token:?}");
+    let (_, rest) = text.split_once("members: ").unwrap();
+    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
 }
 
 /// Two connected streams.

@@ -43,7 +43,8 @@ use std::time::Instant;
 pub use crate::wait::interruptible::group_cancelled;
 pub use crate::wait::pauses::{park_cancellable, park_until, sleep_until, sleep_until_cancellable};
 pub use crate::wait::scopes::{
-    earliest, is_in_cancelled_group, scope_deadline, shield, with_deadline, with_group,
+    Inherited, Members, earliest, is_cancelled_around, is_shielded, scope_deadline, shield, with_deadline,
+    with_group,
 };
 pub use crate::wait::sleeper::{Look, Sleeper, look};
 

@@ -17,6 +17,9 @@
 //!
 //! **Shields.** Of what is outside of the innermost shield nothing is delivered: no deadline, no group, and no cancel of the task itself.
 //!
+//! **Children** of a `task::scope` are in what that is in, up to the innermost shield ([`Inherited`]): each child's list has scopes of its own
+//! for that, so it is delivered once to each.
+//!
 //! This file has `unsafe` in it: the list.
 
 #![allow(unsafe_code)]
@@ -24,8 +27,10 @@
 use crate::wait::callers;
 use crate::wait::interruptible;
 use ec_tasks::GROUPS;
+use std::any::Any;
 use std::cell::Cell;
 use std::iter;
+use std::panic::RefUnwindSafe;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,11 +38,22 @@ use std::time::Instant;
 
 /// What a scope is for.
 enum What {
-    /// A `time::timeout`; `None`: so far off that it never comes.
-    Deadline(Option<Instant>),
+    /// A `time::timeout`.
+    Deadline {
+        /// `None`: so far off that it never comes.
+        at: Option<Instant>,
+        /// It is around the `task::scope` that the task is a child of: that it comes is a cancel, too.
+        inherited: bool,
+    },
     /// The group of a cancel token: whether that was cancelled.
-    Group(Arc<AtomicBool>),
+    Group(Arc<AtomicBool>, Arc<dyn Members>),
     Shield,
+}
+
+/// Who is in the group of a cancel token, to be woken when that is cancelled.
+pub trait Members: Send + Sync + RefUnwindSafe {
+    /// The calling task is, as long as what this gives lives.
+    fn join(self: Arc<Self>) -> Option<Box<dyn Any>>;
 }
 
 /// See the module.
@@ -71,12 +87,12 @@ unsafe impl Sync for Scope {}
 impl Scope {
     /// A deadline that has come by `at`, and is not delivered.
     fn due(&self, at: Instant) -> bool {
-        matches!(self.what, What::Deadline(Some(own)) if own <= at) && !self.delivered.get()
+        matches!(self.what, What::Deadline { at: Some(own), .. } if own <= at) && !self.delivered.get()
     }
 
     /// The token of its group was cancelled.
     fn is_cancelled(&self) -> bool {
-        matches!(&self.what, What::Group(cancelled) if cancelled.load(Ordering::Acquire))
+        matches!(&self.what, What::Group(cancelled, _) if cancelled.load(Ordering::Acquire))
     }
 
     fn counts(&self) -> bool {
@@ -150,14 +166,14 @@ fn take_out_left() -> Option<Arc<Scope>> {
 
 /// Runs `f` with a deadline for the calls in it. `None`: so far off that it never comes.
 pub fn with_deadline<T>(at: Option<Instant>, f: impl FnOnce() -> T) -> T {
-    let _entered = Entered::new(What::Deadline(at));
+    let _entered = Entered::new(What::Deadline { at, inherited: false });
     f()
 }
 
 /// Runs `f`; the cancellation points in it are cancelled once `cancelled` is set. Whoever sets that (with [`Release`](Ordering::Release))
-/// wakes the task with [`Tokens::SYNC`](ec_tasks::Tokens::SYNC) afterwards.
-pub fn with_group<T>(cancelled: Arc<AtomicBool>, f: impl FnOnce() -> T) -> T {
-    let _entered = Entered::new(What::Group(cancelled));
+/// wakes the task with [`Tokens::SYNC`](ec_tasks::Tokens::SYNC) afterwards, and all that have joined `members`, as children of a scope in `f` do.
+pub fn with_group<T>(cancelled: Arc<AtomicBool>, members: Arc<dyn Members>, f: impl FnOnce() -> T) -> T {
+    let _entered = Entered::new(What::Group(cancelled, members));
     f()
 }
 
@@ -178,7 +194,7 @@ pub fn scope_deadline() -> Option<Instant> {
 
 fn deadline_inside() -> Option<Instant> {
     inside().filter(|(_, scope)| !scope.delivered.get()).fold(None, |least, (_, scope)| match scope.what {
-        What::Deadline(at) => earliest(least, at),
+        What::Deadline { at, .. } => earliest(least, at),
         _ => least,
     })
 }
@@ -211,7 +227,7 @@ impl Surroundings {
         Surroundings {
             deadline: deadline_inside(),
             cancel: !is_shielded(),
-            groups: inside().any(|(_, scope)| matches!(scope.what, What::Group(_))),
+            groups: inside().any(|(_, scope)| matches!(scope.what, What::Group(..))),
         }
     }
 
@@ -247,9 +263,9 @@ pub(crate) fn take_cancel() -> bool {
         return true;
     }
     let group = group_cancel();
-    if let Some(What::Group(theirs)) = group.map(|scope| &scope.what) {
+    if let Some(What::Group(theirs, _)) = group.map(|scope| &scope.what) {
         inside()
-            .filter(|(_, scope)| matches!(&scope.what, What::Group(it) if Arc::ptr_eq(it, theirs)))
+            .filter(|(_, scope)| matches!(&scope.what, What::Group(it, _) if Arc::ptr_eq(it, theirs)))
             .for_each(|(_, scope)| scope.delivered.set(true));
     }
     group.is_some()
@@ -264,10 +280,10 @@ pub(crate) fn who_may_cancel() -> (bool, [usize; GROUPS]) {
     }
     for (place, (_, scope)) in inside()
         .filter(|(_, scope)| !scope.delivered.get())
-        .filter(|(_, scope)| matches!(scope.what, What::Group(_)))
+        .filter(|(_, scope)| matches!(scope.what, What::Group(..)))
         .enumerate()
     {
-        if let What::Group(flag) = &scope.what {
+        if let What::Group(flag, _) = &scope.what {
             groups[place.min(GROUPS - 1)] = if place < GROUPS { address_of(flag) } else { ANY_GROUP };
         }
     }
@@ -282,9 +298,81 @@ pub(crate) fn address_of(group: &Arc<AtomicBool>) -> usize {
     Arc::as_ptr(group).addr()
 }
 
-/// Whether the caller is in a group that was cancelled, delivered or not, and whatever is shielded.
-pub fn is_in_cancelled_group() -> bool {
-    !is_in_none() && around().any(|(_, scope)| scope.is_cancelled())
+/// Whether the caller is in a group that was cancelled, or a deadline has come that it has [inherited](Inherited): delivered or not, and
+/// whatever is shielded.
+pub fn is_cancelled_around() -> bool {
+    !is_in_none() && (around().any(|(_, scope)| scope.is_cancelled()) || is_over())
+}
+
+fn is_over() -> bool {
+    let first = counted().fold(None, |least, (_, scope)| match scope.what {
+        What::Deadline { at, inherited: true } => earliest(least, at),
+        _ => least,
+    });
+    first.is_some_and(|at| at <= Instant::now())
+}
+
+/// What the children of a `task::scope` are in, because that is in it: deadlines and groups that have not been delivered, up to the innermost
+/// shield. The outermost first.
+#[derive(Default)]
+pub struct Inherited(Box<[Passed]>);
+
+/// See [`Inherited`].
+#[derive(Clone)]
+enum Passed {
+    Deadline(Instant),
+    Group(Arc<AtomicBool>, Arc<dyn Members>),
+}
+
+impl Inherited {
+    /// What the caller is in.
+    pub fn here() -> Inherited {
+        if is_in_none() {
+            return Inherited::default();
+        }
+        let all = || inside().filter_map(|(depth, scope)| Some((depth, scope.passed()?)));
+        // (Room first: an allocator is the program's code.)
+        let count = all().count();
+        let mut passed = Vec::with_capacity(count);
+        passed.extend(all().take(count));
+        passed.sort_unstable_by_key(|(depth, _)| std::cmp::Reverse(*depth));
+        Inherited(passed.into_iter().map(|(_, passed)| passed).collect())
+    }
+
+    /// Runs `f`, the calling task's function, in that.
+    pub fn around<T>(&self, f: impl FnOnce() -> T) -> T {
+        if self.0.is_empty() {
+            return f();
+        }
+        // (They leave in no particular order: each from where it stands.)
+        let _entered: Vec<_> = self.0.iter().map(Passed::enter).collect();
+        f()
+    }
+}
+
+impl Passed {
+    /// No scope any more once it is dropped, and then no member.
+    fn enter(&self) -> (Entered, Option<Box<dyn Any>>) {
+        match self.clone() {
+            Passed::Deadline(at) => (Entered::new(What::Deadline { at: Some(at), inherited: true }), None),
+            Passed::Group(cancelled, members) => {
+                let member = members.clone().join();
+                (Entered::new(What::Group(cancelled, members)), member)
+            }
+        }
+    }
+}
+
+impl Scope {
+    /// What a child has of it.
+    fn passed(&self) -> Option<Passed> {
+        match &self.what {
+            _ if self.delivered.get() => None,
+            What::Deadline { at, .. } => at.map(Passed::Deadline),
+            What::Group(cancelled, members) => Some(Passed::Group(cancelled.clone(), members.clone())),
+            What::Shield => None,
+        }
+    }
 }
 
 /// The innermost scope of a group whose cancel is to be delivered here.
@@ -300,8 +388,9 @@ fn is_in_none() -> bool {
     last(Cell::get).is_null()
 }
 
-fn is_shielded() -> bool {
-    innermost_shield(around()).is_some()
+/// Whether the caller is in a shield: a cancel of the task itself is not delivered here.
+pub fn is_shielded() -> bool {
+    !is_in_none() && innermost_shield(around()).is_some()
 }
 
 fn innermost_shield<'a>(scopes: impl Iterator<Item = (Depth, &'a Scope)>) -> Option<Depth> {

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::task::{FINISHED, Header, Joiner, Scheduler, Tokens, drop_ref, registry};
+use crate::task::{FINISHED, Header, Joiner, Scheduler, Tokens, drop_ref, member_of, registry};
 use crate::util::foreign::drop_quietly;
 use crate::util::forked::forked;
 
@@ -29,6 +29,11 @@ pub(crate) fn ended(header: NonNull<Header>, foreign: bool) {
         // Before the scheduler knows: whoever learns of the end from that finds that the handle says the same.
         task.phase.store(FINISHED, Ordering::Release);
         task.scheduler.task_finished(task.id);
+        // Its closure is gone, and so is its result, or it is the handle's: it borrows nothing. (Before who joins it goes on, and finds
+        // it still there.)
+        if let Some(member) = member_of(header) {
+            member.leave();
+        }
         match task.join.complete() {
             Some(Joiner::Task(joiner)) => joiner.wake(Tokens::SYNC),
             Some(Joiner::Thread(joiner)) => joiner.notify(),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::end::ended;
 use super::fork::end_child;
 use crate::stack::StackCache;
-use crate::task::{Header, Outcome, READY, RUNNING, Runnable, Step};
+use crate::task::{Header, Outcome, READY, RUNNING, Runnable, Step, member_of};
 use crate::util::coarse;
 use crate::util::foreign::catch_quietly;
 use crate::util::forked::forked;
@@ -36,6 +36,8 @@ impl Runnable {
             let task = cell.as_ref();
             if !leaks {
                 catch_quietly(|| (task.vtable.drop_closure)(cell));
+            } else if let Some(member) = member_of(cell) {
+                member.lose();
             }
             (task.vtable.refuse)(cell, Box::new(why));
             if task.join.settle() {

@@ -156,6 +156,8 @@ pub(crate) struct Vtable {
     pub(crate) result: unsafe fn(NonNull<Header>) -> NonNull<()>,
     /// Drops the result where it lies. It must be there, and nobody else use it.
     pub(crate) drop_result: unsafe fn(NonNull<Header>),
+    /// Where its `Member` is, its place in its group; `None`: it has no group.
+    pub(crate) member: Option<unsafe fn(NonNull<Header>) -> NonNull<()>>,
     /// Frees the allocation.
     pub(crate) free: unsafe fn(NonNull<Header>),
 }

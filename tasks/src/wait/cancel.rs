@@ -59,3 +59,10 @@ pub fn take_cancel() -> bool {
 pub fn cancel_pending() -> bool {
     with_current(|task| task.is_some_and(|task| task.header().cancel.is_pending()))
 }
+
+/// Was a cancel delivered to the current task since it last called this? For the next call it counts as if one had been (`so`), or not. So
+/// whoever wants to know about a part of the task's life calls it at the beginning (with `false`) and at the end (with what was the answer
+/// then, or is now). False in a plain thread.
+pub fn cancel_delivered(so: bool) -> bool {
+    with_current(|task| task.is_some_and(|task| task.header().cancel.look_back(so)))
+}
