@@ -1,5 +1,5 @@
 //! What the park word, the join word and the flags of a cancel stand on, in one place, so that the model checks can put loom's here:
-//! `tests/park_word_loom.rs`, `tests/join_word_loom.rs` and the pool's `interrupt_model.rs` compile the files as they stand against another
+//! `tests/park_word_loom.rs`, `tests/join_word_loom.rs` and `pool/tests/interrupt_model.rs` compile the files as they stand against another
 //! `sync`.
 
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
