@@ -131,7 +131,6 @@ compile_error!(
 #[allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait
 pub mod alloc;
 mod blocking;
-mod queue;
 
 #[allow(unsafe_code)] // `net::sys`, `net::handles` and `net::tcp_stream`: system calls and descriptors
 pub mod net;
