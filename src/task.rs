@@ -29,7 +29,11 @@
 //! in a callback that libc runs with a lock held (`dl_iterate_phdr`).
 //!
 //! Allocators with a heap per thread (mimalloc, jemalloc) would keep one per task: see [`alloc`](crate::alloc).
+//!
+#![doc = include_str!("task/cancellation.md")]
 
+mod cancel_token;
+mod points;
 #[allow(unsafe_code)] // the contract of `ec_tasks::spawn`
 mod spawn;
 
@@ -37,9 +41,11 @@ use std::fmt;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-pub use crate::time::sleep;
+pub use crate::time::{sleep, sleep_cancellable};
+pub use cancel_token::CancelToken;
 #[doc(inline)]
 pub use ec_tasks::{AccessError, Doing, Kind, LocalKey, TaskId, TaskInfo, TaskState, ThreadInfo};
+pub use points::{check, is_cancelled, park_cancellable, park_timeout_cancellable, shield};
 pub(crate) use spawn::run_scoped;
 pub use spawn::{Builder, JoinHandle, spawn};
 
@@ -109,7 +115,7 @@ pub fn yield_now() {
 }
 
 /// Suspends until somebody calls [`unpark`](Task::unpark), or has since the last `park`. On a plain
-/// thread: [`std::thread::park`]. Not a cancellation point.
+/// thread: [`std::thread::park`]. Not a cancellation point: see [`park_cancellable`].
 pub fn park() {
     ec_tasks::park();
 }
@@ -147,11 +153,6 @@ pub fn park_timeout(duration: Duration) {
 /// ```
 pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
     ec_pool::blocking(f)
-}
-
-/// Was the calling task ever cancelled? Stays true once the error was delivered. False on a plain thread.
-pub fn is_cancelled() -> bool {
-    ec_tasks::with_current(|task| task.is_some_and(ec_tasks::Task::is_cancelled))
 }
 
 /// Do tasks have thread-locals of their own, that travel with them from worker to worker? If not, each task is an OS

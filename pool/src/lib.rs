@@ -81,4 +81,5 @@ pub use shutdown_error::ShutdownError;
 pub use size::events::{AtCap, Blocked, PoolEvent};
 pub use wait::blocking::blocking;
 pub use wait::cancel::Cancelled;
+pub use wait::elapsed::Elapsed;
 pub use worker::current::{current_port, in_handler, is_abandoned, with_channel};

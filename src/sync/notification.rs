@@ -6,7 +6,9 @@ use super::base::face::{Stop, WaitKind};
 use super::base::names::{self, Name};
 use super::base::stock::Stock;
 use super::base::waiters::{How, Waited};
+use ec_pool::wait::checkpoint;
 use std::fmt;
+use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
@@ -59,6 +61,24 @@ impl Notification {
         let _ = self.wait_until(None, false);
     }
 
+    /// As [`wait`](Self::wait), and a [cancellation point](crate::task#cancellation). One that fails has not taken any post.
+    ///
+    /// # Errors
+    /// A cancel, or the deadline of a surrounding [`timeout`](crate::time::timeout).
+    ///
+    /// ```
+    /// use event_channel::sync::Notification;
+    /// use event_channel::{is_deadline, time};
+    /// use std::time::Duration;
+    ///
+    /// let notification = Notification::new();
+    /// let error = time::timeout(Duration::from_millis(5), || notification.wait_cancellable()).unwrap_err();
+    /// assert!(is_deadline(&error));
+    /// ```
+    pub fn wait_cancellable(&self) -> io::Result<()> {
+        self.wait_point(None).map(drop)
+    }
+
     /// Returns `true` with the next post, or `false` if there is none within `timeout`; a wait that
     /// returns `false` has not taken any. Not a cancellation point.
     ///
@@ -74,6 +94,14 @@ impl Notification {
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         // A sum that no clock can show is for ever.
         self.wait_until(Instant::now().checked_add(timeout), false).is_ok_and(|posted| posted)
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), and a [cancellation point](crate::task#cancellation). One that fails has not taken any post.
+    ///
+    /// # Errors
+    /// A cancel, or the deadline of a surrounding [`timeout`](crate::time::timeout).
+    pub fn wait_timeout_cancellable(&self, timeout: Duration) -> io::Result<bool> {
+        self.wait_point(Instant::now().checked_add(timeout))
     }
 
     /// Takes a post if one is there, without waiting.
@@ -97,6 +125,11 @@ impl Notification {
     /// The name that it was made with.
     pub fn name(&self) -> Option<&'static str> {
         self.name.text()
+    }
+
+    fn wait_point(&self, deadline: Option<Instant>) -> io::Result<bool> {
+        checkpoint()?;
+        self.wait_until(deadline, true).map_err(Stop::deliver)
     }
 
     /// `Ok(false)`: `deadline` came first.

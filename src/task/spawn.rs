@@ -2,13 +2,15 @@
 //!
 //! This file has `unsafe` in it: the contract of `ec_tasks::spawn`.
 
-use super::{Task, Who, migrates};
+use super::{CancelToken, Task, Who, migrates};
 use crate::runtime;
 use ec_pool::Here;
+use ec_pool::wait::{self, Stop};
 use ec_tasks::{Kind, SpawnOptions};
 use std::fmt;
 use std::io;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 /// Starts a task in the current runtime; outside of any, in the default one, which is started if
 /// need be. Dropping the handle detaches the task.
@@ -63,6 +65,7 @@ pub struct Builder {
     name: Option<String>,
     stack_size: Option<usize>,
     kind: Kind,
+    cancel_token: Option<CancelToken>,
 }
 
 impl Builder {
@@ -88,6 +91,24 @@ impl Builder {
     /// work there too, and block that thread alone.
     pub fn dedicated(mut self) -> Builder {
         self.kind = Kind::Dedicated;
+        self
+    }
+
+    /// The task is in the group of `token`, as long as its closure runs: it runs in [`CancelToken::enter`].
+    ///
+    /// ```
+    /// use event_channel::{task, time};
+    ///
+    /// let token = task::CancelToken::new();
+    /// let sleep = || time::sleep_cancellable(time::Duration::from_secs(3600));
+    /// let tasks: Vec<_> =
+    ///     (0..3).map(|_| task::Builder::new().cancel_token(&token).spawn(sleep)).collect::<Result<_, _>>()?;
+    /// token.cancel();
+    /// assert!(tasks.into_iter().all(|task| task.join().unwrap().is_err()));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn cancel_token(mut self, token: &CancelToken) -> Builder {
+        self.cancel_token = Some(token.clone());
         self
     }
 
@@ -156,14 +177,18 @@ impl Builder {
             stack_size: self.stack_size.unwrap_or(if is_thread { 0 } else { pool.stack_size() }),
             kind: self.kind,
         };
-        // SAFETY: by contract.
-        let inner = unsafe { pool.spawn(options, f) }?;
+        let inner = match self.cancel_token {
+            // SAFETY: by contract.
+            None => unsafe { pool.spawn(options, f) }?,
+            // SAFETY: by contract; a token may go anywhere.
+            Some(token) => unsafe { pool.spawn(options, move || token.enter(f)) }?,
+        };
         Ok(JoinHandle { inner, task: OnceLock::new() })
     }
 }
 
-/// Runs `f` as a task and waits for its end: `f` may borrow.
-pub(crate) fn run_scoped<F, T>(pool: Here<'_>, f: F) -> io::Result<std::thread::Result<T>>
+/// Runs `f` as a task of that name and waits for its end: `f` may borrow.
+pub(crate) fn run_scoped<F, T>(pool: Here<'_>, name: String, f: F) -> io::Result<std::thread::Result<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
@@ -179,7 +204,7 @@ where
     // SAFETY: what `f` and its result borrow outlives this call, and this call ends only after the task has:
     // `join` waits for it, without being a cancellation point, and whatever would unwind past it aborts. If the
     // caller is a task that is abandoned in here, its stack is never reused.
-    let task = unsafe { Builder::new().name(String::from("main")).start(pool, in_place_of_its_caller(f)) }?;
+    let task = unsafe { Builder::new().name(name).start(pool, in_place_of_its_caller(f)) }?;
     let guard = NeverUnwind;
     let result = task.join();
     std::mem::forget(guard);
@@ -212,7 +237,7 @@ pub struct JoinHandle<T> {
 
 impl<T> JoinHandle<T> {
     /// Waits for the end of the task and returns what it returned, or the payload of its panic. Suspends in a
-    /// task, blocks on a plain thread. Not a cancellation point.
+    /// task, blocks on a plain thread. Not a cancellation point: see [`join_cancellable`](Self::join_cancellable).
     ///
     /// A task that a [shutdown](crate::Runtime::shutdown) has abandoned while it was suspended never ends, and this never
     /// returns for it. One that was on a thread then, in a call that blocks, ends if it gets to its end from there without
@@ -236,13 +261,53 @@ impl<T> JoinHandle<T> {
     /// assert!(waits.join().map_or(true, |seven| seven == 7));
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    ///
+    /// # Panics
+    /// In the task itself, which would wait for its own end. If [`join_cancellable`](Self::join_cancellable) has given the result before.
     pub fn join(self) -> std::thread::Result<T> {
         self.inner.join()
     }
 
+    /// As [`join`](Self::join), and a [cancellation point](crate::task#cancellation) of the task that calls. The handle stays: after an
+    /// error the task may still be joined, cancelled, or detached.
+    ///
+    /// # Errors
+    /// A cancel of the caller, or the deadline of a surrounding [`timeout`](crate::time::timeout). What [`join`](Self::join) calls an error
+    /// is inside of `Ok`.
+    ///
+    /// # Panics
+    /// As [`join`](Self::join): the result is given once.
+    ///
+    /// ```
+    /// use event_channel::{is_deadline, task, time};
+    /// use std::time::Duration;
+    ///
+    /// let mut slow = task::spawn(|| {
+    ///     while !task::is_cancelled() {
+    ///         time::sleep(Duration::from_millis(1));
+    ///     }
+    ///     "has tidied up"
+    /// });
+    /// let error = time::timeout(Duration::from_millis(5), || slow.join_cancellable()).unwrap_err();
+    /// assert!(is_deadline(&error));
+    /// slow.cancel();
+    /// assert_eq!(slow.join().unwrap(), "has tidied up");
+    /// ```
+    pub fn join_cancellable(&mut self) -> io::Result<std::thread::Result<T>> {
+        wait::checkpoint()?;
+        let mut stopped = None;
+        let deadline = wait::scope_deadline();
+        let ended = self.inner.wait_by(deadline, |end| stopped = wait::until_ended(end).err());
+        if ended {
+            // (A stop that the end has outrun waits for the next point.)
+            return Ok(self.inner.take());
+        }
+        Err(stopped.unwrap_or_else(|| Stop::Scope(deadline.unwrap_or_else(Instant::now))).deliver())
+    }
+
     /// Asks the task to stop: the call it waits in, or else the next one that suspends and returns an
     /// [`io::Result`], fails once with an error that holds [`Cancelled`](crate::Cancelled). The task may go
-    /// on; nothing is broken off by force.
+    /// on; nothing is broken off by force. [Which calls those are](crate::task#cancellation).
     pub fn cancel(&self) {
         self.inner.cancel();
     }
@@ -250,6 +315,11 @@ impl<T> JoinHandle<T> {
     /// Has the task ended? Then [`join`](Self::join) returns at once.
     pub fn is_finished(&self) -> bool {
         self.inner.is_finished()
+    }
+
+    /// As [`task`](Self::task), by the name that it has in [`std::thread::JoinHandle`].
+    pub fn thread(&self) -> &Task {
+        self.task()
     }
 
     /// The task itself: its id, its name, and the way to [`unpark`](Task::unpark) it.

@@ -106,7 +106,7 @@ mod worker;
 pub use log;
 
 pub use info::{Doing, TaskInfo, TaskState, ThreadInfo, tasks_of};
-pub use life::{JoinHandle, SpawnOptions, end_child, spawn, spawn_in, spawn_unchecked, watch_forks};
+pub use life::{End, JoinHandle, SpawnOptions, end_child, spawn, spawn_in, spawn_unchecked, watch_forks};
 pub use local::LocalKey;
 pub use slab::guard::GuardKind;
 #[doc(hidden)]

@@ -7,9 +7,10 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::cell::take_result;
-use crate::task::{FINISHED, Joiner, Parker, Task, Tokens, WaitKind};
+use crate::task::{FINISHED, JoinWord, Joiner, Parker, Task, TaskId, Tokens, WaitKind};
 use crate::util::forked::forked;
 use crate::wait::{begin_wait, end_wait, suspend, with_current};
 
@@ -48,41 +49,75 @@ impl<T> JoinHandle<T> {
     ///
     /// # Panics
     /// In the task itself, which would wait for its own end.
-    pub fn join(self) -> std::thread::Result<T> {
-        let word = &self.task.header().join;
-        if !word.is_complete() {
-            if forked() {
-                return Err(Box::new("this is a forked child, and the task to join belongs to its parent"));
+    pub fn join(mut self) -> std::thread::Result<T> {
+        self.wait_by(None, |end| {
+            begin_wait(end.kind(), end.task(), 0);
+            while !end.is_there() {
+                suspend(Tokens::SYNC);
             }
-            with_current(|current| match current {
-                Some(me) => {
-                    assert!(*me != self.task, "a task cannot join itself: it would wait for its own end");
-                    begin_wait(&JOIN, self.task.id().as_u64(), 0);
-                    // SAFETY: `join` consumes the only handle.
-                    if unsafe { word.wait_for(Joiner::Task(me.clone())) } {
-                        while !word.is_complete() {
-                            suspend(Tokens::SYNC);
-                        }
-                    }
-                    end_wait();
-                }
-                None => {
-                    let parker = Arc::<Parker>::default();
-                    // SAFETY: as above.
-                    if unsafe { word.wait_for(Joiner::Thread(parker.clone())) } {
-                        parker.wait_while(|| !word.is_complete());
-                    }
-                }
-            });
+            end_wait();
+        });
+        let result = self.take();
+        if !self.task.header().join.is_complete() {
+            return result;
         }
-        // SAFETY: complete, so settled, and only the handle takes the result from then on.
-        let result = unsafe { take_result::<T>(self.task.raw()) };
         // What remains of this handle is its reference: there is nothing left to detach. (Taken apart before anything is dropped: what
         // that runs may unwind.)
         let taken = ManuallyDrop::new(self);
         // SAFETY: read out once, the handle itself is never dropped.
         drop(unsafe { std::ptr::read(&taken.task) });
-        result.expect("a finished task has a result")
+        result
+    }
+
+    /// Waits for the task's end, as [`join`](Self::join) does, or gives up. A task waits by `suspended`: it
+    /// [announces](begin_wait) that, and suspends until the [end](End) is there, or returns before. A plain thread waits until `deadline`
+    /// at the latest. True: the end is there, and [`take`](Self::take) gives the result. In a forked child it always is.
+    ///
+    /// # Panics
+    /// In the task itself, which would wait for its own end.
+    pub fn wait_by(&mut self, deadline: Option<Instant>, suspended: impl FnOnce(&End<'_>)) -> bool {
+        let word = &self.task.header().join;
+        if word.is_complete() || forked() {
+            return true;
+        }
+        with_current(|current| match current {
+            Some(me) => {
+                assert!(*me != self.task, "a task cannot join itself: it would wait for its own end");
+                let waits = Withdraws(word);
+                // SAFETY: of the only handle, which is borrowed as `mut`.
+                if unsafe { word.wait_for(Joiner::Task(me.clone())) } {
+                    suspended(&End { word, task: self.task.id() });
+                }
+                drop(waits);
+            }
+            None => {
+                let parker = Arc::<Parker>::default();
+                let waits = Withdraws(word);
+                // SAFETY: as above.
+                if unsafe { word.wait_for(Joiner::Thread(parker.clone())) } {
+                    match deadline {
+                        None => parker.wait_while(|| !word.is_complete()),
+                        Some(at) => parker.wait_while_until(|| !word.is_complete(), at),
+                    }
+                }
+                drop(waits);
+            }
+        });
+        word.is_complete()
+    }
+
+    /// The result of the task, whose end is [there](Self::wait_by).
+    ///
+    /// # Panics
+    /// If it is not there, or was taken before.
+    pub fn take(&mut self) -> std::thread::Result<T> {
+        if !self.task.header().join.is_complete() {
+            assert!(forked(), "the task to join has not ended");
+            return Err(Box::new("this is a forked child, and the task to join belongs to its parent"));
+        }
+        // SAFETY: complete, so settled, and only the handle, which is borrowed as `mut`, takes the result from then on.
+        let result = unsafe { take_result::<T>(self.task.raw()) };
+        result.expect("the result of a task is there once, and was taken")
     }
 
     /// Asks the task to stop; see [`Task::cancel`].
@@ -98,6 +133,47 @@ impl<T> JoinHandle<T> {
     /// The task.
     pub fn task(&self) -> &Task {
         &self.task
+    }
+}
+
+/// The end of a task for which another one waits. Whoever brings it about wakes that one with [`Tokens::SYNC`] afterwards.
+pub struct End<'a> {
+    word: &'a JoinWord<Joiner>,
+    task: TaskId,
+}
+
+impl End<'_> {
+    /// It has come.
+    pub fn is_there(&self) -> bool {
+        self.word.is_complete()
+    }
+
+    /// What is to be announced as the kind of such a wait ...
+    pub fn kind(&self) -> &'static WaitKind {
+        &JOIN
+    }
+
+    /// ... and of what.
+    pub fn task(&self) -> u64 {
+        self.task.as_u64()
+    }
+}
+
+impl fmt::Debug for End<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("End").field("task", &self.task).field("is_there", &self.is_there()).finish()
+    }
+}
+
+/// Nobody waits for the end any more, from here on.
+struct Withdraws<'a>(&'a JoinWord<Joiner>);
+
+impl Drop for Withdraws<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_complete() {
+            // SAFETY: made by the handle, while it is borrowed as `mut`.
+            drop(unsafe { self.0.withdraw() });
+        }
     }
 }
 

@@ -15,5 +15,5 @@ mod run;
 mod spawn;
 
 pub use fork::{end_child, watch_forks};
-pub use join::JoinHandle;
+pub use join::{End, JoinHandle};
 pub use spawn::{SpawnOptions, spawn, spawn_in, spawn_unchecked};

@@ -5,15 +5,14 @@
 //! * *settled*: the body is over, and the result lies there;
 //! * *detached*: the handle was dropped;
 //! * *complete*: the stack is recycled too, and nothing of the task is left;
-//! * *waited for*: somebody joins, and has said whom to tell.
+//! * *waited for*: somebody joins, and has said whom to tell. It may take that back, as long as the task is not complete.
 //!
 //! Whoever comes second, the one that settles or the one that detaches, drops the result. The joiner waits for
 //! *complete*.
 
 #![allow(unsafe_code)]
 
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU32, Ordering};
+use super::sync::{AtomicU32, Ordering, UnsafeCell};
 
 const SETTLED: u32 = 1;
 const DETACHED: u32 = 2;
@@ -56,16 +55,36 @@ impl<W> JoinWord<W> {
             return None;
         }
         // SAFETY: the joiner wrote it before the flag that we have seen, and does not touch it again.
-        unsafe { (*self.joiner.get()).take() }
+        self.joiner.with_mut(|joiner| unsafe { (*joiner).take() })
     }
 
     /// Says whom [`complete`](JoinWord::complete) shall give. False if that has been called already.
     ///
     /// # Safety
-    /// Called once, by the only handle.
+    /// Called by the only handle.
     pub(crate) unsafe fn wait_for(&self, joiner: W) -> bool {
+        if self.word.load(Ordering::Relaxed) & WAITED_FOR != 0 {
+            // A wait whose frame was leaked (a coroutine of another crate) has not done so.
+            // SAFETY: the caller's promise.
+            drop(unsafe { self.withdraw() });
+        }
+        if self.is_complete() {
+            return false;
+        }
         // SAFETY: without `WAITED_FOR` the completer does not look there.
-        unsafe { *self.joiner.get() = Some(joiner) };
+        self.joiner.with_mut(|place| unsafe { *place = Some(joiner) });
         self.word.fetch_or(WAITED_FOR, Ordering::AcqRel) & COMPLETE == 0
+    }
+
+    /// Takes back what [`wait_for`](JoinWord::wait_for) has said. `None`: the task is complete, and whoever has completed it has that.
+    ///
+    /// # Safety
+    /// Called by the only handle.
+    pub(crate) unsafe fn withdraw(&self) -> Option<W> {
+        if self.word.fetch_and(!WAITED_FOR, Ordering::AcqRel) & (WAITED_FOR | COMPLETE) != WAITED_FOR {
+            return None;
+        }
+        // SAFETY: the completer, if there is one by now, has found no `WAITED_FOR`, and does not look there.
+        self.joiner.with_mut(|joiner| unsafe { (*joiner).take() })
     }
 }

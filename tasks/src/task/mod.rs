@@ -31,6 +31,7 @@ pub use header::Task;
 pub(crate) use header::{FINISHED, Header, Joiner, READY, RUNNING, Vtable, drop_ref};
 pub(crate) use id::AT_A_TIME as IDS_AT_A_TIME;
 pub use id::TaskId;
+pub(crate) use join_word::JoinWord;
 pub use kind::Kind;
 pub(crate) use memory::{Memory, MemoryCache, Size};
 pub(crate) use parker::Parker;
