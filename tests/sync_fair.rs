@@ -80,7 +80,7 @@ fn of_64_that_want_to_read_or_write_none_starves() {
     limit(120, || {
         each_mixture("rwlock", |runtime, threads| {
             let lock = RwLock::new(());
-            let turns = shares(runtime, threads, move |n| {
+            shares(runtime, threads, move |n| {
                 if n % 4 == 0 {
                     let _guard = lock.write().unwrap();
                     works();
@@ -88,8 +88,7 @@ fn of_64_that_want_to_read_or_write_none_starves() {
                     let _guard = lock.read().unwrap();
                     works();
                 }
-            });
-            turns
+            })
         });
     });
 }

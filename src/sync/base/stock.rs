@@ -80,7 +80,7 @@ impl Stock {
         let add = |waited: usize| {
             self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
                 let there = if word & WAITED == waited { sum(word / ONE) } else { None };
-                there.map(|there| there * ONE | waited)
+                there.map(|there| (there * ONE) | waited)
             })
         };
         match add(0) {
@@ -94,7 +94,7 @@ impl Stock {
     fn set_slowly(&self, sum: &dyn Fn(usize) -> Option<usize>) -> bool {
         let mut list = self.waiters.lock();
         let added = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-            sum(word / ONE).map(|there| there * ONE | (word & WAITED))
+            sum(word / ONE).map(|there| (there * ONE) | (word & WAITED))
         });
         let wake = self.next(&mut list);
         drop(list);
