@@ -260,7 +260,7 @@ fn who_gives_up_at_a_barrier_is_not_counted() {
             if task::migrates() {
                 let other = Runtime::builder().cores(1).build().unwrap();
                 let theirs = barrier.clone();
-                drop(other.spawn(move || drop(theirs.wait())));
+                drop(other.spawn(move || _ = theirs.wait()));
                 eventually(|| other.dump().to_string().contains("'pair' at"));
                 assert!(other.shutdown(Duration::ZERO).is_err());
             }

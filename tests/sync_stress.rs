@@ -124,7 +124,7 @@ impl Shared {
         let mut numbers = Numbers(seed);
         for _ in 0..rounds {
             let span = Duration::from_micros(numbers.below(300));
-            let what = numbers.below(if seed % 4 == 0 { 8 } else { 7 });
+            let what = numbers.below(if seed.is_multiple_of(4) { 8 } else { 7 });
             let _ = time::timeout(span, || self.does(what, span, &mut numbers));
         }
     }

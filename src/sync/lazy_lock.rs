@@ -33,7 +33,10 @@ pub struct LazyLock<T, F = fn() -> T> {
 impl<T: RefUnwindSafe + UnwindSafe, F: UnwindSafe> RefUnwindSafe for LazyLock<T, F> {}
 impl<T: UnwindSafe, F: UnwindSafe> UnwindSafe for LazyLock<T, F> {}
 
-impl<T, F: FnOnce() -> T> LazyLock<T, F> {
+impl<T, F> LazyLock<T, F>
+where
+    F: FnOnce() -> T,
+{
     /// One whose value `f` makes.
     pub const fn new(f: F) -> LazyLock<T, F> {
         LazyLock { once: Once::new(), cell: Cell::new(), init: Mutex::new(Some(f)) }
