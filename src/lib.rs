@@ -105,6 +105,7 @@
 //! * [`task`]: spawn, join, park, cancel. [`task_local!`]: values that belong to a task.
 //! * [`thread`]: the same by the names of [`std::thread`], for programs that have only their `use` lines changed.
 //! * [`net`], [`time`], [`sync`]: what suspends.
+//! * [`future`]: what `async` code gives to tasks, and tasks to `async` code.
 //! * [`channel`]: the channel itself, for programs that post requests and handle what comes back.
 //!
 //! # Limits of this version
@@ -133,7 +134,10 @@ compile_error!(
 pub mod alloc;
 mod blocking;
 mod errors;
+#[allow(unsafe_code)] // `future::slot`: the contract of `ec_tasks::Watcher`
+pub mod future;
 mod queue;
+mod waiter;
 
 #[allow(unsafe_code)] // `net::sys`, `net::handles` and `net::tcp_stream`: system calls and descriptors
 pub mod net;

@@ -33,6 +33,9 @@
 #![doc = include_str!("task/cancellation.md")]
 
 mod cancel_token;
+mod join;
+#[allow(unsafe_code)] // the contract of `ec_tasks::Watcher`
+mod join_set;
 mod points;
 #[allow(unsafe_code)] // the contract of `ec_tasks::spawn`
 mod spawn;
@@ -45,6 +48,7 @@ pub use crate::time::{sleep, sleep_cancellable};
 pub use cancel_token::CancelToken;
 #[doc(inline)]
 pub use ec_tasks::{AccessError, Doing, Kind, LocalKey, TaskId, TaskInfo, TaskState, ThreadInfo};
+pub use join_set::{JoinSet, TimedOut};
 pub use points::{check, is_cancelled, park_cancellable, park_timeout_cancellable, shield};
 pub(crate) use spawn::run_scoped;
 pub use spawn::{Builder, JoinHandle, spawn};

@@ -7,15 +7,18 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 use ec_pool::wait::{checkpoint, is_in_cancelled_group, scope_deadline, shield, with_deadline, with_group};
 use ec_test_support::limit;
 use ec_unkind as _;
+use event_channel::future::wait;
 use event_channel::net::UdpSocket;
 use event_channel::time::{Duration, Instant, sleep, timeout};
 use event_channel::{Runtime, is_cancelled, task};
-use net_common::{each_run, each_runtime_of};
+use net_common::{each_run, each_runtime_of, eventually};
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 
 /// Runs `test` on a plain thread, and as the main task of each kind of runtime.
 fn everywhere(test: fn()) {
@@ -471,4 +474,61 @@ fn a_timeout_may_be_left_on_another_thread() {
     };
     std::thread::spawn(test).join().unwrap();
     task::spawn(test).join().unwrap();
+}
+
+/// A poll may switch to another coroutine, and come back on another thread, or in another task: whoever waits there is woken.
+#[test]
+fn a_wait_for_a_future_goes_on_where_its_coroutine_does() {
+    struct Anywhere(Simple<u32>);
+    // SAFETY: what it holds is the wait, of which this is the test.
+    unsafe impl Send for Anywhere {}
+    let suspended = |wakers: Arc<Mutex<Vec<Waker>>>, given: Arc<AtomicBool>| {
+        let mut coroutine: Simple<u32> = Coroutine::new(move |y: &Yielder<(), ()>, ()| {
+            let mut polls = 0;
+            wait(poll_fn(|context| {
+                polls += 1;
+                if polls == 1 {
+                    y.suspend(());
+                }
+                if given.load(Ordering::SeqCst) {
+                    return Poll::Ready(7);
+                }
+                wakers.lock().unwrap().push(context.waker().clone());
+                Poll::Pending
+            }))
+        });
+        assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
+        Anywhere(coroutine)
+    };
+    let goes_on = |mut coroutine: Anywhere| {
+        assert!(matches!(coroutine.0.resume(()), CoroutineResult::Return(7)));
+    };
+    let test = move || {
+        for (to_thread, from_thread) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (wakers, given) = (Arc::<Mutex<Vec<Waker>>>::default(), Arc::<AtomicBool>::default());
+            let (theirs, gives) = (wakers.clone(), given.clone());
+            let coroutine = if from_thread {
+                std::thread::spawn(move || suspended(theirs, gives)).join().unwrap()
+            } else {
+                task::spawn(move || suspended(theirs, gives)).join().unwrap()
+            };
+            let waker = std::thread::spawn(move || {
+                eventually(|| !wakers.lock().unwrap().is_empty());
+                sleep(SHORT / 10);
+                given.store(true, Ordering::SeqCst);
+                let wakers = std::mem::take(&mut *wakers.lock().unwrap());
+                wakers.into_iter().for_each(Waker::wake);
+            });
+            if to_thread {
+                std::thread::spawn(move || goes_on(coroutine)).join().unwrap();
+            } else {
+                task::spawn(move || goes_on(coroutine)).join().unwrap();
+            }
+            waker.join().unwrap();
+        }
+    };
+    limit(60, || {
+        test();
+        each_run(test);
+    });
 }

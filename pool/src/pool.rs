@@ -186,6 +186,11 @@ impl PoolHandle {
 pub struct Here<'a>(&'a Shared);
 
 impl Here<'_> {
+    /// As [`PoolHandle::channel`].
+    pub fn channel(&self) -> &EventChannel {
+        &self.0.channel
+    }
+
     /// The stack that a task gets if it does not ask for another size, in bytes.
     pub fn stack_size(&self) -> usize {
         self.0.stack_size

@@ -375,7 +375,7 @@ impl Mode {
     }
 
     /// A call that does not wait, again if a signal broke in.
-    fn at_once<T: Moved>(&self, mut now: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn at_once<T: Moved>(&self, mut now: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         loop {
             match now() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),

@@ -3,13 +3,15 @@
 //! This file has `unsafe` in it: the contract of `ec_tasks::spawn`.
 
 use super::{CancelToken, Task, Who, migrates};
+use crate::future::WakerSlot;
 use crate::runtime;
 use ec_pool::Here;
 use ec_pool::wait::{self, Stop};
 use ec_tasks::{Kind, SpawnOptions};
 use std::fmt;
 use std::io;
-use std::sync::OnceLock;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Starts a task in the current runtime; outside of any, in the default one, which is started if
@@ -183,7 +185,7 @@ impl Builder {
             // SAFETY: by contract; a token may go anywhere.
             Some(token) => unsafe { pool.spawn(options, move || token.enter(f)) }?,
         };
-        Ok(JoinHandle { inner, task: OnceLock::new() })
+        Ok(JoinHandle { inner, task: OnceLock::new(), waker: AssertUnwindSafe(None) })
     }
 }
 
@@ -230,9 +232,11 @@ fn in_place_of_its_caller<T>(f: impl FnOnce() -> T) -> impl FnOnce() -> T {
 
 /// The handle of a spawned task. Dropping it detaches the task.
 pub struct JoinHandle<T> {
-    inner: ec_tasks::JoinHandle<T>,
+    pub(super) inner: ec_tasks::JoinHandle<T>,
     /// Made when somebody asks for it.
     task: OnceLock<Task>,
+    /// Who is told of the end, if the handle was polled. (What it panics with is caught, and nothing is left half done.)
+    pub(super) waker: AssertUnwindSafe<Option<Arc<WakerSlot>>>,
 }
 
 impl<T> JoinHandle<T> {
@@ -297,7 +301,9 @@ impl<T> JoinHandle<T> {
         wait::checkpoint()?;
         let mut stopped = None;
         let deadline = wait::scope_deadline();
-        let ended = self.inner.wait_by(deadline, |end| stopped = wait::until_ended(end).err());
+        let ended = self.inner.wait_by(deadline, |end| stopped = wait::until_ended(end, None, true).err());
+        // (Whoever has polled before is not told any more.)
+        *self.waker = None;
         if ended {
             // (A stop that the end has outrun waits for the next point.)
             return Ok(self.inner.take());

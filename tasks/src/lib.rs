@@ -114,7 +114,7 @@ pub use slab::guard::force_protected_guards;
 pub use stack::{DEFAULT_STACK_SIZE, StackStats, stack_stats, surplus_stacks, trim_stacks};
 pub use task::locals::AccessError;
 pub use task::registry::{live_tasks, live_tasks_of, live_tasks_of_kind};
-pub use task::{CancelWait, Kind, Outcome, Runnable, Scheduler, Task, TaskId, Tokens, WaitKind};
+pub use task::{CancelWait, Kind, Outcome, Runnable, Scheduler, Task, TaskId, Tokens, WaitKind, Watcher};
 #[doc(hidden)]
 pub use thread::breakable_facts;
 pub use thread::{on_thread, on_thread_for_allocator, own_thread_locals};

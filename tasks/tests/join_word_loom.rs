@@ -1,4 +1,4 @@
-//! The join word under every interleaving, where a joiner may take back that it waits: the production source against loom's atomics.
+//! The join word under every interleaving: the production source against loom's atomics.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p ec-tasks --release --test join_word_loom`
 #![cfg(loom)]
@@ -15,67 +15,116 @@ mod join_word;
 use join_word::JoinWord;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-/// A joiner: how often it was told of the end, and what the completer reads of it.
-struct Joiner {
-    told: AtomicUsize,
-    name: UnsafeCell<usize>,
+/// A task that ends: what it leaves is to be seen by whoever learns of its end.
+struct Model {
+    word: JoinWord<u32>,
+    result: UnsafeCell<u32>,
 }
 
-impl Joiner {
-    fn new() -> Arc<Joiner> {
-        Arc::new(Joiner { told: AtomicUsize::new(0), name: UnsafeCell::new(0) })
+impl Model {
+    fn new() -> Arc<Self> {
+        Arc::new(Model { word: JoinWord::new(), result: UnsafeCell::new(0) })
     }
 
-    fn is_told(&self) {
-        // SAFETY: loom checks that the joiner's write comes before; that is the test.
-        assert_eq!(self.name.with(|name| unsafe { *name }), 7);
-        self.told.fetch_add(1, Ordering::AcqRel);
+    /// The task's end. Gives who is to be told.
+    fn end(&self) -> Option<u32> {
+        // SAFETY: loom checks that it is exclusive; that is the test.
+        self.result.with_mut(|result| unsafe { *result = 42 });
+        assert!(!self.word.settle(), "nobody has detached");
+        self.word.complete()
     }
-}
 
-fn waits(word: &JoinWord<Arc<Joiner>>) -> (Arc<Joiner>, bool) {
-    let joiner = Joiner::new();
-    // SAFETY: nobody else has it yet.
-    joiner.name.with_mut(|name| unsafe { *name = 7 });
-    // SAFETY: the one handle.
-    let waits = unsafe { word.wait_for(joiner.clone()) };
-    (joiner, waits)
-}
-
-/// The last joiner is told, unless it finds the end by itself; one that has withdrawn in time is not. What was taken back is so once.
-#[test]
-fn a_joiner_that_has_withdrawn_is_not_told_and_the_next_one_is() {
-    loom::model(|| {
-        let word = Arc::new(JoinWord::<Arc<Joiner>>::new());
-        let result = Arc::new(UnsafeCell::new(0));
-        let (theirs, writes) = (word.clone(), result.clone());
-        let completer = thread::spawn(move || {
-            // SAFETY: loom checks that whoever reads it comes after; that is the test.
-            writes.with_mut(|result| unsafe { *result = 1 });
-            if let Some(joiner) = theirs.complete() {
-                joiner.is_told();
+    fn wait_for(&self, joiner: u32) -> bool {
+        // SAFETY: by the one thread that stands for the handle, when nobody is named.
+        match unsafe { self.word.wait_for(joiner) } {
+            Ok(()) => true,
+            Err(back) => {
+                assert_eq!(back, joiner);
+                self.take_result();
+                false
             }
+        }
+    }
+
+    /// `None`: the task is complete.
+    fn take_back(&self) -> Option<u32> {
+        // SAFETY: as above.
+        let joiner = unsafe { self.word.take_back() };
+        if joiner.is_none() {
+            self.take_result();
+        }
+        joiner
+    }
+
+    fn take_result(&self) {
+        assert!(self.word.is_complete());
+        // SAFETY: as in `end`.
+        self.result.with_mut(|result| assert_eq!(unsafe { *result }, 42));
+    }
+}
+
+#[test]
+fn who_waits_is_told_or_finds_it_complete() {
+    loom::model(|| {
+        let task = Model::new();
+        let other = task.clone();
+        let completer = thread::spawn(move || other.end());
+        let waits = task.wait_for(1);
+        assert_eq!(completer.join().unwrap(), waits.then_some(1));
+        task.take_result();
+    });
+}
+
+/// Who gives up and comes again: the completer gives nobody who was taken back, and who was not is given once.
+#[test]
+fn who_was_taken_back_is_not_told_and_who_came_later_is() {
+    loom::model(|| {
+        let task = Model::new();
+        let other = task.clone();
+        let completer = thread::spawn(move || other.end());
+        let mut named = None;
+        for joiner in [1, 2, 3] {
+            if !task.wait_for(joiner) {
+                break;
+            }
+            named = Some(joiner);
+            if joiner < 3 {
+                match task.take_back() {
+                    Some(back) => {
+                        assert_eq!(back, joiner);
+                        named = None;
+                    }
+                    None => break,
+                }
+            }
+        }
+        assert_eq!(completer.join().unwrap(), named);
+        task.take_result();
+    });
+}
+
+/// A handle that is dropped while it has named somebody: that one is dropped once, by one of the two, and the result, too.
+#[test]
+fn a_handle_that_goes_leaves_nothing_behind() {
+    loom::model(|| {
+        let task = Model::new();
+        let other = task.clone();
+        let completer = thread::spawn(move || {
+            // SAFETY: as in `end`.
+            other.result.with_mut(|result| unsafe { *result = 42 });
+            let result_is_its = other.word.settle();
+            (other.word.complete(), result_is_its)
         });
-        let (first, first_waits) = waits(&word);
-        let mut withdrawn = false;
-        if first_waits {
-            // SAFETY: the one handle.
-            let taken = unsafe { word.withdraw() };
-            withdrawn = taken.as_ref().is_some_and(|taken| Arc::ptr_eq(taken, &first));
-            assert!(withdrawn || (taken.is_none() && word.is_complete()));
-        }
-        let (second, second_waits) = if word.is_complete() { (Joiner::new(), false) } else { waits(&word) };
-        if !second_waits {
-            assert!(word.is_complete());
-            // SAFETY: loom checks it.
-            assert_eq!(result.with(|result| unsafe { *result }), 1);
-        }
-        completer.join().unwrap();
-        let told = |joiner: &Joiner| joiner.told.load(Ordering::Acquire);
-        assert_eq!(told(&second), usize::from(second_waits));
-        assert_eq!(told(&first), usize::from(first_waits && !withdrawn));
+        // SAFETY: by the one thread that stands for the handle, which names one.
+        let waits = unsafe { task.word.wait_for(1) }.is_ok();
+        // SAFETY: as above.
+        let back = unsafe { task.word.take_back() };
+        let result_is_ours = task.word.detach();
+        let (told, result_is_its) = completer.join().unwrap();
+        assert!(result_is_ours != result_is_its, "one drops the result");
+        let named = [told.is_some(), back.is_some()].iter().filter(|is| **is).count();
+        assert_eq!(named, usize::from(waits), "told or taken back, once");
     });
 }

@@ -13,9 +13,9 @@ use event_channel::runtime::Handle;
 use event_channel::sync::{
     Arc, Barrier, Condvar, LazyLock, Mutex, Notification, Once, OnceLock, RwLock, RwLockWriteGuard, Semaphore,
 };
-use event_channel::task::{self, Builder, CancelToken, JoinHandle};
+use event_channel::task::{self, Builder, CancelToken, JoinHandle, JoinSet};
 use event_channel::time::{self, Duration, Instant};
-use event_channel::{Runtime, is_cancelled, is_deadline, is_read_timeout};
+use event_channel::{Runtime, future, is_cancelled, is_deadline, is_read_timeout};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown};
 use std::sync::mpsc;

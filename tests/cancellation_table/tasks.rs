@@ -65,6 +65,53 @@ pub const CALLS: &[Row] = &[
         },
     ),
     (&["task::JoinHandle::join"], || calls(|| child().join().unwrap())),
+    (&["task::JoinHandle::join_timeout"], || calls(|| child().join_timeout(LONG).unwrap().unwrap())),
+    (&["task::JoinSet::join_next_cancellable"], || {
+        let mut set = JoinSet::new();
+        set.add(child());
+        call(move || set.join_next_cancellable().map(|ended| ended.unwrap().unwrap()))
+    }),
+    (
+        &["task::JoinSet::join_next", "task::JoinSet::join_next_with_id", "task::JoinSet::join_next_timeout"],
+        || {
+            calls(|| {
+                let mut set = JoinSet::new();
+                (0..3).for_each(|_| set.add(child()));
+                set.join_next().unwrap().unwrap();
+                set.join_next_with_id().unwrap().1.unwrap();
+                set.join_next_timeout(LONG).unwrap().unwrap().unwrap();
+            })
+        },
+    ),
+    (
+        &[
+            "task::JoinSet::new",
+            "task::JoinSet::add",
+            "task::JoinSet::spawn",
+            "task::JoinSet::spawn_with",
+            "task::JoinSet::try_join_next",
+            "task::JoinSet::len",
+            "task::JoinSet::is_empty",
+            "task::JoinSet::cancel_all",
+            "task::JoinSet::detach_all",
+        ],
+        || {
+            calls(|| {
+                let mut set = JoinSet::new();
+                set.add(child());
+                set.spawn(|| ());
+                set.spawn_with(Builder::new(), || ()).unwrap();
+                let _ = (set.try_join_next(), set.len(), set.is_empty());
+                set.cancel_all();
+                set.detach_all();
+            })
+        },
+    ),
+    (&["future::wait_cancellable"], || {
+        let mut child = child();
+        call(move || future::wait_cancellable(&mut child).map(|ended| ended.unwrap()))
+    }),
+    (&["future::wait"], || calls(|| future::wait(child()).unwrap())),
     (&["task::yield_now"], || calls(task::yield_now)),
     (
         &["time::timeout", "task::shield", "task::blocking", "task::on_thread", "task::CancelToken::enter"],

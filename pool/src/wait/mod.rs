@@ -221,12 +221,12 @@ pub fn until(
     until_token(kind, detail, deadline, point, Tokens::SYNC, |_| flag.load(Ordering::Acquire))
 }
 
-/// As [`until`], for the end of a task. A cancellation point.
+/// As [`until`], for the end of a task.
 ///
 /// # Panics
 /// Outside a task.
-pub fn until_ended(end: &End<'_>) -> Result<(), Stop> {
-    until_token(end.kind(), end.task(), None, true, Tokens::SYNC, |_| end.is_there()).map(drop)
+pub fn until_ended(end: &End<'_>, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
+    until_token(end.kind(), end.task(), deadline, point, Tokens::SYNC, |_| end.is_there())
 }
 
 /// As [`until`], for any token and condition: `ready` is told which tokens ended the last suspension. It runs while a timer of this

@@ -69,6 +69,16 @@ impl Sleeper {
         Sleeper(ec_tasks::current().map_or_else(|| Who::Thread(Bell::of_thread()), Who::Task))
     }
 
+    /// Whether it is the caller. (A coroutine of another crate may have gone on elsewhere.)
+    pub fn is_current(&self) -> bool {
+        ec_tasks::with_current(|current| match (&self.0, current) {
+            (Who::Task(task), Some(me)) => task == me,
+            // (A bell can be waited for on any thread.)
+            (Who::Thread(bell), None) => !bell.is_gone(),
+            _ => false,
+        })
+    }
+
     /// Never to return from its wait, whatever is told to it.
     pub fn is_gone(&self) -> bool {
         match &self.0 {

@@ -16,8 +16,8 @@ thread_local! {
     static OVER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The end of any task: nothing of it is left but the result. Gives up the run reference.
-pub(crate) fn ended(header: NonNull<Header>) {
+/// The end of any task: nothing of it is left but the result. Gives up the run reference. `foreign`: code of the program's may run here.
+pub(crate) fn ended(header: NonNull<Header>, foreign: bool) {
     if forked() {
         // Who waits for it, and who schedules it, are the parent's: their locks may be held by threads that are not here.
         return;
@@ -32,6 +32,7 @@ pub(crate) fn ended(header: NonNull<Header>) {
         match task.join.complete() {
             Some(Joiner::Task(joiner)) => joiner.wake(Tokens::SYNC),
             Some(Joiner::Thread(joiner)) => joiner.notify(),
+            Some(Joiner::Watcher(watcher, word)) => watcher.ended(word, foreign),
             None => {}
         }
         drop_ref(header);
@@ -41,7 +42,7 @@ pub(crate) fn ended(header: NonNull<Header>) {
 /// As [`ended`], for a dedicated task at the end of its thread, at which even std's own thread-locals are gone.
 pub(super) fn ended_with_its_thread(header: NonNull<Header>) {
     OVER.set(true);
-    ended(header);
+    ended(header, false);
     OVER.set(false);
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -10,12 +11,17 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::cell::take_result;
-use crate::task::{FINISHED, JoinWord, Joiner, Parker, Task, TaskId, Tokens, WaitKind};
+use crate::task::{FINISHED, JoinWord, Joiner, Parker, Task, TaskId, Tokens, WaitKind, Watcher};
 use crate::util::forked::forked;
 use crate::wait::{begin_wait, end_wait, suspend, with_current};
 
 static JOIN: WaitKind =
     WaitKind { name: "join", cancel: None, describe: |token, _| format!("the end of task {token}") };
+
+/// The error of who waits for the parent's task.
+fn never() -> Box<dyn Any + Send> {
+    Box::new("this is a forked child, and the task to join belongs to its parent")
+}
 
 /// The handle of a spawned task. Dropping it detaches the task: it goes on by itself.
 pub struct JoinHandle<T> {
@@ -80,12 +86,15 @@ impl<T> JoinHandle<T> {
         if word.is_complete() || forked() {
             return true;
         }
+        // (Who was to be told. Also by a wait whose frame was leaked, in a coroutine of another crate.)
+        // SAFETY: of the only handle, which is borrowed as `mut`.
+        drop(unsafe { word.take_back() });
         with_current(|current| match current {
             Some(me) => {
-                assert!(*me != self.task, "a task cannot join itself: it would wait for its own end");
+                self.is_not(me);
                 let waits = Withdraws(word);
-                // SAFETY: of the only handle, which is borrowed as `mut`.
-                if unsafe { word.wait_for(Joiner::Task(me.clone())) } {
+                // SAFETY: as above; nobody is named any more.
+                if unsafe { word.wait_for(Joiner::Task(me.clone())) }.is_ok() {
                     suspended(&End { word, task: self.task.id() });
                 }
                 drop(waits);
@@ -94,7 +103,7 @@ impl<T> JoinHandle<T> {
                 let parker = Arc::<Parker>::default();
                 let waits = Withdraws(word);
                 // SAFETY: as above.
-                if unsafe { word.wait_for(Joiner::Thread(parker.clone())) } {
+                if unsafe { word.wait_for(Joiner::Thread(parker.clone())) }.is_ok() {
                     match deadline {
                         None => parker.wait_while(|| !word.is_complete()),
                         Some(at) => parker.wait_while_until(|| !word.is_complete(), at),
@@ -113,11 +122,51 @@ impl<T> JoinHandle<T> {
     pub fn take(&mut self) -> std::thread::Result<T> {
         if !self.task.header().join.is_complete() {
             assert!(forked(), "the task to join has not ended");
-            return Err(Box::new("this is a forked child, and the task to join belongs to its parent"));
+            return Err(never());
         }
         // SAFETY: complete, so settled, and only the handle, which is borrowed as `mut`, takes the result from then on.
         let result = unsafe { take_result::<T>(self.task.raw()) };
         result.expect("the result of a task is there once, and was taken")
+    }
+
+    /// The result if the task has ended, as [`join`](JoinHandle::join) gives it; the handle remains, without it. In a forked child an
+    /// unfinished task gives the error. Neither suspends nor blocks.
+    ///
+    /// # Panics
+    /// If it has given the result before.
+    pub fn try_join(&mut self) -> Option<std::thread::Result<T>> {
+        if !self.task.header().join.is_complete() && !forked() {
+            return None;
+        }
+        Some(self.take())
+    }
+
+    /// Has `watcher` told of the end, once, and nobody else: who was to be told before is not, from now on. False: the task has ended, and
+    /// nobody is told.
+    ///
+    /// # Panics
+    /// In the task itself, which would wait for its own end.
+    pub fn tell(&mut self, watcher: Arc<dyn Watcher>, word: u32) -> bool {
+        with_current(|current| current.into_iter().for_each(|me| self.is_not(me)));
+        let joins = &self.task.header().join;
+        // SAFETY: the only handle.
+        drop(unsafe { joins.take_back() });
+        // SAFETY: and it has named nobody any more. (Once the task is complete nobody else looks there either.)
+        !joins.is_complete() && unsafe { joins.wait_for(Joiner::Watcher(watcher, word)) }.is_ok()
+    }
+
+    /// Nobody is told of the end from now on. False: the task has ended, and who was to be told has been, or is being.
+    pub fn untell(&mut self) -> bool {
+        let joins = &self.task.header().join;
+        // SAFETY: the only handle.
+        drop(unsafe { joins.take_back() });
+        !joins.is_complete()
+    }
+
+    /// # Panics
+    /// If it is.
+    fn is_not(&self, me: &Task) {
+        assert!(*me != self.task, "a task cannot join itself: it would wait for its own end");
     }
 
     /// Asks the task to stop; see [`Task::cancel`].
@@ -172,7 +221,7 @@ impl Drop for Withdraws<'_> {
     fn drop(&mut self) {
         if !self.0.is_complete() {
             // SAFETY: made by the handle, while it is borrowed as `mut`.
-            drop(unsafe { self.0.withdraw() });
+            drop(unsafe { self.0.take_back() });
         }
     }
 }
@@ -180,6 +229,8 @@ impl Drop for Withdraws<'_> {
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         let header = self.task.header();
+        // SAFETY: the only handle.
+        drop(unsafe { header.join.take_back() });
         if header.join.detach() {
             // SAFETY: settled before we detached, so the result is there and ours.
             unsafe { (header.vtable.drop_result)(self.task.raw()) };

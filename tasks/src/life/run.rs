@@ -42,7 +42,7 @@ impl Runnable {
             }
             task.continuation.give_up();
         }
-        ended(cell);
+        ended(cell, !leaks);
         Ok(())
     }
 
@@ -174,5 +174,5 @@ fn finish(header: NonNull<Header>, cache: Option<&StackCache>) {
         // SAFETY: the coroutine has returned and we hold the run reference.
         unsafe { header.as_ref().continuation.recycle(cache) };
     }
-    ended(header);
+    ended(header, true);
 }

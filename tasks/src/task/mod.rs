@@ -27,8 +27,8 @@ mod tokens;
 mod wait_slot;
 
 pub(crate) use continuation::Step;
-pub use header::Task;
 pub(crate) use header::{FINISHED, Header, Joiner, READY, RUNNING, Vtable, drop_ref};
+pub use header::{Task, Watcher};
 pub(crate) use id::AT_A_TIME as IDS_AT_A_TIME;
 pub use id::TaskId;
 pub(crate) use join_word::JoinWord;
