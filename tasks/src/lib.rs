@@ -126,7 +126,7 @@ pub use thread::{on_thread, on_thread_for_allocator, own_thread_locals};
 #[doc(hidden)]
 pub use util::crossing::{Crossing, assert_no_crossing, crossing, watch_crossings_of};
 pub use util::foreign::{catch_quietly, drop_quietly};
-pub use util::forked::{forked, forked_error};
+pub use util::forked::{count_forks, forked, forked_error, forks};
 pub use util::thread_start::start_thread;
 #[doc(hidden)]
 pub use util::{coarse, lock, room};

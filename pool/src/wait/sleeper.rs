@@ -31,8 +31,8 @@ enum Who {
 struct Bell {
     lock: Mutex<()>,
     rung: Condvar,
-    /// Made in a forked child. Threads of the parent are not there.
-    of_child: bool,
+    /// Made after so many forks. Threads of the parent are not there.
+    forks: u32,
 }
 
 /// How often a pool has stopped and left tasks behind.
@@ -146,8 +146,8 @@ impl Bell {
     }
 
     fn new() -> Arc<Bell> {
-        let bell =
-            Arc::new(Bell { lock: Mutex::new(()), rung: Condvar::new(), of_child: ec_tasks::forked() });
+        ec_tasks::count_forks();
+        let bell = Arc::new(Bell { lock: Mutex::new(()), rung: Condvar::new(), forks: ec_tasks::forks() });
         let weak = Arc::downgrade(&bell);
         let gone = {
             let mut bells = lock_with_room(&BELLS, |bells| bells);
@@ -166,7 +166,7 @@ impl Bell {
     }
 
     fn is_gone(&self) -> bool {
-        ec_tasks::forked() && !self.of_child
+        self.forks != ec_tasks::forks()
     }
 
     fn ring(&self) {

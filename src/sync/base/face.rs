@@ -1,8 +1,8 @@
 //! The primitives of this folder, and of the types that stand on it; see `src/sync/base/mod.rs`.
 
 pub(crate) use ec_pool::wait::{Look, Sleeper, Stop, look};
-pub(crate) use ec_tasks::WaitKind;
 pub(crate) use ec_tasks::lock::{Mutex, MutexGuard};
+pub(crate) use ec_tasks::{WaitKind, forks};
 pub(crate) use std::hint::spin_loop;
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::time::Instant;

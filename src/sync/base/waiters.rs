@@ -21,12 +21,14 @@
 //! place. Whoever meets it takes it out and looks further. If it was told before it was left, all others look again
 //! (`ec_pool::wait::Sleeper`): `wait` returns to each as if it was told.
 //!
+//! In a forked child nobody of the parent is there: the list is empty.
+//!
 //! This file has `unsafe` in it: the list.
 
 #![allow(unsafe_code)]
 
 use super::face::{
-    AtomicU8, Instant, Look, Mutex, MutexGuard, Ordering, Sleeper, Stop, WaitKind, const_fn,
+    AtomicU8, Instant, Look, Mutex, MutexGuard, Ordering, Sleeper, Stop, WaitKind, const_fn, forks,
     has_waited_for_long, look,
 };
 use std::cell::Cell;
@@ -48,10 +50,19 @@ pub(super) struct List {
     pub(super) promised: usize,
     /// See [`Locked::has_begun`].
     begun: Option<Instant>,
+    /// After so many forks: those in it are of this process.
+    forks: u32,
 }
 
-const NOBODY: List =
-    List { first: ptr::null(), last: ptr::null(), came: 0, next: ptr::null(), promised: 0, begun: None };
+const NOBODY: List = List {
+    first: ptr::null(),
+    last: ptr::null(),
+    came: 0,
+    next: ptr::null(),
+    promised: 0,
+    begun: None,
+    forks: 0,
+};
 
 // SAFETY: the places belong to whoever has the lock.
 unsafe impl Send for List {}
@@ -131,7 +142,13 @@ impl Waiters {
 
     /// The list, locked: nobody comes or leaves. No code of others may run so long.
     pub(crate) fn lock(&self) -> Locked<'_> {
-        Locked(self.list.lock())
+        let mut list = self.list.lock();
+        let forks = forks();
+        if list.forks != forks {
+            // This is a forked child. Those in the list are of the parent, and their stacks may be others' by now.
+            *list = List { forks, ..NOBODY };
+        }
+        Locked(list)
     }
 
     /// Waits to be told, unless there is `nothing` to wait for, which is asked under the lock. Calls `joined`, without the lock, when it can

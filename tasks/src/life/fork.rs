@@ -42,6 +42,7 @@ fn begin_to_watch() -> io::Result<()> {
     if failed != 0 {
         return Err(io::Error::from_raw_os_error(failed));
     }
+    forked::count_forks();
     // (Here, since this comes before the first task.)
     lock::prepare();
     WATCHED.store(true, Ordering::Release);

@@ -8,7 +8,7 @@
 //! the first is made, or execs.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 static FORKED: AtomicBool = AtomicBool::new(false);
 
@@ -17,6 +17,30 @@ static FORKED: AtomicBool = AtomicBool::new(false);
 #[inline]
 pub fn forked() -> bool {
     FORKED.load(Ordering::Relaxed)
+}
+
+/// How often there was a fork on the way to this process, since [`count_forks`] was called.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// How often there was a fork on the way to this process, from the moment on that somebody had [asked for it to be counted](count_forks).
+#[inline]
+pub fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Sees to it that [`forks`] counts, also in a process without a runtime.
+#[allow(unsafe_code)]
+pub fn count_forks() {
+    static COUNTED: AtomicBool = AtomicBool::new(false);
+    extern "C" fn in_child() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+    if !COUNTED.swap(true, Ordering::AcqRel) {
+        // SAFETY: the handler uses an atomic.
+        let failed = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        // (No memory: the next one tries again.)
+        COUNTED.store(failed == 0, Ordering::Release);
+    }
 }
 
 /// What a forked child is told: `what` cannot be done, why, and what to do instead.

@@ -28,6 +28,11 @@ macro_rules! const_fn {
 }
 pub(crate) use const_fn;
 
+/// Nobody forks here.
+pub(crate) fn forks() -> u32 {
+    0
+}
+
 /// As the processor would: another thread may run.
 pub(crate) fn spin_loop() {
     loom::thread::yield_now();
