@@ -3,9 +3,12 @@
 //! Everything here works from both: a task suspends, a thread blocks.
 
 mod base;
+pub mod channel;
 mod condvar;
+pub mod mpsc;
 mod mutex;
 mod notification;
+pub mod oneshot;
 mod poison;
 mod raw_mutex;
 

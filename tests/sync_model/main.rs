@@ -3,7 +3,9 @@
 //! A waiter that nobody tells any more shows as a deadlock, which loom reports.
 #![cfg(loom)]
 
+mod channel;
 mod lock;
+mod oneshot;
 mod sync;
 
 use std::collections::BTreeSet;

@@ -69,10 +69,15 @@ impl Stop {
             Stop::Scope(at) => {
                 // The innermost of those that have expired by now: the others have their turn outside it.
                 deadline::deliver(at.max(Instant::now()));
-                io::Error::new(io::ErrorKind::TimedOut, "the deadline of the surrounding timeout has come")
+                deadline_error()
             }
         }
     }
+}
+
+/// The error that says that the deadline of a surrounding `timeout` has come.
+pub fn deadline_error() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the deadline of the surrounding timeout has come")
 }
 
 /// Whether the caller is a task. Otherwise (plain threads, handlers, a fork's child) the wrappers block.

@@ -56,6 +56,7 @@ struct Place {
     before: Cell<*const Place>,
     behind: Cell<*const Place>,
     came: Cell<u64>,
+    key: u64,
 }
 
 const NOT_TOLD: u8 = 0;
@@ -75,11 +76,13 @@ pub(crate) struct How {
     pub(crate) point: bool,
     /// Before all others.
     pub(crate) in_front: bool,
+    /// By this it can be [told](Locked::tell_one) among all others.
+    pub(crate) key: u64,
 }
 
 impl How {
     pub(crate) fn new(kind: &'static WaitKind, detail: u64) -> How {
-        How { kind, detail, deadline: None, point: false, in_front: false }
+        How { kind, detail, deadline: None, point: false, in_front: false, key: 0 }
     }
 }
 
@@ -126,7 +129,7 @@ impl Waiters {
         leaves: impl FnOnce(&mut Locked<'_>),
     ) -> Waited {
         let since = look();
-        let place = Place::new(Sleeper::current());
+        let place = Place::new(Sleeper::current(), how.key);
         let mut list = self.lock();
         if nothing(&mut list) {
             return Waited::Not;
@@ -192,13 +195,14 @@ impl Waiters {
 }
 
 impl Place {
-    fn new(sleeper: Sleeper) -> Place {
+    fn new(sleeper: Sleeper, key: u64) -> Place {
         Place {
             sleeper,
             told: AtomicU8::new(NOT_TOLD),
             before: Cell::new(ptr::null()),
             behind: Cell::new(ptr::null()),
             came: Cell::new(0),
+            key,
         }
     }
 
@@ -230,12 +234,41 @@ impl Locked<'_> {
     /// Tells the first and takes it out, if it was there when so many had [come](Self::came).
     pub(crate) fn tell_older(&mut self, came: u64) -> Option<Wake> {
         let place = ptr::from_ref(self.front().filter(|place| place.came.get() < came)?);
-        // SAFETY: in the list, whose lock is held. The place is its waiter's alone as soon as it says `TAKEN_OUT`: that is last.
+        // SAFETY: it is in the list.
+        Some(unsafe { self.tell(place) })
+    }
+
+    /// Tells the first and takes it out, unless it knows that it is [its turn](Self::give_turn).
+    pub(crate) fn tell_unknowing(&mut self) -> Option<Wake> {
+        let unknowing = |place: &&Place| place.told.load(Ordering::Relaxed) == NOT_TOLD;
+        let place = ptr::from_ref(self.front().filter(unknowing)?);
+        // SAFETY: it is in the list.
+        Some(unsafe { self.tell(place) })
+    }
+
+    /// Tells the first with this key and takes it out.
+    pub(crate) fn tell_one(&mut self, key: u64) -> Option<Wake> {
+        let mut next = self.0.first;
+        // SAFETY: in the list, whose lock is held.
+        while let Some(place) = unsafe { next.as_ref() } {
+            if place.key == key {
+                // SAFETY: it is in the list.
+                return Some(unsafe { self.tell(place) });
+            }
+            next = place.behind.get();
+        }
+        None
+    }
+
+    /// # Safety
+    /// It is in this list.
+    unsafe fn tell(&mut self, place: *const Place) -> Wake {
+        // SAFETY: by contract, and the lock is held. The place is its waiter's alone as soon as it says `TAKEN_OUT`: that is last.
         unsafe {
             self.take_out(place);
             let wake = Wake((*place).sleeper.clone());
             (*place).told.store(TAKEN_OUT, Ordering::Release);
-            Some(wake)
+            wake
         }
     }
 

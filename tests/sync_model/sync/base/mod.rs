@@ -5,5 +5,7 @@ pub(crate) mod face;
 #[path = "../../../../src/sync/base/lock.rs"]
 pub(crate) mod lock;
 pub(crate) mod names;
+#[path = "../../../../src/sync/base/side.rs"]
+pub(crate) mod side;
 #[path = "../../../../src/sync/base/waiters.rs"]
 pub(crate) mod waiters;
