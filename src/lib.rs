@@ -101,15 +101,18 @@
 //! server with such an end.
 //!
 //! # The parts
-//! * [`run`] and [`Runtime`]: the pool and the way into it.
+//! * [`run`] and [`Runtime`]: the pool and the way into it. `#[event_channel::main]` and `#[event_channel::test]` do the same as attributes.
 //! * [`task`]: spawn, join, park, cancel. [`task_local!`]: values that belong to a task.
+//! * [`thread`]: the same by the names of [`std::thread`], for programs that have only their `use` lines changed.
 //! * [`net`], [`time`], [`sync`]: what suspends.
+//! * [`future`]: what `async` code gives to tasks, and tasks to `async` code.
 //! * [`channel`]: the channel itself, for programs that post requests and handle what comes back.
 //!
 //! # Limits of this version
 //! Linux only. A task may block its thread: in a C library, in a long computation, on a `std::sync::Mutex` held
 //! elsewhere. That costs the pool one more thread for as long as it lasts. There are at most
-//! [`max_threads`](runtime::Builder::max_threads) in all. The system call that the task blocks in cannot be cancelled.
+//! [`max_threads`](runtime::Builder::max_threads) in all. The system call that the task blocks in can be
+//! ended by a cancel or a deadline only in [`task::interruptible`].
 //!
 //! # Fork
 //! A forked child of a process that had a runtime, or a channel, has none, and can make none: that is an error, as is to spawn a task,
@@ -131,13 +134,18 @@ compile_error!(
 #[allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait
 pub mod alloc;
 mod blocking;
+mod errors;
+#[allow(unsafe_code)] // `future::slot`: the contract of `ec_tasks::Watcher`
+pub mod future;
 mod queue;
+mod waiter;
 
 #[allow(unsafe_code)] // `net::sys`, `net::handles` and `net::tcp_stream`: system calls and descriptors
 pub mod net;
 pub mod runtime;
 pub mod sync;
 pub mod task;
+pub mod thread;
 pub mod time;
 
 /// The completion channel by itself: post requests, get each back once, completed. [`Runtime::channel`] is one whose
@@ -200,8 +208,111 @@ pub mod channel {
 
 pub use channel::EventChannel;
 #[doc(inline)]
-pub use ec_pool::Cancelled;
+pub use ec_pool::{Cancelled, Elapsed};
 pub use ec_tasks::task_local;
+
+/// Makes of `main` a task: what the program does is done in the runtime, from its first line on.
+///
+/// It is [`run`] around the body. The process ends when that returns, as with `run`: other tasks are not waited for.
+///
+/// ```
+/// use event_channel::{task, time};
+/// use std::io;
+///
+/// #[event_channel::main]
+/// fn main() -> io::Result<()> {
+///     let other = task::spawn(|| time::sleep(time::Duration::from_millis(5)));
+///     other.join().expect("it does not panic");
+///     Ok(())
+/// }
+/// ```
+///
+/// `main` may return what it may anywhere: nothing, a [`Result`], an [`ExitCode`](std::process::ExitCode), or any other
+/// [`Termination`](std::process::Termination). It need not be [`Send`]: an error is printed by the task. A panic goes on, and ends the
+/// process with 101.
+///
+/// # Options
+/// With any of these the program gets a runtime of its own instead of the default one. They are the methods of
+/// [`runtime::Builder`], and take any expression:
+///
+/// ```
+/// const MIB: usize = 1024 * 1024;
+///
+/// #[event_channel::main(cores = 2, max_threads = 8, stack_size = MIB, driver = "epoll")]
+/// fn main() {
+///     assert_eq!(event_channel::metrics().cores, 2);
+/// }
+/// ```
+///
+/// * [`cores`](runtime::Builder::cores), [`max_threads`](runtime::Builder::max_threads), [`stack_size`](runtime::Builder::stack_size),
+///   [`keep_alive`](runtime::Builder::keep_alive)
+/// * [`driver`](runtime::Builder::driver): `"io_uring"`, `"epoll"` or `"poll"`
+/// * `crate`: the path to this crate, where it is not `::event_channel`. It makes no runtime.
+///
+/// What plain threads spawn belongs to the default runtime all the same.
+///
+/// # If the crate is renamed
+/// The code that the attribute makes begins with `::event_channel`. Say how else it is called:
+///
+/// ```
+/// extern crate event_channel as lightweight;
+///
+/// #[lightweight::main(crate = ::lightweight)]
+/// fn main() {
+///     assert_eq!(lightweight::task::current().name(), Some("main"));
+/// }
+/// ```
+///
+/// # Panics
+/// As [`run`], or if the options make no runtime.
+#[cfg(feature = "macros")]
+pub use event_channel_macros::main;
+
+/// Makes of a function a test whose body runs as a task, once on each driver that this machine has: io_uring, epoll and poll.
+///
+/// Each time it gets a runtime that is made for it, and shut down afterwards with a grace of a second; tasks that would not stop are
+/// named then. It needs no `#[test]`, and is a test like others: `#[ignore]` and `#[should_panic]` work (it has to panic on each
+/// driver), and it may return a [`Result`].
+///
+/// ```
+/// # // (What follows is compiled. Documentation tests run no tests.)
+/// use event_channel::sync::Notification;
+/// use event_channel::task;
+/// use std::sync::Arc;
+///
+/// #[event_channel::test]
+/// fn a_post_is_kept() {
+///     let posted = Arc::new(Notification::new());
+///     let theirs = posted.clone();
+///     task::spawn(move || theirs.post()).join().unwrap();
+///     posted.wait();
+/// }
+///
+/// #[event_channel::test(cores = 1, driver = "epoll")]
+/// #[should_panic(expected = "on purpose")]
+/// fn a_panic_goes_on() {
+///     panic!("on purpose");
+/// }
+/// ```
+///
+/// * A panic names the driver, as the task's name has it: `task 'tests::a_post_is_kept on epoll' (id 7) panicked: ..`. The
+///   test ends with the first driver on which it fails.
+/// * A driver that cannot be had is skipped, and a line on stderr says why. If `EVENT_CHANNEL_DRIVER` names one, the others are skipped;
+///   so are those in `EVENT_CHANNEL_EXCLUDE`.
+/// * The options are those of [`main`](macro@crate::main). `driver` makes it the only one.
+/// * What a task prints is its own, and the test harness does not catch it.
+///
+/// # Panics
+/// If the test fails; on a driver name in the environment that there is none of; if the options make no runtime.
+#[cfg(feature = "macros")]
+pub use event_channel_macros::test;
+
+/// For what the attributes make.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub use runtime::entry as __macros;
+
+pub use errors::{is_cancelled, is_deadline, is_read_timeout};
 pub use runtime::{Runtime, dump, metrics, run, shutdown};
 
 /// The README's programs, compiled with the documentation tests.

@@ -4,6 +4,9 @@
 //! makes others. A task belongs to the runtime it was spawned in, and what it spawns belongs there too: [`Runtime::current`].
 
 mod builder;
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod entry;
 mod handle;
 
 use crate::channel::EventChannel;
@@ -144,10 +147,18 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
+    run_named(pool, String::from("main"), f)
+}
+
+fn run_named<F, T>(pool: Here<'_>, name: String, f: F) -> T
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
     if ec_tasks::forked() || ec_pool::in_handler() {
         return f();
     }
-    match task::run_scoped(pool, f) {
+    match task::run_scoped(pool, name, f) {
         Ok(Ok(value)) => value,
         Ok(Err(panic)) => resume_unwind(panic),
         Err(error) => panic!("the main task could not be started: {error}"),

@@ -5,9 +5,13 @@
 //! A [`timeout`] is a note on the stack. The calls inside it look at the note and give their own operation that
 //! deadline. Nobody else acts on it, so nothing is ever broken off from outside.
 
+mod interval;
+
 use ec_pool::wait;
 use ec_tasks::WaitKind;
+use std::io;
 
+pub use interval::{Interval, MissedTicks, interval, interval_at};
 pub use std::time::{Duration, Instant, SystemTime, SystemTimeError, TryFromFloatSecsError, UNIX_EPOCH};
 
 static SLEEP: WaitKind = WaitKind { name: "sleep", cancel: None, describe: |_, _| String::new() };
@@ -15,7 +19,7 @@ static SLEEP: WaitKind = WaitKind { name: "sleep", cancel: None, describe: |_, _
 /// Sleeps for at least `duration`, as [`std::thread::sleep`].
 ///
 /// A task suspends, and yields once if `duration` is zero; a plain thread blocks. It cannot fail, so
-/// it is not a cancellation point, and a surrounding [`timeout`] does not shorten it.
+/// it is not a cancellation point, and a surrounding [`timeout`] does not shorten it: see [`sleep_cancellable`].
 ///
 /// ```
 /// use event_channel::time::{sleep, Duration, Instant};
@@ -33,6 +37,26 @@ pub fn sleep(duration: Duration) {
         // A sum that no clock can show is for ever.
         wait::sleep_until(Instant::now().checked_add(duration), &SLEEP);
     }
+}
+
+/// As [`sleep`], and a [cancellation point](crate::task#cancellation).
+///
+/// # Errors
+/// A cancel, or the deadline of a surrounding [`timeout`] that comes before.
+///
+/// ```
+/// use event_channel::time::{sleep_cancellable, Duration};
+/// use event_channel::{is_cancelled, task};
+///
+/// let sleeper = task::spawn(|| sleep_cancellable(Duration::from_secs(3600)));
+/// sleeper.cancel();
+/// assert!(is_cancelled(&sleeper.join().unwrap().unwrap_err()));
+/// ```
+pub fn sleep_cancellable(duration: Duration) -> io::Result<()> {
+    if duration.is_zero() {
+        return yield_cancellable();
+    }
+    wait::sleep_until_cancellable(Instant::now().checked_add(duration), &SLEEP)
 }
 
 /// Sleeps until `deadline`; returns at once (a task yields) if it has passed. Otherwise as [`sleep`].
@@ -55,13 +79,32 @@ pub fn sleep_until(deadline: Instant) {
     }
 }
 
+/// As [`sleep_until`], and a [cancellation point](crate::task#cancellation).
+///
+/// # Errors
+/// A cancel, or the deadline of a surrounding [`timeout`] that comes before.
+pub fn sleep_until_cancellable(deadline: Instant) -> io::Result<()> {
+    if deadline <= Instant::now() {
+        return yield_cancellable();
+    }
+    wait::sleep_until_cancellable(Some(deadline), &SLEEP)
+}
+
+fn yield_cancellable() -> io::Result<()> {
+    wait::checkpoint()?;
+    sleep(Duration::ZERO);
+    Ok(())
+}
+
 /// Runs `f` to its end and returns what it returns. When `duration` is over while it runs, the
-/// first call in it that suspends and returns an [`io::Result`](std::io::Result) fails, **once**, with
-/// [`TimedOut`](std::io::ErrorKind::TimedOut): the call that waits at that moment, or else
-/// the next one. What `f` makes of the error is up to `f`.
+/// first call in it that suspends and returns an [`io::Result`] fails, **once**, with
+/// [`TimedOut`](std::io::ErrorKind::TimedOut) ([`is_deadline`](crate::is_deadline) tells it from others): the call that waits at that moment, or else
+/// the next one. What `f` makes of the error is up to `f`. [Which calls those are](crate::task#cancellation).
 ///
 /// * A call whose data has arrived when the deadline comes returns the data; the next call fails.
-/// * Calls that cannot fail (`sleep`, `Notification::wait`) take no notice, and neither does computing.
+/// * Calls that cannot fail (`sleep`, `Notification::wait`) take no notice, and neither does computing. They have twins that do
+///   ([`sleep_cancellable`]), and computing has [`task::check`](crate::task::check).
+/// * Inside of a [`shield`](crate::task::shield) those around it wait for its end.
 /// * A deadline that was not delivered dies with `f`.
 /// * They nest; each deadline is delivered once, the innermost of those that have expired first.
 /// * It is for what `f` calls, and for nothing else: if `f` runs in a coroutine of another crate that is suspended meanwhile, what is
@@ -70,8 +113,8 @@ pub fn sleep_until(deadline: Instant) {
 ///   (From one coroutine to the one that has resumed it the way is the unwinder's: where the crate's switch, or the whole program, has no
 ///   unwind tables, a timeout that was entered in a coroutine counts for none that this one resumes. One that was entered outside of
 ///   coroutines always counts.)
-/// * On a plain thread it works for the wrappers too (they poll(2) before they read); for a call
-///   that std or a C library makes, not.
+/// * On a plain thread it works for the wrappers too (they poll(2) before they read).
+/// * A call that std or a C library makes takes no notice, but in [`interruptible`](crate::task::interruptible).
 ///
 /// ```
 /// use event_channel::net::UdpSocket;

@@ -1,18 +1,27 @@
-//! Coroutines of another crate in and around [`timeout`], on plain threads and in tasks: they begin and end in any order.
+//! Coroutines of another crate in and around [`timeout`], shields and groups of cancel tokens, on plain threads and in tasks: they begin and
+//! end in any order.
 
 mod net_common;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use ec_pool::wait::{scope_deadline, with_deadline};
+use ec_pool::wait::{
+    Members, checkpoint, is_cancelled_around, scope_deadline, shield, with_deadline, with_group,
+};
 use ec_test_support::limit;
 use ec_unkind as _;
+use event_channel::future::wait;
 use event_channel::net::UdpSocket;
 use event_channel::time::{Duration, Instant, sleep, timeout};
-use event_channel::{Runtime, task};
-use net_common::{each_run, each_runtime_of};
-use std::cell::RefCell;
+use event_channel::{Runtime, is_cancelled, task};
+use net_common::{each_run, each_runtime_of, eventually};
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 
 /// Runs `test` on a plain thread, and as the main task of each kind of runtime.
 fn everywhere(test: fn()) {
@@ -195,9 +204,37 @@ fn a_forked_child_leaves_the_timeouts_that_it_was_born_in() {
     limit(60, || everywhere(forks));
 }
 
+/// What one is in.
+#[derive(Clone)]
+enum Scope {
+    Deadline(Option<Instant>),
+    Shield,
+    /// And whether the model says that its cancel was delivered.
+    Group(Arc<AtomicBool>, Rc<Cell<bool>>),
+}
+
+/// Nobody waits, so nobody is to be woken.
+struct Nobody;
+
+impl Members for Nobody {
+    fn join(self: Arc<Self>) -> Option<Box<dyn Any>> {
+        None
+    }
+}
+
+impl Scope {
+    fn enter(self, f: impl FnOnce() -> bool) -> bool {
+        match self {
+            Scope::Deadline(at) => with_deadline(at, f),
+            Scope::Shield => shield(f),
+            Scope::Group(cancelled, _) => with_group(cancelled, Arc::new(Nobody), f),
+        }
+    }
+}
+
 /// What a coroutine is told to do.
 enum Order {
-    Enter(Option<Instant>),
+    Enter(Scope),
     Leave,
     Ask,
     /// Lets the task go on elsewhere.
@@ -208,28 +245,33 @@ enum Order {
     Hand(Vec<usize>, Box<Order>),
 }
 
-type Answer = Option<Instant>;
+/// The deadline that counts, whether a group around was cancelled, and whether that was delivered just now.
+type Answer = (Option<Instant>, bool, bool);
 type Obedient = Coroutine<Order, Answer, ()>;
 type Table = Rc<RefCell<Vec<Option<Obedient>>>>;
 
+fn answer() -> Answer {
+    (scope_deadline(), is_cancelled_around(), checkpoint().is_err_and(|error| is_cancelled(&error)))
+}
+
 /// True: an order to end.
 fn obey(y: &Yielder<Order, Answer>, first: Option<Order>, table: &Table) -> bool {
-    let mut answer = None;
+    let mut told = Answer::default();
     let mut next = first;
     loop {
-        let order = next.take().unwrap_or_else(|| y.suspend(answer));
-        answer = None;
+        let order = next.take().unwrap_or_else(|| y.suspend(told));
+        told = Answer::default();
         match order {
-            Order::Enter(at) => {
-                if with_deadline(at, || obey(y, None, table)) {
+            Order::Enter(scope) => {
+                if scope.enter(|| obey(y, None, table)) {
                     return true;
                 }
             }
             Order::Leave => return false,
-            Order::Ask => answer = scope_deadline(),
+            Order::Ask => told = answer(),
             Order::Yield => task::yield_now(),
             Order::End => return true,
-            Order::Hand(path, order) => answer = hand(table, path, *order),
+            Order::Hand(path, order) => told = hand(table, path, *order),
         }
     }
 }
@@ -238,9 +280,9 @@ fn hand(table: &Table, mut path: Vec<usize>, order: Order) -> Answer {
     let next = path.remove(0);
     let mut coroutine = table.borrow_mut()[next].take().expect("it is suspended");
     let order = if path.is_empty() { order } else { Order::Hand(path, Box::new(order)) };
-    let answer = coroutine.resume(order).as_yield().flatten();
+    let told = coroutine.resume(order).as_yield().unwrap_or_default();
     table.borrow_mut()[next] = Some(coroutine);
-    answer
+    told
 }
 
 /// xorshift
@@ -258,11 +300,13 @@ impl Random {
 const COROUTINES: usize = 10;
 const DEEPEST: usize = 10;
 
-/// The coroutines, and which deadlines each should be in; the last one is whoever plays.
+/// The coroutines, and what each should be in; the last one is whoever plays.
 struct Game {
     random: Random,
     table: Table,
-    model: Vec<Vec<Option<Instant>>>,
+    model: Vec<Vec<Scope>>,
+    /// Of the groups in use.
+    flags: Vec<Arc<AtomicBool>>,
     base: Instant,
     turns: usize,
 }
@@ -272,7 +316,8 @@ impl Game {
         let table = Table::default();
         table.replace((0..COROUTINES).map(|_| Some(Game::coroutine(&table))).collect());
         let model = vec![Vec::new(); COROUTINES + 1];
-        Game { random: Random(seed), table, model, base: Instant::now() + LONG, turns: 3000 }
+        let flags = vec![Arc::default(); 4];
+        Game { random: Random(seed), table, model, flags, base: Instant::now() + LONG, turns: 1500 }
     }
 
     fn coroutine(table: &Table) -> Obedient {
@@ -280,9 +325,19 @@ impl Game {
         Coroutine::new(move |y: &Yielder<Order, Answer>, first| _ = obey(y, Some(first), &table))
     }
 
-    fn deadline(&mut self) -> Option<Instant> {
-        (self.random.below(10) > 0)
-            .then(|| self.base + Duration::from_millis(self.random.below(1 << 20) as u64))
+    fn scope(&mut self) -> Scope {
+        match self.random.below(10) {
+            0 => Scope::Deadline(None),
+            1 | 2 => Scope::Shield,
+            3..=5 => {
+                let flag = self.random.below(self.flags.len());
+                if self.flags[flag].load(Ordering::Relaxed) && self.random.below(4) > 0 {
+                    self.flags[flag] = Arc::default();
+                }
+                Scope::Group(self.flags[flag].clone(), Rc::default())
+            }
+            _ => Scope::Deadline(Some(self.base + Duration::from_millis(self.random.below(1 << 20) as u64))),
+        }
     }
 
     /// Some coroutines, each to be resumed by the one before.
@@ -297,9 +352,27 @@ impl Game {
         path
     }
 
-    /// The earliest deadline of whoever plays and of those on the path.
-    fn expected(&self, path: &[usize]) -> Option<Instant> {
-        path.iter().chain([&COROUTINES]).flat_map(|&who| &self.model[who]).flatten().min().copied()
+    /// What whoever is at the end of the path finds.
+    fn expected(&self, path: &[usize]) -> Answer {
+        // The inner ones first.
+        let around = || path.iter().rev().chain([&COROUTINES]).flat_map(|&who| self.model[who].iter().rev());
+        let inside = || around().take_while(|scope| !matches!(scope, Scope::Shield));
+        let deadline =
+            inside().filter_map(|scope| if let Scope::Deadline(at) = scope { *at } else { None }).min();
+        let is_cancelled =
+            |scope: &&Scope| matches!(scope, Scope::Group(flag, _) if flag.load(Ordering::Relaxed));
+        let delivered = inside().filter(is_cancelled).find_map(|scope| match scope {
+            Scope::Group(flag, delivered) if !delivered.get() => Some(flag),
+            _ => None,
+        });
+        if let Some(theirs) = delivered {
+            // To all that are in that group.
+            inside().for_each(|scope| match scope {
+                Scope::Group(flag, delivered) if Arc::ptr_eq(flag, theirs) => delivered.set(true),
+                _ => (),
+            });
+        }
+        (deadline, around().any(|scope| is_cancelled(&scope)), delivered.is_some())
     }
 
     fn replace(&mut self, gone: usize) -> Option<Obedient> {
@@ -313,9 +386,9 @@ impl Game {
         let depth = self.model[last].len();
         match self.random.below(16) {
             0..=3 if depth < DEEPEST => {
-                let at = self.deadline();
-                hand(&self.table, path, Order::Enter(at));
-                self.model[last].push(at);
+                let scope = self.scope();
+                hand(&self.table, path, Order::Enter(scope.clone()));
+                self.model[last].push(scope);
             }
             4..=6 if depth > 0 => {
                 hand(&self.table, path, Order::Leave);
@@ -329,12 +402,17 @@ impl Game {
             8 => drop(self.replace(last)),
             9 if self.random.below(8) == 0 => std::mem::forget(self.replace(last)),
             10 => _ = hand(&self.table, path, Order::Yield),
+            11 if self.random.below(4) == 0 => {
+                let flag = self.random.below(self.flags.len());
+                self.flags[flag].store(true, Ordering::Relaxed);
+            }
             _ => {
+                // (Before: it counts what it expects to be delivered.)
                 let expected = self.expected(&path);
                 assert_eq!(hand(&self.table, path, Order::Ask), expected);
             }
         }
-        assert_eq!(scope_deadline(), self.expected(&[]));
+        assert_eq!(answer(), self.expected(&[]));
     }
 
     /// Plays on in some deadlines of its own.
@@ -343,9 +421,12 @@ impl Game {
             self.turns -= 1;
             match self.random.below(64) {
                 0 if self.model[COROUTINES].len() < DEEPEST => {
-                    let at = self.deadline();
-                    self.model[COROUTINES].push(at);
-                    with_deadline(at, || self.play());
+                    let scope = self.scope();
+                    self.model[COROUTINES].push(scope.clone());
+                    scope.enter(|| {
+                        self.play();
+                        true
+                    });
                     self.model[COROUTINES].pop();
                 }
                 1 if !self.model[COROUTINES].is_empty() => return,
@@ -405,4 +486,61 @@ fn a_timeout_may_be_left_on_another_thread() {
     };
     std::thread::spawn(test).join().unwrap();
     task::spawn(test).join().unwrap();
+}
+
+/// A poll may switch to another coroutine, and come back on another thread, or in another task: whoever waits there is woken.
+#[test]
+fn a_wait_for_a_future_goes_on_where_its_coroutine_does() {
+    struct Anywhere(Simple<u32>);
+    // SAFETY: what it holds is the wait, of which this is the test.
+    unsafe impl Send for Anywhere {}
+    let suspended = |wakers: Arc<Mutex<Vec<Waker>>>, given: Arc<AtomicBool>| {
+        let mut coroutine: Simple<u32> = Coroutine::new(move |y: &Yielder<(), ()>, ()| {
+            let mut polls = 0;
+            wait(poll_fn(|context| {
+                polls += 1;
+                if polls == 1 {
+                    y.suspend(());
+                }
+                if given.load(Ordering::SeqCst) {
+                    return Poll::Ready(7);
+                }
+                wakers.lock().unwrap().push(context.waker().clone());
+                Poll::Pending
+            }))
+        });
+        assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
+        Anywhere(coroutine)
+    };
+    let goes_on = |mut coroutine: Anywhere| {
+        assert!(matches!(coroutine.0.resume(()), CoroutineResult::Return(7)));
+    };
+    let test = move || {
+        for (to_thread, from_thread) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (wakers, given) = (Arc::<Mutex<Vec<Waker>>>::default(), Arc::<AtomicBool>::default());
+            let (theirs, gives) = (wakers.clone(), given.clone());
+            let coroutine = if from_thread {
+                std::thread::spawn(move || suspended(theirs, gives)).join().unwrap()
+            } else {
+                task::spawn(move || suspended(theirs, gives)).join().unwrap()
+            };
+            let waker = std::thread::spawn(move || {
+                eventually(|| !wakers.lock().unwrap().is_empty());
+                sleep(SHORT / 10);
+                given.store(true, Ordering::SeqCst);
+                let wakers = std::mem::take(&mut *wakers.lock().unwrap());
+                wakers.into_iter().for_each(Waker::wake);
+            });
+            if to_thread {
+                std::thread::spawn(move || goes_on(coroutine)).join().unwrap();
+            } else {
+                task::spawn(move || goes_on(coroutine)).join().unwrap();
+            }
+            waker.join().unwrap();
+        }
+    };
+    limit(60, || {
+        test();
+        each_run(test);
+    });
 }

@@ -8,14 +8,15 @@ use ec_unkind as _;
 use event_channel::channel::{Event, EventChannel, EventId, Request};
 use event_channel::net::{TcpListener, TcpStream, UdpSocket, lookup_host};
 use event_channel::sync::Notification;
-use event_channel::task::JoinHandle;
-use event_channel::{Runtime, run, task, time};
+use event_channel::task::{JoinHandle, JoinSet};
+use event_channel::{Runtime, future, run, task, time};
 use fork_common::{End, Place, each_driver, fork};
 use std::fmt::{Debug, Display};
 use std::io::{ErrorKind, Read, Write};
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ struct Parent {
     event: Mutex<Option<Event>>,
     unfinished: Mutex<Option<JoinHandle<()>>>,
     finished: Mutex<Option<JoinHandle<u8>>>,
+    /// One that has ended, and one that has not.
+    set: Mutex<Option<JoinSet<u8>>>,
     notification: Notification,
     pair: (TcpStream, TcpStream),
 }
@@ -91,6 +94,36 @@ const WAYS: &[Way] = &[
         refused(Err::<(), _>(*payload.downcast_ref::<&str>().unwrap()))
     }),
     ("join, finished", |p| is(take(&p.finished).join().unwrap(), 7)),
+    ("join_timeout, not finished", |p| {
+        let result = take(&p.unfinished).join_timeout(Duration::MAX).expect("it does not wait");
+        refused(result.map_err(|payload| *payload.downcast::<&str>().unwrap()))
+    }),
+    ("await, not finished", |p| {
+        let result = future::wait(take(&p.unfinished));
+        refused(result.map_err(|payload| *payload.downcast::<&str>().unwrap()))
+    }),
+    ("await, finished", |p| is(future::wait(take(&p.finished)).unwrap(), 7)),
+    ("future::wait", |_| {
+        let mut polls = 0;
+        let third = std::future::poll_fn(|context| {
+            polls += 1;
+            context.waker().wake_by_ref();
+            if polls < 3 { Poll::Pending } else { Poll::Ready(polls) }
+        });
+        is(future::wait(third), 3)
+    }),
+    ("JoinSet", |p| {
+        let mut set = take(&p.set);
+        set.add(take(&p.finished));
+        let results: Vec<_> =
+            (0..3).map(|_| set.join_next_timeout(Duration::MAX).unwrap().unwrap()).collect();
+        assert!(set.join_next().is_none());
+        is(results.into_iter().filter_map(Result::ok).collect(), vec![7, 8])
+    }),
+    ("drop of a JoinSet", |p| {
+        drop(take(&p.set));
+        Ok(())
+    }),
     ("drop of a JoinHandle", |p| {
         drop(take(&p.unfinished));
         drop(take(&p.finished));
@@ -221,12 +254,24 @@ fn each_way_into_the_runtime_answers_in_a_forked_child() {
         while !ended.is_finished() {
             thread::yield_now();
         }
+        let mut set = JoinSet::new();
+        let parks = runtime.spawn(|| {
+            task::park();
+            0
+        });
+        let parked = parks.task().clone();
+        set.add(parks);
+        set.add(runtime.spawn(|| 8));
+        while !format!("{set:?}").contains("ended: 1") {
+            thread::yield_now();
+        }
         channel.post(Request::notification()).unwrap();
         let parent = Arc::new(Parent {
             event: Mutex::new(Some(channel.get_event().unwrap())),
             posted: channel.post(Request::timer(Duration::from_secs(3600))).unwrap(),
             channel: Mutex::new(Some(channel.clone())),
             unfinished: Mutex::new(Some(runtime.spawn(task::park))),
+            set: Mutex::new(Some(set)),
             finished: Mutex::new(Some(ended)),
             notification: Notification::new(),
             pair: (near, listener.accept().unwrap().0),
@@ -263,6 +308,7 @@ fn each_way_into_the_runtime_answers_in_a_forked_child() {
         over.store(true, Ordering::Relaxed);
         busy.join().unwrap();
         take(&parent.unfinished).task().unpark();
+        parked.unpark();
         let wrong = wrong.lock().unwrap();
         assert!(wrong.is_empty(), "1: a wrong answer (see above); signal 14: it hung: {wrong:#?}");
     });

@@ -5,10 +5,12 @@ mod net_common;
 use ec_test_support::limit;
 use ec_unkind as _;
 use event_channel::sync::Notification;
-use event_channel::{Runtime, task};
+use event_channel::task::CancelToken;
+use event_channel::time::timeout;
+use event_channel::{Runtime, is_cancelled, is_deadline, task};
 use net_common::{Numbers, each_run, each_runtime, eventually, until_waiting};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -160,6 +162,65 @@ fn a_post_is_never_lost_to_one_who_gives_up() {
                     let before = late.load(Ordering::SeqCst);
                     eventually(|| late.load(Ordering::SeqCst) > before);
                 }
+                notification.post();
+                for _ in 0..numbers.below(600) {
+                    std::hint::spin_loop();
+                }
+            }
+            // A lost post would let these loop for ever.
+            tasks.into_iter().for_each(|task| task.join().unwrap());
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            assert_eq!(taken.load(Ordering::SeqCst), POSTS);
+            assert!(!notification.try_wait(), "a post was received twice");
+        });
+    });
+}
+
+/// The same with those who are cancelled, by themselves and by a token, or whose deadline comes.
+#[test]
+fn a_post_is_never_lost_to_one_who_is_cancelled() {
+    limit(120, || {
+        each_runtime(|runtime| {
+            const POSTS: usize = 8_000;
+            let notification = Arc::new(Notification::new());
+            let (taken, late) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let token = Arc::new(Mutex::new(CancelToken::new()));
+            let receive = |seed| {
+                let (notification, taken, late) = (notification.clone(), taken.clone(), late.clone());
+                let token = token.clone();
+                move || {
+                    let mut numbers = Numbers(seed);
+                    while taken.load(Ordering::SeqCst) < POSTS {
+                        let span = Duration::from_micros(numbers.below(200));
+                        let group = token.lock().unwrap().clone();
+                        let wait = || match numbers.below(2) {
+                            0 => notification.wait_cancellable(),
+                            _ => notification
+                                .wait_timeout_cancellable(10 * span)
+                                .map(|got| assert!(got, "its deadline comes before")),
+                        };
+                        match group.enter(|| timeout(span, wait)) {
+                            Ok(()) => taken.fetch_add(1, Ordering::SeqCst),
+                            Err(error) => {
+                                assert!(is_cancelled(&error) || is_deadline(&error), "{error}");
+                                late.fetch_add(1, Ordering::SeqCst)
+                            }
+                        };
+                    }
+                }
+            };
+            let tasks: Vec<_> = (0..4).map(|seed| runtime.spawn(receive(seed))).collect();
+            let threads: Vec<_> = (10..12).map(|seed| thread::spawn(receive(seed))).collect();
+            let mut numbers = Numbers(99);
+            for n in 0..POSTS {
+                if n % 500 == 0 {
+                    let before = late.load(Ordering::SeqCst);
+                    eventually(|| late.load(Ordering::SeqCst) > before);
+                }
+                if numbers.below(4) == 0 {
+                    std::mem::take(&mut *token.lock().unwrap()).cancel();
+                }
+                tasks[numbers.below(4) as usize].cancel();
                 notification.post();
                 for _ in 0..numbers.below(600) {
                     std::hint::spin_loop();

@@ -91,7 +91,7 @@ fn post_again(channel: &EventChannel, stop: &Flag) {
 fn spawn_again(stop: Flag) {
     if !stop.load(Ordering::Relaxed) {
         // (Not while the runtime ends.)
-        let _ = task::Builder::new().spawn(move || spawn_again(stop));
+        drop(task::Builder::new().spawn(move || spawn_again(stop)));
     }
 }
 

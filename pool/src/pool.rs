@@ -12,7 +12,7 @@ use crate::worker::current::with_shared;
 use crate::worker::leftovers;
 use crate::worker::shared::Shared;
 use ec_channel::EventChannel;
-use ec_tasks::{JoinHandle, Scheduler, SpawnOptions};
+use ec_tasks::{Group, JoinHandle, Scheduler, SpawnOptions};
 use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -186,6 +186,11 @@ impl PoolHandle {
 pub struct Here<'a>(&'a Shared);
 
 impl Here<'_> {
+    /// As [`PoolHandle::channel`].
+    pub fn channel(&self) -> &EventChannel {
+        &self.0.channel
+    }
+
     /// The stack that a task gets if it does not ask for another size, in bytes.
     pub fn stack_size(&self) -> usize {
         self.0.stack_size
@@ -202,6 +207,37 @@ impl Here<'_> {
     where
         F: FnOnce() -> T,
     {
+        // SAFETY: by contract; the pool lives as long as `self`.
+        self.admit(|counted| unsafe { ec_tasks::spawn_in(self.0.identity(), counted, options, f) })
+    }
+
+    /// As [`spawn`](Self::spawn), as a member of `group`.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Safety
+    /// As for [`ec_tasks::spawn_in_group`].
+    pub unsafe fn spawn_in_group<T, F>(
+        &self,
+        options: SpawnOptions,
+        group: Arc<Group>,
+        f: F,
+    ) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T,
+    {
+        // SAFETY: as above.
+        self.admit(|counted| unsafe {
+            ec_tasks::spawn_in_group(self.0.identity(), counted, options, group, f)
+        })
+    }
+
+    #[inline(always)]
+    fn admit<T>(
+        &self,
+        spawn: impl FnOnce(&dyn Fn() -> Arc<dyn Scheduler>) -> io::Result<JoinHandle<T>>,
+    ) -> io::Result<JoinHandle<T>> {
         if ec_tasks::forked() {
             return Err(ec_tasks::forked_error("a task cannot be started"));
         }
@@ -211,8 +247,7 @@ impl Here<'_> {
         }
         let counted = || -> Arc<dyn Scheduler> { shared.arc().expect("whoever spawns keeps the pool") };
         let admitted = Admitted(shared);
-        // SAFETY: by contract; the pool lives as long as `self`.
-        let task = unsafe { ec_tasks::spawn_in(shared.identity(), counted, options, f) }?;
+        let task = spawn(&counted)?;
         std::mem::forget(admitted);
         shared.task_started();
         if !shared.life.is_open() {

@@ -18,7 +18,7 @@
 //! * **Timeouts** are set in the kernel as std does. Tasks observe them as well, with std's error
 //!   (`WouldBlock` on Unix).
 //! * **Cancel and [`timeout`](crate::time::timeout)**: each call that may suspend and returns a `Result` is a
-//!   cancellation point, on entry and while it waits. Bytes that had arrived are returned, and
+//!   [cancellation point](crate::task#cancellation), on entry and while it waits. Bytes that had arrived are returned, and
 //!   bytes that were sent are counted; the error then comes with the next call.
 //! * **`SO_RCVLOWAT`**: a call that finds some bytes there takes them, also if they are fewer.
 //! * **Interrupted**: a plain thread's call may return it, as with std. A task's call never does.

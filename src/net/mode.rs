@@ -250,10 +250,10 @@ impl Mode {
             // (The mode may change at this moment. A task is not to be caught in a call that blocks.)
             return if task { self.at_once(now) } else { std() };
         }
+        wait::checkpoint()?;
         if !task {
             return if wait::scope_deadline().is_none() { std() } else { self.poll_first(fd, way, std, now) };
         }
-        wait::checkpoint()?;
         if likely {
             match self.at_once(&mut now) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.luck.was_bad(),
@@ -276,7 +276,6 @@ impl Mode {
         std: impl FnOnce() -> io::Result<T>,
         mut now: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
-        wait::checkpoint()?;
         let (limit, mut ready) = (self.limit(way), Ready::default());
         loop {
             match now() {
@@ -329,10 +328,10 @@ impl Mode {
         if self.shared.nonblocking.load(Ordering::Relaxed) {
             return if task { self.at_once(|| now(0)) } else { std() };
         }
+        wait::checkpoint()?;
         if !task && wait::scope_deadline().is_none() {
             return std();
         }
-        wait::checkpoint()?;
         let (mut sent, mut limit, mut ready) = (0, None, Ready::default());
         loop {
             let step = match self.at_once(|| now(sent)) {
@@ -376,7 +375,7 @@ impl Mode {
     }
 
     /// A call that does not wait, again if a signal broke in.
-    fn at_once<T: Moved>(&self, mut now: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn at_once<T: Moved>(&self, mut now: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         loop {
             match now() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),

@@ -190,6 +190,22 @@ impl TcpStream {
         self.mode.set_nonblocking(self.std.as_fd(), nonblocking)
     }
 
+    /// As `read`, without waiting: [`WouldBlock`](io::ErrorKind::WouldBlock) then.
+    #[cfg(feature = "futures-io")]
+    pub(crate) fn read_now(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.mode.take_error().map_or(Ok(()), Err)?;
+        self.mode.at_once(|| sys::recv_now(self.std.as_fd(), buf, 0))
+    }
+
+    /// As `write`, without waiting: it takes what there is room for.
+    #[cfg(feature = "futures-io")]
+    pub(crate) fn write_now(&self, buf: &[u8]) -> io::Result<usize> {
+        self.mode.take_error().map_or(Ok(()), Err)?;
+        let most = buf.len().min(MOST_AT_ONCE);
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        self.mode.at_once(|| SockRef::from(&self.std.as_fd()).send_with_flags(&buf[..most], flags))
+    }
+
     fn new(std: std::net::TcpStream, mode: Mode) -> Self {
         Self { std: ManuallyDrop::new(std), mode }
     }

@@ -2,13 +2,18 @@
 //!
 //! This file has `unsafe` in it: the contract of `ec_tasks::spawn`.
 
-use super::{Task, Who, migrates};
+use super::scope::enclose;
+use super::{CancelToken, Task, Who, migrates};
+use crate::future::WakerSlot;
 use crate::runtime;
 use ec_pool::Here;
-use ec_tasks::{Kind, SpawnOptions};
+use ec_pool::wait::{self, Stop};
+use ec_tasks::{Group, Kind, SpawnOptions};
 use std::fmt;
 use std::io;
-use std::sync::OnceLock;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// Starts a task in the current runtime; outside of any, in the default one, which is started if
 /// need be. Dropping the handle detaches the task.
@@ -63,6 +68,7 @@ pub struct Builder {
     name: Option<String>,
     stack_size: Option<usize>,
     kind: Kind,
+    cancel_token: Option<CancelToken>,
 }
 
 impl Builder {
@@ -91,6 +97,24 @@ impl Builder {
         self
     }
 
+    /// The task is in the group of `token`, as long as its closure runs: it runs in [`CancelToken::enter`].
+    ///
+    /// ```
+    /// use event_channel::{task, time};
+    ///
+    /// let token = task::CancelToken::new();
+    /// let sleep = || time::sleep_cancellable(time::Duration::from_secs(3600));
+    /// let tasks: Vec<_> =
+    ///     (0..3).map(|_| task::Builder::new().cancel_token(&token).spawn(sleep)).collect::<Result<_, _>>()?;
+    /// token.cancel();
+    /// assert!(tasks.into_iter().all(|task| task.join().unwrap().is_err()));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn cancel_token(mut self, token: &CancelToken) -> Builder {
+        self.cancel_token = Some(token.clone());
+        self
+    }
+
     /// Starts the task; see [`spawn`](fn@spawn) for where.
     ///
     /// # Errors
@@ -114,7 +138,7 @@ impl Builder {
         T: Send + 'static,
     {
         // SAFETY: `f` borrows nothing and may go to other threads, and the task is not a lean one.
-        unsafe { self.start(pool, f) }
+        unsafe { self.start(pool, None, f) }
     }
 
     /// Starts a lean task: a bare stack that shares the thread-locals of whatever worker it is on. It takes some
@@ -136,12 +160,17 @@ impl Builder {
     {
         let lean = Builder { kind: Kind::Lean, ..self };
         // SAFETY: `f` borrows nothing and may go to other threads; the rest is the caller's promise.
-        runtime::with_pool(|pool| unsafe { lean.start(pool, f) })
+        runtime::with_pool(|pool| unsafe { lean.start(pool, None, f) })
     }
 
     /// # Safety
-    /// What `f` borrows lives until the task has ended; if it is lean, the contract of `spawn_lean`.
-    unsafe fn start<F, T>(self, pool: Here<'_>, f: F) -> io::Result<JoinHandle<T>>
+    /// What `f` and its result borrow lives until the task has ended, or until its group is empty; if it is lean, the contract of `spawn_lean`.
+    pub(super) unsafe fn start<F, T>(
+        self,
+        pool: Here<'_>,
+        group: Option<Arc<Group>>,
+        f: F,
+    ) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send,
         T: Send,
@@ -156,34 +185,50 @@ impl Builder {
             stack_size: self.stack_size.unwrap_or(if is_thread { 0 } else { pool.stack_size() }),
             kind: self.kind,
         };
-        // SAFETY: by contract.
-        let inner = unsafe { pool.spawn(options, f) }?;
-        Ok(JoinHandle { inner, task: OnceLock::new() })
+        let inner = match self.cancel_token {
+            // SAFETY: by contract.
+            None => unsafe { begin(pool, options, group, f) },
+            // SAFETY: by contract; a token may go anywhere.
+            Some(token) => unsafe { begin(pool, options, group, move || token.enter(f)) },
+        }?;
+        Ok(JoinHandle { inner, task: OnceLock::new(), waker: AssertUnwindSafe(None) })
     }
 }
 
-/// Runs `f` as a task and waits for its end: `f` may borrow.
-pub(crate) fn run_scoped<F, T>(pool: Here<'_>, f: F) -> io::Result<std::thread::Result<T>>
+/// # Safety
+/// As for [`Builder::start`].
+unsafe fn begin<F, T>(
+    pool: Here<'_>,
+    options: SpawnOptions,
+    group: Option<Arc<Group>>,
+    f: F,
+) -> io::Result<ec_tasks::JoinHandle<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    /// Leaving the frame that the task borrows from would be worse than any end.
-    struct NeverUnwind;
-    impl Drop for NeverUnwind {
-        fn drop(&mut self) {
-            ec_pool::quietly!(error, "unwinding out of a task's `run` before the task has ended");
-            std::process::abort();
-        }
+    match group {
+        // SAFETY: by contract.
+        None => unsafe { pool.spawn(options, f) },
+        // SAFETY: as above.
+        Some(group) => unsafe { pool.spawn_in_group(options, group, f) },
     }
-    // SAFETY: what `f` and its result borrow outlives this call, and this call ends only after the task has:
-    // `join` waits for it, without being a cancellation point, and whatever would unwind past it aborts. If the
-    // caller is a task that is abandoned in here, its stack is never reused.
-    let task = unsafe { Builder::new().name(String::from("main")).start(pool, in_place_of_its_caller(f)) }?;
-    let guard = NeverUnwind;
-    let result = task.join();
-    std::mem::forget(guard);
-    Ok(result)
+}
+
+/// Runs `f` as a task of that name and waits for its end: `f` may borrow.
+pub(crate) fn run_scoped<F, T>(pool: Here<'_>, name: String, f: F) -> io::Result<std::thread::Result<T>>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    let group = Arc::new(Group::new());
+    enclose(&group, false, || {
+        // SAFETY: what `f` and its result borrow outlives this call, which ends only when the group is empty. If the
+        // caller is a task that is abandoned in here, its stack is never reused.
+        let task =
+            unsafe { Builder::new().name(name).start(pool, Some(group.clone()), in_place_of_its_caller(f)) }?;
+        Ok(task.join())
+    })
 }
 
 /// In a child that is forked in `f` the caller of `run` is not there: nobody to return to, or to go on panicking in. As `main` would end
@@ -205,14 +250,16 @@ fn in_place_of_its_caller<T>(f: impl FnOnce() -> T) -> impl FnOnce() -> T {
 
 /// The handle of a spawned task. Dropping it detaches the task.
 pub struct JoinHandle<T> {
-    inner: ec_tasks::JoinHandle<T>,
+    pub(super) inner: ec_tasks::JoinHandle<T>,
     /// Made when somebody asks for it.
     task: OnceLock<Task>,
+    /// Who is told of the end, if the handle was polled. (What it panics with is caught, and nothing is left half done.)
+    pub(super) waker: AssertUnwindSafe<Option<Arc<WakerSlot>>>,
 }
 
 impl<T> JoinHandle<T> {
     /// Waits for the end of the task and returns what it returned, or the payload of its panic. Suspends in a
-    /// task, blocks on a plain thread. Not a cancellation point.
+    /// task, blocks on a plain thread. Not a cancellation point: see [`join_cancellable`](Self::join_cancellable).
     ///
     /// A task that a [shutdown](crate::Runtime::shutdown) has abandoned while it was suspended never ends, and this never
     /// returns for it. One that was on a thread then, in a call that blocks, ends if it gets to its end from there without
@@ -236,13 +283,55 @@ impl<T> JoinHandle<T> {
     /// assert!(waits.join().map_or(true, |seven| seven == 7));
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    ///
+    /// # Panics
+    /// In the task itself, which would wait for its own end. If [`join_cancellable`](Self::join_cancellable) has given the result before.
     pub fn join(self) -> std::thread::Result<T> {
         self.inner.join()
     }
 
+    /// As [`join`](Self::join), and a [cancellation point](crate::task#cancellation) of the task that calls. The handle stays: after an
+    /// error the task may still be joined, cancelled, or detached.
+    ///
+    /// # Errors
+    /// A cancel of the caller, or the deadline of a surrounding [`timeout`](crate::time::timeout). What [`join`](Self::join) calls an error
+    /// is inside of `Ok`.
+    ///
+    /// # Panics
+    /// As [`join`](Self::join): the result is given once.
+    ///
+    /// ```
+    /// use event_channel::{is_deadline, task, time};
+    /// use std::time::Duration;
+    ///
+    /// let mut slow = task::spawn(|| {
+    ///     while !task::is_cancelled() {
+    ///         time::sleep(Duration::from_millis(1));
+    ///     }
+    ///     "has tidied up"
+    /// });
+    /// let error = time::timeout(Duration::from_millis(5), || slow.join_cancellable()).unwrap_err();
+    /// assert!(is_deadline(&error));
+    /// slow.cancel();
+    /// assert_eq!(slow.join().unwrap(), "has tidied up");
+    /// ```
+    pub fn join_cancellable(&mut self) -> io::Result<std::thread::Result<T>> {
+        wait::checkpoint()?;
+        let mut stopped = None;
+        let deadline = wait::scope_deadline();
+        let ended = self.inner.wait_by(deadline, |end| stopped = wait::until_ended(end, None, true).err());
+        // (Whoever has polled before is not told any more.)
+        *self.waker = None;
+        if ended {
+            // (A stop that the end has outrun waits for the next point.)
+            return Ok(self.inner.take());
+        }
+        Err(stopped.unwrap_or_else(|| Stop::Scope(deadline.unwrap_or_else(Instant::now))).deliver())
+    }
+
     /// Asks the task to stop: the call it waits in, or else the next one that suspends and returns an
     /// [`io::Result`], fails once with an error that holds [`Cancelled`](crate::Cancelled). The task may go
-    /// on; nothing is broken off by force.
+    /// on; nothing is broken off by force. [Which calls those are](crate::task#cancellation).
     pub fn cancel(&self) {
         self.inner.cancel();
     }
@@ -250,6 +339,11 @@ impl<T> JoinHandle<T> {
     /// Has the task ended? Then [`join`](Self::join) returns at once.
     pub fn is_finished(&self) -> bool {
         self.inner.is_finished()
+    }
+
+    /// As [`task`](Self::task), by the name that it has in [`std::thread::JoinHandle`].
+    pub fn thread(&self) -> &Task {
+        self.task()
     }
 
     /// The task itself: its id, its name, and the way to [`unpark`](Task::unpark) it.

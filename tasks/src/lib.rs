@@ -106,7 +106,10 @@ mod worker;
 pub use log;
 
 pub use info::{Doing, TaskInfo, TaskState, ThreadInfo, tasks_of};
-pub use life::{JoinHandle, SpawnOptions, end_child, spawn, spawn_in, spawn_unchecked, watch_forks};
+pub use life::{
+    End, GroupNews, JoinHandle, SpawnOptions, end_child, spawn, spawn_in, spawn_in_group, spawn_unchecked,
+    watch_forks,
+};
 pub use local::LocalKey;
 pub use slab::guard::GuardKind;
 #[doc(hidden)]
@@ -114,7 +117,9 @@ pub use slab::guard::force_protected_guards;
 pub use stack::{DEFAULT_STACK_SIZE, StackStats, stack_stats, surplus_stacks, trim_stacks};
 pub use task::locals::AccessError;
 pub use task::registry::{live_tasks, live_tasks_of, live_tasks_of_kind};
-pub use task::{CancelWait, Kind, Outcome, Runnable, Scheduler, Task, TaskId, Tokens, WaitKind};
+pub use task::{
+    CancelWait, Group, Kind, Outcome, Runnable, Scheduler, Task, TaskId, Tokens, WaitKind, Watcher,
+};
 #[doc(hidden)]
 pub use thread::breakable_facts;
 pub use thread::{on_thread, on_thread_for_allocator, own_thread_locals};
@@ -125,9 +130,12 @@ pub use util::forked::{forked, forked_error};
 pub use util::thread_start::start_thread;
 #[doc(hidden)]
 pub use util::{coarse, lock, room};
+#[doc(hidden)]
+pub use wait::{GROUPS, Interrupter, Stay, enter_section, in_section, set_interrupter};
 pub use wait::{
-    begin_wait, cancel_pending, current, current_context, end_wait, own_stack, park, suspend, suspend_for_op,
-    suspend_for_op_until, take_cancel, wake_raw, with_current, with_scope_cell, yield_now,
+    begin_wait, cancel_delivered, cancel_pending, current, current_context, end_wait, own_stack, park,
+    suspend, suspend_for_op, suspend_for_op_until, take_cancel, wake_raw, with_current, with_scope_cell,
+    yield_now,
 };
 pub use worker::{WorkerGuard, keeping_float_control, prepare_worker_thread, worker_sleeps};
 

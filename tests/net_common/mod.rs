@@ -6,6 +6,7 @@ use event_channel::Runtime;
 use event_channel::channel::Driver;
 use event_channel::net::{TcpListener, TcpStream};
 use event_channel::runtime::Builder;
+use event_channel::task::CancelToken;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -91,11 +92,24 @@ pub fn until_waiting(runtime: &Runtime, what: &str) {
     eventually(|| runtime.dump().to_string().contains(what));
 }
 
+/// So many tasks of `runtime` wait for what holds `what` in the dump.
+pub fn waiting(runtime: &Runtime, what: &str) -> usize {
+    let dump = runtime.dump();
+    dump.tasks.iter().filter(|task| format!("{task:?}").contains(what)).count()
+}
+
 /// Returns when `condition` holds; the test's time limit catches the case that it never does.
 pub fn eventually(mut condition: impl FnMut() -> bool) {
     while !condition() {
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// How many are in the group of `token`.
+pub fn members(token: &CancelToken) -> usize {
+    let text = format!("{token:?}");
+    let (_, rest) = text.split_once("members: ").unwrap();
+    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
 }
 
 /// Two connected streams.

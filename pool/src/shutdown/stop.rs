@@ -39,6 +39,7 @@ pub(super) fn stop(shared: &Arc<Shared>, deadline: Option<Instant>, named: &[Tas
         behind.push(String::from("the monitor"));
     }
     let leftovers = Leftovers::take(shared);
+    tell_groups(shared, &leftovers);
     if !ec_tasks::live_tasks_of(&**shared).is_empty() {
         sleeper::look_again();
     }
@@ -92,6 +93,16 @@ fn tell_tasks(shared: &Shared) {
     for task in ec_tasks::live_tasks_of_kind(shared, Kind::Dedicated) {
         // Nobody drives a port for it any more.
         task.wake(Tokens::SYNC);
+    }
+}
+
+/// Whoever waits for a group in which there are tasks that never go on is to know. (Dedicated ones do; those that never begin are refused.)
+fn tell_groups(shared: &Shared, leftovers: &Leftovers) {
+    let refused = leftovers.tasks();
+    for task in ec_tasks::live_tasks_of(shared) {
+        if task.kind() != Kind::Dedicated && !refused.contains(&task.id()) {
+            task.tell_abandoned();
+        }
     }
 }
 

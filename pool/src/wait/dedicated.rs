@@ -7,6 +7,7 @@
 
 use crate::size::host::Host;
 use crate::wait::Stop;
+use crate::wait::scopes::Surroundings;
 use crate::worker::current::{current_port, with_shared};
 use ec_channel::Completions;
 use ec_tasks::{Tokens, WaitKind};
@@ -22,18 +23,18 @@ pub(super) fn until(
     kind: &'static WaitKind,
     detail: u64,
     at: Instant,
-    point: bool,
+    around: Surroundings,
     token: Tokens,
     mut ready: impl FnMut(Tokens) -> bool,
 ) -> Result<bool, Stop> {
-    let accept = if point { token | Tokens::SYNC } else { token };
+    let accept = if around.can_be_cancelled() { token | Tokens::SYNC } else { token };
     ec_tasks::begin_wait(kind, 0, detail);
     let mut got = Tokens::NONE;
     let verdict = loop {
         if ready(got) {
             break Ok(true);
         }
-        if point && ec_tasks::cancel_pending() {
+        if around.are_cancelled() {
             break Err(Stop::Cancel);
         }
         if Instant::now() >= at {

@@ -9,7 +9,7 @@
 //! returned, and the cancel waits for the next point.
 //!
 //! **Deadlines.** A waiter's deadline is the earliest of its own and of those of the surrounding `time::timeout`s that have not been
-//! delivered yet (`deadline.rs`).
+//! delivered yet (`scopes.rs`, which also has the groups of cancel tokens, and the shields that keep all of this off).
 //!
 //! **Dedicated tasks** wait for a time by themselves, and for an operation as all others, as long as the pool runs (`dedicated.rs`).
 //!
@@ -20,22 +20,32 @@
 pub(crate) mod blocking;
 mod callers;
 pub(crate) mod cancel;
-pub(crate) mod deadline;
 mod dedicated;
+pub(crate) mod elapsed;
 pub(crate) mod get_event;
+pub(crate) mod interruptible;
+mod pauses;
+pub(crate) mod scopes;
 pub(crate) mod sleeper;
 
 use crate::wait::cancel::Cancelled;
+use crate::wait::elapsed::Elapsed;
+use crate::wait::scopes::Surroundings;
 use crate::worker::context;
 use crate::worker::current::{current_port, with_channel};
 use ec_channel::raw::{Op, OpId, Operation, RawOp, Registration, Timer};
-use ec_tasks::{Kind, Tokens, WaitKind};
+use ec_tasks::{End, Kind, Tokens, WaitKind};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-pub use crate::wait::deadline::{earliest, scope_deadline, with_deadline};
+pub use crate::wait::interruptible::group_cancelled;
+pub use crate::wait::pauses::{park_cancellable, park_until, sleep_until, sleep_until_cancellable};
+pub use crate::wait::scopes::{
+    Inherited, Members, earliest, is_cancelled_around, is_shielded, scope_deadline, shield, with_deadline,
+    with_group,
+};
 pub use crate::wait::sleeper::{Look, Sleeper, look};
 
 /// A deadline of the call's own (a read timeout), with the errno it gives when it comes first.
@@ -62,22 +72,23 @@ pub enum Stop {
 impl Stop {
     /// The error to return. A cancel or a deadline counts as delivered from here on.
     pub fn deliver(self) -> io::Error {
-        match self {
+        let is_of_scope = !matches!(self, Stop::Os(_));
+        let error = match self {
             Stop::Os(errno) => io::Error::from_raw_os_error(errno),
-            Stop::Cancel if ec_tasks::take_cancel() => Cancelled.into(),
+            Stop::Cancel if scopes::take_cancel() => Cancelled.into(),
             Stop::Cancel => io::Error::from_raw_os_error(libc::ECANCELED),
             Stop::Scope(at) => {
                 // The innermost of those that have expired by now: the others have their turn outside it.
-                deadline::deliver(at.max(Instant::now()));
-                deadline_error()
+                scopes::deliver(at.max(Instant::now()));
+                Elapsed.into()
             }
+        };
+        if is_of_scope {
+            // What is delivered ends no further call.
+            interruptible::changed();
         }
+        error
     }
-}
-
-/// The error that says that the deadline of a surrounding `timeout` has come.
-pub fn deadline_error() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the deadline of the surrounding timeout has come")
 }
 
 /// Whether the caller is a task. Otherwise (plain threads, handlers, a fork's child) the wrappers block.
@@ -91,7 +102,7 @@ pub fn checkpoint() -> io::Result<()> {
 }
 
 fn pending() -> Option<Stop> {
-    if ec_tasks::cancel_pending() && in_task() {
+    if scopes::cancel_pending() {
         return Some(Stop::Cancel);
     }
     let at = scope_deadline()?;
@@ -172,15 +183,23 @@ pub(crate) unsafe fn attempt_unless(
 ) -> Result<i32, Stop> {
     let worker = context::worker_if_forced();
     let (task, alone) = this_task().expect("only a task can be suspended");
-    let scope = if point { scope_deadline() } else { None };
-    let deadline = earliest(limit.map(|limit| limit.at), scope);
+    let around = Surroundings::of(point);
+    let deadline = earliest(limit.map(|limit| limit.at), around.deadline);
     let mut op = Op::new(operation, wake_task, task);
     op.set_deadline(deadline);
     op.set_tried(before.tried);
     // SAFETY: the operation lies on this stack, and what it points to is the caller's promise; both stay until `run_op` has seen the
     // completion.
     let result = unsafe {
-        run_op(op.raw(), kind, detail, point, alone, before.registration.filter(|_| !alone), &unless)
+        run_op(
+            op.raw(),
+            kind,
+            detail,
+            point.then_some(around),
+            alone,
+            before.registration.filter(|_| !alone),
+            &unless,
+        )
     };
     context::migrate_if_forced(worker);
     match (-result, deadline) {
@@ -189,29 +208,9 @@ pub(crate) unsafe fn attempt_unless(
             Some(limit) if limit.at == at => Err(Stop::Os(limit.errno)),
             _ => Err(Stop::Scope(at)),
         },
-        (libc::ECANCELED, _) if point && ec_tasks::cancel_pending() => Err(Stop::Cancel),
+        (libc::ECANCELED, _) if around.are_cancelled() => Err(Stop::Cancel),
         (errno, _) => Err(Stop::Os(errno)),
     }
-}
-
-/// In a task: suspends until `at`, or for ever. Not a cancellation point.
-///
-/// # Panics
-/// Outside a task.
-pub fn sleep_until(at: Option<Instant>, kind: &'static WaitKind) {
-    // Not a point and no condition: nothing but the deadline ends it, so there is nothing to report.
-    let _ = until_token(kind, 0, at, false, Tokens::SYNC, |_| false);
-}
-
-/// In a task: suspends until it is unparked (or was since it last was parked) or `deadline` comes. Not a
-/// cancellation point.
-///
-/// # Panics
-/// Outside a task.
-pub fn park_until(deadline: Instant) {
-    static PARK: WaitKind = WaitKind { name: "park", cancel: None, describe: |_, _| String::new() };
-    let unparked = |got: Tokens| got.contains(Tokens::PARK);
-    let _ = until_token(&PARK, 0, Some(deadline), false, Tokens::PARK, unparked);
 }
 
 /// In a task: suspends until `flag` is set. Whoever sets it (with [`Release`](Ordering::Release)) wakes the task with
@@ -231,6 +230,14 @@ pub fn until(
     until_token(kind, detail, deadline, point, Tokens::SYNC, |_| flag.load(Ordering::Acquire))
 }
 
+/// As [`until`], for the end of a task.
+///
+/// # Panics
+/// Outside a task.
+pub fn until_ended(end: &End<'_>, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
+    until_token(end.kind(), end.task(), deadline, point, Tokens::SYNC, |_| end.is_there())
+}
+
 /// As [`until`], for any token and condition: `ready` is told which tokens ended the last suspension. It runs while a timer of this
 /// wait may be in flight: it does not wait itself (it would take the timer's completion for its own), and a panic in it ends the
 /// process.
@@ -245,10 +252,10 @@ pub(crate) fn until_token(
 ) -> Result<bool, Stop> {
     let (task, alone) = this_task().expect("only a task can be suspended");
     let worker = context::worker_if_forced();
-    let scope = if point { scope_deadline() } else { None };
-    let at = earliest(deadline, scope);
+    let around = Surroundings::of(point);
+    let at = earliest(deadline, around.deadline);
     if let (true, Some(at)) = (alone, at) {
-        return match dedicated::until(kind, detail, at, point, token, ready) {
+        return match dedicated::until(kind, detail, at, around, token, ready) {
             Ok(false) if Some(at) != deadline => Err(Stop::Scope(at)),
             verdict => verdict,
         };
@@ -268,7 +275,7 @@ pub(crate) fn until_token(
         if ready(got) {
             break Ok(true);
         }
-        if point && ec_tasks::cancel_pending() {
+        if around.are_cancelled() {
             break Err(Stop::Cancel);
         }
         if timer.is_some() && !in_flight {
@@ -278,7 +285,7 @@ pub(crate) fn until_token(
         if in_flight {
             accept = accept | Tokens::OP;
         }
-        if point {
+        if around.can_be_cancelled() {
             accept = accept | Tokens::SYNC;
         }
         // SAFETY: `OP` is there only as long as the timer is in flight, which is the task's one operation: `ready` does not wait.
@@ -306,7 +313,7 @@ unsafe fn run_op(
     op: *mut RawOp,
     kind: &'static WaitKind,
     detail: u64,
-    point: bool,
+    point: Option<Surroundings>,
     alone: bool,
     registration: Option<&Registration>,
     unless: &dyn Fn() -> bool,
@@ -317,11 +324,11 @@ unsafe fn run_op(
     ec_tasks::begin_wait(kind, id.as_u64(), detail);
     let mut open = point;
     loop {
-        if open && (ec_tasks::cancel_pending() || unless()) {
+        if open.is_some_and(|around| around.are_cancelled() || unless()) {
             cancel(id);
-            open = false;
+            open = None;
         }
-        if !open {
+        if open.is_none() {
             // SAFETY: as below.
             unsafe { wait_for_op(alone) };
             break;

@@ -6,8 +6,8 @@
 //! stays undone: it would have taken a lock that is free now, or woken the next one. So all others that wait look again, once, whenever
 //! a pool has stopped and left tasks behind ([`look_again`]). Wake-ups for nothing are borne by all who wait by a [`Sleeper`].
 
-use crate::wait::deadline::{earliest, scope_deadline};
-use crate::wait::{Stop, until_token};
+use crate::wait::scopes::{earliest, scope_deadline};
+use crate::wait::{Stop, pending, until_token};
 use crate::worker::current::is_abandoned;
 use ec_tasks::lock::{Condvar, Mutex};
 use ec_tasks::room::{list_of, lock_with_room};
@@ -69,6 +69,16 @@ impl Sleeper {
         Sleeper(ec_tasks::current().map_or_else(|| Who::Thread(Bell::of_thread()), Who::Task))
     }
 
+    /// Whether it is the caller. (A coroutine of another crate may have gone on elsewhere.)
+    pub fn is_current(&self) -> bool {
+        ec_tasks::with_current(|current| match (&self.0, current) {
+            (Who::Task(task), Some(me)) => task == me,
+            // (A bell can be waited for on any thread.)
+            (Who::Thread(bell), None) => !bell.is_gone(),
+            _ => false,
+        })
+    }
+
     /// Never to return from its wait, whatever is told to it.
     pub fn is_gone(&self) -> bool {
         match &self.0 {
@@ -102,6 +112,13 @@ impl Sleeper {
         match &self.0 {
             Who::Task(_) => until_token(kind, detail, deadline, point, Tokens::SYNC, |_| told()),
             Who::Thread(bell) => {
+                // (Of a group that it is in, and that was cancelled before, nobody rings later.)
+                if point
+                    && !told()
+                    && let Some(stop) = pending()
+                {
+                    return Err(stop);
+                }
                 let scope = if point { scope_deadline() } else { None };
                 let at = earliest(deadline, scope);
                 if bell.wait_until(at, told) {

@@ -10,7 +10,8 @@
 use crate::core::ready::{Ready, What};
 use crate::worker::shared::Shared;
 use ec_channel::HandlerCall;
-use ec_tasks::Runnable;
+use ec_tasks::{Runnable, TaskId};
+use std::collections::HashSet;
 
 /// See the module.
 #[derive(Default)]
@@ -43,6 +44,11 @@ impl Leftovers {
         }
         begun.into_iter().for_each(|ready| queues.injector.push_back(ready));
         left
+    }
+
+    /// Those that are to be refused.
+    pub(crate) fn tasks(&self) -> HashSet<TaskId> {
+        self.tasks.iter().map(|task| task.task().id()).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

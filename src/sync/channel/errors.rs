@@ -1,7 +1,7 @@
 //! The errors of channels.
 
 use super::core::Failed;
-use crate::Cancelled;
+use crate::{Cancelled, Elapsed};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -37,7 +37,7 @@ impl Why {
             Why::ClosedToSend => io::Error::new(io::ErrorKind::BrokenPipe, self.words()),
             Why::ClosedToRecv => io::Error::new(io::ErrorKind::UnexpectedEof, self.words()),
             Why::Cancelled => Cancelled.into(),
-            Why::TimedOut => ec_pool::wait::deadline_error(),
+            Why::TimedOut => Elapsed.into(),
         }
     }
 }
@@ -131,8 +131,8 @@ of_senders! {
         Closed => ClosedToSend,
         /// The task was cancelled. As an [`io::Error`] it holds a [`Cancelled`].
         Cancelled => Cancelled,
-        /// The deadline of a surrounding [`timeout`](crate::time::timeout) has come. As an [`io::Error`]: of kind
-        /// [`TimedOut`](io::ErrorKind::TimedOut).
+        /// The deadline of a surrounding [`timeout`](crate::time::timeout) has come. As an [`io::Error`] it holds an
+        /// [`Elapsed`].
         TimedOut => TimedOut,
     }
 }
@@ -170,8 +170,8 @@ of_receivers! {
         Closed => ClosedToRecv,
         /// The task was cancelled. As an [`io::Error`] it holds a [`Cancelled`].
         Cancelled => Cancelled,
-        /// The deadline of a surrounding [`timeout`](crate::time::timeout) has come. As an [`io::Error`]: of kind
-        /// [`TimedOut`](io::ErrorKind::TimedOut).
+        /// The deadline of a surrounding [`timeout`](crate::time::timeout) has come. As an [`io::Error`] it holds an
+        /// [`Elapsed`].
         TimedOut => TimedOut,
     }
 }
@@ -212,7 +212,7 @@ pub(in crate::sync) enum Delivered {
 impl From<io::Error> for Delivered {
     /// Of [`Stop::deliver`](ec_pool::wait::Stop::deliver).
     fn from(error: io::Error) -> Delivered {
-        if error.kind() == io::ErrorKind::TimedOut { Delivered::TimedOut } else { Delivered::Cancelled }
+        if Elapsed::is(&error) { Delivered::TimedOut } else { Delivered::Cancelled }
     }
 }
 

@@ -12,15 +12,17 @@ use std::ptr::{self, NonNull};
 use std::thread;
 
 use super::end::let_go;
+use super::group::failed;
 use super::report::{__rust_begin_short_backtrace, report};
-use crate::task::{Header, Memory, Size, Vtable};
+use crate::task::{Header, Member, Membership, Memory, Size, Vtable};
 use crate::util::foreign::drop_quietly;
 use crate::worker::WorkerLocal;
 
 /// See the module.
 #[repr(C)]
-pub(crate) struct TaskCell<T, F> {
+pub(crate) struct TaskCell<T, F, M> {
     header: Header,
+    membership: M,
     content: UnsafeCell<Content<T, F>>,
 }
 
@@ -29,13 +31,14 @@ union Content<T, F> {
     result: ManuallyDrop<Option<thread::Result<T>>>,
 }
 
-impl<T, F: FnOnce() -> T> TaskCell<T, F> {
+impl<T, F: FnOnce() -> T, M: Membership> TaskCell<T, F, M> {
     pub(crate) const VTABLE: Vtable = Vtable {
         run: Self::run,
         drop_closure: Self::drop_closure,
         refuse: Self::refuse,
         result: Self::result,
         drop_result: Self::drop_result,
+        member: if M::IS_MEMBER { Some(Self::member) } else { None },
         free: Self::free,
     };
 
@@ -50,18 +53,34 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
         memory: Memory,
         header: impl FnOnce(*mut Header, &'static Vtable),
         f: F,
+        membership: M,
     ) -> NonNull<Header> {
         assert!(memory.is_of(Self::SIZE));
         let cell = memory.into_place().cast::<Self>();
         header(cell.as_ptr().cast(), &Self::VTABLE);
         // SAFETY: memory of this size that is ours.
-        unsafe { Self::content(cell.cast()).write(Content { closure: ManuallyDrop::new(f) }) };
+        unsafe {
+            Self::content(cell.cast()).write(Content { closure: ManuallyDrop::new(f) });
+            (&raw mut (*cell.as_ptr()).membership).write(membership);
+        }
         cell.cast()
     }
 
     fn content(cell: NonNull<Header>) -> *mut Content<T, F> {
         // SAFETY: the header is the first field of this cell, which is alive.
         unsafe { UnsafeCell::raw_get(&raw const (*cell.cast::<Self>().as_ptr()).content) }
+    }
+
+    /// # Safety
+    /// The cell is alive as long as this is used.
+    unsafe fn membership<'a>(cell: NonNull<Header>) -> &'a M {
+        // SAFETY: the caller's promise; the header is the first field of this cell, and this is written once.
+        unsafe { &(*cell.cast::<Self>().as_ptr()).membership }
+    }
+
+    unsafe fn member(cell: NonNull<Header>) -> NonNull<()> {
+        // SAFETY: as the table says.
+        NonNull::<Member>::from(unsafe { Self::membership(cell) }.member().expect("the table says so")).cast()
     }
 
     unsafe fn run(cell: NonNull<Header>) {
@@ -74,6 +93,7 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
             let result = catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(f)));
             if let Err(payload) = &result {
                 report(header, payload.as_ref());
+                Self::membership(cell).member().into_iter().for_each(|member| failed(member, true));
             }
             (&raw mut (*content).result).write(ManuallyDrop::new(Some(result)));
             if header.join.settle() {
@@ -92,7 +112,10 @@ impl<T, F: FnOnce() -> T> TaskCell<T, F> {
 
     unsafe fn refuse(cell: NonNull<Header>, why: Box<dyn Any + Send>) {
         // SAFETY: nothing lies in the place any more, which is ours until the task is settled.
-        unsafe { (&raw mut (*Self::content(cell)).result).write(ManuallyDrop::new(Some(Err(why)))) };
+        unsafe {
+            (&raw mut (*Self::content(cell)).result).write(ManuallyDrop::new(Some(Err(why))));
+            Self::membership(cell).member().into_iter().for_each(|member| failed(member, false));
+        }
     }
 
     unsafe fn result(cell: NonNull<Header>) -> NonNull<()> {

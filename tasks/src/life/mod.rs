@@ -9,11 +9,13 @@ mod cell;
 mod dedicated;
 mod end;
 mod fork;
+mod group;
 mod join;
 mod report;
 mod run;
 mod spawn;
 
 pub use fork::{end_child, watch_forks};
-pub use join::JoinHandle;
-pub use spawn::{SpawnOptions, spawn, spawn_in, spawn_unchecked};
+pub use group::GroupNews;
+pub use join::{End, JoinHandle};
+pub use spawn::{SpawnOptions, spawn, spawn_in, spawn_in_group, spawn_unchecked};

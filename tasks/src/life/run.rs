@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::end::ended;
 use super::fork::end_child;
 use crate::stack::StackCache;
-use crate::task::{Header, Outcome, READY, RUNNING, Runnable, Step};
+use crate::task::{Header, Outcome, READY, RUNNING, Runnable, Step, member_of};
 use crate::util::coarse;
 use crate::util::foreign::catch_quietly;
 use crate::util::forked::forked;
 use crate::util::fp;
+use crate::wait::section;
 use crate::worker::WorkerLocal;
 use crate::{here, own};
 
@@ -35,6 +36,8 @@ impl Runnable {
             let task = cell.as_ref();
             if !leaks {
                 catch_quietly(|| (task.vtable.drop_closure)(cell));
+            } else if let Some(member) = member_of(cell) {
+                member.lose();
             }
             (task.vtable.refuse)(cell, Box::new(why));
             if task.join.settle() {
@@ -42,7 +45,7 @@ impl Runnable {
             }
             task.continuation.give_up();
         }
-        ended(cell);
+        ended(cell, !leaks);
         Ok(())
     }
 
@@ -166,6 +169,7 @@ unsafe fn live(cell: NonNull<Header>) {
             own::run_destructors();
         }
     }
+    section::end(header);
 }
 
 /// The end of a task on a stack of its own, on its worker.
@@ -174,5 +178,5 @@ fn finish(header: NonNull<Header>, cache: Option<&StackCache>) {
         // SAFETY: the coroutine has returned and we hold the run reference.
         unsafe { header.as_ref().continuation.recycle(cache) };
     }
-    ended(header);
+    ended(header, true);
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use super::cell::TaskCell;
@@ -11,7 +12,9 @@ use super::fork::watch_forks;
 use super::join::JoinHandle;
 use crate::slab::guard;
 use crate::stack;
-use crate::task::{Header, Kind, Runnable, Scheduler, Task, TaskId, registry};
+use crate::task::{
+    Group, Header, Kind, Member, Membership, Runnable, Scheduler, Task, TaskId, member_of, registry,
+};
 use crate::util::crossing::assert_no_crossing;
 use crate::util::forked::{forked, forked_error};
 use crate::worker::{WorkerLocal, schedule};
@@ -124,6 +127,45 @@ pub unsafe fn spawn_in<T, F>(
 where
     F: FnOnce() -> T,
 {
+    // SAFETY: by contract.
+    unsafe { spawn_as(identity, counted, options, f, ()) }
+}
+
+/// As [`spawn_in`], as a member of `group`: of its tasks one may [wait](Group::wait) for all.
+///
+/// # Errors
+/// As [`spawn`].
+///
+/// # Safety
+/// As [`spawn_in`]. What `f` and its result borrow is only needed until the group is empty: by then the closure is gone, and so is the
+/// result, unless it belongs to the handle.
+pub unsafe fn spawn_in_group<T, F>(
+    identity: *const (),
+    counted: impl FnOnce() -> Arc<dyn Scheduler>,
+    options: SpawnOptions,
+    group: Arc<Group>,
+    f: F,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T,
+{
+    // SAFETY: by contract.
+    unsafe { spawn_as(identity, counted, options, f, Member::of(group)) }
+}
+
+/// # Safety
+/// As [`spawn_in`].
+#[inline(always)]
+unsafe fn spawn_as<T, F>(
+    identity: *const (),
+    counted: impl FnOnce() -> Arc<dyn Scheduler>,
+    options: SpawnOptions,
+    f: F,
+    membership: impl Membership,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T,
+{
     assert_no_crossing("a spawn");
     let SpawnOptions { name, stack_size, kind } = options;
     // (At once: its words were written a moment ago, one by one, and moving it as a whole would wait for them.)
@@ -136,23 +178,24 @@ where
     if size_of::<F>() > LARGE {
         let f = Box::new(f);
         // SAFETY: by contract; a box of it is as good as `f`.
-        unsafe { make(identity, counted, kind, name, stack_size, f) }
+        unsafe { make(identity, counted, kind, name, stack_size, f, membership) }
     } else {
         // SAFETY: by contract.
-        unsafe { make(identity, counted, kind, name, stack_size, f) }
+        unsafe { make(identity, counted, kind, name, stack_size, f, membership) }
     }
 }
 
 /// # Safety
 /// As [`spawn_in`].
 #[inline(always)]
-unsafe fn make<T, F>(
+unsafe fn make<T, F, M: Membership>(
     identity: *const (),
     counted: impl FnOnce() -> Arc<dyn Scheduler>,
     kind: Kind,
     name: Option<Box<str>>,
     stack_size: usize,
     f: F,
+    membership: M,
 ) -> io::Result<JoinHandle<T>>
 where
     F: FnOnce() -> T,
@@ -165,7 +208,7 @@ where
         };
         Ok::<_, io::Error>(match local {
             Some(local) => {
-                let memory = local.cells.take(TaskCell::<T, F>::SIZE);
+                let memory = local.cells.take(TaskCell::<T, F, M>::SIZE);
                 (stack, local.next_id(), local.reference(identity), memory)
             }
             None => (stack, TaskId::from_reserved(TaskId::reserve(1)), None, None),
@@ -175,24 +218,31 @@ where
     guard::report();
     let (stack, id, scheduler, memory) = stocked?;
     let scheduler = scheduler.unwrap_or_else(counted);
-    let memory = memory.unwrap_or_else(|| TaskCell::<T, F>::SIZE.allocate());
+    let memory = memory.unwrap_or_else(|| TaskCell::<T, F, M>::SIZE.allocate());
     // SAFETY: memory for one.
     let write = |to, vtable| unsafe { Header::write(to, id, kind, name, scheduler, vtable, stack) };
     // SAFETY: `write` does.
-    let header = unsafe { TaskCell::<T, F>::put(memory, write, f) };
+    let header = unsafe { TaskCell::<T, F, M>::put(memory, write, f, membership) };
     // SAFETY: one of the two references that the header was made with, and the only handle.
     let handle = unsafe { JoinHandle::new(Task::from_ref(header)) };
     // SAFETY: the other one, the run reference, is ours until the task is scheduled; the rest is
     // this function's own contract.
     unsafe {
+        if M::IS_MEMBER
+            && let Some(member) = member_of(header)
+            && member.join(header)
+        {
+            handle.cancel();
+        }
         registry::insert(header);
         if stack.is_some() {
             schedule(Runnable::from_header(header));
         } else if let Err(why) = dedicated::start(header, stack_size) {
             registry::remove(header);
-            (header.as_ref().vtable.drop_closure)(header);
+            let dropped = catch_unwind(AssertUnwindSafe(|| (header.as_ref().vtable.drop_closure)(header)));
+            member_of(header).into_iter().for_each(Member::leave);
             drop(Task::from_ref(header));
-            return Err(why);
+            return dropped.map_or_else(|panic| resume_unwind(panic), |()| Err(why));
         }
     }
     Ok(handle)

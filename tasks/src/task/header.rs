@@ -156,6 +156,8 @@ pub(crate) struct Vtable {
     pub(crate) result: unsafe fn(NonNull<Header>) -> NonNull<()>,
     /// Drops the result where it lies. It must be there, and nobody else use it.
     pub(crate) drop_result: unsafe fn(NonNull<Header>),
+    /// Where its `Member` is, its place in its group; `None`: it has no group.
+    pub(crate) member: Option<unsafe fn(NonNull<Header>) -> NonNull<()>>,
     /// Frees the allocation.
     pub(crate) free: unsafe fn(NonNull<Header>),
 }
@@ -164,6 +166,20 @@ pub(crate) struct Vtable {
 pub(crate) enum Joiner {
     Task(Task),
     Thread(Arc<Parker>),
+    /// With a word for it.
+    Watcher(Arc<dyn Watcher>, u32),
+}
+
+/// Is told of the end of tasks: see [`JoinHandle::tell`](crate::JoinHandle::tell).
+///
+/// # Safety
+/// It is called in the middle of the runtime, on the worker that ran the task or at the end of a dedicated task's thread. So it does not
+/// suspend, wait or panic. It calls no code of the program's unless `foreign` says that some may run here, and then none that may panic.
+pub unsafe trait Watcher: Send + Sync {
+    /// A task has ended, and its handle's `join` does not wait any more. `word` is what was given with the watcher. `foreign`: the caller is
+    /// where code of the program's may run, as in the handler of an event. (On a thread whose thread-locals are gone, or one that shuts a
+    /// runtime down, none may.)
+    fn ended(self: Arc<Self>, word: u32, foreign: bool);
 }
 
 /// A task's neighbours in its list of the registry, guarded by the list's lock.

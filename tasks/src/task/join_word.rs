@@ -5,15 +5,15 @@
 //! * *settled*: the body is over, and the result lies there;
 //! * *detached*: the handle was dropped;
 //! * *complete*: the stack is recycled too, and nothing of the task is left;
-//! * *waited for*: somebody joins, and has said whom to tell.
+//! * *waited for*: the handle has said whom to tell.
 //!
-//! Whoever comes second, the one that settles or the one that detaches, drops the result. The joiner waits for
-//! *complete*.
+//! Whoever comes second, the one that settles or the one that detaches, drops the result. Who waits for the end waits for
+//! *complete*. The handle may take back whom it has named, and name another: what lies in the place is the handle's as long as
+//! *waited for* is not set, and the completer's from the moment that both flags are.
 
 #![allow(unsafe_code)]
 
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU32, Ordering};
+use super::sync::{AtomicU32, Ordering, UnsafeCell};
 
 const SETTLED: u32 = 1;
 const DETACHED: u32 = 2;
@@ -23,7 +23,7 @@ const WAITED_FOR: u32 = 8;
 /// See the module. `W` is who waits for the end.
 pub(crate) struct JoinWord<W> {
     word: AtomicU32,
-    /// Written by the joiner before `WAITED_FOR`, read by the completer after it.
+    /// Written by the handle before `WAITED_FOR`, read by the completer after it.
     joiner: UnsafeCell<Option<W>>,
 }
 
@@ -55,17 +55,37 @@ impl<W> JoinWord<W> {
         if self.word.fetch_or(COMPLETE, Ordering::AcqRel) & WAITED_FOR == 0 {
             return None;
         }
-        // SAFETY: the joiner wrote it before the flag that we have seen, and does not touch it again.
-        unsafe { (*self.joiner.get()).take() }
+        // SAFETY: the handle wrote it before the flag that we have seen, and does not touch it again: it finds `COMPLETE`.
+        self.joiner.with_mut(|joiner| unsafe { (*joiner).take() })
     }
 
-    /// Says whom [`complete`](JoinWord::complete) shall give. False if that has been called already.
+    /// Says whom [`complete`](JoinWord::complete) shall give. Gives it back if that has been called already.
     ///
     /// # Safety
-    /// Called once, by the only handle.
-    pub(crate) unsafe fn wait_for(&self, joiner: W) -> bool {
+    /// By the only handle, which has named nobody, or has [taken back](JoinWord::take_back) whom it had.
+    pub(crate) unsafe fn wait_for(&self, joiner: W) -> Result<(), W> {
         // SAFETY: without `WAITED_FOR` the completer does not look there.
-        unsafe { *self.joiner.get() = Some(joiner) };
-        self.word.fetch_or(WAITED_FOR, Ordering::AcqRel) & COMPLETE == 0
+        self.joiner.with_mut(|place| unsafe { *place = Some(joiner) });
+        if self.word.fetch_or(WAITED_FOR, Ordering::AcqRel) & COMPLETE == 0 {
+            return Ok(());
+        }
+        // SAFETY: it was complete without the flag, so that nobody else has looked there, or ever will.
+        self.joiner.with_mut(|place| unsafe { (*place).take() }).map_or(Ok(()), Err)
+    }
+
+    /// Nobody is to be told any more. Gives who was to be, if [`complete`](JoinWord::complete) does not give it, or has.
+    ///
+    /// # Safety
+    /// By the only handle.
+    pub(crate) unsafe fn take_back(&self) -> Option<W> {
+        // (Only the handle sets and clears this flag.)
+        if self.word.load(Ordering::Relaxed) & WAITED_FOR == 0 {
+            return None;
+        }
+        if self.word.fetch_and(!WAITED_FOR, Ordering::AcqRel) & COMPLETE != 0 {
+            return None;
+        }
+        // SAFETY: the flag is gone, and the completer has not been here: it will not look there.
+        self.joiner.with_mut(|place| unsafe { (*place).take() })
     }
 }

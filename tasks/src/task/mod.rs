@@ -7,11 +7,13 @@
 //!             +-- Scheduler            who runs it
 //!             +-- JoinWord             its end, as its handle sees it
 //!             +-- Links                its place among all tasks (registry)
+//!   Member                             its place in its group, if it has one (group.rs)
 //!   closure, or result                 (life/cell.rs)
 //! ```
 
 mod cancel_flags;
 mod continuation;
+mod group;
 mod header;
 mod id;
 mod join_word;
@@ -27,10 +29,13 @@ mod tokens;
 mod wait_slot;
 
 pub(crate) use continuation::Step;
-pub use header::Task;
+pub use group::Group;
+pub(crate) use group::{Member, Membership, Waiter as GroupWaiter, member_of};
 pub(crate) use header::{FINISHED, Header, Joiner, READY, RUNNING, Vtable, drop_ref};
+pub use header::{Task, Watcher};
 pub(crate) use id::AT_A_TIME as IDS_AT_A_TIME;
 pub use id::TaskId;
+pub(crate) use join_word::JoinWord;
 pub use kind::Kind;
 pub(crate) use memory::{Memory, MemoryCache, Size};
 pub(crate) use parker::Parker;

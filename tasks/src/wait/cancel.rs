@@ -10,7 +10,8 @@
 
 use crate::task::{CancelWait, Scheduler, Task, Tokens};
 use crate::util::foreign::catch_quietly;
-use crate::wait::with_current;
+use crate::util::forked::forked;
+use crate::wait::{section, with_current};
 
 impl Task {
     /// Asks the task to stop: its present wait (if that can be cancelled) or its next
@@ -30,7 +31,9 @@ impl Task {
 
     fn cancel_with(&self, sticky: bool) {
         let header = self.header();
-        header.cancel.ask(sticky);
+        if header.cancel.ask(sticky) && !forked() {
+            section::cancelled(self);
+        }
         if let Some(wait) = header.wait.read()
             && let Some(CancelWait(cancel)) = wait.kind.cancel
         {
@@ -55,4 +58,11 @@ pub fn take_cancel() -> bool {
 /// Whether a cancel waits to be delivered to the current task. False in a plain thread.
 pub fn cancel_pending() -> bool {
     with_current(|task| task.is_some_and(|task| task.header().cancel.is_pending()))
+}
+
+/// Was a cancel delivered to the current task since it last called this? For the next call it counts as if one had been (`so`), or not. So
+/// whoever wants to know about a part of the task's life calls it at the beginning (with `false`) and at the end (with what was the answer
+/// then, or is now). False in a plain thread.
+pub fn cancel_delivered(so: bool) -> bool {
+    with_current(|task| task.is_some_and(|task| task.header().cancel.look_back(so)))
 }

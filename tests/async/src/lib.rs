@@ -1,0 +1,1 @@
+//! Nothing but tests (`tests/`): the dependencies are heavy, so they are not those of event-channel itself.

@@ -1,0 +1,209 @@
+//! The table in the documentation of module `task` says of each public call of the crate what it is to a cancel and to a deadline. Here each
+//! row is tried.
+//!
+//! A new call has its row in `src/task/cancellation.md`, and a line in `cancellation_table/`. Without either a test here fails, and says
+//! which is missing.
+
+#[path = "cancellation_table/mod.rs"]
+mod all;
+mod net_common;
+
+use all::{Call, rows};
+use ec_test_support::limit;
+use ec_unkind as _;
+use event_channel::sync::Notification;
+use event_channel::task::{Builder, CancelToken, check, shield};
+use event_channel::time::{Duration, timeout};
+use event_channel::{Runtime, is_cancelled, is_deadline, task};
+use net_common::each_runtime_of;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum What {
+    Point,
+    NoPoint,
+    NeverWaits,
+    AsItsClosure,
+}
+
+/// The calls in the table, by the targets of their links. With what they are, and whether only in a task.
+fn table() -> BTreeMap<String, (What, bool)> {
+    let text = include_str!("../src/task/cancellation.md");
+    let mut calls = BTreeMap::new();
+    for row in text.lines().filter(|line| line.starts_with("| [`")) {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [names, what, besides] = cells[..] else { panic!("three cells: {row}") };
+        let what = match what {
+            "point" => What::Point,
+            "no point" => What::NoPoint,
+            "never waits" => What::NeverWaits,
+            "as its closure" => What::AsItsClosure,
+            other => panic!("{other}"),
+        };
+        for target in names.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let name = target.trim_end_matches('(').trim_start_matches("crate::").to_owned();
+            assert!(calls.insert(name, (what, besides == "in a task")).is_none(), "twice: {target}");
+        }
+    }
+    calls
+}
+
+/// The public functions of the crate as its sources have them.
+fn public() -> BTreeSet<String> {
+    fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() { files(&entry, found) } else { found.push(entry) }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    files(&root, &mut sources);
+    // (What is behind a feature says itself what it is.)
+    sources.retain(|source| !source.ends_with("future/streams.rs"));
+    let mut public = BTreeSet::new();
+    for source in sources.iter().filter(|source| source.extension().is_some_and(|end| end == "rs")) {
+        // (What attributes make is no call of the program's.)
+        if ["macros", "runtime/entry.rs"].iter().any(|it| source.starts_with(root.join(it))) {
+            continue;
+        }
+        let module = source.strip_prefix(&root).unwrap().iter().next().unwrap().to_str().unwrap();
+        let module = module.trim_end_matches(".rs");
+        let (mut owner, mut in_macro, mut hidden) = (String::new(), false, false);
+        for line in fs::read_to_string(source).unwrap().lines() {
+            if let Some(rest) = line.strip_prefix("impl") {
+                // (After its parameters. Traits have no public functions of their own.)
+                let rest = if rest.starts_with('<') { rest.split_once("> ").unwrap().1 } else { rest.trim() };
+                owner = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned() + "::";
+            } else if line == "}" {
+                owner.clear();
+            }
+            in_macro = line.trim() == "options! {" || (in_macro && line.trim() != "}");
+            hidden = line.trim() == "#[doc(hidden)]" || (hidden && !line.trim().is_empty());
+            let line = line.trim().strip_prefix("pub ").or(if in_macro { Some(line.trim()) } else { None });
+            let Some(line) = line else { continue };
+            let is_function = |rest: &&str| rest.starts_with("fn ") && !rest.starts_with("fn $");
+            let mut rest = ["", "const ", "unsafe ", "const unsafe "]
+                .into_iter()
+                .filter_map(|how| line.strip_prefix(how));
+            let Some(rest) = rest.rfind(is_function) else { continue };
+            if std::mem::take(&mut hidden) {
+                continue;
+            }
+            let name = rest[3..].split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+            public.insert(match (module, owner.as_str()) {
+                ("errors" | "runtime", "") => name.to_owned(),
+                _ => format!("{module}::{owner}{name}"),
+            });
+        }
+    }
+    public
+}
+
+#[test]
+fn each_public_call_has_a_row_and_each_row_is_tried() {
+    let (table, public) = (table(), public());
+    let missing: Vec<_> = public.iter().filter(|call| !table.contains_key(*call)).collect();
+    assert!(missing.is_empty(), "src/task/cancellation.md has no row for {missing:?}");
+    assert!(public.len() > 100, "{public:?}");
+    let unknown: Vec<_> = table
+        .keys()
+        .filter(|call| {
+            !public.contains(*call) && !call.starts_with("std::") && !call.starts_with("channel::")
+        })
+        .collect();
+    assert!(unknown.is_empty(), "src/task/cancellation.md has rows for what is not there: {unknown:?}");
+    let tried: BTreeSet<_> = rows().flat_map(|(names, _)| *names).map(|name| (*name).to_owned()).collect();
+    let told: BTreeSet<_> = table.into_keys().collect();
+    let untried: Vec<_> = told.difference(&tried).collect();
+    assert!(untried.is_empty(), "tests/cancellation_table does not try {untried:?}");
+    let without: Vec<_> = tried.difference(&told).collect();
+    assert!(without.is_empty(), "src/task/cancellation.md has no row for {without:?}");
+}
+
+/// With a cancel of the task, or of its group, that waits to be delivered; or with a deadline that has come.
+fn try_one(what: What, name: &str, make: fn() -> Call, is_due: fn(&std::io::Error) -> bool) {
+    // What the call needs is no part of it.
+    let mut call = shield(make);
+    match what {
+        What::Point => {
+            let error = call().expect_err(name);
+            assert!(is_due(&error), "{name}: {error}");
+            call().unwrap_or_else(|error| panic!("{name}: {error}, once more"));
+            check().unwrap_or_else(|error| panic!("{name}: {error}, once more"));
+        }
+        // (A closure's are empty.)
+        What::NoPoint | What::NeverWaits | What::AsItsClosure => {
+            call().unwrap_or_else(|error| panic!("{name}: {error}"));
+            let error = check().expect_err(name);
+            assert!(is_due(&error), "{name} has swallowed it: {error}");
+        }
+    }
+    // What it holds may wait when it goes.
+    shield(|| drop(call));
+}
+
+fn each(test: impl Fn(What, bool, &'static str, fn() -> Call)) {
+    let table = table();
+    for (names, make) in rows() {
+        let told: Vec<_> = names.iter().filter_map(|name| table.get(*name)).collect();
+        let Some(&&(what, only_in_tasks)) = told.first() else { continue };
+        assert!(told.iter().all(|row| row.0 == what), "{names:?} are tried together");
+        assert!(what != What::Point || names.len() == 1, "a point is tried alone: {names:?}");
+        test(what, only_in_tasks, names[0], *make);
+    }
+}
+
+#[test]
+fn each_call_is_to_a_cancel_what_its_row_says() {
+    limit(120, || {
+        each_runtime_of(&[2], |runtime: &Runtime| {
+            each(|what, _, name, make| {
+                for kind in [Builder::new(), Builder::new().dedicated()] {
+                    let begins = Arc::new(Notification::new());
+                    let theirs = begins.clone();
+                    let task = runtime.spawn_with(kind, move || {
+                        theirs.wait();
+                        try_one(what, name, make, is_cancelled);
+                        assert!(task::is_cancelled());
+                    });
+                    let task = task.unwrap();
+                    task.cancel();
+                    begins.post();
+                    task.join().unwrap();
+                }
+            });
+        });
+    });
+}
+
+#[test]
+fn each_call_is_to_a_token_what_its_row_says() {
+    limit(120, || {
+        let cancelled = |what, only_in_tasks: bool, name, make| {
+            let token = CancelToken::new();
+            token.cancel();
+            if !only_in_tasks || ec_pool::wait::in_task() {
+                token.enter(|| try_one(what, name, make, is_cancelled));
+            }
+        };
+        thread::spawn(move || each(cancelled)).join().unwrap();
+        each_runtime_of(&[2], |runtime| runtime.run(|| each(cancelled)));
+    });
+}
+
+#[test]
+fn each_call_is_to_a_deadline_what_its_row_says() {
+    limit(120, || {
+        let expired = |what, only_in_tasks: bool, name, make| {
+            if !only_in_tasks || ec_pool::wait::in_task() {
+                timeout(Duration::ZERO, || try_one(what, name, make, is_deadline));
+            }
+        };
+        thread::spawn(move || each(expired)).join().unwrap();
+        each_runtime_of(&[2], |runtime| runtime.run(|| each(expired)));
+    });
+}

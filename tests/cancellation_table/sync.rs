@@ -1,0 +1,158 @@
+//! Of what tasks and threads wait for each other by.
+
+use super::*;
+
+fn condition() -> (&'static Mutex<()>, &'static Condvar) {
+    (Box::leak(Box::default()), Box::leak(Box::default()))
+}
+
+/// Once whoever holds the lock waits.
+fn notifies(mutex: &'static Mutex<()>, condvar: &'static Condvar) -> JoinHandle<()> {
+    task::spawn(move || {
+        let _held = mutex.lock().unwrap();
+        condvar.notify_all();
+    })
+}
+
+pub const CALLS: &[Row] = &[
+    (&["sync::Notification::wait_cancellable"], || {
+        let notification = Notification::new();
+        notification.post();
+        call(move || notification.wait_cancellable())
+    }),
+    (&["sync::Notification::wait_timeout_cancellable"], || {
+        call(|| Notification::new().wait_timeout_cancellable(SHORT).map(drop))
+    }),
+    (&["sync::Mutex::lock_cancellable"], || {
+        let mutex: &Mutex<()> = Box::leak(Box::default());
+        // Somebody has it, the first time.
+        let mut held = Some(mutex.lock().unwrap());
+        call(move || {
+            let result = mutex.lock_cancellable().map(drop);
+            drop(held.take());
+            result
+        })
+    }),
+    (&["sync::Condvar::wait_cancellable"], || {
+        let (mutex, condvar) = condition();
+        // Nobody notifies, the first time.
+        let mut notified = None;
+        call(move || {
+            let guard = mutex.lock().unwrap();
+            let notifies = notified.map(|()| notifies(mutex, condvar));
+            notified = Some(());
+            let result = condvar.wait_cancellable(guard).map(drop);
+            notifies.into_iter().for_each(|task| task.join().unwrap());
+            result
+        })
+    }),
+    (&["sync::Mutex::lock", "sync::Mutex::lock_timeout"], || {
+        let mutex: &Mutex<()> = Box::leak(Box::default());
+        calls(move || {
+            let (begun, holds) = mpsc::channel();
+            let other = task::spawn(move || {
+                let _held = mutex.lock().unwrap();
+                begun.send(()).unwrap();
+                time::sleep(SHORT);
+            });
+            holds.recv().unwrap();
+            drop(mutex.lock().unwrap());
+            other.join().unwrap();
+            let _held = mutex.lock().unwrap();
+            assert!(mutex.lock_timeout(SHORT).is_err());
+        })
+    }),
+    (
+        &[
+            "sync::Condvar::wait",
+            "sync::Condvar::wait_while",
+            "sync::Condvar::wait_timeout",
+            "sync::Condvar::wait_timeout_while",
+        ],
+        || {
+            let (mutex, condvar) = condition();
+            calls(move || {
+                let mut guard = mutex.lock().unwrap();
+                let first = notifies(mutex, condvar);
+                guard = condvar.wait(guard).unwrap();
+                let second = notifies(mutex, condvar);
+                let mut looks = 0;
+                guard = condvar
+                    .wait_while(guard, |()| {
+                        looks += 1;
+                        looks < 2
+                    })
+                    .unwrap();
+                guard = condvar.wait_timeout(guard, SHORT).unwrap().0;
+                drop(condvar.wait_timeout_while(guard, SHORT, |()| true).unwrap());
+                [first, second].into_iter().for_each(|task| task.join().unwrap());
+            })
+        },
+    ),
+    (
+        &[
+            "sync::Mutex::new",
+            "sync::Mutex::named",
+            "sync::Mutex::name",
+            "sync::Mutex::try_lock",
+            "sync::Mutex::get_mut",
+            "sync::Mutex::into_inner",
+            "sync::Mutex::is_poisoned",
+            "sync::Mutex::clear_poison",
+            "sync::Condvar::new",
+            "sync::Condvar::named",
+            "sync::Condvar::name",
+            "sync::Condvar::notify_one",
+            "sync::Condvar::notify_all",
+            "sync::WaitTimeoutResult::timed_out",
+        ],
+        || {
+            let (kept, condvar) = condition();
+            let (_, result) = condvar.wait_timeout(kept.lock().unwrap(), Duration::ZERO).unwrap();
+            calls(move || {
+                let mut mutex = Mutex::new(1);
+                let held = mutex.lock().unwrap();
+                assert!(mutex.try_lock().is_err());
+                drop(held);
+                let _ = (Mutex::named(1, "named").name(), mutex.is_poisoned());
+                mutex.clear_poison();
+                *mutex.get_mut().unwrap() += 1;
+                assert_eq!(mutex.into_inner().unwrap(), 2);
+                condvar.notify_one();
+                condvar.notify_all();
+                assert!(result.timed_out() && Condvar::named("named").name() == Some("named"));
+            })
+        },
+    ),
+    (&["sync::Notification::wait", "sync::Notification::wait_timeout"], || {
+        calls(|| {
+            static POSTED: Notification = Notification::new();
+            let posts = task::spawn(|| {
+                time::sleep(SHORT);
+                POSTED.post();
+            });
+            POSTED.wait();
+            posts.join().unwrap();
+            assert!(!Notification::new().wait_timeout(SHORT));
+        })
+    }),
+    (
+        &[
+            "sync::Notification::new",
+            "sync::Notification::named",
+            "sync::Notification::name",
+            "sync::Notification::try_wait",
+            "sync::Notification::post",
+            "sync::Notification::post_all",
+        ],
+        || {
+            calls(|| {
+                let notification = Notification::named("named");
+                assert_eq!(notification.name(), Some("named"));
+                notification.post();
+                notification.post_all();
+                assert!(notification.try_wait());
+            })
+        },
+    ),
+];
