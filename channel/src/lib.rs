@@ -233,8 +233,11 @@ mod post;
 mod poster;
 mod posts;
 mod pot;
-mod queue;
+#[doc(hidden)]
+pub mod queue;
 mod registrar;
+#[doc(hidden)]
+pub mod ring;
 pub mod shm;
 mod sleeping;
 mod submit;

@@ -20,6 +20,8 @@ use std::vec;
 const LAP: usize = SLOTS + 1;
 /// In the number of the front: there is a block behind its own.
 const HAS_NEXT: usize = 1;
+/// In the number of the back: no more places are reserved.
+const CLOSED: usize = 1;
 /// A place's number without that.
 const ONE: usize = 2;
 
@@ -36,15 +38,21 @@ struct Block<T> {
 }
 
 impl<T> Block<T> {
+    /// (Written where it is to be: items may be large, and the stacks of tasks are small.)
     fn new() -> Box<Self> {
-        Box::new(Block {
-            next: AtomicPtr::new(ptr::null_mut()),
-            emptied: AtomicUsize::new(0),
-            slots: std::array::from_fn(|_| Slot {
-                value: UnsafeCell::new(MaybeUninit::uninit()),
-                written: AtomicBool::new(false),
-            }),
-        })
+        let mut block = Box::<Self>::new_uninit();
+        let it = block.as_mut_ptr();
+        // SAFETY: each field is written once, in memory of the caller's, and nothing unwinds.
+        unsafe {
+            (&raw mut (*it).next).write(AtomicPtr::new(ptr::null_mut()));
+            (&raw mut (*it).emptied).write(AtomicUsize::new(0));
+            for at in 0..SLOTS {
+                let slot = &raw mut (*it).slots[at];
+                (&raw mut (*slot).value).write(UnsafeCell::new(MaybeUninit::uninit()));
+                (&raw mut (*slot).written).write(AtomicBool::new(false));
+            }
+            block.assume_init()
+        }
     }
 
     /// The block behind this one, which is being put in.
@@ -84,7 +92,7 @@ impl<T> End<T> {
 }
 
 /// See the module.
-pub(crate) struct Queue<T> {
+pub struct Queue<T> {
     front: CachePadded<End<T>>,
     back: CachePadded<End<T>>,
     /// A block that is empty, to be used again.
@@ -96,9 +104,17 @@ unsafe impl<T: Send> Send for Queue<T> {}
 // SAFETY: as above; nobody sees an item that lies in it.
 unsafe impl<T: Send> Sync for Queue<T> {}
 
+const OPEN: &str = "nobody closes it who puts in so";
+
 /// The place of number `at` in its block.
 fn offset(at: usize) -> usize {
     at / ONE % LAP
+}
+
+/// See [`Queue::push_open`]: once in a lap.
+#[inline]
+fn is_rest(at: usize) -> bool {
+    offset(at) == 0
 }
 
 /// How many places lie between these numbers.
@@ -113,6 +129,7 @@ struct Run<T> {
     block: *mut Block<T>,
     from: usize,
     to: usize,
+    is_rest: bool,
 }
 
 impl<T> Run<T> {
@@ -156,7 +173,8 @@ impl<T> Slot<T> {
 }
 
 impl<T> Queue<T> {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    pub fn new() -> Self {
         Self::with_lap(0)
     }
 
@@ -168,19 +186,44 @@ impl<T> Queue<T> {
         Queue { front: end(), back: end(), spare: CachePadded::new(AtomicPtr::new(ptr::null_mut())) }
     }
 
+    /// To a queue that nobody closes.
     #[inline]
     pub(crate) fn push(&self, item: T) {
         let mut behind = None;
-        let run = self.reserve(1, &mut behind);
+        let run = self.reserve(1, &mut behind).expect(OPEN);
         run.fill(run.from, item);
         self.keep(behind);
     }
 
-    /// Puts the first `many` of `items` in. They are together as far as a block goes.
+    /// Unless it is [closed](Self::close). True at times, some dozens of items apart: whoever goes on for long may let others run now.
+    #[inline]
+    pub fn push_open(&self, item: T) -> Result<bool, T> {
+        let mut behind = None;
+        let Some(run) = self.reserve(1, &mut behind) else {
+            self.keep(behind);
+            return Err(item);
+        };
+        run.fill(run.from, item);
+        self.keep(behind);
+        Ok(run.is_rest)
+    }
+
+    /// Nothing is put in any more. False: it was closed before.
+    pub fn close(&self) -> bool {
+        self.back.at.fetch_or(CLOSED, Ordering::SeqCst) & CLOSED == 0
+    }
+
+    /// Has it been closed?
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.back.at.load(Ordering::SeqCst) & CLOSED != 0
+    }
+
+    /// Puts the first `many` of `items` in. They are together as far as a block goes. (To a queue that nobody closes.)
     pub(crate) fn push_all(&self, items: &mut vec::IntoIter<T>, many: usize) {
         let (mut left, mut behind) = (many.min(items.len()), None);
         while left > 0 {
-            let run = self.reserve(left, &mut behind);
+            let run = self.reserve(left, &mut behind).expect(OPEN);
             left -= run.to - run.from;
             for (at, item) in (run.from..run.to).zip(&mut *items) {
                 run.fill(at, item);
@@ -190,13 +233,16 @@ impl<T> Queue<T> {
     }
 
     /// Up to `many` places at the back, one at least. All of them are to be filled. `behind`: a block for behind the last one, if it is made
-    /// already, and if it is not used.
+    /// already, and if it is not used. `None`: it is closed.
     #[inline]
-    fn reserve(&self, many: usize, behind: &mut Option<Box<Block<T>>>) -> Run<T> {
+    fn reserve(&self, many: usize, behind: &mut Option<Box<Block<T>>>) -> Option<Run<T>> {
         let backoff = Backoff::new();
         let mut at = self.back.at.load(Ordering::Acquire);
         loop {
             let (block, from) = self.back.place(&mut at, &backoff);
+            if at & CLOSED != 0 {
+                return None;
+            }
             let to = SLOTS.min(from.saturating_add(many));
             // (Made before anybody waits for it.)
             if to == SLOTS && behind.is_none() {
@@ -208,12 +254,13 @@ impl<T> Queue<T> {
                     let next = if to == SLOTS { behind.take() } else { None };
                     if let Some(next) = next.map(Box::into_raw) {
                         self.back.block.store(next, Ordering::Release);
-                        self.back.at.store(after.wrapping_add(ONE), Ordering::Release);
+                        // (It may be closed meanwhile.)
+                        self.back.at.fetch_add(ONE, Ordering::Release);
                         // (Last: who finds it there takes places that this end has reserved by then.)
                         // SAFETY: see `Run::slot`.
                         unsafe { (*block).next.store(next, Ordering::Release) };
                     }
-                    return Run { block, from, to };
+                    return Some(Run { block, from, to, is_rest: is_rest(at) });
                 }
                 Err(now) => {
                     at = now;
@@ -223,12 +270,19 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Takes out the first.
     #[inline]
-    pub(crate) fn pop(&self) -> Option<T> {
+    pub fn pop(&self) -> Option<T> {
+        Some(self.pop_or_rest()?.0)
+    }
+
+    /// As [`pop`](Self::pop), with what [`push_open`](Self::push_open) says.
+    #[inline]
+    pub fn pop_or_rest(&self) -> Option<(T, bool)> {
         let run = self.claim(1)?;
         let item = run.empty(run.from);
         self.emptied(&run);
-        Some(item)
+        Some((item, run.is_rest))
     }
 
     /// Takes out up to `max` (one at least), and as many as lie together. Gives how many: 0 if it is empty.
@@ -294,7 +348,7 @@ impl<T> Queue<T> {
                         let has_next = if more { HAS_NEXT } else { 0 };
                         self.front.at.store(after.wrapping_add(ONE) | has_next, Ordering::Release);
                     }
-                    return Some(Run { block, from, to });
+                    return Some(Run { block, from, to, is_rest: is_rest(at) });
                 }
                 Err(now) => {
                     at = now;
@@ -305,7 +359,7 @@ impl<T> Queue<T> {
     }
 
     /// How many are in it, those among them that are about to be.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         loop {
             let back = self.back.at.load(Ordering::SeqCst);
             let front = self.front.at.load(Ordering::SeqCst);
@@ -318,7 +372,7 @@ impl<T> Queue<T> {
 
     /// (It may be said not to be for a moment more, after the last has been claimed.)
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         let front = self.front.at.load(Ordering::SeqCst);
         let back = self.back.at.load(Ordering::SeqCst);
         front / ONE == back / ONE

@@ -1,4 +1,4 @@
-//! What `alarm.rs`, `occurrences.rs`, `posts.rs`, `pot.rs`, `queue.rs`, `sleeping.rs`, `visits.rs` and `shm/lane.rs` stand on. Their
+//! What `alarm.rs`, `occurrences.rs`, `posts.rs`, `pot.rs`, `queue.rs`, `ring.rs`, `sleeping.rs`, `visits.rs` and `shm/lane.rs` stand on. Their
 //! models (`tests/*_model.rs`) bring the same names from loom. So the source that ships is what is checked.
 
 pub(crate) use crossbeam::utils::Backoff;

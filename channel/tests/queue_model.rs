@@ -329,3 +329,24 @@ fn of_two_posts_none_is_slept_over() {
         posters.into_iter().for_each(|poster| poster.join().unwrap());
     });
 }
+
+/// What was put in before it is closed comes out, and nothing comes in afterwards: also where a block ends.
+#[test]
+fn nothing_comes_in_once_it_is_closed() {
+    model(3, || {
+        let queue = Arc::new(Queue::new());
+        let (one, two) = (queue.clone(), queue.clone());
+        let puts_in =
+            thread::spawn(move || (0..3).take_while(|n| one.push_open(Box::new(*n)).is_ok()).count());
+        let closes = thread::spawn(move || assert!(two.close()));
+        closes.join().unwrap();
+        // (It may be on its way still: whoever has reserved a place is waited for.)
+        let mut taken = Vec::new();
+        while let Some((item, _)) = queue.pop_or_rest() {
+            taken.push(*item);
+        }
+        let many = puts_in.join().unwrap();
+        assert!(taken.iter().copied().eq(0..many as u32), "{taken:?} of {many}");
+        assert!(queue.is_closed() && !queue.close() && queue.push_open(Box::new(9)).is_err());
+    });
+}

@@ -4,12 +4,15 @@
 
 mod barrier;
 mod base;
+pub mod channel;
 mod condvar;
 mod lazy_lock;
+pub mod mpsc;
 mod mutex;
 mod notification;
 mod once;
 mod once_lock;
+pub mod oneshot;
 mod poison;
 mod raw_mutex;
 mod raw_rwlock;

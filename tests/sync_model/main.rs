@@ -4,8 +4,10 @@
 #![cfg(loom)]
 
 mod barrier;
+mod channel;
 mod condvar;
 mod lock;
+mod oneshot;
 mod semaphore;
 mod sync;
 

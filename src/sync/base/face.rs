@@ -1,10 +1,13 @@
 //! The primitives of this folder, and of the types that stand on it; see `src/sync/base/mod.rs`.
 
+pub(crate) use ec_channel::queue::Queue;
+pub(crate) use ec_channel::ring::{Refused, Ring, Taken};
 pub(crate) use ec_pool::wait::{Look, Sleeper, Stop, look};
 pub(crate) use ec_tasks::lock::{Mutex, MutexGuard};
+pub(crate) use ec_tasks::room::lock_with_room;
 pub(crate) use ec_tasks::{WaitKind, forks};
 pub(crate) use std::hint::spin_loop;
-pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::time::Instant;
 
 use std::time::Duration;
@@ -17,6 +20,19 @@ const PATIENCE: Duration = Duration::from_micros(500);
 
 pub(crate) fn has_waited_for_long(since: Instant) -> bool {
     since.elapsed() >= PATIENCE
+}
+
+/// The caller has just moved an end of a queue, and looks now whether anybody waits: in this order to all. (A step of a queue is
+/// [`SeqCst`](Ordering::SeqCst) itself, as is the look. In the model this is a fence.)
+#[inline(always)]
+pub(crate) fn after_step() {}
+
+/// A task that goes on for long without waiting lets others run. (Threads are the kernel's affair.)
+#[cold]
+pub(crate) fn let_others_run() {
+    if ec_pool::wait::in_task() {
+        ec_tasks::yield_now();
+    }
 }
 
 /// A function that a `static` can be made by. (Loom's primitives cannot be made so.)

@@ -79,6 +79,7 @@ pub(super) struct Place {
     before: Cell<*const Place>,
     pub(super) behind: Cell<*const Place>,
     pub(super) came: Cell<u64>,
+    key: u64,
 }
 
 const NOT_TOLD: u8 = 0;
@@ -104,11 +105,13 @@ pub(crate) struct How {
     pub(crate) wants: usize,
     /// When it came, if it is not to be passed over for long ([`Locked::is_overdue`]).
     pub(crate) since: Option<Instant>,
+    /// By this it can be [told](Locked::tell_one) among all others.
+    pub(crate) key: u64,
 }
 
 impl How {
     pub(crate) fn new(kind: &'static WaitKind, detail: u64) -> How {
-        How { kind, detail, deadline: None, point: false, in_front: false, wants: 0, since: None }
+        How { kind, detail, deadline: None, point: false, in_front: false, wants: 0, since: None, key: 0 }
     }
 }
 
@@ -238,6 +241,7 @@ impl Place {
             before: Cell::new(ptr::null()),
             behind: Cell::new(ptr::null()),
             came: Cell::new(0),
+            key: how.key,
         }
     }
 
@@ -296,6 +300,21 @@ impl Locked<'_> {
             next = place.behind.get();
             Some(place)
         })
+    }
+
+    /// Tells the first and takes it out, unless it knows that it is [its turn](Self::give_turn).
+    pub(crate) fn tell_unknowing(&mut self) -> Option<Wake> {
+        let unknowing = |place: &&Place| place.told.load(Ordering::Relaxed) == NOT_TOLD;
+        let place = ptr::from_ref(self.front().filter(unknowing)?);
+        // SAFETY: it is in the list.
+        Some(unsafe { self.tell(place) })
+    }
+
+    /// Tells the first with this key and takes it out.
+    pub(crate) fn tell_one(&mut self, key: u64) -> Option<Wake> {
+        let place = ptr::from_ref(self.from(self.0.first).find(|place| place.key == key)?);
+        // SAFETY: it is in the list.
+        Some(unsafe { self.tell(place) })
     }
 
     /// Takes it out and says so to its waiter.

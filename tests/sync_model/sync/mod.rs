@@ -4,9 +4,11 @@
 #[path = "../../../src/sync/barrier.rs"]
 pub(crate) mod barrier;
 pub(crate) mod base;
+pub(crate) mod channel;
 #[path = "../../../src/sync/condvar.rs"]
 pub(crate) mod condvar;
 pub(crate) mod mutex;
+pub(crate) mod oneshot;
 #[path = "../../../src/sync/poison.rs"]
 pub(crate) mod poison;
 #[path = "../../../src/sync/semaphore.rs"]

@@ -3,11 +3,15 @@
 //! A thread of the model is a waiter. It can be [cancelled](Sleeper::cancel), and [left](Sleeper::leave) as a task is by a pool that
 //! stops: from then on it does nothing, until [the others are through](all_through).
 
+#[path = "queues.rs"]
+mod queues;
+
 use loom::sync::{Arc, Condvar};
 use std::ops::{Deref, DerefMut};
 
 pub(crate) use ec_tasks::WaitKind;
-pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use queues::{Queue, Refused, Ring, Taken};
 pub(crate) use std::time::Instant;
 
 pub(crate) const TRIES: u32 = 0;
@@ -32,6 +36,12 @@ pub(crate) use const_fn;
 pub(crate) fn forks() -> u32 {
     0
 }
+
+pub(crate) fn after_step() {
+    fence(Ordering::SeqCst);
+}
+
+pub(crate) fn let_others_run() {}
 
 /// As the processor would: another thread may run.
 pub(crate) fn spin_loop() {
@@ -65,6 +75,10 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.0
     }
+}
+
+pub(crate) fn lock_with_room<T, C>(mutex: &Mutex<T>, _: impl Fn(&mut T) -> &mut C) -> MutexGuard<'_, T> {
+    mutex.lock()
 }
 
 /// Why a wait came to nothing.

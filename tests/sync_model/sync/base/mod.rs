@@ -7,6 +7,8 @@ pub(crate) mod in_line;
 #[path = "../../../../src/sync/base/lock.rs"]
 pub(crate) mod lock;
 pub(crate) mod names;
+#[path = "../../../../src/sync/base/side.rs"]
+pub(crate) mod side;
 #[path = "../../../../src/sync/base/stock.rs"]
 pub(crate) mod stock;
 #[path = "../../../../src/sync/base/waiters.rs"]

@@ -1,0 +1,162 @@
+//! One side of a channel: those who wait to send, or those who wait to receive.
+//!
+//! ```text
+//!   WAITED    somebody is in the list, or was
+//!   FAIR      one in the list has waited for too long: who comes waits behind it
+//! ```
+//! * Whoever comes tries first, then waits. Whoever brings something for this side (an item, a place for one) looks afterwards whether
+//!   anybody waits, and tells the first: [`notify`](Side::notify). Who is about to wait says so first, and looks afterwards whether
+//!   there is something. So one of them sees the other, and with nobody in the list neither touches it.
+//! * Who was told competes with all others. If it comes too late it waits in front; if it has waited for a millisecond by then, it makes the
+//!   side *fair*, as that of a lock (`lock.rs`), until one that has waited gets something. So does one that has gone on for long without
+//!   waiting, at times ([`rest`](Side::rest)).
+//! * Who was told and has got something tells the next one, if there is more. So nothing lies there that somebody waits for, although several
+//!   may have come for one that was told once.
+
+use super::face::{AtomicU32, Instant, Ordering, Stop, after_step, const_fn, fence, has_waited_for_long};
+use super::waiters::{How, Locked, Waited, Waiters, Wake};
+
+const WAITED: u32 = 1;
+const FAIR: u32 = 2;
+
+/// See the module.
+pub(crate) struct Side {
+    word: AtomicU32,
+    waiters: Waiters,
+}
+
+impl Side {
+    const_fn! {
+        pub(crate) fn new() -> Side {
+            Side { word: AtomicU32::new(0), waiters: Waiters::new() }
+        }
+    }
+
+    /// May one go ahead that has just come?
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & FAIR == 0
+    }
+
+    /// As [`is_open`](Self::is_open), for one that does not wait. (Who has waited for too long may have gone, or be gone.)
+    #[inline]
+    pub(crate) fn is_open_now(&self) -> bool {
+        self.is_open() || self.is_open_by_now()
+    }
+
+    #[cold]
+    fn is_open_by_now(&self) -> bool {
+        self.forget_none(&mut self.waiters.lock());
+        self.is_open()
+    }
+
+    /// There is something for this side, by a step of the caller's just now.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        after_step();
+        if self.word.load(Ordering::SeqCst) & WAITED != 0 {
+            self.notify_first();
+        }
+    }
+
+    #[cold]
+    fn notify_first(&self) {
+        let mut list = self.waiters.lock();
+        let is_fair = self.word.load(Ordering::Relaxed) & FAIR != 0;
+        let wake = if is_fair { list.give_turn() } else { list.tell_first() };
+        self.forget_none(&mut list);
+        drop(list);
+        wake.into_iter().for_each(Wake::wake);
+    }
+
+    /// Nothing is as before: all look again.
+    pub(crate) fn notify_all(&self) {
+        self.waiters.tell_all();
+    }
+
+    /// The first that waits and has not been told, told, and to be woken.
+    pub(crate) fn tell_first(&self) -> Option<Wake> {
+        let mut list = self.waiters.lock();
+        let wake = list.tell_unknowing();
+        self.forget_none(&mut list);
+        wake
+    }
+
+    /// Waits until `attempt` gives something. `None`: until the deadline of its own, in vain. `is_ready`: it may give something now, by
+    /// loads that are [`SeqCst`](Ordering::SeqCst). It is asked under the list's lock.
+    pub(crate) fn wait<R>(
+        &self,
+        how: How,
+        mut attempt: impl FnMut() -> Option<R>,
+        is_ready: impl Fn() -> bool,
+    ) -> Result<Option<R>, Stop> {
+        let since = Instant::now();
+        // Has it waited, and did it wait for too long?
+        let (mut has_waited, mut impatient) = (false, false);
+        loop {
+            let got = if has_waited || self.is_open() { attempt() } else { None };
+            if let Some(got) = got {
+                if has_waited {
+                    self.pass_on(&is_ready);
+                }
+                return Ok(Some(got));
+            }
+            let mark = if impatient { WAITED | FAIR } else { WAITED };
+            let nothing = |list: &mut Locked<'_>| {
+                self.forget_none(list);
+                let word = self.word.fetch_or(mark, Ordering::SeqCst);
+                fence(Ordering::SeqCst);
+                let there_is = (has_waited || word & FAIR == 0) && is_ready();
+                if there_is {
+                    self.forget_none(list);
+                }
+                there_is
+            };
+            let how = How { in_front: has_waited, ..how };
+            match self.waiters.wait(&how, nothing, || (), |list| self.forget_none(list)) {
+                Waited::Not => (),
+                Waited::Told => {
+                    has_waited = true;
+                    impatient = has_waited_for_long(since);
+                }
+                Waited::Late => return Ok(None),
+                Waited::Stopped(stop) => return Err(stop),
+            }
+        }
+    }
+
+    /// The caller has gone on for long without waiting: if others wait, its next call waits behind them.
+    #[cold]
+    pub(crate) fn rest(&self, is_ready: impl Fn() -> bool) {
+        if self.word.load(Ordering::Relaxed) & WAITED == 0 {
+            return;
+        }
+        let mut list = self.waiters.lock();
+        self.word.fetch_or(FAIR, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        // (Nobody but those who have waited takes it from here on: so one of them is to know.)
+        let wake = if is_ready() { list.give_turn() } else { None };
+        self.forget_none(&mut list);
+        drop(list);
+        wake.into_iter().for_each(Wake::wake);
+    }
+
+    /// One that has waited has got something.
+    fn pass_on(&self, is_ready: impl Fn() -> bool) {
+        let mut word = self.word.load(Ordering::SeqCst);
+        if word & FAIR != 0 {
+            // Whoever waits for too long says so again. (Who has come to wait behind it is seen in the word.)
+            word = self.word.fetch_and(!FAIR, Ordering::SeqCst);
+        }
+        if word & WAITED != 0 && is_ready() {
+            self.notify_first();
+        }
+    }
+
+    /// Under the list's lock: if nobody waits nobody has waited for too long.
+    fn forget_none(&self, list: &mut Locked<'_>) {
+        if list.is_empty() {
+            self.word.fetch_and(!(WAITED | FAIR), Ordering::SeqCst);
+        }
+    }
+}

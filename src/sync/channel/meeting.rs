@@ -1,0 +1,188 @@
+//! `bounded(0)`: an item passes from a sender to a receiver that is there.
+//!
+//! A sender offers its item and waits until it is taken. If it gives up before, it takes the item back. A sender that does not wait hands
+//! its item over only if a receiver waits: it tells that one, which takes the item when it runs. If that one does not run any more, the
+//! item is for the next.
+//!
+//! Locks are taken in this order: the list of the senders, the offers, the list of the receivers.
+
+use super::super::base::face::{
+    AtomicUsize, Mutex, MutexGuard, Ordering, Taken, let_others_run, lock_with_room,
+};
+use super::super::base::side::Side;
+use super::super::base::waiters::{How, Waited, Waiters};
+use super::core::Failed;
+use std::collections::VecDeque;
+
+/// See the module.
+pub(crate) struct Meeting<T> {
+    offers: Mutex<Offers<T>>,
+    /// How many offers there are; or, if it is closed, [`CLOSED`]. Written under the lock.
+    state: AtomicUsize,
+    senders: Waiters,
+}
+
+struct Offers<T> {
+    /// In the order of their numbers.
+    queue: VecDeque<Offer<T>>,
+    last: u64,
+    closed: bool,
+}
+
+struct Offer<T> {
+    number: u64,
+    /// Its sender waits.
+    waits: bool,
+    item: T,
+}
+
+const CLOSED: usize = usize::MAX;
+
+/// After so many offers a sender lets others run. (One whose receiver is as quick never waits.)
+const OFFERS_TO_REST: u64 = 16;
+
+impl<T> Offers<T> {
+    /// There is room.
+    fn push(&mut self, item: T, waits: bool) -> u64 {
+        self.last += 1;
+        self.queue.push_back(Offer { number: self.last, waits, item });
+        self.last
+    }
+
+    fn place(&self, number: u64) -> Option<usize> {
+        self.queue.binary_search_by_key(&number, |offer| offer.number).ok()
+    }
+}
+
+impl<T> Meeting<T> {
+    pub(crate) fn new() -> Meeting<T> {
+        Meeting {
+            offers: Mutex::new(Offers { queue: VecDeque::new(), last: 0, closed: false }),
+            state: AtomicUsize::new(0),
+            senders: Waiters::new(),
+        }
+    }
+
+    fn lock_with_room(&self) -> MutexGuard<'_, Offers<T>> {
+        lock_with_room(&self.offers, |offers| &mut offers.queue)
+    }
+
+    /// Under the lock: the state is as the offers are.
+    fn publish(&self, offers: &Offers<T>) {
+        let state = if offers.closed { CLOSED } else { offers.queue.len() };
+        self.state.store(state, Ordering::SeqCst);
+    }
+
+    /// Offers `item` and waits until it is taken.
+    pub(crate) fn send(&self, item: T, how: How, receivers: &Side) -> Result<(), (T, Failed)> {
+        let number = {
+            let mut offers = self.lock_with_room();
+            if offers.closed {
+                drop(offers);
+                return Err((item, Failed::Closed));
+            }
+            let number = offers.push(item, true);
+            self.publish(&offers);
+            number
+        };
+        receivers.notify();
+        let how = How { key: number, ..how };
+        loop {
+            let waited = self.senders.wait(&how, |_| !self.is_open_offer(number), || (), |_| ());
+            let failed = match waited {
+                Waited::Late => Failed::Late,
+                Waited::Stopped(stop) => Failed::Stopped(stop),
+                Waited::Not | Waited::Told if self.is_open_offer(number) => continue,
+                Waited::Not | Waited::Told => Failed::Closed,
+            };
+            if let Some(item) = self.take_back(number) {
+                return Err((item, failed));
+            }
+            if number.is_multiple_of(OFFERS_TO_REST) {
+                let_others_run();
+            }
+            return Ok(());
+        }
+    }
+
+    /// Is it to be waited for?
+    fn is_open_offer(&self, number: u64) -> bool {
+        let offers = self.offers.lock();
+        !offers.closed && offers.place(number).is_some()
+    }
+
+    /// `None`: it has been taken.
+    fn take_back(&self, number: u64) -> Option<T> {
+        let mut offers = self.offers.lock();
+        let place = offers.place(number)?;
+        let offer = offers.queue.remove(place);
+        self.publish(&offers);
+        Some(offer?.item)
+    }
+
+    /// Hands `item` to a receiver that waits.
+    pub(crate) fn hand(&self, item: T, receivers: &Side) -> Result<(), (T, Failed)> {
+        let mut offers = self.lock_with_room();
+        let failed = if offers.closed {
+            Failed::Closed
+        } else if let Some(wake) = receivers.tell_first() {
+            offers.push(item, false);
+            self.publish(&offers);
+            drop(offers);
+            wake.wake();
+            return Ok(());
+        } else {
+            Failed::Late
+        };
+        drop(offers);
+        Err((item, failed))
+    }
+
+    pub(crate) fn take(&self) -> Taken<T> {
+        let mut offers = self.offers.lock();
+        let Some(offer) = offers.queue.pop_front() else {
+            return if offers.closed { Taken::Closed } else { Taken::Nothing };
+        };
+        self.publish(&offers);
+        drop(offers);
+        if offer.waits {
+            let wake = self.senders.lock().tell_one(offer.number);
+            wake.into_iter().for_each(|wake| wake.wake());
+        }
+        Taken::Got(offer.item, offer.number.is_multiple_of(OFFERS_TO_REST))
+    }
+
+    /// False: it was closed before. (Its receivers are told by the caller.)
+    pub(crate) fn close(&self) -> bool {
+        let was_closed = {
+            let mut offers = self.offers.lock();
+            let was_closed = std::mem::replace(&mut offers.closed, true);
+            self.publish(&offers);
+            was_closed
+        };
+        self.senders.tell_all();
+        !was_closed
+    }
+
+    /// Drops what was handed over and not taken. Senders that wait take theirs back.
+    pub(crate) fn discard(&self) {
+        while let Some(item) = self.take_handed() {
+            drop(item);
+        }
+    }
+
+    fn take_handed(&self) -> Option<T> {
+        let mut offers = self.offers.lock();
+        let place = offers.queue.iter().position(|offer| !offer.waits)?;
+        Some(offers.queue.remove(place)?.item)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == CLOSED
+    }
+
+    /// Is anything offered? (If it is closed, perhaps.)
+    pub(crate) fn has_any(&self) -> bool {
+        self.state.load(Ordering::SeqCst) != 0
+    }
+}

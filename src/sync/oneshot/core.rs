@@ -1,0 +1,103 @@
+//! What the two ends of a oneshot share: one value under a lock, and those who wait for it or for the other end.
+
+use super::super::base::face::{Mutex, Stop};
+use super::super::base::waiters::{How, Waited, Waiters};
+use super::super::channel::core::Failed;
+
+/// See the module. The list of those who wait is locked before the state.
+pub(crate) struct Core<T> {
+    state: Mutex<State<T>>,
+    waiters: Waiters,
+}
+
+struct State<T> {
+    value: Option<T>,
+    /// Nothing is sent any more.
+    sent: bool,
+    /// Nothing may be sent any more.
+    closed: bool,
+}
+
+impl<T> Core<T> {
+    pub(crate) fn new() -> Core<T> {
+        Core { state: Mutex::new(State { value: None, sent: false, closed: false }), waiters: Waiters::new() }
+    }
+
+    pub(crate) fn send(&self, value: T) -> Result<(), T> {
+        {
+            let mut state = self.state.lock();
+            if state.closed {
+                drop(state);
+                return Err(value);
+            }
+            state.value = Some(value);
+            state.sent = true;
+        }
+        self.waiters.tell_all();
+        Ok(())
+    }
+
+    /// Nothing is sent any more, unless it has been.
+    pub(crate) fn sender_goes(&self) {
+        let was_sent = std::mem::replace(&mut self.state.lock().sent, true);
+        if !was_sent {
+            self.waiters.tell_all();
+        }
+    }
+
+    /// From now on nothing is sent.
+    pub(crate) fn close(&self) {
+        let was_closed = std::mem::replace(&mut self.state.lock().closed, true);
+        if !was_closed {
+            self.waiters.tell_all();
+        }
+    }
+
+    /// Gives what nobody will receive any more, to be dropped without the lock.
+    pub(crate) fn receiver_goes(&self) -> Option<T> {
+        self.close();
+        self.state.lock().value.take()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
+    /// The value; `None` if there may be one later.
+    pub(crate) fn take(&self) -> Option<Result<T, Failed>> {
+        let mut state = self.state.lock();
+        match state.value.take() {
+            Some(value) => Some(Ok(value)),
+            None if state.sent || state.closed => Some(Err(Failed::Closed)),
+            None => None,
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let state = self.state.lock();
+        state.sent || state.closed
+    }
+
+    pub(crate) fn recv(&self, how: How) -> Result<T, Failed> {
+        loop {
+            if let Some(taken) = self.take() {
+                return taken;
+            }
+            match self.waiters.wait(&how, |_| self.is_ready(), || (), |_| ()) {
+                Waited::Not | Waited::Told => (),
+                Waited::Late => return Err(Failed::Late),
+                Waited::Stopped(stop) => return Err(Failed::Stopped(stop)),
+            }
+        }
+    }
+
+    /// Waits until it is closed. (There is no deadline of its own.)
+    pub(crate) fn wait_closed(&self, how: How) -> Result<(), Stop> {
+        while !self.is_closed() {
+            if let Waited::Stopped(stop) = self.waiters.wait(&how, |_| self.is_closed(), || (), |_| ()) {
+                return Err(stop);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,363 @@
+//! `sync::channel`, `sync::oneshot` and the twins of `sync::mpsc`: cancels, deadlines, tasks that are left behind, and who gets how much.
+
+mod sync_common;
+
+use ec_test_support::{limit, skipped};
+use ec_unkind as _;
+use event_channel::sync::channel::{self, RecvError, RecvTimeoutError, SendError, SendTimeoutError};
+use event_channel::sync::{mpsc, oneshot};
+use event_channel::time::{Duration, timeout};
+use event_channel::{Cancelled, Runtime, task};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use sync_common::{each_runtime_of, eventually};
+
+const SHORT: Duration = Duration::from_millis(2);
+
+fn until_waiting(runtime: &Runtime, what: &str) {
+    // (Tasks that are threads are not in the dump as those that wait.)
+    eventually(|| runtime.dump().to_string().contains(what) || !task::migrates());
+}
+
+#[test]
+fn a_cancel_ends_a_wait_and_gives_the_value_back() {
+    limit(60, || {
+        each_runtime_of(&[1, 2], |runtime| {
+            for places in [Some(0), Some(1), None] {
+                let (sender, receiver) = match places {
+                    Some(places) => channel::bounded_named(places, "goods"),
+                    None => channel::unbounded_named("goods"),
+                };
+                let theirs = receiver.clone();
+                let receives = runtime.spawn(move || (theirs.recv(), task::is_cancelled()));
+                until_waiting(runtime, "'goods'");
+                receives.cancel();
+                assert_eq!(receives.join().unwrap(), (Err(RecvError::Cancelled), true));
+                let Some(places) = places else { continue };
+                (0..places).for_each(|_| sender.send(0).unwrap());
+                let sends = runtime.spawn(move || sender.send(7));
+                until_waiting(runtime, "'goods'");
+                sends.cancel();
+                assert_eq!(sends.join().unwrap(), Err(SendError::Cancelled(7)));
+                assert_eq!(receiver.try_iter().count(), places);
+            }
+        });
+    });
+}
+
+/// Also of a task that need not wait: it takes nothing, and goes on afterwards.
+#[test]
+fn a_cancel_that_is_pending_is_delivered_once_before_anything_else() {
+    limit(60, || {
+        each_runtime_of(&[1, 2], |runtime| {
+            let (sender, receiver) = channel::unbounded();
+            let go = Arc::new(AtomicBool::new(false));
+            let theirs = go.clone();
+            let task = runtime.spawn(move || {
+                while !theirs.load(Ordering::SeqCst) {
+                    task::yield_now();
+                }
+                assert_eq!(sender.send(1), Err(SendError::Cancelled(1)));
+                sender.send(2).unwrap();
+                receiver.recv()
+            });
+            task.cancel();
+            go.store(true, Ordering::SeqCst);
+            assert_eq!(task.join().unwrap(), Ok(2));
+        });
+    });
+}
+
+#[test]
+fn a_deadline_around_is_told_from_a_limit_of_the_call() {
+    limit(60, || {
+        each_runtime_of(&[1, 2], |runtime| {
+            let waits = || {
+                let (sender, receiver) = channel::bounded(1);
+                sender.send(0).unwrap();
+                let long = Duration::from_secs(3600);
+                let late = |sent: Result<(), SendTimeoutError<u32>>| {
+                    assert_eq!(sent, Err(SendTimeoutError::TimedOut(1)));
+                    io::Error::from(sent.unwrap_err())
+                };
+                let error = timeout(SHORT, || Err::<(), _>(late(sender.send_timeout(1, long)))).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                assert_eq!(sender.send_timeout(1, SHORT), Err(SendTimeoutError::Timeout(1)));
+                receiver.recv().unwrap();
+                let received = timeout(SHORT, || Ok::<_, io::Error>(receiver.recv_timeout(long))).unwrap();
+                assert_eq!(received, Err(RecvTimeoutError::TimedOut));
+                let received = timeout(long, || Ok::<_, io::Error>(receiver.recv_timeout(SHORT))).unwrap();
+                assert_eq!(received, Err(RecvTimeoutError::Timeout));
+            };
+            waits();
+            runtime.spawn(waits).join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn errors_become_those_of_io() {
+    limit(60, || {
+        assert!(Cancelled::is(&SendError::Cancelled(1).into()));
+        assert!(Cancelled::is(&RecvError::Cancelled.into()));
+        let kind = |error: io::Error| error.kind();
+        assert_eq!(kind(SendError::TimedOut(1).into()), io::ErrorKind::TimedOut);
+        assert_eq!(kind(SendError::Closed(1).into()), io::ErrorKind::BrokenPipe);
+        assert_eq!(kind(RecvError::Closed.into()), io::ErrorKind::UnexpectedEof);
+        assert_eq!(kind(RecvTimeoutError::Timeout.into()), io::ErrorKind::WouldBlock);
+        assert_eq!(format!("{:?}", SendError::Closed(1)), "Closed(..)");
+    });
+}
+
+/// What was sent is received once, or given back, whoever gives up meanwhile; some tasks block their threads.
+#[test]
+fn nothing_is_lost_to_those_that_give_up() {
+    limit(120, || {
+        each_runtime_of(&[1, 2, 8], |runtime| {
+            for places in [Some(0), Some(1), Some(8), None] {
+                const EACH: u64 = 150;
+                let (sender, receiver) = match places {
+                    Some(places) => channel::bounded(places),
+                    None => channel::unbounded(),
+                };
+                // (Luck that is the same each time.)
+                let short = |me: u64, n: u64| Duration::from_micros((me * 37 + n * 61) % 150);
+                let senders: Vec<_> = (0..6)
+                    .map(|me| {
+                        let sender = sender.clone();
+                        runtime.spawn(move || {
+                            let mut sum = 0;
+                            for n in 1..=EACH {
+                                let (mut value, mut tries) = (n, 0);
+                                while let Err(error) = match n % 3 {
+                                    0 => sender.send(value).map_err(SendError::into_inner),
+                                    1 => sender
+                                        .send_timeout(value, short(me, n + tries))
+                                        .map_err(SendTimeoutError::into_inner),
+                                    _ => timeout(short(me, n + tries), || {
+                                        Ok::<_, io::Error>(sender.send(value))
+                                    })
+                                    .unwrap()
+                                    .map_err(SendError::into_inner),
+                                } {
+                                    value = error;
+                                    tries += 1;
+                                    assert_eq!(value, n);
+                                }
+                                sum += n;
+                                if (n + me).is_multiple_of(50) {
+                                    thread::sleep(Duration::from_micros(300));
+                                }
+                            }
+                            sum
+                        })
+                    })
+                    .collect();
+                let sum = Arc::new(AtomicUsize::new(0));
+                let receivers: Vec<_> = (0..6)
+                    .map(|me| {
+                        let (receiver, sum) = (receiver.clone(), sum.clone());
+                        runtime.spawn(move || {
+                            for n in 0.. {
+                                let (received, ends) = match n % 3 {
+                                    0 => {
+                                        let received = receiver.recv();
+                                        (received.ok(), received == Err(RecvError::Closed))
+                                    }
+                                    1 => {
+                                        let received = receiver.recv_timeout(short(me, n));
+                                        (received.ok(), received == Err(RecvTimeoutError::Closed))
+                                    }
+                                    _ => {
+                                        let wait = || Ok::<_, io::Error>(receiver.recv());
+                                        let received = timeout(short(me, n), wait).unwrap();
+                                        (received.ok(), received == Err(RecvError::Closed))
+                                    }
+                                };
+                                sum.fetch_add(received.unwrap_or(0) as usize, Ordering::Relaxed);
+                                if (n + me).is_multiple_of(70) {
+                                    thread::sleep(Duration::from_micros(300));
+                                }
+                                if ends {
+                                    break;
+                                }
+                            }
+                        })
+                    })
+                    .collect();
+                drop((sender, receiver));
+                for _ in 0..20 {
+                    senders.iter().step_by(2).for_each(task::JoinHandle::cancel);
+                    receivers.iter().step_by(2).for_each(task::JoinHandle::cancel);
+                    thread::sleep(Duration::from_micros(200));
+                }
+                let sent: u64 = senders.into_iter().map(|sender| sender.join().unwrap()).sum();
+                receivers.into_iter().for_each(|receiver| receiver.join().unwrap());
+                assert_eq!(sent, 6 * EACH * (EACH + 1) / 2);
+                assert_eq!(sum.load(Ordering::Relaxed) as u64, sent);
+            }
+        });
+    });
+}
+
+/// Tasks that their runtime has left behind, on both sides: others go on.
+#[test]
+fn tasks_that_were_left_behind_hold_up_nobody() {
+    limit(60, || {
+        for places in [0, 1] {
+            each_runtime_of(&[1, 2], |runtime| {
+                let (sender, receiver) = channel::bounded_named(places, "goods");
+                let theirs = receiver.clone();
+                drop(runtime.spawn(move || theirs.recv()));
+                until_waiting(runtime, "recv");
+                // (The cancel of the shutdown it takes for nothing.)
+                let stubborn = receiver.clone();
+                drop(runtime.spawn(move || {
+                    loop {
+                        let _ = stubborn.recv();
+                    }
+                }));
+                let _ = runtime.shutdown(Duration::ZERO);
+                let received =
+                    thread::spawn(move || (0..3).map(|_| receiver.recv().unwrap()).collect::<Vec<_>>());
+                (0..3).for_each(|n| sender.send(n).unwrap());
+                assert_eq!(received.join().unwrap(), [0, 1, 2]);
+            });
+        }
+    });
+}
+
+/// Of those that wait none gets less than a third of its share.
+#[test]
+fn none_of_many_is_passed_over() {
+    const MANY: usize = 64;
+    const SHARE: usize = 2_000;
+    if !task::migrates() {
+        // (And the kernel's business, by its slices of time.)
+        return skipped("tasks are threads");
+    }
+    limit(120, || {
+        for cores in [1, 2] {
+            let runtime = Runtime::builder().cores(cores).build().unwrap();
+            for places in [Some(0), Some(16), None] {
+                let (sender, receiver) = match places {
+                    Some(places) => channel::bounded(places),
+                    None => channel::unbounded(),
+                };
+                let receivers: Vec<_> = (0..MANY)
+                    .map(|_| {
+                        let receiver = receiver.clone();
+                        runtime.spawn(move || receiver.iter().count())
+                    })
+                    .collect();
+                let sends = runtime.spawn(move || (0..MANY * SHARE).for_each(|n| sender.send(n).unwrap()));
+                sends.join().unwrap();
+                let least = receivers.into_iter().map(|receiver| receiver.join().unwrap()).min();
+                assert!(
+                    least.unwrap() >= SHARE / 3,
+                    "a receiver got {least:?} of {SHARE} with {places:?} places, {cores} cores"
+                );
+
+                let Some(places) = places else { continue };
+                let (sender, receiver) = channel::bounded(places);
+                let senders: Vec<_> = (0..MANY)
+                    .map(|me| {
+                        let sender = sender.clone();
+                        runtime.spawn(move || while sender.send(me).is_ok() {})
+                    })
+                    .collect();
+                let mut counts = [0; MANY];
+                (0..MANY * SHARE).for_each(|_| counts[receiver.recv().unwrap()] += 1);
+                drop(receiver);
+                senders.into_iter().for_each(|sender| sender.join().unwrap());
+                let least = *counts.iter().min().unwrap();
+                assert!(
+                    least >= SHARE / 3,
+                    "a sender got {least} of {SHARE} with {places} places, {cores} cores: {counts:?}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn the_twins_of_mpsc_are_cancellation_points_and_the_others_are_not() {
+    limit(60, || {
+        each_runtime_of(&[1, 2], |runtime| {
+            let (sender, receiver) = mpsc::sync_channel(0);
+            let (ready, is_ready) = oneshot::channel();
+            let waits = runtime.spawn(move || {
+                let twin = receiver.recv_cancellable();
+                assert!(Cancelled::is(&twin.unwrap_err()));
+                let twin = timeout(SHORT, || receiver.recv_timeout_cancellable(Duration::from_secs(3600)));
+                assert_eq!(twin.unwrap_err().kind(), io::ErrorKind::TimedOut);
+                let own = receiver.recv_timeout_cancellable(SHORT).unwrap();
+                assert_eq!(own, Err(mpsc::RecvTimeoutError::Timeout));
+                ready.send(()).unwrap();
+                // The deadline has come long before.
+                let received = timeout(Duration::ZERO, || Ok::<_, io::Error>(receiver.recv()));
+                (received.unwrap(), receiver)
+            });
+            waits.cancel();
+            is_ready.recv().unwrap();
+            sender.send(1).unwrap();
+            let (received, receiver) = waits.join().unwrap();
+            assert_eq!(received, Ok(1));
+            let (ready, is_ready) = oneshot::channel();
+            let sends = runtime.spawn(move || {
+                assert!(Cancelled::is(&sender.send_cancellable(2).unwrap_err()));
+                ready.send(()).unwrap();
+                sender.send_cancellable(3).unwrap()
+            });
+            sends.cancel();
+            is_ready.recv().unwrap();
+            assert_eq!(receiver.recv(), Ok(3));
+            assert_eq!(sends.join().unwrap(), Ok(()));
+        });
+    });
+}
+
+#[test]
+fn a_oneshot_that_was_waited_for_in_vain_is_received_later() {
+    limit(60, || {
+        each_runtime_of(&[1, 2, 8], |runtime| {
+            for n in 0..20 {
+                let (sender, receiver) = oneshot::channel();
+                let waits = runtime.spawn(move || {
+                    let mut stopped = 0;
+                    loop {
+                        match receiver.recv() {
+                            Ok(value) => return (value, stopped),
+                            Err(RecvError::Cancelled) => stopped += 1,
+                            Err(error) => panic!("{error:?}"),
+                        }
+                    }
+                });
+                waits.cancel();
+                if n % 2 == 0 {
+                    thread::yield_now();
+                }
+                sender.send(n).unwrap();
+                let (value, stopped) = waits.join().unwrap();
+                assert!(value == n && stopped <= 1);
+            }
+            let (sender, receiver) = oneshot::channel::<u32>();
+            assert_eq!(receiver.recv_timeout(SHORT), Err(RecvTimeoutError::Timeout));
+            let waits = runtime.spawn(move || {
+                assert!(Cancelled::is(&sender.closed().unwrap_err()));
+                sender.closed().unwrap();
+                assert!(sender.is_closed());
+                sender.send(1)
+            });
+            waits.cancel();
+            drop(receiver);
+            assert_eq!(waits.join().unwrap(), Err(1));
+            let (sender, receiver) = oneshot::channel::<u32>();
+            let waits = thread::spawn(move || receiver.recv());
+            drop(sender);
+            assert_eq!(waits.join().unwrap(), Err(RecvError::Closed));
+        });
+    });
+}
