@@ -12,8 +12,6 @@
 
 #[path = "chat/demo.rs"]
 mod demo;
-#[path = "chat/queue.rs"]
-mod queue;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -21,10 +19,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use event_channel::net::{TcpListener, TcpStream};
+use event_channel::sync::mpsc::{self, Sender};
 use event_channel::sync::{Arc, Mutex};
 use event_channel::{Runtime, task};
-
-use queue::Sender;
 
 const ADDRESS: &str = "127.0.0.1:7000";
 
@@ -76,7 +73,7 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
 /// One talker, from the first line to the last.
 fn talk(stream: TcpStream, id: u64, rooms: &Rooms) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let (queue, lines) = queue::channel::<Line>();
+    let (queue, lines) = mpsc::channel::<Line>();
     let mut output = stream.try_clone()?;
     task::spawn(move || {
         for line in lines {
@@ -87,10 +84,11 @@ fn talk(stream: TcpStream, id: u64, rooms: &Rooms) -> io::Result<()> {
         }
     });
 
-    queue.send("which room?\n".into());
+    let ask = |question: &str| queue.send(question.into()).map_err(io::Error::other);
+    ask("which room?\n")?;
     let mut input = BufReader::new(stream).lines();
     let Some(room) = input.next().transpose()? else { return Ok(()) };
-    queue.send("and you are?\n".into());
+    ask("and you are?\n")?;
     let Some(name) = input.next().transpose()? else { return Ok(()) };
 
     rooms.enter(&room, id, queue);
@@ -120,7 +118,8 @@ impl Rooms {
     fn say(&self, room: &str, text: &str) {
         let line: Line = format!("{text}\n").into();
         if let Some(talkers) = self.0.lock().unwrap().get(room) {
-            talkers.values().for_each(|queue| queue.send(line.clone()));
+            // (One whose task that writes has ended is about to leave.)
+            talkers.values().for_each(|queue| drop(queue.send(line.clone())));
         }
     }
 

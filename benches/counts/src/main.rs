@@ -16,7 +16,7 @@ const CANNOT: u8 = 3;
 
 type Count = (&'static str, fn());
 
-const COUNTS: [Count; 21] = [
+const COUNTS: [Count; 24] = [
     ("switch_own", || bare::switch(Own)),
     ("switch_lean", || bare::switch(Lean)),
     ("spawn_own", || bare::spawn(Own)),
@@ -33,6 +33,9 @@ const COUNTS: [Count; 21] = [
     ("pool_echo_lean", || pool::echo(Lean)),
     ("pool_lock", waiting::lock),
     ("pool_hand_over", waiting::hand_over),
+    ("pool_bounded", || waiting::through(64)),
+    ("pool_unbounded", || waiting::through(0)),
+    ("pool_message", waiting::to_the_other),
     ("event", channel::event),
     ("event_again", channel::again),
     ("event_batch_32", channel::batch),
@@ -41,7 +44,7 @@ const COUNTS: [Count; 21] = [
 ];
 
 /// They are of tasks of that kind, though their names do not say so.
-const OF_OWN: [&str; 2] = ["pool_lock", "pool_hand_over"];
+const OF_OWN: [&str; 5] = ["pool_lock", "pool_hand_over", "pool_bounded", "pool_unbounded", "pool_message"];
 
 /// Does `operations` once and twice, each to be counted by itself: the difference is what so many cost, without
 /// whatever comes once. The first time warms up.

@@ -3,7 +3,7 @@
 use crate::count;
 use crate::pool::{inside, spawn};
 use ec_tasks::Kind;
-use event_channel::sync::{Arc, Mutex};
+use event_channel::sync::{Arc, Mutex, channel};
 use event_channel::task;
 
 /// A lock that is free is taken and left, by a task.
@@ -38,4 +38,38 @@ fn sections(mutex: &Mutex<()>, count: u32) {
         drop(guard);
         task::yield_now();
     }
+}
+
+/// A number sent into a channel of that many places and received from it (0: without a bound), by one task.
+pub fn through(places: usize) {
+    inside(Kind::Own, move |_| {
+        let (tx, rx) = if places > 0 { channel::bounded(places) } else { channel::unbounded() };
+        count(10_000, |operations| {
+            for number in 0..operations {
+                tx.send(number).expect("sent");
+                assert_eq!(rx.recv().ok(), Some(number));
+            }
+        });
+    });
+}
+
+/// A number sent to the other task, which waits for it.
+pub fn to_the_other() {
+    inside(Kind::Own, |_| {
+        count(4_000, |operations| {
+            let (there, theirs) = channel::bounded(1);
+            let (back, mine) = channel::bounded(1);
+            let other = spawn(Kind::Own, move || {
+                while let Ok(number) = theirs.recv() {
+                    back.send(number).expect("sent");
+                }
+            });
+            for number in 0..operations / 2 {
+                there.send(number).expect("sent");
+                assert_eq!(mine.recv().ok(), Some(number));
+            }
+            drop(there);
+            other.join().expect("it does not panic");
+        });
+    });
 }

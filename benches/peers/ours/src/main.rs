@@ -1,23 +1,23 @@
 //! This project. `lean=1`: tasks that share their worker's thread-locals; `dedicated=1`: tasks with a thread each; `monitor=0`: blocked threads keep their cores;
 //! `driver=io_uring|epoll`: the channel's driver; `api=std|parking_lot|park`: in its tasks, others' primitives, or others of its own.
 
-mod chan;
 mod primitives;
-mod stand_in;
 
 mod rt {
     use common::{args, na};
     use event_channel::channel::Driver;
+    use event_channel::sync::channel;
     use event_channel::task::{self, Builder, JoinHandle};
     use event_channel::{Runtime, net};
     use std::os::unix::fs::FileExt;
     use std::sync::{Arc, OnceLock};
 
-    pub use crate::chan::{Rx, Tx, chan, recv, send};
     pub use event_channel::net::{TcpListener as Listener, TcpStream as Stream};
     pub use event_channel::task::{sleep, yield_now};
     pub use std::fs::File;
     pub type Udp = Arc<net::UdpSocket>;
+    pub type Tx = channel::Sender<u64>;
+    pub type Rx = channel::Receiver<u64>;
 
     #[derive(Clone, Copy, PartialEq)]
     enum Kind {
@@ -73,6 +73,15 @@ mod rt {
     }
     pub fn join<T>(h: JoinHandle<T>) -> T {
         h.join().unwrap()
+    }
+    pub fn chan() -> (Tx, Rx) {
+        channel::bounded(1)
+    }
+    pub fn send(t: &Tx, v: u64) {
+        t.send(v).unwrap();
+    }
+    pub fn recv(r: &Rx) -> u64 {
+        r.recv().unwrap()
     }
     pub fn listener(l: std::net::TcpListener) -> Listener {
         Listener::from(l)

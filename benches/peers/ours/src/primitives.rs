@@ -1,8 +1,7 @@
 //! What tasks wait for one another by: this project's locks, channels and notifications; with `api=`, others in its tasks.
 
-use crate::stand_in as channel;
 use crate::waiting::{Channels, Locks, Tokens, channels, chat, locks, tokens};
-use event_channel::sync::{Mutex, Notification};
+use event_channel::sync::{Mutex, Notification, channel, mpsc};
 use event_channel::task::{self, Task};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +12,7 @@ pub fn run() -> bool {
         "std" => locks::<Std>() || chat::<Std, Std>(),
         "parking_lot" => locks::<ParkingLot>(),
         "park" => tokens::<Park>(),
-        _ => locks::<Ours>() || channels::<Ours>() || tokens::<Notification>() || chat::<Ours, Ours>(),
+        _ => locks::<Ours>() || channels::<Ours>() || tokens::<Notification>() || chat::<Ours, Mpsc>(),
     }
 }
 
@@ -39,6 +38,28 @@ impl Channels for Ours {
     ) -> (Vec<Self::Tx<T>>, Vec<Self::Rx<T>>) {
         let (tx, rx) = capacity.map_or_else(channel::unbounded, channel::bounded);
         (vec![tx; senders], vec![rx; receivers])
+    }
+    fn send<T: Send + 'static>(tx: &Self::Tx<T>, value: T) {
+        let _ = tx.send(value);
+    }
+    fn recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+        rx.recv().ok()
+    }
+}
+
+/// As std's: one receiver.
+struct Mpsc;
+
+impl Channels for Mpsc {
+    type Tx<T: Send + 'static> = mpsc::Sender<T>;
+    type Rx<T: Send + 'static> = mpsc::Receiver<T>;
+    fn ends<T: Send + 'static>(
+        _: Option<usize>,
+        senders: usize,
+        _: usize,
+    ) -> (Vec<Self::Tx<T>>, Vec<Self::Rx<T>>) {
+        let (tx, rx) = mpsc::channel();
+        (vec![tx; senders], vec![rx])
     }
     fn send<T: Send + 'static>(tx: &Self::Tx<T>, value: T) {
         let _ = tx.send(value);
