@@ -233,7 +233,7 @@ fn tasks_that_were_left_behind_hold_up_nobody() {
 #[test]
 fn none_of_many_is_passed_over() {
     const MANY: usize = 64;
-    const SHARE: usize = 2_000;
+    const SHARE: usize = 1_000;
     if !task::migrates() {
         // (And the kernel's business, by its slices of time.)
         return skipped("tasks are threads");
@@ -345,13 +345,16 @@ fn a_oneshot_that_was_waited_for_in_vain_is_received_later() {
             }
             let (sender, receiver) = oneshot::channel::<u32>();
             assert_eq!(receiver.recv_timeout(SHORT), Err(RecvTimeoutError::Timeout));
+            let (ready, is_ready) = oneshot::channel();
             let waits = runtime.spawn(move || {
                 assert!(Cancelled::is(&sender.closed().unwrap_err()));
+                ready.send(()).unwrap();
                 sender.closed().unwrap();
                 assert!(sender.is_closed());
                 sender.send(1)
             });
             waits.cancel();
+            is_ready.recv().unwrap();
             drop(receiver);
             assert_eq!(waits.join().unwrap(), Err(1));
             let (sender, receiver) = oneshot::channel::<u32>();
