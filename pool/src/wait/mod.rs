@@ -46,7 +46,7 @@ pub use crate::wait::scopes::{
     Inherited, Members, earliest, is_cancelled_around, is_shielded, scope_deadline, shield, with_deadline,
     with_group,
 };
-pub use crate::wait::sleeper::{Look, Sleeper, look};
+pub use crate::wait::sleeper::{Look, Sleeper, look, some_may_be_gone};
 
 /// A deadline of the call's own (a read timeout), with the errno it gives when it comes first.
 #[derive(Clone, Copy, Debug)]

@@ -52,6 +52,12 @@ pub fn look() -> Look {
     Look(LEFT.load(Ordering::SeqCst))
 }
 
+/// False: nobody is [gone](Sleeper::is_gone), in this process. (A pool that is just stopping has all others look again, afterwards.)
+#[inline]
+pub fn some_may_be_gone() -> bool {
+    LEFT.load(Ordering::Acquire) > 0 || ec_tasks::forks() > 0
+}
+
 /// All that wait by a [`Sleeper`] look again. A pool has stopped, and some of its tasks do not run any more.
 pub(crate) fn look_again() {
     LEFT.fetch_add(1, Ordering::SeqCst);
@@ -80,7 +86,13 @@ impl Sleeper {
     }
 
     /// Never to return from its wait, whatever is told to it.
+    #[inline]
     pub fn is_gone(&self) -> bool {
+        some_may_be_gone() && self.is_gone_indeed()
+    }
+
+    #[cold]
+    fn is_gone_indeed(&self) -> bool {
         match &self.0 {
             Who::Task(task) => is_abandoned(task),
             Who::Thread(bell) => bell.is_gone(),

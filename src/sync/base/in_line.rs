@@ -21,6 +21,7 @@ impl Waiters {
         mut nothing: impl FnMut(&mut Locked<'_>) -> bool,
         again: impl Fn(),
         mut takes: impl FnMut(&mut Locked<'_>),
+        mut leaves: impl FnMut(&mut Locked<'_>),
     ) -> Waited {
         loop {
             let mut since = look();
@@ -41,7 +42,7 @@ impl Waiters {
                 since = look();
                 again();
             };
-            let waited = self.out(&place, verdict, &mut takes, |_| ());
+            let waited = self.out(&place, verdict, &mut takes, &mut leaves);
             std::mem::forget(armed);
             if place.told.load(Ordering::Relaxed) != PASSED_OVER {
                 return waited;

@@ -7,6 +7,7 @@
 
 use super::face::{AtomicUsize, Ordering, const_fn};
 use super::waiters::{How, Locked, Waited, Waiters, Wake};
+use std::cell::Cell;
 
 /// Somebody is in the list, or was: the word is changed under the list's lock only.
 const WAITED: usize = 1;
@@ -35,15 +36,24 @@ impl Stock {
         if self.takes_at_once(how.wants, None) {
             return Waited::Not;
         }
-        let waited = self.waiters.wait_in_line(
-            how,
-            |list| self.takes_at_once(how.wants, Some(list)),
-            || self.tell_next(),
-            |_| _ = self.word.fetch_sub(how.wants * ONE, Ordering::Acquire),
-        );
-        if !matches!(waited, Waited::Not) {
-            // Those behind it may have their turn now.
-            self.tell_next();
+        // Those behind it may have their turn now: asked as it goes, under the lock that it has then.
+        let next = Cell::new(None);
+        let asks = |list: &mut Locked<'_>| next.set(Some(self.next(list)));
+        let takes = |list: &mut Locked<'_>| {
+            self.word.fetch_sub(how.wants * ONE, Ordering::Acquire);
+            asks(list);
+        };
+        let nothing = |list: &mut Locked<'_>| self.takes_at_once(how.wants, Some(list));
+        let waited = self.waiters.wait_in_line(how, nothing, || self.tell_next(), takes, asks);
+        match next.into_inner() {
+            Some(None) => (),
+            Some(Some(wake)) => {
+                wake.wake();
+                self.tell_next();
+            }
+            // It was taken out by somebody else.
+            None if matches!(waited, Waited::Not) => (),
+            None => self.tell_next(),
         }
         waited
     }
@@ -96,10 +106,13 @@ impl Stock {
         let added = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
             sum(word / ONE).map(|there| (there * ONE) | (word & WAITED))
         });
-        let wake = self.next(&mut list);
+        let first = self.next(&mut list);
+        // (Mostly there is none.)
+        let second = if first.is_some() { self.next(&mut list) } else { None };
         drop(list);
-        if let Some(wake) = wake {
-            wake.wake();
+        first.into_iter().for_each(Wake::wake);
+        if let Some(second) = second {
+            second.wake();
             self.tell_next();
         }
         added.is_ok()

@@ -29,7 +29,7 @@
 
 use super::face::{
     AtomicU8, Instant, Look, Mutex, MutexGuard, Ordering, Sleeper, Stop, WaitKind, const_fn, forks,
-    has_waited_for_long, look,
+    has_waited_for_long, look, some_may_be_gone,
 };
 use std::cell::Cell;
 use std::ptr;
@@ -357,7 +357,17 @@ impl Locked<'_> {
     }
 
     /// The first that is not gone, from this one on, which is in the list (or nobody). Those before it are taken out.
-    pub(super) fn first_from(&mut self, mut next: *const Place) -> Option<&Place> {
+    #[inline]
+    pub(super) fn first_from(&mut self, next: *const Place) -> Option<&Place> {
+        if some_may_be_gone() {
+            return self.first_there_from(next);
+        }
+        // SAFETY: in the list, whose lock is held.
+        unsafe { next.as_ref() }
+    }
+
+    #[cold]
+    fn first_there_from(&mut self, mut next: *const Place) -> Option<&Place> {
         loop {
             // SAFETY: in the list, whose lock is held.
             let place = unsafe { next.as_ref()? };

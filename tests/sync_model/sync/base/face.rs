@@ -32,6 +32,10 @@ macro_rules! const_fn {
 }
 pub(crate) use const_fn;
 
+pub(crate) fn some_may_be_gone() -> bool {
+    true
+}
+
 /// Nobody forks here.
 pub(crate) fn forks() -> u32 {
     0
