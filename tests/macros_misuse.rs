@@ -8,7 +8,27 @@ use ec_unkind as _;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
+
+/// A folder for what a program that is right after all would leave. (Not /dev/null: as root, rustc would put a file in its place.)
+struct Output(PathBuf);
+
+impl Output {
+    fn new() -> Output {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("ec-misuse-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        Output(folder)
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
 
 /// Where the compiler finds the errors (`line:column: words`), or why it cannot be asked.
 fn errors_of(program: &str, is_test: bool) -> Result<Vec<String>, String> {
@@ -16,21 +36,24 @@ fn errors_of(program: &str, is_test: bool) -> Result<Vec<String>, String> {
     let beside = here.parent().unwrap();
     let library = libraries(beside.read_dir().map_err(|error| error.to_string())?)?;
     let mut compiler = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    compiler.args(["-", "--edition=2024", "--error-format=short", "--emit=metadata", "-o", "/dev/null"]);
+    let output = Output::new();
+    compiler
+        .args(["-", "--edition=2024", "--error-format=short", "--emit=metadata", "--out-dir"])
+        .arg(&output.0);
     compiler.args(["--crate-name", "misuse", if is_test { "--test" } else { "--crate-type=bin" }]);
     compiler.arg("-L").arg(beside).arg("--extern").arg(format!("event_channel={}", library.display()));
     compiler.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut compiler = compiler.spawn().map_err(|error| format!("there is no compiler: {error}"))?;
     compiler.stdin.take().unwrap().write_all(program.as_bytes()).unwrap();
-    let output = compiler.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let ended = compiler.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
     let errors: Vec<_> = said
         .lines()
         .filter_map(|line| line.strip_prefix("<anon>:"))
         .filter_map(|line| line.split_once(": error"))
         .map(|(place, words)| format!("{place}{words}"))
         .collect();
-    assert_eq!(output.status.success(), errors.is_empty(), "{program}: {said}");
+    assert_eq!(ended.status.success(), errors.is_empty(), "{program}: {said}");
     Ok(errors)
 }
 
