@@ -111,7 +111,8 @@
 //! # Limits of this version
 //! Linux only. A task may block its thread: in a C library, in a long computation, on a `std::sync::Mutex` held
 //! elsewhere. That costs the pool one more thread for as long as it lasts. There are at most
-//! [`max_threads`](runtime::Builder::max_threads) in all. The system call that the task blocks in cannot be cancelled.
+//! [`max_threads`](runtime::Builder::max_threads) in all. The system call that the task blocks in can be
+//! ended by a cancel or a deadline only in [`task::interruptible`].
 //!
 //! # Fork
 //! A forked child of a process that had a runtime, or a channel, has none, and can make none: that is an error, as is to spawn a task,

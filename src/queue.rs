@@ -21,11 +21,6 @@ impl<T> Queue<T> {
         self.0.join(item)
     }
 
-    /// Takes out the first.
-    pub(crate) fn pop(&mut self) -> Option<T> {
-        self.0.pop()
-    }
-
     /// Takes out whoever stands at `place`, if that `is_it`. (It may have left, and the place may be another's.)
     pub(crate) fn leave(&mut self, place: Place, is_it: impl FnOnce(&T) -> bool) -> Option<T> {
         self.0.leave_if(place, is_it)

@@ -162,6 +162,64 @@ pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
     ec_pool::blocking(f)
 }
 
+/// Calls `f`. While it runs, a cancel of the task, or of a [group](CancelToken) that it is in, or the deadline of a
+/// [`timeout`](crate::time::timeout), also ends a system call of foreign code in which the task blocks its thread: the open of a FIFO, a read of a pipe, flock(2), waitpid(2), the receive of a C library. The call
+/// fails with `EINTR` ([`Interrupted`](std::io::ErrorKind::Interrupted)). What `f` makes of that is up to `f`; its result is returned.
+///
+/// The calls of this crate need none of this. This is for the others.
+///
+/// * A signal is sent to the thread, as soon as the task is to stop, and again each millisecond until `f` has returned. So `f` should come to
+///   its end soon after the first `EINTR`: whatever can be interrupted is, also what tidies up. Nothing of it comes out of `f`: the next task on
+///   that thread sees no `EINTR`.
+/// * It is an interruption, and no delivery. The cancel or the deadline stays pending, in `f` and after it, until a cancellation point returns it
+///   as an error. After that, calls in `f` are not ended any more, until the next one. (A shutdown's cancel is never over.)
+/// * A cancel or a deadline that is pending when `f` begins counts, too. So does a `timeout` that begins within `f`. What a [`shield`] delays ends
+///   no call in the shield.
+/// * It may be nested: the outermost counts. A task that suspends in `f` is interrupted no more until it goes on, maybe on another thread.
+/// * On a plain thread, in a handler, and in a [dedicated](Builder::dedicated) task it means the same. A plain thread cannot be cancelled,
+///   but its deadlines count.
+///
+/// # What it does not end
+/// * Code that makes the call again after an `EINTR`: a lock, a `Condvar` or a `sleep` of std's, and much else there: `File::open`, `read_exact`,
+///   `read_to_end`, `Child::wait`, `TcpStream::connect`. (Of std's a single `read`, `write`, `recv` or `accept` does return it.) It goes on, and
+///   is interrupted each millisecond. Nor computing.
+/// * A call in which the kernel cannot be interrupted: the read of a file from a disk, or from a server that does not answer.
+/// * What another thread, or a child process, does for `f`.
+///
+/// # The signal
+/// It is a real-time one, with a handler that only counts, without `SA_RESTART`. By default one is taken, with the first such call, for which the
+/// program has no handler; [`interrupt_signal`](crate::runtime::Builder::interrupt_signal) chooses another one. If the program sets a handler of
+/// its own for it later, one that is left is taken. `f` is called all the same, and cannot be interrupted, if there is none; or no thread for
+/// who sends it; or on a plain thread at its end, whose thread-locals are gone. Of the first two the log tells (a warning). While
+/// no more signals may be queued (`RLIMIT_SIGPENDING`) none is sent.
+///
+/// The signal is let through by the thread while `f` runs. A program that `f` puts in place of this one by exec(2) may inherit one that is on
+/// its way, and end by it. A child that is forked in `f` is sent none.
+///
+/// A coroutine of another crate should not be suspended in `f`: whoever resumed it is interrupted instead.
+///
+/// ```
+/// use event_channel::{run, task, time};
+/// use std::fs::File;
+/// use std::io::{self, ErrorKind, Read};
+/// use std::os::fd::OwnedFd;
+/// use std::time::Duration;
+///
+/// /// Reads what somebody else's code would read: this blocks the thread.
+/// fn read(mut pipe: &File, buffer: &mut [u8]) -> io::Result<usize> {
+///     task::interruptible(|| pipe.read(buffer))
+/// }
+///
+/// let (reader, _writer) = io::pipe()?;
+/// let pipe = File::from(OwnedFd::from(reader));
+/// let error = run(|| time::timeout(Duration::from_millis(5), || read(&pipe, &mut [0; 16]))).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Interrupted);
+/// # Ok::<(), io::Error>(())
+/// ```
+pub fn interruptible<R>(f: impl FnOnce() -> R) -> R {
+    ec_pool::interruptible(f)
+}
+
 /// Do tasks have thread-locals of their own, that travel with them from worker to worker? If not, each task is an OS
 /// thread of its own: [`why_not`] says for what reason. May be called anywhere; the answer never changes.
 ///

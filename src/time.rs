@@ -113,8 +113,8 @@ fn yield_cancellable() -> io::Result<()> {
 ///   (From one coroutine to the one that has resumed it the way is the unwinder's: where the crate's switch, or the whole program, has no
 ///   unwind tables, a timeout that was entered in a coroutine counts for none that this one resumes. One that was entered outside of
 ///   coroutines always counts.)
-/// * On a plain thread it works for the wrappers too (they poll(2) before they read); for a call
-///   that std or a C library makes, not.
+/// * On a plain thread it works for the wrappers too (they poll(2) before they read).
+/// * A call that std or a C library makes takes no notice, but in [`interruptible`](crate::task::interruptible).
 ///
 /// ```
 /// use event_channel::net::UdpSocket;

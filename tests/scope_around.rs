@@ -109,7 +109,8 @@ fn a_group_that_is_only_around_the_spawn_or_was_delivered_before_is_no_childs() 
 fn all_that_is_around_a_scope_comes_once_to_each_child() {
     everywhere(|| {
         let (outer, inner) = (CancelToken::new(), CancelToken::new());
-        [&outer, &inner].into_iter().for_each(CancelToken::cancel);
+        outer.cancel();
+        inner.cancel();
         outer.enter(|| {
             timeout(Duration::ZERO, || {
                 inner.enter(|| {
@@ -134,7 +135,8 @@ fn all_that_is_around_a_scope_comes_once_to_each_child() {
 fn a_shield_around_a_scope_keeps_off_its_children_what_it_keeps_off_its_owner() {
     everywhere(|| {
         let (token, inner) = (CancelToken::new(), CancelToken::new());
-        [&token, &inner].into_iter().for_each(CancelToken::cancel);
+        token.cancel();
+        inner.cancel();
         timeout(Duration::ZERO, || {
             token.enter(|| {
                 shield(|| {
@@ -261,7 +263,8 @@ fn a_scope_in_a_coroutine_is_in_what_is_around_it() {
         });
         assert!(matches!(begun.resume(()), CoroutineResult::Yield(())));
         assert!(matches!(shielded.resume(()), CoroutineResult::Yield(())));
-        [&outer, &other].into_iter().for_each(CancelToken::cancel);
+        outer.cancel();
+        other.cancel();
         // Neither in what a suspended one is in, nor in its shield.
         assert!(task::scope(|s| s.spawn(sees_nothing).join().unwrap()));
         other.enter(|| assert_eq!(task::scope(|s| s.spawn(sees).join().unwrap()), ONCE));

@@ -55,7 +55,7 @@ func main() {
 	workers := num("workers", 2)
 	runtime.GOMAXPROCS(workers)
 	limit := 120
-	if what := os.Args[1]; what == "echo" || what == "http" || what == "udp" {
+	if what := os.Args[1]; what == "echo" || what == "http" || what == "udp" || what == "chat" {
 		limit = 600
 	}
 	// Nothing is left behind when the driver is killed.
@@ -91,6 +91,18 @@ func main() {
 		mutex()
 	case "file":
 		file()
+	case "lock":
+		uncontended()
+	case "contended":
+		contended()
+	case "token":
+		token()
+	case "chan":
+		flow()
+	case "fair":
+		fair()
+	case "chat":
+		chat()
 	default:
 		na("no such workload")
 	}

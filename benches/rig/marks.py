@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from . import stats
 from .peers import PEERS
 from .stats import Summary
+from .workloads import FAIR
 
 AT_MOST, AT_LEAST = "at most", "at least"
 MET, WITHIN, MISSED, UNKNOWN = "met", "met within the spread", "missed", "not measured"
@@ -45,6 +46,8 @@ def _not_slower(workload):
     return Mark(workload, "ours", "msgs_s", AT_LEAST, 1.0, "tokio", spread=True)
 
 
+CHANNELS = ("chan1_1x1", "chan_1x1", "chan1_8x8", "chan_8x8", "queue1_1x1", "queue_1x1", "queue1_8x8", "queue_8x8")
+
 MARKS = (
     Mark("switch", "ours", "ns", AT_MOST, 1.7, "may"),
     Mark("switch", "ours+lean", "ns", AT_MOST, 0.7, "may"),
@@ -53,6 +56,15 @@ MARKS = (
     Mark("skynet", "ours", "ms", AT_MOST, 0.5, "tokio"),
     Mark("idle1m", "ours", "bytes", AT_MOST, 10_000),
     Mark("idle1m", "ours+lean", "bytes", AT_MOST, 5_000),
+    Mark("lock", "ours", "ns", AT_MOST, 2.0, "ours+parking_lot"),
+    Mark("contended", "ours", "ns", AT_MOST, 1.0, "threads"),
+    *(Mark(name, "ours", "ns", AT_MOST, 1.0, base) for name in CHANNELS for base in ("tokio", "go")),
+    Mark("pingpong1", "ours", "ns", AT_MOST, 0.95, "tokio+current"),
+    Mark("token1", "ours", "ns", AT_MOST, 0.95, "tokio+current"),
+    Mark("token1", "ours+park", "ns", AT_MOST, 0.95, "tokio+current"),
+    *(Mark(f"fair_{of}{workers}", "ours", "share", AT_LEAST, 0.333) for of in FAIR for workers in (1, 2, 8)),
+    *(Mark(name, "ours", "threads", AT_MOST, 4) for name in ("chat", "chat_open")),
+    *(Mark(name, "ours", "p99_us", AT_MOST, 1.2, "tokio") for name in ("chat", "chat_open")),
     _not_slower("echo1same"),
     _not_slower("echo50"),
     Mark("echo50", "ours", "cpu_us", AT_MOST, 1.1, "raw epoll"),

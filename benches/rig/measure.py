@@ -21,7 +21,7 @@ TRIES = 3
 SERVER_SECS = 0.8
 OPEN_SECS = 1.4
 # What a workload's arguments say to the load or to the driver, not to the server.
-OF_LOAD = ("conns", "secs", "size", "same", "share")
+OF_LOAD = ("conns", "secs", "size", "same", "share", "room", "rate")
 TO_MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
@@ -97,11 +97,11 @@ class Rig:
 
     def served(self, peer, workload, options):
         cpu, load_cpu = self.pins(options)
-        serves = workload.kind if workload.kind in ("http", "udp") else "echo"
+        serves = workload.kind if workload.kind in ("http", "udp", "chat") else "echo"
         with self.server(peer, serves, options, cpu) as (process, said):
             if workload.kind == "http":
                 return self.wrk(process.pid, said["port"], options, load_cpu)
-            load = {key: options[key] for key in ("conns", "size") if key in options}
+            load = {key: options[key] for key in ("conns", "size", "room", "rate") if key in options}
             load |= {"port": said["port"], "pid": process.pid, "secs": options.get("secs", SERVER_SECS)}
             if workload.kind == "open":
                 load |= {"secs": options.get("secs", OPEN_SECS), "rate": self.rate(int(options["share"]))}

@@ -20,7 +20,7 @@ class Peer:
     runtime: bool = True
 
 
-ONE_WORKER = "switch spawn1 pingpong1 wake1 echo1 echo1same echo50 echo500 bulk accept http1 udp"
+ONE_WORKER = "switch spawn1 pingpong1 token1 chan1* queue1* wake1 echo1 echo1same echo50 echo500 bulk accept http1 udp"
 OF_TASKS = "switch* spawn* pingpong* skynet wake* idle* deep timers*"
 BY_HAND = "block hogs mutex mutex_io"
 
@@ -34,7 +34,13 @@ PEERS = {
              "switch spawn1 pingpong1 echo50 echo50x2 idle20k block hogs mutex mutex_io file"),
         Peer("ours+epoll", "peer-ours", "this project on epoll, as where io_uring is forbidden", "driver=epoll",
              "pingpong timers20k echo* http* udp bulk accept open* hold"),
-        Peer("tokio", "peer-tokio", "tokio, multi-threaded", crate="tokio"),
+        Peer("ours+std", "peer-ours", "this project's tasks, with std's locks and channels, which block the thread",
+             "api=std", "lock contended chat*"),
+        Peer("ours+parking_lot", "peer-ours", "this project's tasks, with parking_lot's lock, which blocks the thread",
+             "api=parking_lot", "lock contended"),
+        Peer("ours+park", "peer-ours", "this project's tasks, with park and unpark in place of a Notification",
+             "api=park", "token*"),
+        Peer("tokio", "peer-tokio", "tokio, multi-threaded; with many receivers, async-channel on it", crate="tokio"),
         Peer("tokio+current", "peer-tokio", "tokio, current_thread", "flavor=current", ONE_WORKER, "tokio"),
         Peer("tokio+wake", "peer-tokio", "tokio, a task that wakes itself in place of yield_now", "raw=1",
              "switch switch2", "tokio"),
@@ -45,6 +51,8 @@ PEERS = {
         Peer("glommio", "peer-glommio", "glommio: a thread per core, io_uring", crate="glommio"),
         Peer("go", "peer-go", "Go: goroutines"),
         Peer("threads", "peer-threads", "std's threads, blocking calls"),
+        Peer("threads+parking_lot", "peer-threads", "std's threads, parking_lot's lock", "api=parking_lot",
+             "lock contended"),
         # The way each runtime asks for blocking calls: block_in_place, unblock, spawn_blocking, or its other API.
         Peer("tokio+hand", "peer-tokio", "tokio, blocking calls in block_in_place or spawn_blocking", "hand=1",
              BY_HAND + " file", "tokio"),
@@ -77,6 +85,9 @@ RAW = {"echo": "raw-echo", "http": "raw-http", "udp": "raw-udp"}
 # (peer, workload), each a pattern: why not. The first that fits counts. What else a peer cannot do its program says.
 CANNOT = [
     ("monoio", "switch*", "its yield is not fair: the same task goes on"),
+    ("tokio+current", "chan_*", "its runtime of one thread has one worker"),
+    ("tokio+current", "queue_*", "its runtime of one thread has one worker"),
+    ("may", "chan*", "it has no bounded channel"),
 ]
 
 # (peer, workload) -> smaller sizes, for those that would take seconds.
@@ -89,6 +100,7 @@ SIZES = [
     ("glommio", "pingpong", "n=8000"),
     ("threads", "pingpong", "n=8000"),
     ("threads", "pingpong1", "n=40000"),
+    ("threads", "token1", "n=40000"),
     ("threads", "spawn*", "n=8000"),
     ("threads", "switch", "n=100000"),
     ("threads", "switch2", "n=100000"),

@@ -43,12 +43,16 @@ FIGURES = {
     "max_us": Figure("us", LESS, "latency, worst"),
     "late_us": Figure("us", LESS, "how late the load itself was, 99 %"),
     "lost": Figure("", LESS, "datagrams without an answer in 200 ms"),
+    "share": Figure("", MORE, "what the one with the least has got, of an equal share"),
+    "most": Figure("", LESS, "what the one with the most has got, of an equal share"),
+    "ops_s": Figure("/s", MORE, "operations of all"),
     "cpu_us": Figure("us", LESS, "the server's CPU time for each"),
 }
 
 # Sorted for the report: key, title.
 GROUPS = {
     "tasks": "Switching, spawning, waking",
+    "waiting": "Locks, channels, a chat",
     "curves": "With growing work",
     "servers": "Servers, closed loop",
     "open": "Servers, open loop",
@@ -62,7 +66,7 @@ GROUPS = {
 @dataclass(frozen=True)
 class Workload:
     name: str
-    # one: a program that ends by itself; else the kind of server (echo, http, udp, accept, open, hold, events).
+    # one: a program that ends by itself; else the kind of server (echo, http, udp, accept, open, hold, events, chat).
     kind: str
     args: str
     # The first is the one that is compared.
@@ -93,6 +97,8 @@ class Workload:
 
 NS = ("ns",)
 ECHO = ("msgs_s", "p50_us", "p99_us", "cpu_us")
+CHAT = ("msgs_s", "p50_us", "p99_us", "threads", "cpu_us")
+CHAT_OPEN = ("p99_us", "p50_us", "max_us", "threads", "cpu_us")
 OPEN = ("p99_us", "p50_us", "p999_us", "max_us", "late_us", "cpu_us")
 TIMERS = ("over_ms", "cpu_s", "late_mean_us", "late_max_us")
 IDLE = ("bytes", "pte_bytes", "kernel_bytes", "s")
@@ -101,6 +107,11 @@ ON_ECHO_CURVE = ("ours", "ours+epoll", "tokio", "go", "may", "monoio", "raw epol
 IN_OPEN_LOOP = ON_ECHO_CURVE
 OF_MILLIONS = ("ours", "ours+lean", "tokio", "may", "smol", "monoio", "go", "threads")
 OF_EVENTS = ("ours", "ours+epoll", "crossbeam")
+OF_LOCKS = ("ours", "ours+std", "ours+parking_lot", "tokio", "may", "go", "threads", "threads+parking_lot")
+OF_CHANNELS = ("ours", "tokio", "tokio+current", "may", "go", "threads")
+OF_TOKENS = ("ours", "ours+park", "tokio", "tokio+current", "may", "go", "threads")
+OF_SHARES = ("ours", "tokio", "go", "threads")
+OF_CHAT = ("ours", "ours+std", "ours+epoll", "tokio", "may", "go", "threads")
 OF_DATAGRAMS = ("ours", "ours+epoll", "tokio", "tokio+current", "may", "smol", "monoio", "compio", "glommio", "go",
                 "threads", "raw epoll")
 
@@ -142,6 +153,25 @@ def _events(posters, getters, batch):
                     peers=OF_EVENTS, base="crossbeam", quick="n=20000")
 
 
+def _chan(workers, senders, receivers, capacity):
+    """Of one worker with a 1 behind the name, as elsewhere."""
+    name = ("chan" if capacity else "queue") + ("1" if workers == 1 else "")
+    text = (f"a message, {senders} to send, {receivers} to receive, {workers} worker{'s' if workers > 1 else ''}, "
+            + (f"{capacity} places" if capacity else "no bound"))
+    args = f"chan workers={workers} senders={senders} receivers={receivers} capacity={capacity} n=400000"
+    return Workload(f"{name}_{senders}x{receivers}", "one", args, NS, "waiting", text, secs=0.4, peers=OF_CHANNELS,
+                    quick="n=8000")
+
+
+def _fair(of, workers, what):
+    text = f"64 tasks, {what}, for a second, {workers} worker{'s' if workers > 1 else ''}"
+    return Workload(f"fair_{of}{workers}", "one", f"fair of={of} workers={workers}", ("share", "most", "ops_s"),
+                    "waiting", text, secs=1.3, rounds=3, peers=OF_SHARES, quick="secs=0.1")
+
+
+FAIR = {"lock": "short sections of a lock", "held": "sections of a lock that are yielded in", "send": "sends to one",
+        "recv": "receives from one"}
+
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -165,6 +195,23 @@ WORKLOADS = {
                  rounds=3, peers=OF_MILLIONS, touch_gib=OF_A_MILLION),
         Workload("skynet", "one", "skynet workers=2", ("ms",), "tasks", "a million tasks in a tree, 2 workers", 2.0,
                  rounds=3, touch_gib=OF_A_MILLION),
+        Workload("lock", "one", "lock workers=1 n=20000000", NS, "waiting", "a free lock is taken and left", 0.6,
+                 peers=OF_LOCKS, base="ours+parking_lot", quick="n=100000"),
+        Workload("contended", "one", "contended workers=2 n=1000000", NS, "waiting",
+                 "a section of some 40 ns, 8 tasks that want it and some 40 ns between, 2 workers", 0.6,
+                 peers=OF_LOCKS, base="threads", quick="n=20000"),
+        Workload("token1", "one", "token workers=1 n=400000", NS, "waiting",
+                 "there and back between 2 tasks that wake each other, 1 worker", 0.4, peers=OF_TOKENS,
+                 base="tokio+current", quick="n=2000"),
+        *(_chan(workers, senders, receivers, capacity) for capacity in (64, 0) for workers in (1, 2)
+          for senders, receivers in ((1, 1), (8, 1), (8, 8))),
+        *(_fair(of, workers, what) for of, what in FAIR.items() for workers in (1, 2, 8)),
+        Workload("chat", "chat", "workers=2 conns=500 room=10", CHAT, "waiting",
+                 "a chat: 500 talkers in rooms of ten, each says its next line when it has heard its last one", 2.3,
+                 rounds=5, peers=OF_CHAT, quick="conns=50 secs=0.2"),
+        Workload("chat_open", "chat", "workers=2 conns=500 room=10 rate=1000", CHAT_OPEN, "waiting",
+                 "the same, a thousand lines a second on schedule", 2.3, rounds=5, peers=OF_CHAT,
+                 quick="conns=50 secs=0.2"),
         *(_switch_curve(*count) for count in COUNTS.items()),
         *(_wake_curve(*count) for count in COUNTS.items()),
         _echo("echo1", 1, 1, "echo of 64 bytes, 1 connection, server and load on a CPU each"),

@@ -217,6 +217,8 @@ mod getting;
 pub mod helpers;
 mod id;
 mod in_flight;
+#[doc(hidden)]
+pub mod interrupt;
 mod kinds;
 #[doc(hidden)]
 pub mod line;

@@ -33,6 +33,7 @@ impl Builder {
             stack_size: DEFAULT_STACK_SIZE,
             force_migration: false,
             monitor: true,
+            interrupt_signal: None,
             size: Limits { max_threads: MAX_THREADS, keep_alive: KEEP_ALIVE, listener: Listener::default() },
         };
         Builder { cores: None, channel: EventChannel::builder(), settings }
@@ -90,6 +91,13 @@ impl Builder {
         self
     }
 
+    /// The real-time signal by which blocking calls are ended in [`interruptible`](crate::interruptible) sections. By default one that the program
+    /// does not use, chosen with the first section.
+    pub fn interrupt_signal(mut self, signal: i32) -> Builder {
+        self.settings.interrupt_signal = Some(signal);
+        self
+    }
+
     /// For tests: with two cores or more, a task that becomes ready again is run next by a worker other than
     /// the one that ran it last.
     #[doc(hidden)]
@@ -108,7 +116,8 @@ impl Builder {
     /// Opens the channel and starts the workers.
     ///
     /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for no cores at all or fewer threads than cores;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for no cores at all or fewer threads than cores, or a signal that is no real-time signal;
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for a signal that the program handles or ignores;
     /// [`Unsupported`](io::ErrorKind::Unsupported) in a forked child of a process that had a pool or a channel; else what
     /// the channel or the operating system says when it refuses a descriptor or a thread. Nothing is left behind.
     pub fn build(self) -> io::Result<Pool> {
@@ -130,6 +139,7 @@ impl Builder {
         if cores == 0 {
             return invalid(String::from("a pool needs at least one thread"));
         }
+        self.settings.interrupt_signal.map_or(Ok(()), ec_channel::interrupt::take_signal)?;
         let channel = self.channel.ports(cores);
         get_event::install();
         ec_tasks::watch_forks()?;

@@ -43,6 +43,7 @@
 //! | `pool.rs`, `builder.rs`, `shutdown.rs`, `metrics.rs` | the pool as its owner sees it |
 //! | `wait/` | how a task waits: for an operation, a condition, a point in time; deadlines, cancels, the hint that it is about to block |
 //! | `worker/` | an OS thread: its loop, one run, how it searches and parks; what is shared, and what tasks call |
+//! | `interrupt/` | who ends the system calls of tasks in sections |
 //! | `size/` | how many threads: the monitor, what the kernel says of a thread, spares, the cap, and who is told |
 //! | `core/` | the right to run tasks: run queues, and the lease by which a core changes hands |
 //! | `sleep/` | who sleeps and who searches, and what a worker does before it parks |
@@ -58,6 +59,7 @@ mod cpus;
 mod dump;
 mod foreign;
 mod grace;
+mod interrupt;
 mod joining;
 mod lifecycle;
 mod metrics;
@@ -82,4 +84,5 @@ pub use size::events::{AtCap, Blocked, PoolEvent};
 pub use wait::blocking::blocking;
 pub use wait::cancel::Cancelled;
 pub use wait::elapsed::Elapsed;
+pub use wait::interruptible::interruptible;
 pub use worker::current::{current_port, in_handler, is_abandoned, with_channel};

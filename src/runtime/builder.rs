@@ -98,6 +98,23 @@ impl Builder {
         Builder(self.0.on_internal_error(told))
     }
 
+    /// The real-time signal (`SIGRTMIN` to `SIGRTMAX`) by which blocking calls are ended in [`interruptible`](crate::task::interruptible) sections
+    /// of this runtime's tasks. By default one for which the program has no handler. The handler is the process's, so runtimes may share a signal.
+    ///
+    /// ```
+    /// use event_channel::Runtime;
+    /// use std::io::ErrorKind;
+    ///
+    /// let runtime = Runtime::builder().interrupt_signal(libc::SIGRTMIN() + 5).build()?;
+    /// # drop(runtime);
+    /// let refused = Runtime::builder().interrupt_signal(libc::SIGUSR1).build().unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn interrupt_signal(self, signal: i32) -> Builder {
+        Builder(self.0.interrupt_signal(signal))
+    }
+
     /// For tests: with two cores or more, a task that becomes ready again is run next by a worker other than
     /// the one that ran it last.
     #[doc(hidden)]
@@ -109,6 +126,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for settings that cannot be;
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for an [`interrupt_signal`](Self::interrupt_signal) that the program handles or ignores;
     /// [`Unsupported`](io::ErrorKind::Unsupported) in a [forked child](crate#fork) of a process that had a runtime or a channel;
     /// else what the operating system says when it refuses a descriptor or a thread.
     pub fn build(self) -> io::Result<Runtime> {

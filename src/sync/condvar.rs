@@ -1,12 +1,13 @@
 //! [`Condvar`]: std's, for tasks and threads.
 
-use super::base::face::{Stop, WaitKind};
+use super::base::face::{Stop, WaitKind, const_fn};
 use super::base::names::{self, Name};
 use super::base::waiters::{How, Waited, Waiters};
 use super::mutex::{Mutex, MutexGuard};
 use super::poison::WaitTimeoutResult;
 use std::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{LockResult, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,15 +43,23 @@ pub struct Condvar {
     name: Name,
 }
 
+// (No code of others runs while anything in it is changed.)
+impl UnwindSafe for Condvar {}
+impl RefUnwindSafe for Condvar {}
+
 impl Condvar {
-    /// One on which nobody waits.
-    pub const fn new() -> Condvar {
-        Condvar { waiters: Waiters::new(), name: Name::none() }
+    const_fn! {
+        /// One on which nobody waits.
+        pub fn new() -> Condvar {
+            Condvar { waiters: Waiters::new(), name: Name::none() }
+        }
     }
 
-    /// As [`new`](Self::new), with a name that a [dump](crate::dump) shows of those who wait for it.
-    pub const fn named(name: &'static str) -> Condvar {
-        Condvar { waiters: Waiters::new(), name: Name::new(name) }
+    const_fn! {
+        /// As [`new`](Self::new), with a name that a [dump](crate::dump) shows of those who wait for it.
+        pub fn named(name: &'static str) -> Condvar {
+            Condvar { waiters: Waiters::new(), name: Name::new(name) }
+        }
     }
 
     /// Waits until it is notified, without the lock, which it has again when it returns.

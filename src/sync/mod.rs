@@ -2,18 +2,32 @@
 //!
 //! Everything here works from both: a task suspends, a thread blocks.
 
+mod barrier;
 mod base;
 mod condvar;
+mod lazy_lock;
 mod mutex;
 mod notification;
+mod once;
+mod once_lock;
 mod poison;
 mod raw_mutex;
+mod raw_rwlock;
+mod rwlock;
+mod semaphore;
 
+pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::Condvar;
+pub use lazy_lock::LazyLock;
 pub use lock_api;
 pub use mutex::{Mutex, MutexGuard};
 pub use notification::Notification;
+pub use once::{Once, OnceState};
+pub use once_lock::OnceLock;
 pub use poison::WaitTimeoutResult;
 pub use raw_mutex::RawMutex;
+pub use raw_rwlock::RawRwLock;
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 #[doc(no_inline)]
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};

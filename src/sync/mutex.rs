@@ -15,7 +15,7 @@ use std::time::Duration;
 ///
 /// A guard may be held across whatever suspends. A lock that is held for long costs those that wait nothing but time.
 ///
-/// **Who gets it.** Who comes while it is free takes it, even if others wait. One that has waited for a millisecond, and was passed
+/// **Who gets it.** Who comes while it is free takes it, even if others wait. One that has waited for half a millisecond, and was passed
 /// over, comes before all that come later. So nobody starves.
 ///
 /// **Cancel.** [`lock`](Self::lock) has std's type and is no cancellation point; [`lock_cancellable`](Self::lock_cancellable) is.
@@ -53,6 +53,8 @@ pub struct MutexGuard<'a, T: ?Sized> {
 // (As std's: a panic poisons it.)
 impl<T: ?Sized> UnwindSafe for Mutex<T> {}
 impl<T: ?Sized> RefUnwindSafe for Mutex<T> {}
+impl<T: ?Sized> UnwindSafe for MutexGuard<'_, T> {}
+impl<T: ?Sized> RefUnwindSafe for MutexGuard<'_, T> {}
 
 impl<T> Mutex<T> {
     /// A lock around `value`.

@@ -1,29 +1,18 @@
 //! A counted notification: the event that an application posts for itself.
 //!
-//! A waiter is a small shared record in one first-in-first-out queue.
-//!
-//! * `post` takes the first waiter out and marks it under the queue's lock. It wakes the waiter afterwards. With nobody
-//!   in the queue it counts a token.
-//! * A waiter whose time is over, or that is cancelled, takes itself out under the same lock, unless it has been marked by then. So a post
-//!   goes to a waiter that leaves with it, or to the next one, or into the count.
-//! * A task that was abandoned in its wait cannot take itself out. The next post does so, and looks further.
-//!
-//! Nothing is allocated or freed under the lock, since an allocator may post here, too.
+//! Posts are a [`Stock`]: each wait takes one. So one that is abandoned before it has run has taken none, and it is for the next one.
 
-use crate::queue::Queue;
-use ec_channel::line::Place;
-use ec_pool::wait::{self, Stop};
-use ec_tasks::lock::{Condvar, Mutex};
-use ec_tasks::room::lock_with_room;
-use ec_tasks::{Task, Tokens, WaitKind};
+use super::base::face::{Stop, WaitKind};
+use super::base::names::{self, Name};
+use super::base::stock::Stock;
+use super::base::waiters::{How, Waited};
+use ec_pool::wait::checkpoint;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-static NOTIFICATION: WaitKind =
-    WaitKind { name: "notification", cancel: None, describe: |_, address| format!("at {address:#x}") };
+static NOTIFICATION: WaitKind = WaitKind { name: "notification", cancel: None, describe: names::describe };
 
 /// Lets one task or thread tell others that something has happened, any number of times.
 ///
@@ -46,36 +35,30 @@ static NOTIFICATION: WaitKind =
 /// other.join().unwrap();
 /// ```
 pub struct Notification {
-    inner: Mutex<Inner>,
+    posts: Stock,
+    name: Name,
 }
 
-struct Inner {
-    /// Posts that nobody has taken yet. Not zero only while nobody waits.
-    tokens: usize,
-    /// Each can leave from where it stands.
-    waiters: Queue<Arc<Waiter>>,
-}
-
-struct Waiter {
-    posted: AtomicBool,
-    who: Who,
-}
-
-enum Who {
-    Task(Task),
-    Thread(Mutex<()>, Condvar),
-}
+// (No code of others runs while anything in it is changed.)
+impl UnwindSafe for Notification {}
+impl RefUnwindSafe for Notification {}
 
 impl Notification {
     /// One that nothing has been posted to.
     pub const fn new() -> Self {
-        Self { inner: Mutex::new(Inner { tokens: 0, waiters: Queue::new() }) }
+        Self { posts: Stock::new(0), name: Name::none() }
+    }
+
+    /// As [`new`](Self::new), with a name that a [dump](crate::dump) shows of those who wait for it.
+    pub const fn named(name: &'static str) -> Self {
+        Self { posts: Stock::new(0), name: Name::new(name) }
     }
 
     /// Returns with the next post: suspends the task or blocks the thread until there is one.
     /// It cannot fail, so it is not a cancellation point.
     pub fn wait(&self) {
-        let _ = self.wait_deadline(None, false);
+        // Without a deadline, and no point.
+        let _ = self.wait_until(None, false);
     }
 
     /// As [`wait`](Self::wait), and a [cancellation point](crate::task#cancellation). One that fails has not taken any post.
@@ -110,7 +93,7 @@ impl Notification {
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         // A sum that no clock can show is for ever.
-        self.wait_deadline(Instant::now().checked_add(timeout), false).unwrap_or(false)
+        self.wait_until(Instant::now().checked_add(timeout), false).is_ok_and(|posted| posted)
     }
 
     /// As [`wait_timeout`](Self::wait_timeout), and a [cancellation point](crate::task#cancellation). One that fails has not taken any post.
@@ -123,152 +106,40 @@ impl Notification {
 
     /// Takes a post if one is there, without waiting.
     pub fn try_wait(&self) -> bool {
-        self.inner.lock().take()
+        self.posts.try_take(1)
     }
 
     /// Lets one waiter return: the one that has waited longest, or else the next one to come. Never blocks.
+    ///
+    /// # Panics
+    /// There are more than `usize::MAX / 2` posts that nobody has waited for.
     pub fn post(&self) {
-        // (Those that are gone are dropped without the lock.)
-        while let Some(waiter) = self.post_to_first() {
-            if waiter.is_marked() {
-                return waiter.wake();
-            }
-        }
-    }
-
-    /// Counts the post, if nobody waits; or takes out the first who does, marked if it can return.
-    fn post_to_first(&self) -> Option<Arc<Waiter>> {
-        let mut inner = self.inner.lock();
-        let Some(waiter) = inner.waiters.pop() else {
-            let Some(tokens) = inner.tokens.checked_add(1) else {
-                drop(inner);
-                panic!("more posts than a counter can hold");
-            };
-            inner.tokens = tokens;
-            return None;
-        };
-        if !waiter.is_gone() {
-            waiter.mark();
-        }
-        Some(waiter)
+        assert!(self.posts.add(1), "more posts than a counter can hold");
     }
 
     /// Lets all return that wait at this moment, and does nothing for those who come later. Never blocks.
     pub fn post_all(&self) {
-        let waiters = {
-            let mut inner = self.inner.lock();
-            inner.waiters.iter().for_each(|waiter| waiter.mark());
-            std::mem::replace(&mut inner.waiters, Queue::new())
-        };
-        waiters.iter().for_each(|waiter| waiter.wake());
+        self.posts.dismiss_all();
+    }
+
+    /// The name that it was made with.
+    pub fn name(&self) -> Option<&'static str> {
+        self.name.text()
     }
 
     fn wait_point(&self, deadline: Option<Instant>) -> io::Result<bool> {
-        wait::checkpoint()?;
-        self.wait_deadline(deadline, true).map_err(Stop::deliver)
+        checkpoint()?;
+        self.wait_until(deadline, true).map_err(Stop::deliver)
     }
 
-    fn wait_deadline(&self, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
-        if self.try_wait() {
-            return Ok(true);
+    /// `Ok(false)`: `deadline` came first.
+    fn wait_until(&self, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
+        let how = How { deadline, point, wants: 1, ..How::new(&NOTIFICATION, self.name.detail(self)) };
+        match self.posts.take(&how) {
+            Waited::Not | Waited::Told => Ok(true),
+            Waited::Late => Ok(false),
+            Waited::Stopped(stop) => Err(stop),
         }
-        let task = ec_tasks::current();
-        let who = task.map_or_else(|| Who::Thread(Mutex::new(()), Condvar::new()), Who::Task);
-        let waiter = Arc::new(Waiter { posted: AtomicBool::new(false), who });
-        let mine = waiter.clone();
-        let place = {
-            let mut inner = lock_with_room(&self.inner, |inner| &mut inner.waiters);
-            if inner.take() {
-                // (What was made in vain is dropped after the lock.)
-                drop(inner);
-                return Ok(true);
-            }
-            inner.waiters.join(mine)
-        };
-        match waiter.wait(self.address(), deadline, point) {
-            Ok(true) => Ok(true),
-            // (A stop that a post has outrun is not delivered here: it waits for the next point.)
-            end => {
-                if self.give_up(&waiter, place) {
-                    Ok(true)
-                } else {
-                    end
-                }
-            }
-        }
-    }
-
-    /// The time is over, or it is cancelled: out of the queue, unless a post has come first. That one must be taken then.
-    fn give_up(&self, waiter: &Arc<Waiter>, place: Place) -> bool {
-        let mut inner = self.inner.lock();
-        // (Marked: the place is another's by now.)
-        if waiter.is_marked() {
-            return true;
-        }
-        let mine = inner.waiters.leave(place, |other| Arc::ptr_eq(other, waiter));
-        drop(inner);
-        drop(mine);
-        false
-    }
-
-    fn address(&self) -> u64 {
-        std::ptr::from_ref(self).addr() as u64
-    }
-}
-
-impl Inner {
-    fn take(&mut self) -> bool {
-        let any = self.tokens > 0;
-        self.tokens -= usize::from(any);
-        any
-    }
-}
-
-impl Waiter {
-    /// Under the queue's lock, as this takes the waiter out of the queue.
-    fn mark(&self) {
-        self.posted.store(true, Ordering::Release);
-    }
-
-    fn is_marked(&self) -> bool {
-        self.posted.load(Ordering::Acquire)
-    }
-
-    /// Never to return from its wait, whatever is posted.
-    fn is_gone(&self) -> bool {
-        matches!(&self.who, Who::Task(task) if ec_pool::is_abandoned(task))
-    }
-
-    fn wake(&self) {
-        match &self.who {
-            Who::Task(_) if self.is_gone() => (),
-            Who::Task(task) => task.wake(Tokens::SYNC),
-            Who::Thread(lock, bell) => {
-                // Between its look at the mark and its sleep the thread holds the lock.
-                drop(lock.lock());
-                bell.notify_one();
-            }
-        }
-    }
-
-    /// Until it is marked (`true`) or `deadline` has come; `point`: or until it is to stop.
-    fn wait(&self, address: u64, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
-        let (lock, bell) = match &self.who {
-            Who::Task(_) => return wait::until(&NOTIFICATION, address, deadline, point, &self.posted),
-            Who::Thread(lock, bell) => (lock, bell),
-        };
-        let end = wait::earliest(deadline, if point { wait::scope_deadline() } else { None });
-        let mut guard = lock.lock();
-        while !self.is_marked() {
-            match end {
-                None => bell.wait(&mut guard),
-                Some(at) if bell.wait_until(&mut guard, at) && !self.is_marked() => {
-                    return if end == deadline { Ok(false) } else { Err(Stop::Scope(at)) };
-                }
-                Some(_) => (),
-            }
-        }
-        Ok(true)
     }
 }
 
@@ -280,10 +151,11 @@ impl Default for Notification {
 
 impl fmt::Debug for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (posts, waiters) = {
-            let inner = self.inner.lock();
-            (inner.tokens, inner.waiters.len())
-        };
-        f.debug_struct("Notification").field("posts", &posts).field("waiters", &waiters).finish()
+        let (posts, waiters) = self.posts.state();
+        let mut all = f.debug_struct("Notification");
+        if let Some(name) = self.name() {
+            all.field("name", &name);
+        }
+        all.field("posts", &posts).field("waiters", &waiters).finish()
     }
 }

@@ -121,11 +121,10 @@ impl CancelToken {
         let mut next = vec![self.0.clone()];
         while let Some(node) = next.pop() {
             let lists = node.close();
-            lists
-                .members
-                .iter()
-                .filter(|task| !ec_pool::is_abandoned(task))
-                .for_each(|task| task.wake(Tokens::SYNC));
+            lists.members.iter().filter(|task| !ec_pool::is_abandoned(task)).for_each(|task| {
+                wait::group_cancelled(task, &node.cancelled);
+                task.wake(Tokens::SYNC);
+            });
             next.extend(lists.children.iter().filter_map(Weak::upgrade));
         }
     }

@@ -1,5 +1,6 @@
 //! The calls of the table, made so that they come back by themselves. Those that are no points may be tried together; a point is tried alone.
 
+mod locks;
 mod net;
 mod runtimes;
 mod sync;
@@ -9,7 +10,9 @@ use crate::net_common::pair;
 use event_channel::channel::{Event, EventChannel, LocalChannel, Request};
 use event_channel::net::{TcpListener, TcpStream, UdpSocket, lookup_host};
 use event_channel::runtime::Handle;
-use event_channel::sync::{Condvar, Mutex, Notification};
+use event_channel::sync::{
+    Arc, Barrier, Condvar, LazyLock, Mutex, Notification, Once, OnceLock, RwLock, RwLockWriteGuard, Semaphore,
+};
 use event_channel::task::{self, Builder, CancelToken, JoinHandle, JoinSet};
 use event_channel::time::{self, Duration, Instant};
 use event_channel::{Runtime, future, is_cancelled, is_deadline, is_read_timeout};
@@ -45,5 +48,5 @@ pub type Row = (&'static [&'static str], fn() -> Call);
 
 /// All of them.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    [net::CALLS, sync::CALLS, tasks::CALLS, runtimes::CALLS].into_iter().flatten()
+    [net::CALLS, sync::CALLS, locks::CALLS, tasks::CALLS, runtimes::CALLS].into_iter().flatten()
 }

@@ -88,6 +88,7 @@ pub const CALLS: &[Row] = &[
             "runtime::Builder::stack_size",
             "runtime::Builder::driver",
             "runtime::Builder::on_internal_error",
+            "runtime::Builder::interrupt_signal",
             "runtime::Builder::build",
         ],
         || {
@@ -95,7 +96,8 @@ pub const CALLS: &[Row] = &[
             call(move || {
                 let builder =
                     Runtime::builder().cores(1).max_threads(10).keep_alive(SHORT).stack_size(64 << 10);
-                let builder = builder.on_event(|_| ()).on_internal_error(|_| ());
+                let builder =
+                    builder.on_event(|_| ()).on_internal_error(|_| ()).interrupt_signal(libc::SIGRTMAX());
                 let built = builder.driver(handle.channel().driver().kind()).build()?;
                 for runtime in [built, Runtime::new()?] {
                     drop(runtime.spawn(|| ()));

@@ -139,13 +139,16 @@ pub const CALLS: &[Row] = &[
     (
         &[
             "sync::Notification::new",
+            "sync::Notification::named",
+            "sync::Notification::name",
             "sync::Notification::try_wait",
             "sync::Notification::post",
             "sync::Notification::post_all",
         ],
         || {
             calls(|| {
-                let notification = Notification::new();
+                let notification = Notification::named("named");
+                assert_eq!(notification.name(), Some("named"));
                 notification.post();
                 notification.post_all();
                 assert!(notification.try_wait());

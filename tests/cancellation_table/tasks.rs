@@ -126,6 +126,7 @@ pub const CALLS: &[Row] = &[
             "time::timeout",
             "task::shield",
             "task::blocking",
+            "task::interruptible",
             "task::on_thread",
             "task::CancelToken::enter",
             "task::scope",
@@ -136,6 +137,7 @@ pub const CALLS: &[Row] = &[
                 time::timeout(LONG, || ());
                 task::shield(|| ());
                 task::blocking(|| ());
+                task::interruptible(|| ());
                 task::on_thread(|| ());
                 CancelToken::new().enter(|| ());
             })

@@ -92,6 +92,12 @@ pub fn until_waiting(runtime: &Runtime, what: &str) {
     eventually(|| runtime.dump().to_string().contains(what));
 }
 
+/// So many tasks of `runtime` wait for what holds `what` in the dump.
+pub fn waiting(runtime: &Runtime, what: &str) -> usize {
+    let dump = runtime.dump();
+    dump.tasks.iter().filter(|task| format!("{task:?}").contains(what)).count()
+}
+
 /// Returns when `condition` holds; the test's time limit catches the case that it never does.
 pub fn eventually(mut condition: impl FnMut() -> bool) {
     while !condition() {

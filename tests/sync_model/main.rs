@@ -3,11 +3,29 @@
 //! A waiter that nobody tells any more shows as a deadlock, which loom reports.
 #![cfg(loom)]
 
+mod barrier;
+mod condvar;
 mod lock;
+mod semaphore;
 mod sync;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use sync::base::face::Sleeper;
+
+/// A thread that calls `f` as a waiter of its own.
+fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> loom::thread::JoinHandle<T> {
+    spawn_as(&Sleeper::new(), f)
+}
+
+/// A thread that calls `f` as `who`.
+fn spawn_as<T: 'static>(who: &Sleeper, f: impl FnOnce() -> T + 'static) -> loom::thread::JoinHandle<T> {
+    let who = who.clone();
+    loom::thread::spawn(move || {
+        who.be();
+        f()
+    })
+}
 
 /// Runs `model` in all orders with at most `bound` preemptions, and gives the ends that there were: with waiters that wait for long, and
 /// with others.

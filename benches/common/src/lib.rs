@@ -15,6 +15,7 @@ mod report;
 mod rng;
 mod sockets;
 mod switching;
+mod waiting;
 
 pub use args::{Args, args, depth};
 pub use blocking::{StdLock, Ticks, block_report, compute, connect_after, file_plan, hogs_report, watchdog};
@@ -27,3 +28,4 @@ pub use report::{na, ns, out, pct};
 pub use rng::Rng;
 pub use sockets::{listen, listeners, udp, udps};
 pub use switching::{alternates, alternations, yield_self};
+pub use waiting::{Line, Sections, over_after, report_shares, work};

@@ -6,6 +6,7 @@ mod callgrind;
 mod channel;
 mod clock;
 mod pool;
+mod waiting;
 
 use ec_tasks::Kind::{Lean, Own};
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ const CANNOT: u8 = 3;
 
 type Count = (&'static str, fn());
 
-const COUNTS: [Count; 19] = [
+const COUNTS: [Count; 21] = [
     ("switch_own", || bare::switch(Own)),
     ("switch_lean", || bare::switch(Lean)),
     ("spawn_own", || bare::spawn(Own)),
@@ -30,12 +31,17 @@ const COUNTS: [Count; 19] = [
     ("pool_event_lean", || pool::event(Lean)),
     ("pool_echo_own", || pool::echo(Own)),
     ("pool_echo_lean", || pool::echo(Lean)),
+    ("pool_lock", waiting::lock),
+    ("pool_hand_over", waiting::hand_over),
     ("event", channel::event),
     ("event_again", channel::again),
     ("event_batch_32", channel::batch),
     ("timer", || channel::timer(0)),
     ("timer_among_1000", || channel::timer(1000)),
 ];
+
+/// They are of tasks of that kind, though their names do not say so.
+const OF_OWN: [&str; 2] = ["pool_lock", "pool_hand_over"];
 
 /// Does `operations` once and twice, each to be counted by itself: the difference is what so many cost, without
 /// whatever comes once. The first time warms up.
@@ -59,7 +65,7 @@ fn main() -> ExitCode {
         eprintln!("usage: counts NAME | --list");
         return ExitCode::from(2);
     };
-    if name.ends_with("_own")
+    if (name.ends_with("_own") || OF_OWN.contains(name))
         && let Err(why) = ec_tasks::own_thread_locals()
     {
         eprintln!("tasks have no thread-locals of their own here: {why}");

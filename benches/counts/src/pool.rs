@@ -10,7 +10,7 @@ use event_channel::{EventChannel, Runtime};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-fn spawn<T: Send + 'static>(kind: Kind, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+pub fn spawn<T: Send + 'static>(kind: Kind, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     match kind {
         Kind::Own => task::spawn(f),
         // SAFETY: the tasks keep nothing of a thread's across a suspension.
@@ -19,7 +19,7 @@ fn spawn<T: Send + 'static>(kind: Kind, f: impl FnOnce() -> T + Send + 'static) 
 }
 
 /// Runs `f` in a task of that kind, the only one.
-fn inside(kind: Kind, f: impl FnOnce(EventChannel) + Send + 'static) {
+pub fn inside(kind: Kind, f: impl FnOnce(EventChannel) + Send + 'static) {
     let runtime = Runtime::builder().cores(1).driver(Driver::Epoll).build().expect("a runtime");
     let channel = runtime.channel().clone();
     runtime.run(move || spawn(kind, move || f(channel)).join().expect("it does not panic"));

@@ -5,17 +5,19 @@
 //! | `echo` | `port conns secs size` | closed loop: each connection sends, waits for the echo, sends again |
 //! | `open` | `port conns rate secs` | open loop: sends on schedule, whatever comes back |
 //! | `udp` | `port conns secs` | closed loop with a datagram socket for each of `conns` |
+//! | `chat` | `port conns room rate secs` | talkers in rooms: what one says comes to all in its room |
 //! | `accept` | `port conns secs` | connects, exchanges one message, closes; `conns` at a time |
 //! | `hold` | `port conns` | holds connections open until its standard input ends |
 //! | `raw-echo`, `raw-http`, `raw-udp` | `buf` | the least a server can do: one thread, no runtime |
 //! | `floor` | `cpus` | two blocking threads of one process over loopback |
 //! | `syscalls` | | what a send, a receive and an empty system call cost |
 //!
-//! `echo`, `open`, `udp` and `accept` with `pid=N` print the CPU time of that process for each message, as `cpu_us`.
+//! `echo`, `open`, `udp`, `chat` and `accept` with `pid=N` print the CPU time of that process for each message, as `cpu_us`.
 //!
 //! One thread each, with epoll, so that the load takes as little of the machine as can be.
 
 mod accept;
+mod chat;
 mod connections;
 mod echo;
 mod floor;
@@ -42,6 +44,7 @@ fn main() {
         "open" => open::run(a),
         "udp" => udp::run(a),
         "accept" => accept::run(a),
+        "chat" => chat::run(a),
         "hold" => hold::run(a),
         "raw-echo" => raw::streams(a, false),
         "raw-http" => raw::streams(a, true),

@@ -9,10 +9,11 @@
 //! longer than the kernel's tick. So it is short where a call has had to be ended lately: there somebody else takes
 //! what was to be had here.
 //!
-//! The signal is a real-time one for which the program has no handler. Its own does nothing, but that without `SA_RESTART`
+//! The signal is a real-time one for which the program has no handler. Its own only counts, but without `SA_RESTART`
 //! the call returns with EINTR. It is sent only while the call lasts. (The JVM ends blocking calls in the same way.)
 //!
-//! A helper's call that lasts as long as others wish is ended by such a signal, too, chosen when it is to end ([`Reach`]).
+//! A helper's call that lasts as long as others wish is ended by such a signal, too, chosen when it is to end ([`Reach`]), and calls of the
+//! program's own (`crate::interrupt`).
 
 #![allow(unsafe_code)]
 
@@ -21,7 +22,7 @@ use super::mode::without_blocking;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Longer than the tick of most kernels.
@@ -57,11 +58,9 @@ impl Reach {
         let is_open = |signal: &i32| unsafe { libc::sigismember(&self.blocked, *signal) } == 0;
         let open = || realtime().filter(is_open);
         let found = open().find(|signal| is_ours(*signal)).or_else(|| open().find(|signal| take(*signal)));
-        // SAFETY: no pointer is passed. Its handler does nothing.
-        let send = |signal: i32| unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), self.thread, signal) } == 0;
         // (None may be left, or no more may be queued. One that is not queued has no such limit; and this one means nothing to who does not ask.)
-        if !found.is_some_and(send) && is_open(&LAST) && take(LAST) {
-            send(LAST);
+        if !found.is_some_and(|signal| send(self.thread, signal)) && is_open(&LAST) && take(LAST) {
+            send(self.thread, LAST);
         }
     }
 }
@@ -74,7 +73,13 @@ fn realtime() -> impl Iterator<Item = i32> {
     (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev()
 }
 
-fn this_thread() -> i32 {
+/// Sends `signal`, which is this module's, to a thread of this process. False: there is no such thread, or no more may be queued.
+pub(crate) fn send(thread: i32, signal: i32) -> bool {
+    // SAFETY: no pointer is passed. Its handler only counts.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) == 0 }
+}
+
+pub(crate) fn this_thread() -> i32 {
     // SAFETY: no pointer is passed.
     unsafe { libc::syscall(libc::SYS_gettid) as i32 }
 }
@@ -117,7 +122,7 @@ fn now() -> u64 {
 }
 
 /// A signal that this module handles, now.
-fn signal() -> Option<i32> {
+pub(crate) fn signal() -> Option<i32> {
     /// The one that was found last; 0: none so far.
     static FOUND: AtomicI32 = AtomicI32::new(0);
     let found = FOUND.load(Ordering::Relaxed);
@@ -137,10 +142,19 @@ fn signal() -> Option<i32> {
 
 /// Does this module handle it?
 pub(crate) fn is_ours(signal: i32) -> bool {
-    handler_of(signal) == Some(nothing as *const () as usize)
+    handler_of(signal) == Some(counts as *const () as usize)
 }
 
-extern "C" fn nothing(_signal: libc::c_int) {}
+/// (The call sets no errno, since it does not fail.)
+extern "C" fn counts(_signal: libc::c_int) {
+    count_of(this_thread()).fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many of these signals have reached `thread`, and those that share its place.
+pub(crate) fn count_of(thread: i32) -> &'static AtomicU32 {
+    static COUNTS: [AtomicU32; 256] = [const { AtomicU32::new(0) }; 256];
+    &COUNTS[thread as usize % COUNTS.len()]
+}
 
 /// `None`: whoever runs the program (valgrind) keeps this signal to himself.
 fn handler_of(signal: i32) -> Option<usize> {
@@ -155,8 +169,8 @@ fn handler_of(signal: i32) -> Option<usize> {
 }
 
 /// Handles `signal`, if nobody does. (On the stack for signals, if the thread has one: a task's own is small.)
-fn take(signal: i32) -> bool {
-    let mine = nothing as *const () as usize;
+pub(crate) fn take(signal: i32) -> bool {
+    let mine = counts as *const () as usize;
     match handler_of(signal) {
         Some(handler) if handler == mine => return true,
         Some(libc::SIG_DFL) => {}
@@ -168,7 +182,7 @@ fn take(signal: i32) -> bool {
     action.sa_flags = libc::SA_ONSTACK;
     action.sa_mask = every_signal();
     let mut before = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: a handler that does nothing may run at any time; room for what was before.
+    // SAFETY: a handler that only counts may run at any time; room for what was before.
     unsafe {
         if libc::sigaction(signal, &action, before.as_mut_ptr()) != 0 {
             return false;
@@ -191,19 +205,29 @@ pub(crate) struct Unblocked {
 
 impl Unblocked {
     fn new(signal: i32) -> Option<Self> {
-        let before = change(libc::SIG_UNBLOCK, Some(signal))?;
-        // SAFETY: a set that the kernel has filled.
-        let was_blocked = unsafe { libc::sigismember(&before, signal) } == 1;
-        Some(Self { signal, was_blocked })
+        Some(Self { signal, was_blocked: unblock(signal)? })
     }
 }
 
 impl Drop for Unblocked {
     fn drop(&mut self) {
         if self.was_blocked {
-            change(libc::SIG_BLOCK, Some(self.signal));
+            block(self.signal);
         }
     }
+}
+
+/// The calling thread lets `signal` through from now on; one that it has kept out has been handled when this returns. Gives whether it did not
+/// before.
+pub(crate) fn unblock(signal: i32) -> Option<bool> {
+    let before = change(libc::SIG_UNBLOCK, Some(signal))?;
+    // SAFETY: a set that the kernel has filled.
+    Some(unsafe { libc::sigismember(&before, signal) } == 1)
+}
+
+/// The calling thread keeps `signal` out from now on.
+pub(crate) fn block(signal: i32) {
+    change(libc::SIG_BLOCK, Some(signal));
 }
 
 /// The mask before. (With no signal: the mask.)

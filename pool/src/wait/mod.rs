@@ -23,6 +23,7 @@ pub(crate) mod cancel;
 mod dedicated;
 pub(crate) mod elapsed;
 pub(crate) mod get_event;
+pub(crate) mod interruptible;
 mod pauses;
 pub(crate) mod scopes;
 pub(crate) mod sleeper;
@@ -39,6 +40,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+pub use crate::wait::interruptible::group_cancelled;
 pub use crate::wait::pauses::{park_cancellable, park_until, sleep_until, sleep_until_cancellable};
 pub use crate::wait::scopes::{
     Inherited, Members, earliest, is_cancelled_around, is_shielded, scope_deadline, shield, with_deadline,
@@ -70,7 +72,8 @@ pub enum Stop {
 impl Stop {
     /// The error to return. A cancel or a deadline counts as delivered from here on.
     pub fn deliver(self) -> io::Error {
-        match self {
+        let is_of_scope = !matches!(self, Stop::Os(_));
+        let error = match self {
             Stop::Os(errno) => io::Error::from_raw_os_error(errno),
             Stop::Cancel if scopes::take_cancel() => Cancelled.into(),
             Stop::Cancel => io::Error::from_raw_os_error(libc::ECANCELED),
@@ -79,7 +82,12 @@ impl Stop {
                 scopes::deliver(at.max(Instant::now()));
                 Elapsed.into()
             }
+        };
+        if is_of_scope {
+            // What is delivered ends no further call.
+            interruptible::changed();
         }
+        error
     }
 }
 

@@ -25,6 +25,8 @@
 #![allow(unsafe_code)]
 
 use crate::wait::callers;
+use crate::wait::interruptible;
+use ec_tasks::GROUPS;
 use std::any::Any;
 use std::cell::Cell;
 use std::iter;
@@ -133,6 +135,7 @@ impl Entered {
         });
         scope.outer.set(last(Cell::get).cast());
         last(|cell| cell.set(Arc::into_raw(scope.clone()).cast()));
+        interruptible::changed();
         Entered(scope)
     }
 }
@@ -145,6 +148,7 @@ impl Drop for Entered {
             // (An allocator's business: nothing of the list is kept meanwhile.)
             drop(scope);
         }
+        interruptible::changed();
     }
 }
 
@@ -265,6 +269,33 @@ pub(crate) fn take_cancel() -> bool {
             .for_each(|(_, scope)| scope.delivered.set(true));
     }
     group.is_some()
+}
+
+/// Whose cancels are to be delivered here: the task's own? And the groups', each as the address of its flag, but for those that have been. (Of
+/// too many the last one is [`ANY_GROUP`].)
+pub(crate) fn who_may_cancel() -> (bool, [usize; GROUPS]) {
+    let mut groups = [0; GROUPS];
+    if is_in_none() {
+        return (true, groups);
+    }
+    for (place, (_, scope)) in inside()
+        .filter(|(_, scope)| !scope.delivered.get())
+        .filter(|(_, scope)| matches!(scope.what, What::Group(..)))
+        .enumerate()
+    {
+        if let What::Group(flag, _) = &scope.what {
+            groups[place.min(GROUPS - 1)] = if place < GROUPS { address_of(flag) } else { ANY_GROUP };
+        }
+    }
+    (!is_shielded(), groups)
+}
+
+/// Stands for whatever group.
+pub(crate) const ANY_GROUP: usize = usize::MAX;
+
+/// What a group is known by.
+pub(crate) fn address_of(group: &Arc<AtomicBool>) -> usize {
+    Arc::as_ptr(group).addr()
 }
 
 /// Whether the caller is in a group that was cancelled, or a deadline has come that it has [inherited](Inherited): delivered or not, and

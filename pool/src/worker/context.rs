@@ -13,6 +13,7 @@ use crate::core::Core;
 use crate::core::forced;
 use crate::core::lease::Holder;
 use crate::core::ready::Ready;
+use crate::interrupt::Kept;
 use crate::size::threads::WorkerThread;
 use crate::worker::shared::Shared;
 use ec_tasks::Crossing;
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) asleep: Cell<bool>,
     /// It runs a task without a core.
     pub(crate) without_core: Cell<Option<Beginning>>,
+    /// What is known of the thread when it is in a section.
+    pub(crate) interrupts: Kept,
 }
 
 /// When a run without a core began.
@@ -48,7 +51,7 @@ pub(crate) struct Beginning {
 }
 
 impl Context {
-    /// Of a worker that holds no core yet.
+    /// Of a worker that holds no core yet: the calling thread.
     pub(crate) fn new(shared: Arc<Shared>, worker: Arc<WorkerThread>, core: Holder<Core>) -> Context {
         Context {
             shared,
@@ -57,6 +60,7 @@ impl Context {
             publishing: Cell::new(0),
             asleep: Cell::new(false),
             without_core: Cell::new(None),
+            interrupts: Kept::of_this_thread(),
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) trimmer: Trimmer,
     /// The stack of a task that asks for no other, in bytes.
     pub(crate) stack_size: usize,
+    /// What ends calls in sections; `None`: the process's choice.
+    pub(crate) interrupt_signal: Option<i32>,
     /// Last: what the program has given is dropped with it.
     pub(crate) size: Size,
 }
@@ -42,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) stack_size: usize,
     pub(crate) force_migration: bool,
     pub(crate) monitor: bool,
+    pub(crate) interrupt_signal: Option<i32>,
     pub(crate) size: Limits,
 }
 
@@ -67,6 +70,7 @@ impl Shared {
             trimmer: Trimmer::default(),
             size: Size::new(cores, settings.size),
             stack_size: settings.stack_size,
+            interrupt_signal: settings.interrupt_signal,
         });
         Ok((shared, own))
     }

@@ -4,7 +4,7 @@ pub(crate) use ec_pool::wait::{Look, Sleeper, Stop, look};
 pub(crate) use ec_tasks::WaitKind;
 pub(crate) use ec_tasks::lock::{Mutex, MutexGuard};
 pub(crate) use std::hint::spin_loop;
-pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::time::Instant;
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) const TRIES: u32 = 60;
 
 /// Who has waited for so long is not passed over any more.
-const PATIENCE: Duration = Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_micros(500);
 
 pub(crate) fn has_waited_for_long(since: Instant) -> bool {
     since.elapsed() >= PATIENCE

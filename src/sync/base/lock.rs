@@ -3,19 +3,20 @@
 //! ```text
 //!   HELD      somebody has it
 //!   WAITED    somebody is in the list, or was
-//!   FAIR      one in the list has waited for too long: only those who have waited may take it
+//!   FAIR      the first in the list has waited for too long: only those who have waited may take it
 //! ```
 //! * Who wants it takes it if it is free, even if others wait: it need not wait for one that has not run yet. Else it tries again for a
 //!   moment, since most who have it have it for a moment; then it waits.
-//! * Who leaves it tells the first that waits, who competes for it with all others.
-//! * Who was told, was too late, and has waited for a millisecond, makes it *fair*: it waits in front, and those who come wait behind it. It keeps its place until it has run. So none is passed over for good.
+//! * Who leaves it tells the first that waits, who competes for it with all others, and waits in front if it was too late. It keeps its place
+//!   until it has run: nobody else is told meanwhile.
+//! * Who leaves it makes it *fair*, too, if the first that waits has done so for half a millisecond, and it has not been fair for as long.
+//!   (Not the one that waits: it may not run as long as others keep the CPU.) Those who come wait behind it then. So the lock goes round
+//!   among those who want it all the time, each of whom has it again and again for half a millisecond.
 //!
 //! WAITED and FAIR are set under the list's lock. Who finds the list empty takes them back there. Who takes the lock while nobody waits
 //! does not touch the list. `tests/sync_model` checks this with loom against this very file.
 
-use super::face::{
-    AtomicU32, Instant, Ordering, Stop, TRIES, WaitKind, const_fn, has_waited_for_long, spin_loop,
-};
+use super::face::{AtomicU32, Instant, Ordering, Stop, TRIES, WaitKind, const_fn, spin_loop};
 use super::names::{self, Name};
 use super::waiters::{How, Locked, Waited, Waiters};
 
@@ -84,23 +85,21 @@ impl Lock {
         if self.tries_for_a_moment() {
             return Ok(true);
         }
-        let how = How { deadline, point, ..How::new(&MUTEX, self.name.detail(self)) };
-        let since = Instant::now();
-        // Has it waited, and did it wait for too long?
-        let (mut has_waited, mut impatient) = (false, false);
+        let since = Some(Instant::now());
+        let how = How { deadline, point, since, ..How::new(&MUTEX, self.name.detail(self)) };
+        let mut has_waited = false;
         loop {
             if self.take(has_waited).is_ok() {
+                if has_waited {
+                    self.waiters.lock().has_begun();
+                }
                 return Ok(true);
             }
             let how = How { in_front: has_waited, ..how };
-            let mark = if impatient { WAITED | FAIR } else { WAITED };
-            let nothing = |list: &mut Locked<'_>| self.has_nothing_to_wait_for(has_waited, mark, list);
+            let nothing = |list: &mut Locked<'_>| self.has_nothing_to_wait_for(has_waited, list);
             match self.waiters.wait(&how, nothing, || (), |list| self.forget_none(list)) {
                 Waited::Not => (),
-                Waited::Told => {
-                    has_waited = true;
-                    impatient = has_waited_for_long(since);
-                }
+                Waited::Told => has_waited = true,
                 Waited::Late => return Ok(false),
                 Waited::Stopped(stop) => return Err(stop),
             }
@@ -125,7 +124,7 @@ impl Lock {
     fn take(&self, has_waited: bool) -> Result<(), u32> {
         let mut word = self.word.load(Ordering::Relaxed);
         while is_free(word, has_waited) {
-            // (Whoever waits for too long says so again.)
+            // (It is the turn of one that has waited for too long.)
             let taken = if has_waited { (word | HELD) & !FAIR } else { word | HELD };
             match self.change(word, taken) {
                 Ok(_) => return Ok(()),
@@ -135,12 +134,12 @@ impl Lock {
         Err(word)
     }
 
-    /// Under the list's lock: false if the caller is to join. Whoever leaves the lock sees `mark` then, and tells.
-    fn has_nothing_to_wait_for(&self, has_waited: bool, mark: u32, list: &mut Locked<'_>) -> bool {
+    /// Under the list's lock: false if the caller is to join. Whoever leaves the lock sees WAITED then, and tells.
+    fn has_nothing_to_wait_for(&self, has_waited: bool, list: &mut Locked<'_>) -> bool {
         self.forget_none(list);
         let mut word = self.word.load(Ordering::Relaxed);
         while !is_free(word, has_waited) {
-            match self.change(word, word | mark) {
+            match self.change(word, word | WAITED) {
                 Ok(_) => return false,
                 Err(now) => word = now,
             }
@@ -169,8 +168,10 @@ impl Lock {
             return;
         }
         let mut list = self.waiters.lock();
-        let is_fair = self.word.load(Ordering::Relaxed) & FAIR != 0;
-        let wake = if is_fair { list.give_turn() } else { list.tell_first() };
+        let wake = list.give_turn();
+        if list.is_overdue() {
+            self.word.fetch_or(FAIR, Ordering::Relaxed);
+        }
         self.forget_none(&mut list);
         drop(list);
         wake.into_iter().for_each(|wake| wake.wake());

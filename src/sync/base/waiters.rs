@@ -15,6 +15,8 @@
 //! **Its turn.** Who stays in the list when it is told keeps its place until it has run. So those who come later see that somebody was
 //! there before them (`is_empty`), and wait behind it.
 //!
+//! `in_line.rs` has another way to wait in it.
+//!
 //! **Those who are gone.** A task that its pool has left behind does not run again; its stack stays as it is, for good, and so does its
 //! place. Whoever meets it takes it out and looks further. If it was told before it was left, all others look again
 //! (`ec_pool::wait::Sleeper`): `wait` returns to each as if it was told.
@@ -24,7 +26,8 @@
 #![allow(unsafe_code)]
 
 use super::face::{
-    AtomicU8, Instant, Look, Mutex, MutexGuard, Ordering, Sleeper, Stop, WaitKind, const_fn, look,
+    AtomicU8, Instant, Look, Mutex, MutexGuard, Ordering, Sleeper, Stop, WaitKind, const_fn,
+    has_waited_for_long, look,
 };
 use std::cell::Cell;
 use std::ptr;
@@ -35,34 +38,45 @@ pub(crate) struct Waiters {
 }
 
 /// Used under the lock. The places in it are those of frames of `wait` that have not been left.
-struct List {
+pub(super) struct List {
     first: *const Place,
     last: *const Place,
     /// How many have come.
     came: u64,
+    // In line: those before this one have their turn, and want so much together.
+    pub(super) next: *const Place,
+    pub(super) promised: usize,
+    /// See [`Locked::has_begun`].
+    begun: Option<Instant>,
 }
 
-const NOBODY: List = List { first: ptr::null(), last: ptr::null(), came: 0 };
+const NOBODY: List =
+    List { first: ptr::null(), last: ptr::null(), came: 0, next: ptr::null(), promised: 0, begun: None };
 
 // SAFETY: the places belong to whoever has the lock.
 unsafe impl Send for List {}
 
 /// Where a waiter stands.
-struct Place {
-    sleeper: Sleeper,
+pub(super) struct Place {
+    pub(super) sleeper: Sleeper,
     /// [`NOT_TOLD`] and so on. Written under the lock.
-    told: AtomicU8,
+    pub(super) told: AtomicU8,
+    pub(super) wants: usize,
+    since: Option<Instant>,
     // Of whoever has the lock, from here on.
+    pub(super) promised: Cell<usize>,
     before: Cell<*const Place>,
-    behind: Cell<*const Place>,
-    came: Cell<u64>,
+    pub(super) behind: Cell<*const Place>,
+    pub(super) came: Cell<u64>,
 }
 
 const NOT_TOLD: u8 = 0;
 /// And not in the list any more. Nobody but its waiter uses the place from here on.
 const TAKEN_OUT: u8 = 1;
 /// And still in the list.
-const HAS_TURN: u8 = 2;
+pub(super) const HAS_TURN: u8 = 2;
+/// Taken out as one that is gone.
+pub(super) const PASSED_OVER: u8 = 3;
 
 /// How to wait.
 #[derive(Clone, Copy)]
@@ -75,11 +89,15 @@ pub(crate) struct How {
     pub(crate) point: bool,
     /// Before all others.
     pub(crate) in_front: bool,
+    /// In line: how much it waits for.
+    pub(crate) wants: usize,
+    /// When it came, if it is not to be passed over for long ([`Locked::is_overdue`]).
+    pub(crate) since: Option<Instant>,
 }
 
 impl How {
     pub(crate) fn new(kind: &'static WaitKind, detail: u64) -> How {
-        How { kind, detail, deadline: None, point: false, in_front: false }
+        How { kind, detail, deadline: None, point: false, in_front: false, wants: 0, since: None }
     }
 }
 
@@ -96,7 +114,7 @@ pub(crate) enum Waited {
 
 /// Somebody was told, and is to be woken when the lock is free.
 #[must_use = "it sleeps still"]
-pub(crate) struct Wake(Sleeper);
+pub(crate) struct Wake(pub(super) Sleeper);
 
 impl Wake {
     pub(crate) fn wake(self) {
@@ -126,7 +144,7 @@ impl Waiters {
         leaves: impl FnOnce(&mut Locked<'_>),
     ) -> Waited {
         let since = look();
-        let place = Place::new(Sleeper::current());
+        let place = Place::new(how);
         let mut list = self.lock();
         if nothing(&mut list) {
             return Waited::Not;
@@ -137,7 +155,7 @@ impl Waiters {
         drop(list);
         joined();
         let verdict = place.wait(how, since);
-        let waited = self.out(&place, verdict, leaves);
+        let waited = self.out(&place, verdict, |_| (), leaves);
         std::mem::forget(armed);
         waited
     }
@@ -156,24 +174,25 @@ impl Waiters {
     }
 
     /// The place is in the list no more.
-    fn out(
+    pub(super) fn out(
         &self,
         place: &Place,
         verdict: Result<bool, Stop>,
+        has_turn: impl FnOnce(&mut Locked<'_>),
         leaves: impl FnOnce(&mut Locked<'_>),
     ) -> Waited {
-        if place.told.load(Ordering::Acquire) == TAKEN_OUT {
+        if place.is_out() {
             return Waited::Told;
         }
         let mut list = self.lock();
         // (It may have been told meanwhile.)
-        let told = place.told.load(Ordering::Acquire);
-        if told == TAKEN_OUT {
+        if place.is_out() {
             return Waited::Told;
         }
-        // SAFETY: it is in the list: nobody else takes it out but by `TAKEN_OUT`.
+        // SAFETY: it is in the list: nobody else takes it out without saying so.
         unsafe { list.take_out(place) };
-        if told == HAS_TURN {
+        if place.told.load(Ordering::Acquire) == HAS_TURN {
+            has_turn(&mut list);
             return Waited::Told;
         }
         match verdict {
@@ -192,24 +211,36 @@ impl Waiters {
 }
 
 impl Place {
-    fn new(sleeper: Sleeper) -> Place {
+    pub(super) fn new(how: &How) -> Place {
         Place {
-            sleeper,
+            sleeper: Sleeper::current(),
             told: AtomicU8::new(NOT_TOLD),
+            wants: how.wants,
+            since: how.since,
+            promised: Cell::new(0),
             before: Cell::new(ptr::null()),
             behind: Cell::new(ptr::null()),
             came: Cell::new(0),
         }
     }
 
-    fn wait(&self, how: &How, since: Look) -> Result<bool, Stop> {
-        let told = || self.told.load(Ordering::Acquire) != NOT_TOLD;
+    pub(super) fn is_told(&self) -> bool {
+        self.told.load(Ordering::Acquire) != NOT_TOLD
+    }
+
+    /// Out of the list. (Else its waiter takes it out.)
+    fn is_out(&self) -> bool {
+        matches!(self.told.load(Ordering::Acquire), TAKEN_OUT | PASSED_OVER)
+    }
+
+    pub(super) fn wait(&self, how: &How, since: Look) -> Result<bool, Stop> {
+        let told = || self.is_told();
         self.sleeper.wait((how.kind, how.detail), how.deadline, how.point, since, told)
     }
 }
 
 /// See [`Waiters::lock`].
-pub(crate) struct Locked<'a>(MutexGuard<'a, List>);
+pub(crate) struct Locked<'a>(pub(super) MutexGuard<'a, List>);
 
 impl Locked<'_> {
     /// Is there nobody? (Those who are gone are taken out.)
@@ -230,12 +261,37 @@ impl Locked<'_> {
     /// Tells the first and takes it out, if it was there when so many had [come](Self::came).
     pub(crate) fn tell_older(&mut self, came: u64) -> Option<Wake> {
         let place = ptr::from_ref(self.front().filter(|place| place.came.get() < came)?);
+        // SAFETY: in the list.
+        Some(unsafe { self.tell(place) })
+    }
+
+    /// So many that have come since `came` wait. (Those who are gone are not counted.)
+    pub(crate) fn count_since(&self, came: u64) -> usize {
+        let from = self.0.first;
+        self.from(from).filter(|place| place.came.get() >= came && !place.sleeper.is_gone()).count()
+    }
+
+    /// Those in the list from this one on.
+    pub(super) fn from(&self, mut next: *const Place) -> impl Iterator<Item = &Place> {
+        std::iter::from_fn(move || {
+            // SAFETY: in the list, whose lock is held.
+            let place = unsafe { next.as_ref()? };
+            next = place.behind.get();
+            Some(place)
+        })
+    }
+
+    /// Takes it out and says so to its waiter.
+    ///
+    /// # Safety
+    /// It is in this list.
+    pub(super) unsafe fn tell(&mut self, place: *const Place) -> Wake {
         // SAFETY: in the list, whose lock is held. The place is its waiter's alone as soon as it says `TAKEN_OUT`: that is last.
         unsafe {
             self.take_out(place);
             let wake = Wake((*place).sleeper.clone());
             (*place).told.store(TAKEN_OUT, Ordering::Release);
-            Some(wake)
+            wake
         }
     }
 
@@ -246,31 +302,52 @@ impl Locked<'_> {
         (told == NOT_TOLD).then(|| Wake(place.sleeper.clone()))
     }
 
+    /// One that has waited has got what it waited for.
+    pub(crate) fn has_begun(&mut self) {
+        self.0.begun = Some(Instant::now());
+    }
+
+    /// Has the first one waited for too long, also since one that has waited [has begun](Self::has_begun)?
+    pub(crate) fn is_overdue(&mut self) -> bool {
+        let begun = self.0.begun;
+        let since = self.front().and_then(|place| place.since);
+        since.is_some_and(|since| has_waited_for_long(begun.map_or(since, |begun| begun.max(since))))
+    }
+
     /// The first that is not gone.
-    fn front(&mut self) -> Option<&Place> {
+    pub(super) fn front(&mut self) -> Option<&Place> {
+        let first = self.0.first;
+        self.first_from(first)
+    }
+
+    /// The first that is not gone, from this one on, which is in the list (or nobody). Those before it are taken out.
+    pub(super) fn first_from(&mut self, mut next: *const Place) -> Option<&Place> {
         loop {
-            let first = self.0.first;
             // SAFETY: in the list, whose lock is held.
-            let place = unsafe { first.as_ref()? };
+            let place = unsafe { next.as_ref()? };
             if !place.sleeper.is_gone() {
                 return Some(place);
             }
             // SAFETY: as above. (It may be on a thread still, as one that the end of its pool has not waited for. Then it looks
             // whether it is in the list.)
-            unsafe { self.take_out(first) };
-            place.told.store(TAKEN_OUT, Ordering::Release);
+            unsafe { self.take_out(next) };
+            next = place.behind.get();
+            place.told.store(PASSED_OVER, Ordering::Release);
         }
     }
 
     /// # Safety
     /// It is in no list, and stays where it is until it has been taken out.
-    unsafe fn join(&mut self, place: &Place, in_front: bool) {
+    pub(super) unsafe fn join(&mut self, place: &Place, in_front: bool) {
         let list = &mut *self.0;
         place.came.set(list.came);
         list.came += 1;
         let (before, behind) = if in_front { (ptr::null(), list.first) } else { (list.last, ptr::null()) };
         place.before.set(before);
         place.behind.set(behind);
+        if list.next.is_null() {
+            list.next = place;
+        }
         // SAFETY: what is in the list is there, and the lock is held.
         unsafe { list.link(before, behind, place, place) };
     }
@@ -281,6 +358,10 @@ impl Locked<'_> {
         // SAFETY: what is in the list is there, and the lock is held.
         unsafe {
             let (before, behind) = ((*place).before.get(), (*place).behind.get());
+            self.0.promised -= (*place).promised.replace(0);
+            if self.0.next == place {
+                self.0.next = behind;
+            }
             self.0.link(before, behind, behind, before);
         }
     }
@@ -312,7 +393,7 @@ impl List {
 }
 
 /// The list has a place on this stack: rather no process than one that unwinds it.
-struct AbortOnUnwind;
+pub(super) struct AbortOnUnwind;
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {

@@ -15,6 +15,7 @@ use super::end::ended_with_its_thread;
 use crate::here;
 use crate::task::{Header, RUNNING};
 use crate::util::thread_start::ThreadStart;
+use crate::wait::section;
 
 /// The task ends when the destructors of the thread's thread-locals have run: who joins it finds
 /// nothing under way any more, and they may call what suspends. So its end is a destructor itself,
@@ -50,6 +51,8 @@ fn at_thread_end(header: NonNull<Header>) {
     fn end(header: NonNull<Header>) {
         // SAFETY: the run reference is this thread's. (What destructors of thread-locals have made anew.)
         unsafe { header.as_ref() }.continuation.locals.clear();
+        // SAFETY: as above.
+        section::end(unsafe { header.as_ref() });
         here::leave(0);
         ended_with_its_thread(header);
     }

@@ -13,6 +13,7 @@ use crate::util::coarse;
 use crate::util::foreign::catch_quietly;
 use crate::util::forked::forked;
 use crate::util::fp;
+use crate::wait::section;
 use crate::worker::WorkerLocal;
 use crate::{here, own};
 
@@ -168,6 +169,7 @@ unsafe fn live(cell: NonNull<Header>) {
             own::run_destructors();
         }
     }
+    section::end(header);
 }
 
 /// The end of a task on a stack of its own, on its worker.

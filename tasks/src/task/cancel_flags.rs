@@ -1,6 +1,7 @@
-//! What a task was told about stopping.
+//! What a task was told about stopping, and whether somebody is to end the call that it makes (`wait/section.rs`).
+//! `pool/tests/interrupt_model.rs` checks with loom how the two meet.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use super::sync::{AtomicU8, Ordering};
 
 /// A cancel waits to be delivered.
 const PENDING: u8 = 1;
@@ -8,6 +9,10 @@ const PENDING: u8 = 1;
 const LATCHED: u8 = 2;
 /// It is delivered at each cancellation point from now on.
 const STICKY: u8 = 4;
+/// It is in a section.
+const SECTION: u8 = 8;
+/// The section was left elsewhere, while the task was on a thread in it.
+const SECTION_OVER: u8 = 16;
 /// One was delivered, since the task last [looked](CancelFlags::look_back).
 const DELIVERED: u8 = 128;
 
@@ -19,9 +24,38 @@ impl CancelFlags {
         CancelFlags(AtomicU8::new(0))
     }
 
-    /// Asks the task to stop: once, or, if `sticky`, at each cancellation point.
-    pub(crate) fn ask(&self, sticky: bool) {
-        self.0.fetch_or(PENDING | LATCHED | if sticky { STICKY } else { 0 }, Ordering::SeqCst);
+    /// Asks the task to stop: once, or, if `sticky`, at each cancellation point. Gives whether it is in a section.
+    pub(crate) fn ask(&self, sticky: bool) -> bool {
+        let told = PENDING | LATCHED | if sticky { STICKY } else { 0 };
+        self.0.fetch_or(told, Ordering::SeqCst) & SECTION != 0
+    }
+
+    /// Is the task in a section?
+    #[inline]
+    pub(crate) fn in_section(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & SECTION != 0
+    }
+
+    /// The task is in a section, and can be found. Who asks it to stop from now on hears of that, and sees what came before this; whether
+    /// somebody has asked before is the answer.
+    pub(crate) fn enter_section(&self) -> bool {
+        if self.0.load(Ordering::Relaxed) & SECTION_OVER != 0 {
+            self.0.fetch_and(!SECTION_OVER, Ordering::SeqCst);
+        }
+        self.0.fetch_or(SECTION, Ordering::SeqCst) & PENDING != 0
+    }
+
+    pub(crate) fn leave_section(&self) {
+        self.0.fetch_and(!(SECTION | SECTION_OVER), Ordering::SeqCst);
+    }
+
+    /// Whoever calls is not the task: that leaves its thread by itself, when it suspends.
+    pub(crate) fn end_section(&self) {
+        self.0.fetch_or(SECTION_OVER, Ordering::SeqCst);
+    }
+
+    pub(crate) fn section_is_over(&self) -> bool {
+        self.0.load(Ordering::SeqCst) & SECTION_OVER != 0
     }
 
     pub(crate) fn was_asked(&self) -> bool {

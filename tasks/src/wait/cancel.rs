@@ -10,7 +10,8 @@
 
 use crate::task::{CancelWait, Scheduler, Task, Tokens};
 use crate::util::foreign::catch_quietly;
-use crate::wait::with_current;
+use crate::util::forked::forked;
+use crate::wait::{section, with_current};
 
 impl Task {
     /// Asks the task to stop: its present wait (if that can be cancelled) or its next
@@ -30,7 +31,9 @@ impl Task {
 
     fn cancel_with(&self, sticky: bool) {
         let header = self.header();
-        header.cancel.ask(sticky);
+        if header.cancel.ask(sticky) && !forked() {
+            section::cancelled(self);
+        }
         if let Some(wait) = header.wait.read()
             && let Some(CancelWait(cancel)) = wait.kind.cancel
         {

@@ -8,6 +8,7 @@
 mod announce;
 mod cancel;
 mod current;
+pub(crate) mod section;
 mod suspend;
 mod wake;
 
@@ -15,5 +16,6 @@ pub use announce::{begin_wait, end_wait};
 pub use cancel::{cancel_delivered, cancel_pending, take_cancel};
 pub(crate) use current::running;
 pub use current::{current, current_context, own_stack, with_current, with_scope_cell};
+pub use section::{GROUPS, Interrupter, Stay, enter_section, in_section, set_interrupter};
 pub use suspend::{park, suspend, suspend_for_op, suspend_for_op_until, yield_now};
 pub use wake::wake_raw;

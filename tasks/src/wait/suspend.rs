@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::current::here;
+use super::section;
 use crate::task::{Header, Kind, Tokens};
 use crate::util::crossing::assert_no_crossing;
 use std::time::Instant;
@@ -45,7 +46,7 @@ fn wait(accept: Tokens) -> Tokens {
             block(header, accept);
         } else {
             // SAFETY: a task on a stack of its own, which runs here.
-            unsafe { header.continuation.switch_out(accept.bits()) };
+            unsafe { switch_out(header, accept.bits()) };
         }
     }
 }
@@ -53,11 +54,23 @@ fn wait(accept: Tokens) -> Tokens {
 /// Blocks the thread of the dedicated task `header` until a token of `accept` is there.
 fn block(header: &Header, accept: Tokens) {
     let parker = header.parker.as_ref().expect("a dedicated task has a parker");
+    let stay = section::leave(header);
     header.thread_changes();
     if header.word.park(accept.bits()) {
         parker.wait_while(|| header.word.parked().is_some());
         header.thread_changes();
     }
+    section::come_back(header, stay);
+}
+
+/// # Safety
+/// It is of the task that runs here, which is on a stack of its own.
+#[inline]
+unsafe fn switch_out(header: &Header, accept: u32) {
+    let stay = section::leave(header);
+    // SAFETY: the caller's promise.
+    unsafe { header.continuation.switch_out(accept) };
+    section::come_back(header, stay);
 }
 
 /// As [`suspend_for_op`], in a dedicated task and until `end` at the latest: then there are no tokens. Its thread is its own, so it needs
@@ -76,6 +89,7 @@ pub unsafe fn suspend_for_op_until(accept: Tokens, end: Instant) -> Tokens {
     let header = unsafe { header.as_ref() };
     let parker = header.parker.as_ref().expect("only a dedicated task has its thread to itself");
     let accept = accept.bits();
+    let stay = section::leave(header);
     header.thread_changes();
     if header.word.park(accept | OVER) {
         parker.wait_while_until(|| header.word.parked().is_some(), end);
@@ -83,6 +97,7 @@ pub unsafe fn suspend_for_op_until(accept: Tokens, end: Instant) -> Tokens {
         // It takes itself back as a waker would, unless one was quicker.
         header.word.wake(OVER);
     }
+    section::come_back(header, stay);
     Tokens::from_bits(header.word.take(accept | OVER) & !OVER)
 }
 
@@ -97,7 +112,7 @@ pub fn yield_now() {
         // SAFETY: the task that runs here.
         Some(header) if unsafe { header.as_ref() }.kind != Kind::Dedicated => {
             // SAFETY: it is on a stack of its own. Zero: not a wait.
-            unsafe { header.as_ref().continuation.switch_out(0) };
+            unsafe { switch_out(header.as_ref(), 0) };
         }
         _ => std::thread::yield_now(),
     }

@@ -1,5 +1,7 @@
 //! may: stackful coroutines.
 
+mod primitives;
+
 mod rt {
     use may::sync::mpsc;
     use may::{config, coroutine};
@@ -49,6 +51,9 @@ mod rt {
         s.set_nodelay(true).unwrap();
         s
     }
+    pub fn another(s: &Stream) -> Stream {
+        s.try_clone().unwrap()
+    }
     /// One of its sockets has one waiter: so a descriptor for each task.
     pub fn udp(s: net::UdpSocket, n: usize) -> Vec<Udp> {
         // SAFETY: the descriptor is open and given away.
@@ -71,6 +76,11 @@ mod rt {
 #[path = "../../../common/src/sync/mod.rs"]
 mod workloads;
 
+#[path = "../../../common/src/sync/waiting/mod.rs"]
+mod waiting;
+
 fn main() {
-    workloads::main();
+    if !primitives::run() {
+        workloads::main();
+    }
 }

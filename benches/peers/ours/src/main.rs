@@ -1,7 +1,9 @@
 //! This project. `lean=1`: tasks that share their worker's thread-locals; `dedicated=1`: tasks with a thread each; `monitor=0`: blocked threads keep their cores;
-//! `driver=io_uring|epoll`: the channel's driver.
+//! `driver=io_uring|epoll`: the channel's driver; `api=std|parking_lot|park`: in its tasks, others' primitives, or others of its own.
 
 mod chan;
+mod primitives;
+mod stand_in;
 
 mod rt {
     use common::{args, na};
@@ -80,6 +82,9 @@ mod rt {
         s.set_nodelay(true).unwrap();
         s
     }
+    pub fn another(s: &Stream) -> Stream {
+        s.try_clone().unwrap()
+    }
     pub fn udp(s: std::net::UdpSocket, n: usize) -> Vec<Udp> {
         let shared = Arc::new(net::UdpSocket::from(s));
         vec![shared; n]
@@ -98,6 +103,11 @@ mod rt {
 #[path = "../../../common/src/sync/mod.rs"]
 mod workloads;
 
+#[path = "../../../common/src/sync/waiting/mod.rs"]
+mod waiting;
+
 fn main() {
-    workloads::main();
+    if !primitives::run() {
+        workloads::main();
+    }
 }

@@ -1,5 +1,7 @@
 //! One OS thread for each task: what the kernel does by itself.
 
+mod primitives;
+
 mod rt {
     use std::os::unix::fs::FileExt;
     use std::sync::{Arc, mpsc};
@@ -47,6 +49,9 @@ mod rt {
         s.set_nodelay(true).unwrap();
         s
     }
+    pub fn another(s: &Stream) -> Stream {
+        s.try_clone().unwrap()
+    }
     pub fn udp(s: net::UdpSocket, n: usize) -> Vec<Udp> {
         let shared = Arc::new(s);
         vec![shared; n]
@@ -65,6 +70,11 @@ mod rt {
 #[path = "../../../common/src/sync/mod.rs"]
 mod workloads;
 
+#[path = "../../../common/src/sync/waiting/mod.rs"]
+mod waiting;
+
 fn main() {
-    workloads::main();
+    if !primitives::run() {
+        workloads::main();
+    }
 }

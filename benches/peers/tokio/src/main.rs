@@ -121,10 +121,12 @@ mod rt {
 mod workloads;
 
 mod cancels;
+mod waiting;
 
 fn main() {
     match common::args().workload.as_str() {
         "cancels" => cancels::run(),
+        _ if waiting::main() => (),
         _ => workloads::main(),
     }
 }

@@ -7,7 +7,7 @@ use loom::sync::{Arc, Condvar};
 use std::ops::{Deref, DerefMut};
 
 pub(crate) use ec_tasks::WaitKind;
-pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::time::Instant;
 
 pub(crate) const TRIES: u32 = 0;
@@ -70,6 +70,12 @@ pub(crate) enum Stop {
     Left,
 }
 
+impl Stop {
+    pub(crate) fn deliver(self) -> std::io::Error {
+        std::io::Error::other(format!("{self:?}"))
+    }
+}
+
 /// Who waits: a thread of the model.
 #[derive(Clone)]
 pub(crate) struct Sleeper(Arc<Bell>);
@@ -79,6 +85,8 @@ struct Bell {
     /// As `is_abandoned`, which is asked under the list's lock.
     gone: loom::sync::atomic::AtomicBool,
     rung: Condvar,
+    /// Has it come to a wait? (Not a step of the model.)
+    waits: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Default)]
@@ -122,6 +130,7 @@ impl Sleeper {
             state: loom::sync::Mutex::new(State::default()),
             gone: loom::sync::atomic::AtomicBool::new(false),
             rung: Condvar::new(),
+            waits: std::sync::atomic::AtomicBool::new(false),
         };
         let sleeper = Sleeper(Arc::new(bell));
         WORLD.bells.lock().unwrap().push(sleeper.clone());
@@ -144,6 +153,13 @@ impl Sleeper {
     pub(crate) fn wake(&self) {
         drop(self.0.state.lock().unwrap());
         self.0.rung.notify_all();
+    }
+
+    /// Returns when it has come to a wait.
+    pub(crate) fn until_waiting(&self) {
+        while !self.0.waits.load(Ordering::Relaxed) {
+            loom::thread::yield_now();
+        }
     }
 
     /// It is to stop waiting.
@@ -170,6 +186,7 @@ impl Sleeper {
         since: Look,
         told: impl Fn() -> bool,
     ) -> Result<bool, Stop> {
+        self.0.waits.store(true, Ordering::Relaxed);
         let mut state = self.0.state.lock().unwrap();
         loop {
             if self.is_gone() {

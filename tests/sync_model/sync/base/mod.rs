@@ -2,8 +2,12 @@
 #![allow(dead_code)] // each model uses a part
 
 pub(crate) mod face;
+#[path = "../../../../src/sync/base/in_line.rs"]
+pub(crate) mod in_line;
 #[path = "../../../../src/sync/base/lock.rs"]
 pub(crate) mod lock;
 pub(crate) mod names;
+#[path = "../../../../src/sync/base/stock.rs"]
+pub(crate) mod stock;
 #[path = "../../../../src/sync/base/waiters.rs"]
 pub(crate) mod waiters;

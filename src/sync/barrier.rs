@@ -1,0 +1,185 @@
+//! [`Barrier`]: std's, for tasks and threads.
+
+use super::base::face::{AtomicU64, Ordering, Stop, WaitKind, const_fn};
+use super::base::names::{self, Name};
+use super::base::waiters::{How, Locked, Waited, Waiters};
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::time::{Duration, Instant};
+
+static BARRIER: WaitKind = WaitKind { name: "barrier", cancel: None, describe: names::describe };
+
+/// As [`std::sync::Barrier`]: so many wait for each other, and go on together, time and again. A task that waits is suspended, a plain
+/// thread is blocked.
+///
+/// Only those are counted that wait: who has given up ([`wait_cancellable`](Self::wait_cancellable), [`wait_timeout`](Self::wait_timeout))
+/// is not counted any more, and neither is a task that its runtime's shutdown has abandoned in its wait.
+///
+/// [`wait`](Self::wait) is no cancellation point; [`wait_cancellable`](Self::wait_cancellable) is.
+///
+/// ```
+/// use event_channel::sync::{Arc, Barrier};
+/// use event_channel::{run, task};
+///
+/// run(|| {
+///     let barrier = Arc::new(Barrier::new(3));
+///     let tasks: Vec<_> = (0..3).map(|_| {
+///         let barrier = barrier.clone();
+///         task::spawn(move || barrier.wait().is_leader())
+///     }).collect();
+///     let leaders = tasks.into_iter().map(|task| task.join().unwrap()).filter(|leads| *leads);
+///     assert_eq!(leaders.count(), 1);
+/// });
+/// ```
+pub struct Barrier {
+    size: usize,
+    /// Those that have come before this one have gone on. Changed under the list's lock.
+    round: AtomicU64,
+    waiters: Waiters,
+    name: Name,
+}
+
+/// As [`std::sync::BarrierWaitResult`], which only std can make: whether this one leads.
+pub struct BarrierWaitResult(bool);
+
+impl BarrierWaitResult {
+    /// Of those that go on together exactly one leads.
+    pub fn is_leader(&self) -> bool {
+        self.0
+    }
+}
+
+impl fmt::Debug for BarrierWaitResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BarrierWaitResult").field("is_leader", &self.is_leader()).finish()
+    }
+}
+
+// (No code of others runs while anything in it is changed.)
+impl UnwindSafe for Barrier {}
+impl RefUnwindSafe for Barrier {}
+
+impl Barrier {
+    const_fn! {
+        /// One for `n` that wait for each other. With 0 or 1 nobody waits.
+        pub fn new(n: usize) -> Barrier {
+            Barrier { size: n, round: AtomicU64::new(0), waiters: Waiters::new(), name: Name::none() }
+        }
+    }
+
+    const_fn! {
+        /// As [`new`](Self::new), with a name that a [dump](crate::dump) shows of those who wait for it.
+        pub fn named(n: usize, name: &'static str) -> Barrier {
+            Barrier { size: n, round: AtomicU64::new(0), waiters: Waiters::new(), name: Name::new(name) }
+        }
+    }
+
+    /// Waits for the others: suspends a task, blocks a plain thread. Not a cancellation point.
+    pub fn wait(&self) -> BarrierWaitResult {
+        match self.wait_until(None, false) {
+            Ok(result) => result.expect(NO_DEADLINE),
+            Err(_) => unreachable!("not a point"),
+        }
+    }
+
+    /// As [`wait`](Self::wait), and a cancellation point. Whose others have come before the cancel returns that, and leaves the
+    /// cancel for the next point.
+    ///
+    /// # Errors
+    /// The task was [cancelled](crate::Cancelled), or the deadline of a surrounding [`timeout`](crate::time::timeout) has come. It
+    /// is not counted any more then.
+    ///
+    /// ```
+    /// use event_channel::sync::Barrier;
+    /// use event_channel::time::{timeout, Duration};
+    /// use std::io::ErrorKind;
+    ///
+    /// let barrier = Barrier::new(2);
+    /// let late = timeout(Duration::from_millis(5), || barrier.wait_cancellable());
+    /// assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut);
+    /// ```
+    pub fn wait_cancellable(&self) -> io::Result<BarrierWaitResult> {
+        let result = self.wait_until(None, true).map_err(Stop::deliver)?;
+        Ok(result.expect(NO_DEADLINE))
+    }
+
+    /// As [`wait`](Self::wait), for at most `timeout`. `None`: the others have not come, and the caller is not counted any more.
+    ///
+    /// ```
+    /// use event_channel::sync::Barrier;
+    /// use event_channel::time::Duration;
+    ///
+    /// let barrier = Barrier::new(2);
+    /// assert!(barrier.wait_timeout(Duration::from_millis(5)).is_none());
+    /// ```
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<BarrierWaitResult> {
+        // A sum that no clock can show is for ever.
+        self.wait_until(Instant::now().checked_add(timeout), false).ok().flatten()
+    }
+
+    /// The name that it was made with.
+    pub fn name(&self) -> Option<&'static str> {
+        self.name.text()
+    }
+
+    /// `Ok(None)`: `deadline` came first.
+    fn wait_until(&self, deadline: Option<Instant>, point: bool) -> Result<Option<BarrierWaitResult>, Stop> {
+        if self.size <= 1 {
+            return Ok(Some(BarrierWaitResult(true)));
+        }
+        let how = How { deadline, point, ..How::new(&BARRIER, self.name.detail(self)) };
+        let (mine, is_over) = (Cell::new(None), Cell::new(false));
+        loop {
+            let mut leads = None;
+            let comes = |list: &mut Locked<'_>| {
+                let round = self.round.load(Ordering::Relaxed);
+                is_over.set(mine.get().is_some_and(|mine| mine != round));
+                mine.set(Some(mine.get().unwrap_or(round)));
+                if !is_over.get() && list.count_since(round) + 1 >= self.size {
+                    // (There is somebody of this round in the list, so this is another number.)
+                    self.round.store(list.came(), Ordering::Relaxed);
+                    leads = Some(list.came());
+                }
+                is_over.get() || leads.is_some()
+            };
+            // (The others may have come meanwhile.)
+            let leaves =
+                |_: &mut Locked<'_>| is_over.set(Some(self.round.load(Ordering::Relaxed)) != mine.get());
+            let waited = self.waiters.wait(&how, comes, || (), leaves);
+            if let Some(came) = leads {
+                self.tell_older(came);
+                return Ok(Some(BarrierWaitResult(true)));
+            }
+            if is_over.get() {
+                return Ok(Some(BarrierWaitResult(false)));
+            }
+            match waited {
+                // It is to look again.
+                Waited::Not | Waited::Told => (),
+                Waited::Late => return Ok(None),
+                Waited::Stopped(stop) => return Err(stop),
+            }
+        }
+    }
+
+    fn tell_older(&self, came: u64) {
+        let next = || self.waiters.lock().tell_older(came);
+        while let Some(wake) = next() {
+            wake.wake();
+        }
+    }
+}
+
+const NO_DEADLINE: &str = "there was no deadline of its own";
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = f.debug_struct("Barrier");
+        if let Some(name) = self.name() {
+            all.field("name", &name);
+        }
+        all.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! In line: those who wait for a part of something that is counted keep their order, whatever happens.
+//!
+//! Several at the front may have their turn at the same time, as long as there is enough for all of them ([`Locked::offer`]): so much is
+//! *promised*. Each takes it itself, under the lock of the list, as it leaves. Who is gone before that has taken nothing, and what it was
+//! promised is for the next one.
+//!
+//! This file has `unsafe` in it: the list.
+
+#![allow(unsafe_code)]
+
+use super::face::{Ordering, look};
+use super::waiters::{AbortOnUnwind, HAS_TURN, How, Locked, PASSED_OVER, Place, Waited, Waiters, Wake};
+use std::ptr;
+
+impl Waiters {
+    /// As [`wait`](Self::wait), and keeps its place until it has been told. Whose turn it is `takes` what it wants under the lock, as it
+    /// leaves the list. Calls `again`, without the lock, when the one whose turn it was may be gone: it [offers](Locked::offer).
+    pub(crate) fn wait_in_line(
+        &self,
+        how: &How,
+        mut nothing: impl FnMut(&mut Locked<'_>) -> bool,
+        again: impl Fn(),
+        mut takes: impl FnMut(&mut Locked<'_>),
+    ) -> Waited {
+        loop {
+            let mut since = look();
+            let place = Place::new(how);
+            let mut list = self.lock();
+            if nothing(&mut list) {
+                return Waited::Not;
+            }
+            // SAFETY: as in `wait`.
+            unsafe { list.join(&place, false) };
+            let armed = AbortOnUnwind;
+            drop(list);
+            let verdict = loop {
+                let verdict = place.wait(how, since);
+                if place.is_told() || !matches!(verdict, Ok(true)) {
+                    break verdict;
+                }
+                since = look();
+                again();
+            };
+            let waited = self.out(&place, verdict, &mut takes, |_| ());
+            std::mem::forget(armed);
+            if place.told.load(Ordering::Relaxed) != PASSED_OVER {
+                return waited;
+            }
+        }
+    }
+}
+
+impl Locked<'_> {
+    /// Who has no turn yet.
+    pub(crate) fn count_in_line(&self) -> usize {
+        self.from(self.0.next).count()
+    }
+
+    /// Those who have their turn want so much together.
+    pub(crate) fn promised(&mut self) -> usize {
+        self.front();
+        self.0.promised
+    }
+
+    /// Does everybody have his turn that is there?
+    pub(crate) fn all_have_turn(&mut self) -> bool {
+        self.next_in_line().is_none()
+    }
+
+    /// So much is there to be taken. The next one has its turn, if there is enough for it.
+    pub(crate) fn offer(&mut self, have: usize) -> Option<Wake> {
+        let left = have.saturating_sub(self.promised());
+        let place = self.next_in_line().filter(|place| place.wants <= left)?;
+        let (wants, behind) = (place.wants, place.behind.get());
+        place.promised.set(wants);
+        place.told.store(HAS_TURN, Ordering::Release);
+        let wake = Wake(place.sleeper.clone());
+        self.0.next = behind;
+        self.0.promised += wants;
+        Some(wake)
+    }
+
+    /// Tells the first that has no turn and takes it out, without anything, if it was there when so many had come.
+    pub(crate) fn dismiss_older(&mut self, came: u64) -> Option<Wake> {
+        let place = ptr::from_ref(self.next_in_line().filter(|place| place.came.get() < came)?);
+        // SAFETY: in the list.
+        Some(unsafe { self.tell(place) })
+    }
+
+    fn next_in_line(&mut self) -> Option<&Place> {
+        let next = self.0.next;
+        self.first_from(next)
+    }
+}

@@ -1,0 +1,177 @@
+//! A number of things to be taken, first come, first served: what [`Semaphore`](crate::sync::Semaphore),
+//! [`Notification`](crate::sync::Notification) and [`RwLock`](crate::sync::RwLock) stand on.
+//!
+//! One word has the number, and whether somebody waits. As long as nobody does nobody touches the list. Who comes while others wait for
+//! their turn waits behind them, also if there would be enough for him. Who is cancelled, late or gone leaves the line, and those behind
+//! move up. `tests/sync_model` checks this with loom.
+
+use super::face::{AtomicUsize, Ordering, const_fn};
+use super::waiters::{How, Locked, Waited, Waiters, Wake};
+
+/// Somebody is in the list, or was: the word is changed under the list's lock only.
+const WAITED: usize = 1;
+const ONE: usize = 2;
+
+/// There is never more.
+pub(crate) const MOST: usize = usize::MAX / ONE;
+
+/// See the module.
+pub(crate) struct Stock {
+    /// So much is there ([`ONE`] each). Those who have their turn have not taken theirs yet.
+    word: AtomicUsize,
+    waiters: Waiters,
+}
+
+impl Stock {
+    const_fn! {
+        pub(crate) fn new(there: usize) -> Stock {
+            let there = if there < MOST { there } else { MOST };
+            Stock { word: AtomicUsize::new(there * ONE), waiters: Waiters::new() }
+        }
+    }
+
+    /// Takes `how.wants`, when it is its turn.
+    pub(crate) fn take(&self, how: &How) -> Waited {
+        if self.takes_at_once(how.wants, None) {
+            return Waited::Not;
+        }
+        let waited = self.waiters.wait_in_line(
+            how,
+            |list| self.takes_at_once(how.wants, Some(list)),
+            || self.tell_next(),
+            |_| _ = self.word.fetch_sub(how.wants * ONE, Ordering::Acquire),
+        );
+        if !matches!(waited, Waited::Not) {
+            // Those behind it may have their turn now.
+            self.tell_next();
+        }
+        waited
+    }
+
+    /// Takes so much, if it is there and nobody waits for his turn.
+    #[inline]
+    pub(crate) fn try_take(&self, wants: usize) -> bool {
+        self.takes_at_once(wants, None)
+            || (self.word.load(Ordering::Relaxed) & WAITED != 0 && self.try_take_slowly(wants))
+    }
+
+    /// (Whoever waits may be gone, or have its turn.)
+    #[cold]
+    fn try_take_slowly(&self, wants: usize) -> bool {
+        let mut list = self.waiters.lock();
+        let takes = self.takes_at_once(wants, Some(&mut list));
+        self.forget_none(&mut list);
+        takes
+    }
+
+    /// So much more is there. False, and nothing has changed: it would be more than [`MOST`].
+    #[inline]
+    pub(crate) fn add(&self, more: usize) -> bool {
+        self.set(|there| there.checked_add(more).filter(|there| *there <= MOST))
+    }
+
+    /// As [`add`](Self::add), up to [`MOST`].
+    pub(crate) fn add_what_fits(&self, more: usize) {
+        self.set(|there| Some(there.saturating_add(more).min(MOST)));
+    }
+
+    #[inline]
+    fn set(&self, sum: impl Fn(usize) -> Option<usize>) -> bool {
+        let add = |waited: usize| {
+            self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+                let there = if word & WAITED == waited { sum(word / ONE) } else { None };
+                there.map(|there| (there * ONE) | waited)
+            })
+        };
+        match add(0) {
+            Ok(_) => true,
+            Err(word) if word & WAITED == 0 => false,
+            Err(_) => self.set_slowly(&sum),
+        }
+    }
+
+    #[cold]
+    fn set_slowly(&self, sum: &dyn Fn(usize) -> Option<usize>) -> bool {
+        let mut list = self.waiters.lock();
+        let added = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+            sum(word / ONE).map(|there| (there * ONE) | (word & WAITED))
+        });
+        let wake = self.next(&mut list);
+        drop(list);
+        if let Some(wake) = wake {
+            wake.wake();
+            self.tell_next();
+        }
+        added.is_ok()
+    }
+
+    /// Lets all go that wait for their turn at this moment, with nothing.
+    pub(crate) fn dismiss_all(&self) {
+        let came = self.waiters.lock().came();
+        while let Some(wake) = self.dismiss_older(came) {
+            wake.wake();
+        }
+    }
+
+    /// So much is there; some of it may be promised.
+    pub(crate) fn there(&self) -> usize {
+        self.word.load(Ordering::Relaxed) / ONE
+    }
+
+    /// How much is there that is promised to nobody, and how many wait for their turn.
+    pub(crate) fn state(&self) -> (usize, usize) {
+        let mut list = self.waiters.lock();
+        (self.there() - list.promised(), list.count_in_line())
+    }
+
+    fn dismiss_older(&self, came: u64) -> Option<Wake> {
+        let mut list = self.waiters.lock();
+        let wake = list.dismiss_older(came);
+        self.forget_none(&mut list);
+        wake
+    }
+
+    /// Whose turn it is now is told.
+    #[cold]
+    fn tell_next(&self) {
+        let next = || self.next(&mut self.waiters.lock());
+        while let Some(wake) = next() {
+            wake.wake();
+        }
+    }
+
+    fn next(&self, list: &mut Locked<'_>) -> Option<Wake> {
+        let wake = list.offer(self.there());
+        self.forget_none(list);
+        wake
+    }
+
+    /// With the list's lock: if it is not its turn the caller is to join, and whoever adds sees WAITED then.
+    #[inline]
+    fn takes_at_once(&self, wants: usize, mut list: Option<&mut Locked<'_>>) -> bool {
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            let (may, promised) = match &mut list {
+                Some(list) => (list.all_have_turn(), list.promised()),
+                None => (word & WAITED == 0, 0),
+            };
+            let takes = may && word / ONE - promised >= wants;
+            let next = match (takes, &list) {
+                (true, _) => word - wants * ONE,
+                (false, Some(_)) => word | WAITED,
+                (false, None) => return false,
+            };
+            match self.word.compare_exchange(word, next, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return takes,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Under the list's lock.
+    fn forget_none(&self, list: &mut Locked<'_>) {
+        if list.is_empty() {
+            self.word.fetch_and(!WAITED, Ordering::Relaxed);
+        }
+    }
+}
