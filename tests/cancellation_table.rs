@@ -18,7 +18,7 @@ use event_channel::{Runtime, is_cancelled, is_deadline, task};
 use net_common::each_runtime_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -52,9 +52,21 @@ fn table() -> BTreeMap<String, (What, bool)> {
     calls
 }
 
+/// Where the public modules that a source has in files of their own are: without the ending of the name.
+fn public_modules(source: &Path) -> Vec<PathBuf> {
+    let place = if source.ends_with("mod.rs") {
+        source.parent().unwrap().to_owned()
+    } else {
+        source.with_extension("")
+    };
+    let text = fs::read_to_string(source).unwrap_or_default();
+    let names = text.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    names.map(|name| place.join(name)).collect()
+}
+
 /// The public functions of the crate as its sources have them.
 fn public() -> BTreeSet<String> {
-    fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    fn files(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if entry.is_dir() { files(&entry, found) } else { found.push(entry) }
         }
@@ -64,17 +76,40 @@ fn public() -> BTreeSet<String> {
     files(&root, &mut sources);
     // (What is behind a feature says itself what it is.)
     sources.retain(|source| !source.ends_with("future/streams.rs"));
+    // The modules of modules that are public have names of their own: `sync::channel`.
+    let modules: BTreeSet<_> = sources.iter().flat_map(|source| public_modules(source)).collect();
     let mut public = BTreeSet::new();
     for source in sources.iter().filter(|source| source.extension().is_some_and(|end| end == "rs")) {
         // (What attributes make is no call of the program's.)
         if ["macros", "runtime/entry.rs"].iter().any(|it| source.starts_with(root.join(it))) {
             continue;
         }
-        let module = source.strip_prefix(&root).unwrap().iter().next().unwrap().to_str().unwrap();
-        let module = module.trim_end_matches(".rs");
+        let path = source.strip_prefix(&root).unwrap().with_extension("");
+        let is_module = |path: &&Path| path.iter().count() == 1 || modules.contains(&root.join(path));
+        let module = path.ancestors().find(is_module).unwrap().to_str().unwrap().replace('/', "::");
         let (mut owner, mut in_macro, mut hidden) = (String::new(), false, false);
+        // What the types have that a macro makes; and the macro that is defined, or used, in this place.
+        let mut of_macros = BTreeMap::<String, Vec<String>>::new();
+        let (mut defined, mut used, mut all_used) = (None, None, BTreeSet::new());
         for line in fs::read_to_string(source).unwrap().lines() {
-            if let Some(rest) = line.strip_prefix("impl") {
+            if let Some(rest) = line.strip_prefix("macro_rules! ") {
+                defined = Some(rest.trim_end_matches(" {").to_owned());
+            } else if let Some(name) = line.strip_suffix("! {").filter(|name| !name.starts_with(' ')) {
+                used = Some(name.to_owned());
+            } else if line == "}" {
+                (defined, used) = (None, None);
+            }
+            let made = line.strip_prefix("    ").and_then(|line| line.strip_suffix(" {"));
+            let made = made.filter(|made| made.chars().all(char::is_alphanumeric));
+            if let (Some((by, names)), Some(made)) =
+                (used.as_ref().and_then(|by| of_macros.get_key_value(by)), made)
+            {
+                public.extend(names.iter().map(|name| format!("{module}::{made}::{name}")));
+                all_used.insert(by.clone());
+            }
+            if line.starts_with("impl") && line.ends_with("{}") {
+                // (It has nothing.)
+            } else if let Some(rest) = line.strip_prefix("impl") {
                 // (After its parameters. Traits have no public functions of their own.)
                 let rest = if rest.starts_with('<') { rest.split_once("> ").unwrap().1 } else { rest.trim() };
                 owner = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned() + "::";
@@ -94,11 +129,16 @@ fn public() -> BTreeSet<String> {
                 continue;
             }
             let name = rest[3..].split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
-            public.insert(match (module, owner.as_str()) {
+            if let Some(by) = &defined {
+                of_macros.entry(by.clone()).or_default().push(name.to_owned());
+                continue;
+            }
+            public.insert(match (module.as_str(), owner.as_str()) {
                 ("errors" | "runtime", "") => name.to_owned(),
                 _ => format!("{module}::{owner}{name}"),
             });
         }
+        assert!(of_macros.into_keys().eq(all_used), "{}: what has a macro made?", source.display());
     }
     public
 }

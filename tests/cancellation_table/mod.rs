@@ -1,5 +1,6 @@
 //! The calls of the table, made so that they come back by themselves. Those that are no points may be tried together; a point is tried alone.
 
+mod channels;
 mod locks;
 mod net;
 mod runtimes;
@@ -48,5 +49,7 @@ pub type Row = (&'static [&'static str], fn() -> Call);
 
 /// All of them.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    [net::CALLS, sync::CALLS, locks::CALLS, tasks::CALLS, runtimes::CALLS].into_iter().flatten()
+    [net::CALLS, sync::CALLS, locks::CALLS, channels::CALLS, tasks::CALLS, runtimes::CALLS]
+        .into_iter()
+        .flatten()
 }
