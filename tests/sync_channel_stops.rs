@@ -2,7 +2,7 @@
 
 mod sync_common;
 
-use ec_test_support::{limit, skipped};
+use ec_test_support::{limit, skipped, without_shares};
 use ec_unkind as _;
 use event_channel::sync::channel::{self, RecvError, RecvTimeoutError, SendError, SendTimeoutError};
 use event_channel::sync::{mpsc, oneshot};
@@ -237,6 +237,9 @@ fn none_of_many_is_passed_over() {
     if !task::migrates() {
         // (And the kernel's business, by its slices of time.)
         return skipped("tasks are threads");
+    }
+    if without_shares() {
+        return;
     }
     limit(120, || {
         for cores in [1, 2] {

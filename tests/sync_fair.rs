@@ -2,7 +2,7 @@
 
 mod net_common;
 
-use ec_test_support::limit;
+use ec_test_support::{limit, without_shares};
 use ec_unkind as _;
 use event_channel::Runtime;
 use event_channel::sync::{Arc, Mutex, RwLock, Semaphore};
@@ -63,6 +63,9 @@ fn each_mixture(what: &str, test: impl Fn(&Runtime, usize) -> Vec<usize>) {
 
 #[test]
 fn of_64_that_want_a_mutex_none_starves() {
+    if without_shares() {
+        return;
+    }
     limit(120, || {
         each_mixture("mutex", |runtime, threads| {
             let mutex = Mutex::new(());
@@ -77,6 +80,9 @@ fn of_64_that_want_a_mutex_none_starves() {
 /// One in four writes.
 #[test]
 fn of_64_that_want_to_read_or_write_none_starves() {
+    if without_shares() {
+        return;
+    }
     limit(120, || {
         each_mixture("rwlock", |runtime, threads| {
             let lock = RwLock::new(());
@@ -96,6 +102,9 @@ fn of_64_that_want_to_read_or_write_none_starves() {
 /// Each wants another number.
 #[test]
 fn of_64_that_want_permits_none_starves() {
+    if without_shares() {
+        return;
+    }
     limit(120, || {
         each_mixture("semaphore", |runtime, threads| {
             let semaphore = Semaphore::new(5);

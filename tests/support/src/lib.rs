@@ -30,6 +30,16 @@ pub fn without_models() -> bool {
     without
 }
 
+/// For shares that are measured over seconds: is this one of the runs in which they are left out (as models are, `EC_WITHOUT_MODELS`),
+/// because another one has them?
+pub fn without_shares() -> bool {
+    let without = std::env::var_os("EC_WITHOUT_MODELS").is_some();
+    if without {
+        skipped("shares are measured in another run (EC_WITHOUT_MODELS)");
+    }
+    without
+}
+
 /// The driver poll is epoll with another selector: is this a run of the tests in which it is left out (`EC_WITHOUT_POLL`), because another
 /// one has it?
 pub fn without_poll() -> bool {
