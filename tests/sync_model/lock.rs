@@ -86,7 +86,7 @@ fn who_is_cancelled_takes_nothing_with_it() {
 fn who_is_left_behind_is_not_waited_for() {
     limit(240, || {
         for releases_first in [true, false] {
-            let ends = explore(3, move || {
+            let ends = explore(2, move || {
                 let guarded = Guarded::new();
                 let first = Sleeper::new();
                 assert!(guarded.lock.try_acquire());
