@@ -7,6 +7,7 @@ use crate::closing::Outside;
 use crate::kinds::accept::accept_now;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixListener;
 
 /// So many are accepted at a time, so that each has its turn.
@@ -25,6 +26,11 @@ pub(super) struct Listener {
 impl Listener {
     pub(super) fn new(socket: UnixListener, role: Role) -> Self {
         Listener { socket: Some(Outside::new(socket.into())), role, is_paused: false, waits: None }
+    }
+
+    /// What may be watched of it.
+    pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(Outside::as_fd)
     }
 }
 

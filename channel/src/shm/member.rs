@@ -14,11 +14,12 @@ use crate::closing::Outside;
 use crate::events::source::Source;
 use crate::fork;
 use crate::getting::shared::forked_error;
+use crate::lock::{Mutex, has_room, make_room};
 use crate::sync::Ordering;
 use crate::sys;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// What the owner gives a new member, with descriptors: the memory, the member's end of the line, the end of its bell that hears, the
@@ -127,6 +128,21 @@ pub(crate) struct Attached {
     owner: Option<Process>,
     bell: Outside,
     bells: Vec<Outside>,
+    /// What was given out as a [descriptor](Self::descriptor), and may be there still.
+    watches: Mutex<Vec<Weak<Watch>>>,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if fork::is_child() {
+            return;
+        }
+        // Before others close them: see `Watch`.
+        for watch in std::mem::take(&mut *self.watches.lock()).iter().filter_map(Weak::upgrade) {
+            watch.remove(self.bell.as_fd());
+            watch.remove(self.line.as_fd());
+        }
+    }
 }
 
 impl Attached {
@@ -169,7 +185,8 @@ impl Attached {
             owner => owner.flatten(),
         };
         let region = Region::map(memory.as_fd(), layout)?;
-        let attached = Attached { region, me: member, line: Line::new(line), owner, bell, bells };
+        let watches = Mutex::new(Vec::new());
+        let attached = Attached { region, me: member, line: Line::new(line), owner, bell, bells, watches };
         // (If the owner cannot be told it has the line.)
         if let Ok(me) = Process::own() {
             let _ = attached.tell_owner(Note::Me, 0, 0, Some(me.as_fd()));
@@ -290,7 +307,21 @@ impl Attached {
         if let Some(owner) = &self.owner {
             watch.add(owner.as_fd(), 2)?;
         }
-        Ok(Source::from(Arc::new(watch)))
+        let watch = Arc::new(watch);
+        let weak = Arc::downgrade(&watch);
+        let gone = loop {
+            make_room(&self.watches, |watches| watches, 1);
+            let mut watches = self.watches.lock();
+            if let Some(place) = watches.iter().position(|other| other.strong_count() == 0) {
+                break Some(std::mem::replace(&mut watches[place], weak));
+            }
+            if has_room(&*watches, 1) {
+                watches.push(weak);
+                break None;
+            }
+        };
+        drop(gone);
+        Ok(Source::from(watch))
     }
 
     pub(crate) fn lanes(&self) -> usize {

@@ -268,9 +268,14 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         // (In a child it is the parent's.)
-        if !fork::is_child() {
-            self.region.ended().store(1, Ordering::Release);
+        if fork::is_child() {
+            return;
         }
+        self.region.ended().store(1, Ordering::Release);
+        // Before others close them: see `Watch`.
+        let lines = self.places.iter().filter_map(|place| Some(place.line.as_ref()?.as_fd()));
+        let sockets = self.listeners.iter().filter_map(Listener::watched);
+        lines.chain(sockets).for_each(|fd| self.watch.remove(fd));
     }
 }
 

@@ -139,6 +139,10 @@ fn receive_with(from: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> io::Resul
 }
 
 /// A set of descriptors to wait for, and itself one to wait for.
+///
+/// The kernel holds on to a descriptor's file for the moment in which it looks at it for the set, also as the set is closed. If its owner
+/// closes it in that moment the last close is that of whoever looks, who may have to wait for it (`closing.rs`). So what is closed
+/// elsewhere is [taken out](Self::remove) before.
 pub(crate) struct Watch(OwnedFd);
 
 impl AsFd for Watch {
