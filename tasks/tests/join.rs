@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Queue, Workers, in_child, start, stderr, until};
-use ec_tasks::{Outcome, SpawnOptions, TaskState, park, yield_now};
+use ec_tasks::{Group, GroupNews, Outcome, Scheduler, SpawnOptions, TaskState, park, yield_now};
 use ec_test_support::limit;
 use ec_unkind as _;
 
@@ -191,6 +191,29 @@ fn what_ended_leaks_nothing() {
         until(|| workers.queue.finished.load(Ordering::Relaxed) == 2000);
         drop(workers);
         assert_eq!(queue.strong_count(), 0);
+    });
+}
+
+#[test]
+fn a_group_goes_with_the_last_of_its_tasks() {
+    limit(20, || {
+        let workers = Workers::new(2);
+        let group = Arc::new(Group::new());
+        let weak = Arc::downgrade(&group);
+        for n in 0..100 {
+            let identity = Arc::as_ptr(&workers.queue).cast();
+            let queue = || -> Arc<dyn Scheduler> { workers.queue.clone() };
+            // SAFETY: the closure borrows nothing, and may go to any thread.
+            let task = unsafe {
+                ec_tasks::spawn_in_group(identity, queue, SpawnOptions::new(), group.clone(), yield_now)
+            };
+            if n % 2 == 0 {
+                task.unwrap().join().unwrap();
+            }
+        }
+        while !matches!(group.wait(|| false), GroupNews::Over) {}
+        drop(group);
+        until(|| weak.strong_count() == 0);
     });
 }
 

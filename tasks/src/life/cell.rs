@@ -134,13 +134,14 @@ impl<T, F: FnOnce() -> T, M: Membership> TaskCell<T, F, M> {
         unsafe {
             let scheduler = ManuallyDrop::take(&mut (*cell.as_ptr()).scheduler);
             ptr::drop_in_place(cell.as_ptr());
+            let membership = (&raw const (*cell.cast::<Self>().as_ptr()).membership).read();
             let memory = Memory::from_place(Self::SIZE, cell.cast());
             // A worker keeps both for the next task; what is left is dropped outside of the worker's stock.
             let (reference, memory) = WorkerLocal::here(|local| match local {
                 Some(local) => (local.keep_reference(scheduler), local.cells.give(memory)),
                 None => (Some(scheduler), Some(memory)),
             });
-            drop(memory);
+            drop((memory, membership));
             reference.into_iter().for_each(let_go);
         }
     }
