@@ -13,14 +13,16 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// A new file to be read and written, and its name: where the build is, since a temporary folder may be one that has no disk. (There
 /// all the same if this user may write nowhere else.)
 pub fn new_file(name: &str, flags: i32) -> std::io::Result<(std::fs::File, std::path::PathBuf)> {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
     let make = |place: &std::path::Path| {
-        let path = place.join(format!("ec-{name}-{}", std::process::id()));
+        let path = place.join(format!("ec-{name}-{}-{number}", std::process::id()));
         let mut how = std::fs::File::options();
         let file = how.read(true).write(true).create_new(true).custom_flags(flags).open(&path)?;
         Ok((file, path))
