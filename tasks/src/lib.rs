@@ -127,6 +127,8 @@ pub use thread::{on_thread, on_thread_for_allocator, own_thread_locals};
 pub use util::crossing::{Crossing, assert_no_crossing, crossing, watch_crossings_of};
 pub use util::foreign::{catch_quietly, drop_quietly};
 pub use util::forked::{count_forks, forked, forked_error, forks};
+#[doc(hidden)]
+pub use util::stderr::write_to_stderr;
 pub use util::thread_start::start_thread;
 #[doc(hidden)]
 pub use util::{coarse, lock, room};

@@ -72,12 +72,13 @@ impl Queues {
         }
     }
 
-    /// Gives `ready` back, which has blocked its thread, unless such ones are held: then it is put aside.
+    /// Gives `ready` back, unless it has blocked its thread and such ones are held: then it is put aside.
     pub(crate) fn unless_held(&self, ready: Ready) -> Option<Ready> {
-        if self.lets_blockers_go_on() {
+        if self.lets_blockers_go_on() || !ready.has_blocked() {
             return Some(ready);
         }
         let aside = self.aside.lock();
+        // (It may be over just now.)
         if self.lets_blockers_go_on() {
             return Some(ready);
         }
@@ -93,8 +94,7 @@ impl Queues {
 
     /// Takes something that may run, for somebody without a core.
     pub(crate) fn take_any(&self) -> Option<Ready> {
-        self.take_admitted()
-            .and_then(|ready| if ready.has_blocked() { self.unless_held(ready) } else { Some(ready) })
+        self.take_admitted().and_then(|ready| self.unless_held(ready))
     }
 
     fn take_admitted(&self) -> Option<Ready> {

@@ -41,7 +41,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub use crate::wait::interruptible::group_cancelled;
-pub use crate::wait::pauses::{park_cancellable, park_until, sleep_until, sleep_until_cancellable};
+pub use crate::wait::pauses::{
+    park_cancellable, park_until, sleep_until, sleep_until_cancellable, sleep_until_stopped,
+};
 pub use crate::wait::scopes::{
     Inherited, Members, earliest, is_cancelled_around, is_shielded, scope_deadline, shield, with_deadline,
     with_group,
@@ -261,7 +263,7 @@ pub(crate) fn until_token(
         };
     }
     let mut op = at.map(|_| Op::new(Timer, wake_task, task));
-    let armed = AbortOnUnwind;
+    let armed = AbortOnUnwind(IN_FLIGHT);
     let timer = op.as_mut().map(|op| {
         op.set_deadline(at);
         // SAFETY: the timer lies on this stack, which stays until the wait below has seen its
@@ -318,7 +320,7 @@ unsafe fn run_op(
     registration: Option<&Registration>,
     unless: &dyn Fn() -> bool,
 ) -> i32 {
-    let armed = AbortOnUnwind;
+    let armed = AbortOnUnwind(IN_FLIGHT);
     // SAFETY: by contract, until `wait_for_op` has seen the completion; nothing can unwind past it (`armed`).
     let id = unsafe { submit(op, registration) };
     ec_tasks::begin_wait(kind, id.as_u64(), detail);
@@ -404,12 +406,15 @@ unsafe fn wake_task(word: usize) {
     unsafe { ec_tasks::wake_raw(word as *const (), Tokens::OP) }
 }
 
-/// The operation in flight writes into this stack: rather no process than one that unwinds it.
-struct AbortOnUnwind;
+const IN_FLIGHT: &str = "an operation in flight";
+
+/// What is on its way (an operation, or somebody who tells a waiter) writes into this stack: rather no process than one that unwinds it.
+#[doc(hidden)]
+pub struct AbortOnUnwind(pub &'static str);
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
-        crate::quietly!(error, "unwinding past an operation in flight");
+        crate::quietly!(error, "unwinding past {}", self.0);
         std::process::abort();
     }
 }

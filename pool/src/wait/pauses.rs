@@ -25,13 +25,18 @@ pub fn sleep_until(at: Option<Instant>, kind: &'static WaitKind) {
 /// A cancel, or the deadline of a surrounding `timeout`.
 pub fn sleep_until_cancellable(at: Option<Instant>, kind: &'static WaitKind) -> io::Result<()> {
     checkpoint()?;
+    sleep_until_stopped(at, kind).map_err(Stop::deliver)
+}
+
+/// As [`sleep_until_cancellable`], and what stops it is the caller's to deliver. (A plain thread does not look for what has stopped it before.)
+pub fn sleep_until_stopped(at: Option<Instant>, kind: &'static WaitKind) -> Result<(), Stop> {
     if in_task() {
-        return until_token(kind, 0, at, true, Tokens::SYNC, |_| false).map(drop).map_err(Stop::deliver);
+        return until_token(kind, 0, at, true, Tokens::SYNC, |_| false).map(drop);
     }
     let end = earliest(at, scope_deadline());
     thread::sleep(end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now())));
     match end {
-        Some(end) if at != Some(end) => Err(Stop::Scope(end).deliver()),
+        Some(end) if at != Some(end) => Err(Stop::Scope(end)),
         _ => Ok(()),
     }
 }

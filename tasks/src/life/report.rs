@@ -4,12 +4,11 @@
 //! the task's name, unless the program has written it. So one line follows that names the task, once. The line can stand alone, for
 //! a payload that is thrown again (`resume_unwind`) comes past no hook.
 
-#![allow(unsafe_code)]
-
 use std::any::Any;
 use std::hint::black_box;
 
 use crate::task::Header;
+use crate::util::stderr::write_to_stderr;
 
 /// Calls `f`. Whoever prints a short backtrace leaves out this frame and those that called it: std's printer looks for a function of
 /// this name. So a task's backtrace ends where the program's code began, as a thread's does.
@@ -38,6 +37,5 @@ pub(crate) fn report(header: &Header, payload: &(dyn Any + Send)) {
     let message = message_of(payload).lines().next().unwrap_or_default();
     let more = if header.join.is_detached() { ", and nobody joins it" } else { "" };
     let words = format!("{} panicked: {message}{more}\n", header.title());
-    // SAFETY: the bytes of a live string. Not std's stderr: its lock belongs to a thread.
-    unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
+    write_to_stderr(words.as_bytes());
 }

@@ -7,8 +7,6 @@
 //! A debug build watches: whoever suspends, spawns or schedules inside a [`Crossing`] ends the process with a message.
 //! The tests' allocators ask [`crossing`], too. In a release build all this is nothing.
 
-#![allow(unsafe_code)]
-
 use std::marker::PhantomData;
 
 #[cfg(debug_assertions)]
@@ -101,7 +99,6 @@ fn fail(doing: &str, what: &str) -> ! {
         "\nfatal runtime error: {doing} inside {what}, where no foreign code may run\n{}\n",
         std::backtrace::Backtrace::force_capture()
     );
-    // SAFETY: the bytes of a live string.
-    unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
+    super::stderr::write_to_stderr(words.as_bytes());
     std::process::abort();
 }

@@ -19,10 +19,10 @@ pub fn forked() -> bool {
     FORKED.load(Ordering::Relaxed)
 }
 
-/// How often there was a fork on the way to this process, since [`count_forks`] was called.
+/// How often there was a fork on the way to this process (or a multiple of that), since [`count_forks`] was called.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// How often there was a fork on the way to this process, from the moment on that somebody had [asked for it to be counted](count_forks).
+/// Another number than in the parent, from the moment on that somebody had [asked for forks to be counted](count_forks).
 #[inline]
 pub fn forks() -> u32 {
     FORKS.load(Ordering::Relaxed)
@@ -35,11 +35,13 @@ pub fn count_forks() {
     extern "C" fn in_child() {
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
-    if !COUNTED.swap(true, Ordering::AcqRel) {
-        // SAFETY: the handler uses an atomic.
-        let failed = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        // (No memory: the next one tries again.)
-        COUNTED.store(failed == 0, Ordering::Release);
+    if COUNTED.load(Ordering::Acquire) {
+        return;
+    }
+    // (Several that come at once have it counted several times, which does no harm. Without memory the next one tries again.)
+    // SAFETY: the handler uses an atomic.
+    if unsafe { libc::pthread_atfork(None, None, Some(in_child)) } == 0 {
+        COUNTED.store(true, Ordering::Release);
     }
 }
 

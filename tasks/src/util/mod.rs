@@ -8,4 +8,5 @@ pub(crate) mod forked;
 pub(crate) mod fp;
 pub mod lock;
 pub mod room;
+pub(crate) mod stderr;
 pub(crate) mod thread_start;
