@@ -149,7 +149,7 @@ impl Barrier {
                 |_: &mut Locked<'_>| is_over.set(Some(self.round.load(Ordering::Relaxed)) != mine.get());
             let waited = self.waiters.wait(&how, comes, || (), leaves);
             if let Some(came) = leads {
-                self.tell_older(came);
+                self.waiters.tell_all_older(came);
                 return Ok(Some(BarrierWaitResult(true)));
             }
             if is_over.get() {
@@ -163,13 +163,6 @@ impl Barrier {
             }
         }
     }
-
-    fn tell_older(&self, came: u64) {
-        let next = || self.waiters.lock().tell_older(came);
-        while let Some(wake) = next() {
-            wake.wake();
-        }
-    }
 }
 
 const NO_DEADLINE: &str = "there was no deadline of its own";
@@ -177,9 +170,7 @@ const NO_DEADLINE: &str = "there was no deadline of its own";
 impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut all = f.debug_struct("Barrier");
-        if let Some(name) = self.name() {
-            all.field("name", &name);
-        }
+        names::show(self.name(), &mut all);
         all.finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::base::face::{Stop, WaitKind, const_fn};
 use super::base::names::{self, Name};
-use super::base::waiters::{How, Waited, Waiters};
+use super::base::waiters::{How, Waiters};
 use super::mutex::{Mutex, MutexGuard};
 use super::poison::WaitTimeoutResult;
 use std::fmt;
@@ -191,11 +191,7 @@ impl Condvar {
     ) -> Result<bool, Stop> {
         let how = How { deadline, point, ..How::new(&CONDVAR, self.name.detail(self)) };
         // (Who notifies with the lock, from here on, finds the caller in the list.)
-        match self.waiters.wait(&how, |_| false, || drop(guard), |_| ()) {
-            Waited::Not | Waited::Told => Ok(true),
-            Waited::Late => Ok(false),
-            Waited::Stopped(stop) => Err(stop),
-        }
+        self.waiters.wait(&how, |_| false, || drop(guard), |_| ()).has_come()
     }
 }
 

@@ -1,18 +1,17 @@
 //! [`LazyLock`]: std's, for tasks and threads.
 
 use super::base::face::{Mutex, Stop};
-use super::once::Once;
+use super::once_lock::OnceLock;
 use std::fmt;
 use std::io;
 use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::OnceLock as Cell;
 
 /// As [`std::sync::LazyLock`]: a value that is made when it is first used. Whoever comes while another one makes it waits: a task is
 /// suspended, a plain thread is blocked.
 ///
 /// Names, poison and meaning are std's: what makes the value is called once, and if it panics nobody ever gets one. It may suspend. If it
-/// never comes to its end, others wait for good: see [`Once`].
+/// never comes to its end, others wait for good: see [`Once`](super::Once).
 ///
 /// ```
 /// use event_channel::sync::{LazyLock, Mutex};
@@ -23,9 +22,8 @@ use std::sync::OnceLock as Cell;
 /// assert_eq!(*SEEN.lock().unwrap(), [1, 2]);
 /// ```
 pub struct LazyLock<T, F = fn() -> T> {
-    once: Once,
-    cell: Cell<T>,
-    /// Until it is called. Only the one takes it out that [`Once`] lets: nobody waits for this lock.
+    value: OnceLock<T>,
+    /// Until it is called. Only the one takes it out who is to make the value: nobody waits for this lock.
     init: Mutex<Option<F>>,
 }
 
@@ -39,12 +37,12 @@ where
 {
     /// One whose value `f` makes.
     pub const fn new(f: F) -> LazyLock<T, F> {
-        LazyLock { once: Once::new(), cell: Cell::new(), init: Mutex::new(Some(f)) }
+        LazyLock { value: OnceLock::new(), init: Mutex::new(Some(f)) }
     }
 
     /// As [`new`](Self::new), with a name that a [dump](crate::dump) shows of those who wait for it.
     pub const fn named(f: F, name: &'static str) -> LazyLock<T, F> {
-        LazyLock { once: Once::named(name), cell: Cell::new(), init: Mutex::new(Some(f)) }
+        LazyLock { value: OnceLock::named(name), init: Mutex::new(Some(f)) }
     }
 
     /// The value, which is made now if it was not before. Not a cancellation point.
@@ -53,13 +51,10 @@ where
     /// What makes it panics, or has before.
     #[inline]
     pub fn force(this: &LazyLock<T, F>) -> &T {
-        match this.cell.get() {
+        match this.value.get() {
             Some(value) => value,
-            None => {
-                // Not a point: it does not stop.
-                let _ = this.make(false);
-                this.made()
-            }
+            // Not a point: it does not stop.
+            None => this.make(false).unwrap_or_else(|_| unreachable!("not a point")),
         }
     }
 
@@ -71,31 +66,24 @@ where
     /// # Panics
     /// As [`force`](Self::force).
     pub fn force_cancellable(this: &LazyLock<T, F>) -> io::Result<&T> {
-        if this.cell.get().is_none() {
-            this.make(true).map_err(Stop::deliver)?;
+        match this.value.get() {
+            Some(value) => Ok(value),
+            None => this.make(true).map_err(Stop::deliver),
         }
-        Ok(this.made())
     }
 
-    #[cold]
-    fn make(&self, point: bool) -> Result<(), Stop> {
-        self.once.call(false, point, |_| {
+    fn make(&self, point: bool) -> Result<&T, Stop> {
+        self.value.make(false, point, || {
             let f = self.init.lock().take().expect("it is called once");
-            let value = f();
-            // (Nobody else sets it.)
-            let _ = self.cell.set(value);
+            f()
         })
-    }
-
-    fn made(&self) -> &T {
-        self.cell.get().expect("it was made before that was said")
     }
 }
 
 impl<T, F> LazyLock<T, F> {
     /// The name that it was made with.
     pub fn name(this: &LazyLock<T, F>) -> Option<&'static str> {
-        this.once.name()
+        this.value.name()
     }
 }
 
@@ -119,7 +107,7 @@ impl<T: Default> Default for LazyLock<T> {
 impl<T: fmt::Debug, F> fmt::Debug for LazyLock<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut all = f.debug_tuple("LazyLock");
-        match self.cell.get() {
+        match self.value.get() {
             Some(value) => all.field(value),
             None => all.field(&format_args!("<uninit>")),
         };

@@ -23,7 +23,7 @@
 //! [`Receiver::recv_timeout_cancellable`], [`SyncSender::send_cancellable`]. [`channel`](crate::sync::channel) has more: many
 //! receivers, `close`, errors that say of a cancel.
 
-use super::channel::{self as many, Delivered, Patience};
+use super::channel::{self as many, Delivered, Patience, loops_over_receiver};
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -226,59 +226,7 @@ impl<T> Receiver<T> {
     }
 }
 
-/// Of [`Receiver::iter`].
-#[derive(Debug)]
-pub struct Iter<'a, T: 'a>(&'a Receiver<T>);
-
-/// Of [`Receiver::try_iter`].
-#[derive(Debug)]
-pub struct TryIter<'a, T: 'a>(&'a Receiver<T>);
-
-/// As [`Iter`], with the receiver.
-#[derive(Debug)]
-pub struct IntoIter<T>(Receiver<T>);
-
-impl<T> Iterator for Iter<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.0.recv().ok()
-    }
-}
-
-impl<T> Iterator for TryIter<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.0.try_recv().ok()
-    }
-}
-
-impl<T> Iterator for IntoIter<T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.0.recv().ok()
-    }
-}
-
-impl<'a, T> IntoIterator for &'a Receiver<T> {
-    type Item = T;
-    type IntoIter = Iter<'a, T>;
-
-    fn into_iter(self) -> Iter<'a, T> {
-        self.iter()
-    }
-}
-
-impl<T> IntoIterator for Receiver<T> {
-    type Item = T;
-    type IntoIter = IntoIter<T>;
-
-    fn into_iter(self) -> IntoIter<T> {
-        IntoIter(self)
-    }
-}
+loops_over_receiver!();
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Sender<T> {

@@ -1,7 +1,7 @@
 //! [`Mutex`]: std's, for tasks and threads.
 
-use super::base::names::Name;
-use super::poison::{Begun, Poison};
+use super::base::names::{self, Name};
+use super::poison::{Poison, Watched};
 use super::raw_mutex::{self, RawMutex};
 use lock_api::RawMutex as _;
 use std::fmt;
@@ -45,9 +45,10 @@ pub struct Mutex<T: ?Sized> {
 #[must_use = "the lock is held as long as this lives"]
 #[clippy::has_significant_drop]
 pub struct MutexGuard<'a, T: ?Sized> {
-    mutex: &'a Mutex<T>,
-    begun: Begun,
+    // (In this order: poisoned before it is free.)
+    _watched: Watched<'a>,
     inner: lock_api::MutexGuard<'a, RawMutex, T>,
+    mutex: &'a Mutex<T>,
 }
 
 // (As std's: a panic poisons it.)
@@ -177,7 +178,7 @@ impl<T: ?Sized> Mutex<T> {
 
     #[inline]
     fn holds<'a>(&'a self, inner: lock_api::MutexGuard<'a, RawMutex, T>) -> MutexGuard<'a, T> {
-        MutexGuard { mutex: self, begun: self.poison.begin(), inner }
+        MutexGuard { _watched: self.poison.watch(), inner, mutex: self }
     }
 
     #[inline]
@@ -190,13 +191,6 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// What it is the guard of.
     pub(super) fn mutex(&self) -> &'a Mutex<T> {
         self.mutex
-    }
-}
-
-impl<T: ?Sized> Drop for MutexGuard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.mutex.poison.end(self.begun);
     }
 }
 
@@ -243,9 +237,7 @@ impl<T> From<T> for Mutex<T> {
 impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut all = f.debug_struct("Mutex");
-        if let Some(name) = self.name() {
-            all.field("name", &name);
-        }
+        names::show(self.name(), &mut all);
         match self.try_lock() {
             Ok(guard) => all.field("data", &&*guard),
             Err(TryLockError::Poisoned(error)) => all.field("data", &&**error.get_ref()),

@@ -5,7 +5,7 @@
 use super::base::face::{Stop, WaitKind};
 use super::base::names::{self, Name};
 use super::base::stock::Stock;
-use super::base::waiters::{How, Waited};
+use super::base::waiters::How;
 use ec_pool::wait::checkpoint;
 use std::fmt;
 use std::io;
@@ -134,12 +134,7 @@ impl Notification {
 
     /// `Ok(false)`: `deadline` came first.
     fn wait_until(&self, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
-        let how = How { deadline, point, wants: 1, ..How::new(&NOTIFICATION, self.name.detail(self)) };
-        match self.posts.take(&how) {
-            Waited::Not | Waited::Told => Ok(true),
-            Waited::Late => Ok(false),
-            Waited::Stopped(stop) => Err(stop),
-        }
+        self.posts.take(1, || How { deadline, point, ..How::new(&NOTIFICATION, self.name.detail(self)) })
     }
 }
 
@@ -153,9 +148,7 @@ impl fmt::Debug for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (posts, waiters) = self.posts.state();
         let mut all = f.debug_struct("Notification");
-        if let Some(name) = self.name() {
-            all.field("name", &name);
-        }
+        names::show(self.name(), &mut all);
         all.field("posts", &posts).field("waiters", &waiters).finish()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::base::face::{AtomicU8, Ordering, Stop, WaitKind};
 use super::base::names::{self, Name};
-use super::base::waiters::{How, Locked, Waited, Waiters};
+use super::base::waiters::{How, Locked, Waiters};
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -229,11 +229,7 @@ impl Once {
     ) -> Result<bool, Stop> {
         let how = How { deadline, point, ..How::new(&ONCE, self.name.detail(self)) };
         let nothing = |_: &mut Locked<'_>| !is_to_wait(self.state.load(Ordering::Acquire));
-        match self.waiters.wait(&how, nothing, || (), |_| ()) {
-            Waited::Not | Waited::Told => Ok(true),
-            Waited::Late => Ok(false),
-            Waited::Stopped(stop) => Err(stop),
-        }
+        self.waiters.wait(&how, nothing, || (), |_| ()).has_come()
     }
 }
 

@@ -116,11 +116,8 @@ impl<T> OnceLock<T> {
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
         match self.get() {
             Some(value) => value,
-            None => {
-                // Not a point: it does not stop.
-                let _ = self.once.call(true, false, |_| self.make(f));
-                self.made()
-            }
+            // Not a point: it does not stop.
+            None => self.make(true, false, f).unwrap_or_else(|_| unreachable!("not a point")),
         }
     }
 
@@ -132,10 +129,10 @@ impl<T> OnceLock<T> {
     /// # Panics
     /// As [`get_or_init`](Self::get_or_init).
     pub fn get_or_init_cancellable(&self, f: impl FnOnce() -> T) -> io::Result<&T> {
-        if self.get().is_none() {
-            self.once.call(true, true, |_| self.make(f)).map_err(Stop::deliver)?;
+        match self.get() {
+            Some(value) => Ok(value),
+            None => self.make(true, true, f).map_err(Stop::deliver),
         }
-        Ok(self.made())
     }
 
     /// What was inside.
@@ -156,10 +153,15 @@ impl<T> OnceLock<T> {
     }
 
     /// By the one that [`Once`] lets.
-    fn make(&self, f: impl FnOnce() -> T) {
-        let value = f();
-        // (Nobody else sets it.)
-        let _ = self.cell.set(value);
+    /// Has the value made, if it is not there. With `force` also if somebody has panicked over it; else this panics, too.
+    #[cold]
+    pub(super) fn make(&self, force: bool, point: bool, f: impl FnOnce() -> T) -> Result<&T, Stop> {
+        self.once.call(force, point, |_| {
+            let value = f();
+            // (Nobody else sets it.)
+            let _ = self.cell.set(value);
+        })?;
+        Ok(self.made())
     }
 
     fn made(&self) -> &T {

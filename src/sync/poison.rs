@@ -7,10 +7,20 @@ use std::thread;
 /// The mark.
 pub(super) struct Poison(AtomicBool);
 
-/// What the holder of a guard notes when it begins: was it panicking before?
-#[derive(Clone, Copy)]
-pub(super) struct Begun {
+/// What the guard of one who may leave something half done has. It is dropped before the lock is free.
+pub(super) struct Watched<'a> {
+    poison: &'a Poison,
+    /// Was its holder panicking before?
     panicking: bool,
+}
+
+impl Drop for Watched<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.panicking && thread::panicking() {
+            self.poison.0.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Poison {
@@ -28,16 +38,8 @@ impl Poison {
     }
 
     #[inline]
-    pub(super) fn begin(&self) -> Begun {
-        Begun { panicking: thread::panicking() }
-    }
-
-    /// The guard is dropped: has its holder begun to panic since?
-    #[inline]
-    pub(super) fn end(&self, begun: Begun) {
-        if !begun.panicking && thread::panicking() {
-            self.0.store(true, Ordering::Relaxed);
-        }
+    pub(super) fn watch(&self) -> Watched<'_> {
+        Watched { poison: self, panicking: thread::panicking() }
     }
 
     /// `guard`, in an error if the mark is set.

@@ -7,7 +7,7 @@
 use super::base::face::{Instant, Stop, WaitKind};
 use super::base::names::{self, Name};
 use super::base::stock::{MOST, Stock};
-use super::base::waiters::{How, Waited};
+use super::base::waiters::How;
 use lock_api::{RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -45,15 +45,7 @@ impl RawRwLock {
     /// Waits for it; `Ok(false)`: until `deadline`, in vain. With `point` it is a cancellation point, if it has to wait.
     #[inline]
     fn acquire(&self, wants: usize, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
-        if self.stock.try_take(wants) {
-            return Ok(true);
-        }
-        let how = How { deadline, point, wants, ..How::new(&RWLOCK, self.name.detail(self)) };
-        match self.stock.take(&how) {
-            Waited::Not | Waited::Told => Ok(true),
-            Waited::Late => Ok(false),
-            Waited::Stopped(stop) => Err(stop),
-        }
+        self.stock.take(wants, || How { deadline, point, ..How::new(&RWLOCK, self.name.detail(self)) })
     }
 
     /// By who has so many.

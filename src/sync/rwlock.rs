@@ -1,8 +1,8 @@
 //! [`RwLock`]: std's, for tasks and threads.
 
 use super::base::face::Stop;
-use super::base::names::Name;
-use super::poison::{Begun, Poison};
+use super::base::names::{self, Name};
+use super::poison::{Poison, Watched};
 use super::raw_rwlock::{self, RawRwLock};
 use lock_api::RawRwLock as _;
 use std::fmt;
@@ -56,21 +56,8 @@ pub struct RwLockReadGuard<'a, T: ?Sized>(lock_api::RwLockReadGuard<'a, RawRwLoc
 #[clippy::has_significant_drop]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     // (In this order: poisoned before it is free.)
-    mark: Mark<'a>,
+    watched: Watched<'a>,
     inner: lock_api::RwLockWriteGuard<'a, RawRwLock, T>,
-}
-
-/// Poisons when it is dropped, if its holder has begun to panic.
-struct Mark<'a> {
-    poison: &'a Poison,
-    begun: Begun,
-}
-
-impl Drop for Mark<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.poison.end(self.begun);
-    }
 }
 
 // (As std's: a panic poisons it.)
@@ -234,7 +221,7 @@ impl<T: ?Sized> RwLock<T> {
 
     #[inline]
     fn writes<'a>(&'a self, inner: lock_api::RwLockWriteGuard<'a, RawRwLock, T>) -> RwLockWriteGuard<'a, T> {
-        RwLockWriteGuard { mark: Mark { poison: &self.poison, begun: self.poison.begin() }, inner }
+        RwLockWriteGuard { watched: self.poison.watch(), inner }
     }
 }
 
@@ -254,8 +241,8 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// assert_eq!(*reads, 2);
     /// ```
     pub fn downgrade(s: Self) -> RwLockReadGuard<'a, T> {
-        let RwLockWriteGuard { mark, inner } = s;
-        drop(mark);
+        let RwLockWriteGuard { watched, inner } = s;
+        drop(watched);
         RwLockReadGuard(lock_api::RwLockWriteGuard::downgrade(inner))
     }
 }
@@ -324,9 +311,7 @@ impl<T> From<T> for RwLock<T> {
 impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut all = f.debug_struct("RwLock");
-        if let Some(name) = self.name() {
-            all.field("name", &name);
-        }
+        names::show(self.name(), &mut all);
         match self.try_read() {
             Ok(guard) => all.field("data", &&*guard),
             Err(TryLockError::Poisoned(error)) => all.field("data", &&**error.get_ref()),

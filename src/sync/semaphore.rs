@@ -3,7 +3,7 @@
 use super::base::face::{Stop, WaitKind, const_fn};
 use super::base::names::{self, Name};
 use super::base::stock::Stock;
-use super::base::waiters::{How, Waited};
+use super::base::waiters::How;
 use std::fmt;
 use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -220,12 +220,7 @@ impl Semaphore {
 
     /// `Ok(false)`: `deadline` came first.
     fn take(&self, wants: usize, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
-        let how = How { deadline, point, wants, ..How::new(&SEMAPHORE, self.name.detail(self)) };
-        match self.stock.take(&how) {
-            Waited::Not | Waited::Told => Ok(true),
-            Waited::Late => Ok(false),
-            Waited::Stopped(stop) => Err(stop),
-        }
+        self.stock.take(wants, || How { deadline, point, ..How::new(&SEMAPHORE, self.name.detail(self)) })
     }
 }
 
@@ -304,9 +299,7 @@ impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (permits, waiters) = self.stock.state();
         let mut all = f.debug_struct("Semaphore");
-        if let Some(name) = self.name() {
-            all.field("name", &name);
-        }
+        names::show(self.name(), &mut all);
         all.field("permits", &permits).field("waiters", &waiters).finish()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::sync::base::face::{Sleeper, WaitKind, all_through};
 use crate::sync::base::stock::{MOST, Stock};
-use crate::sync::base::waiters::{How, Waited};
+use crate::sync::base::waiters::How;
 use crate::sync::semaphore::Semaphore;
 use crate::{explore, spawn, spawn_as};
 use ec_test_support::limit;
@@ -118,8 +118,8 @@ impl Guarded {
 
     /// What is there afterwards, if it got the lock.
     fn uses(&self, wants: usize) -> Option<usize> {
-        let how = How { point: true, wants, ..How::new(&RWLOCK, 0) };
-        matches!(self.stock.take(&how), Waited::Not | Waited::Told).then(|| self.let_go(wants))
+        let how = || How { point: true, ..How::new(&RWLOCK, 0) };
+        matches!(self.stock.take(wants, how), Ok(true)).then(|| self.let_go(wants))
     }
 
     fn let_go(&self, had: usize) -> usize {

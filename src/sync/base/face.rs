@@ -2,7 +2,7 @@
 
 pub(crate) use ec_channel::queue::Queue;
 pub(crate) use ec_channel::ring::{Refused, Ring, Taken};
-pub(crate) use ec_pool::wait::{Look, Sleeper, Stop, look, some_may_be_gone};
+pub(crate) use ec_pool::wait::{AbortOnUnwind, Look, Sleeper, Stop, look, some_may_be_gone};
 pub(crate) use ec_tasks::lock::{Mutex, MutexGuard};
 pub(crate) use ec_tasks::room::lock_with_room;
 pub(crate) use ec_tasks::{WaitKind, forks};

@@ -8,8 +8,8 @@
 
 #![allow(unsafe_code)]
 
-use super::face::{Ordering, look};
-use super::waiters::{AbortOnUnwind, HAS_TURN, How, Locked, PASSED_OVER, Place, Waited, Waiters, Wake};
+use super::face::{AbortOnUnwind, Ordering, look};
+use super::waiters::{A_WAIT, HAS_TURN, How, Locked, PASSED_OVER, Place, Waited, Waiters, Wake};
 use std::ptr;
 
 impl Waiters {
@@ -32,7 +32,7 @@ impl Waiters {
             }
             // SAFETY: as in `wait`.
             unsafe { list.join(&place, false) };
-            let armed = AbortOnUnwind;
+            let armed = AbortOnUnwind(A_WAIT);
             drop(list);
             let verdict = loop {
                 let verdict = place.wait(how, since);

@@ -6,6 +6,7 @@
 
 use ec_tasks::lock::Mutex;
 use ec_tasks::room::lock_with_room;
+use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The name of one thing, or none.
@@ -51,6 +52,13 @@ impl Name {
             }
             number => number,
         }
+    }
+}
+
+/// For `Debug`: the name, if there is one.
+pub(crate) fn show(name: Option<&'static str>, all: &mut fmt::DebugStruct<'_, '_>) {
+    if let Some(name) = name {
+        all.field("name", &name);
     }
 }
 

@@ -7,7 +7,7 @@
 //! * Whoever comes tries first, then waits. Whoever brings something for this side (an item, a place for one) looks afterwards whether
 //!   anybody waits, and tells the first: [`notify`](Side::notify). Who is about to wait says so first, and looks afterwards whether
 //!   there is something. So one of them sees the other, and with nobody in the list neither touches it.
-//! * Who was told competes with all others. If it comes too late it waits in front; if it has waited for a millisecond by then, it makes the
+//! * Who was told competes with all others. If it comes too late it waits in front; if it has waited for half a millisecond by then, it makes the
 //!   side *fair*, as that of a lock (`lock.rs`), until one that has waited gets something. So does one that has gone on for long without
 //!   waiting, at times ([`rest`](Side::rest)).
 //! * Who was told and has got something tells the next one, if there is more. So nothing lies there that somebody waits for, although several

@@ -5,7 +5,7 @@
 //! their turn waits behind them, also if there would be enough for him. Who is cancelled, late or gone leaves the line, and those behind
 //! move up. `tests/sync_model` checks this with loom.
 
-use super::face::{AtomicUsize, Ordering, const_fn};
+use super::face::{AtomicUsize, Ordering, Stop, const_fn};
 use super::waiters::{How, Locked, Waited, Waiters, Wake};
 use std::cell::Cell;
 
@@ -31,11 +31,16 @@ impl Stock {
         }
     }
 
-    /// Takes `how.wants`, when it is its turn.
-    pub(crate) fn take(&self, how: &How) -> Waited {
-        if self.takes_at_once(how.wants, None) {
-            return Waited::Not;
+    /// Takes so much, when it is its turn. `how` it waits is asked if it has to. `Ok(false)`: the deadline came first.
+    #[inline]
+    pub(crate) fn take(&self, wants: usize, how: impl FnOnce() -> How) -> Result<bool, Stop> {
+        if self.takes_at_once(wants, None) {
+            return Ok(true);
         }
+        self.take_slowly(&How { wants, ..how() }).has_come()
+    }
+
+    fn take_slowly(&self, how: &How) -> Waited {
         // Those behind it may have their turn now: asked as it goes, under the lock that it has then.
         let next = Cell::new(None);
         let asks = |list: &mut Locked<'_>| next.set(Some(self.next(list)));

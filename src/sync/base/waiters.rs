@@ -28,8 +28,8 @@
 #![allow(unsafe_code)]
 
 use super::face::{
-    AtomicU8, Instant, Look, Mutex, MutexGuard, Ordering, Sleeper, Stop, WaitKind, const_fn, forks,
-    has_waited_for_long, look, some_may_be_gone,
+    AbortOnUnwind, AtomicU8, Instant, Look, Mutex, MutexGuard, Ordering, Sleeper, Stop, WaitKind, const_fn,
+    forks, has_waited_for_long, look, some_may_be_gone,
 };
 use std::cell::Cell;
 use std::ptr;
@@ -82,6 +82,9 @@ pub(super) struct Place {
     key: u64,
 }
 
+/// What must not be unwound.
+pub(super) const A_WAIT: &str = "a wait";
+
 const NOT_TOLD: u8 = 0;
 /// And not in the list any more. Nobody but its waiter uses the place from here on.
 const TAKEN_OUT: u8 = 1;
@@ -124,6 +127,18 @@ pub(crate) enum Waited {
     /// The deadline of its own has come.
     Late,
     Stopped(Stop),
+}
+
+impl Waited {
+    /// Has what was waited for come? `Ok(false)`: the deadline came first.
+    #[inline]
+    pub(crate) fn has_come(self) -> Result<bool, Stop> {
+        match self {
+            Waited::Not | Waited::Told => Ok(true),
+            Waited::Late => Ok(false),
+            Waited::Stopped(stop) => Err(stop),
+        }
+    }
 }
 
 /// Somebody was told, and is to be woken when the lock is free.
@@ -171,7 +186,7 @@ impl Waiters {
         }
         // SAFETY: the place stays where it is until it is out of the list again: below, or by whoever tells. Nothing unwinds past it.
         unsafe { list.join(&place, how.in_front) };
-        let armed = AbortOnUnwind;
+        let armed = AbortOnUnwind(A_WAIT);
         drop(list);
         joined();
         let verdict = place.wait(how, since);
@@ -183,14 +198,16 @@ impl Waiters {
     /// Tells all that wait at this moment, and takes them out.
     pub(crate) fn tell_all(&self) {
         let came = self.lock().came();
-        // (One by one: those that are told are woken without the lock.)
-        while let Some(wake) = self.tell_older(came) {
-            wake.wake();
-        }
+        self.tell_all_older(came);
     }
 
-    fn tell_older(&self, came: u64) -> Option<Wake> {
-        self.lock().tell_older(came)
+    /// Tells those that wait of whom were there when so many had [come](Locked::came), and takes them out.
+    pub(crate) fn tell_all_older(&self, came: u64) {
+        let next = || self.lock().tell_older(came);
+        // (One by one: those that are told are woken without the lock.)
+        while let Some(wake) = next() {
+            wake.wake();
+        }
     }
 
     /// The place is in the list no more.
@@ -435,15 +452,5 @@ impl List {
             Some(behind) => behind.before.set(previous),
             None => self.last = previous,
         }
-    }
-}
-
-/// The list has a place on this stack: rather no process than one that unwinds it.
-pub(super) struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        ec_pool::quietly!(error, "unwinding past a wait");
-        std::process::abort();
     }
 }

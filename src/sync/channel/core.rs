@@ -114,7 +114,7 @@ impl<T> Core<T> {
     fn sent(&self, rest: bool) {
         self.receivers.notify();
         if rest {
-            self.senders.rest(|| self.has_place() || self.is_closed());
+            self.senders.rest(|| self.answers_sender());
             let_others_run();
         }
     }
@@ -133,8 +133,7 @@ impl<T> Core<T> {
                 None
             }
         };
-        let is_ready = || self.has_place() || self.is_closed();
-        let failed = match self.senders.wait(self.how(&SEND, patience), attempt, is_ready) {
+        let failed = match self.senders.wait(self.how(&SEND, patience), attempt, || self.answers_sender()) {
             Ok(Some(true)) => {
                 self.receivers.notify();
                 return Ok(());
@@ -153,7 +152,7 @@ impl<T> Core<T> {
             match self.take() {
                 Taken::Got(value, rest) => {
                     if rest {
-                        self.receivers.rest(|| self.has_any() || self.is_closed());
+                        self.receivers.rest(|| self.answers_receiver());
                         let_others_run();
                     }
                     return Ok(value);
@@ -172,7 +171,7 @@ impl<T> Core<T> {
             Taken::Closed => Some(Err(Failed::Closed)),
             Taken::Nothing => None,
         };
-        match self.receivers.wait(self.how(&RECV, patience), attempt, || self.has_any() || self.is_closed()) {
+        match self.receivers.wait(self.how(&RECV, patience), attempt, || self.answers_receiver()) {
             Ok(Some(taken)) => taken,
             Ok(None) => Err(Failed::Late),
             Err(stop) => Err(Failed::Stopped(stop)),
@@ -257,8 +256,14 @@ impl<T> Core<T> {
         }
     }
 
-    fn has_place(&self) -> bool {
-        !self.is_full()
+    /// Has a sender nothing to wait for?
+    fn answers_sender(&self) -> bool {
+        !self.is_full() || self.is_closed()
+    }
+
+    /// Has a receiver nothing to wait for?
+    fn answers_receiver(&self) -> bool {
+        self.has_any() || self.is_closed()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -33,7 +33,7 @@
 //! pending is delivered before anything is sent or received. [`mpsc`](crate::sync::mpsc) has std's types.
 //!
 //! **Order and fairness.** Values of one sender come in the order in which they were sent. Those that wait are served in the order in which
-//! they came. Who comes while there is something need not wait behind them, but if one of them has waited for a millisecond and came too
+//! they came. Who comes while there is something need not wait behind them, but if one of them has waited for half a millisecond and came too
 //! late, all others wait behind it. A task that goes on for some dozens of values without waiting lets others run.
 //!
 //! **Fork.** In a forked child only the task or thread that has forked is there: nobody sends or receives at the other ends.
@@ -48,6 +48,7 @@ mod sender;
 pub(super) use self::core::Patience;
 pub(super) use errors::Delivered;
 pub use errors::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+pub(super) use iter::loops_over_receiver;
 pub use iter::{IntoIter, Iter, TryIter};
 pub use receiver::Receiver;
 pub use sender::Sender;

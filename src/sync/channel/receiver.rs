@@ -80,7 +80,7 @@ impl<T> Receiver<T> {
     /// Receives, in a loop, until [`recv`](Self::recv) fails: the channel is closed and empty, or the loop was cancelled or came under a
     /// deadline. Each step is a cancellation point.
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter::new(self)
+        Iter(self)
     }
 
     /// Receives, in a loop, what is there, and does not wait.
@@ -93,7 +93,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1]);
     /// ```
     pub fn try_iter(&self) -> TryIter<'_, T> {
-        TryIter::new(self)
+        TryIter(self)
     }
 
     /// Closes the channel: from now on nothing is sent, by anybody. What lies in it can be received. False: it was closed before.

@@ -9,6 +9,7 @@ mod queues;
 use loom::sync::{Arc, Condvar};
 use std::ops::{Deref, DerefMut};
 
+pub(crate) use ec_pool::wait::AbortOnUnwind;
 pub(crate) use ec_tasks::WaitKind;
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use queues::{Queue, Refused, Ring, Taken};

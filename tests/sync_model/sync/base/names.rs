@@ -20,6 +20,8 @@ impl Name {
     }
 }
 
+pub(crate) fn show(_: Option<&'static str>, _: &mut std::fmt::DebugStruct<'_, '_>) {}
+
 pub(crate) fn describe(_: u64, _: u64) -> String {
     String::new()
 }
