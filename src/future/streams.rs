@@ -94,6 +94,29 @@ impl Side {
         Ok(())
     }
 
+    /// What a call that has been `tried` comes to: if it would block the task of `context` is woken when it does not any more.
+    fn poll<T, S>(
+        &mut self,
+        context: &Context<'_>,
+        tried: io::Result<T>,
+        channel: &EventChannel,
+        stream: &Arc<S>,
+        interest: Interest,
+    ) -> Poll<io::Result<T>>
+    where
+        Arc<S>: Into<crate::channel::Source>,
+    {
+        match tried {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                match self.wait(context, channel, stream, interest) {
+                    Ok(()) => Poll::Pending,
+                    Err(error) => Poll::Ready(Err(error)),
+                }
+            }
+            result => Poll::Ready(result),
+        }
+    }
+
     fn give_up(&mut self, channel: &EventChannel) {
         if let Some(id) = self.posted.take() {
             channel.cancel(id);
@@ -134,37 +157,19 @@ impl<S: fmt::Debug> fmt::Debug for Async<S> {
     }
 }
 
-/// The result of a call that does not wait; `None`: it would have to.
-fn now<T>(result: io::Result<T>) -> Option<io::Result<T>> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-        result => Some(result),
-    }
-}
-
 impl AsyncRead for Async<TcpStream> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        match now(this.stream.read_now(buf)) {
-            Some(result) => Poll::Ready(result),
-            None => match this.readable.wait(context, &this.channel, &this.stream, Interest::READABLE) {
-                Ok(()) => Poll::Pending,
-                Err(error) => Poll::Ready(Err(error)),
-            },
-        }
+        let Async { stream, channel, .. } = this;
+        this.readable.poll(context, stream.read_now(buf), channel, stream, Interest::READABLE)
     }
 }
 
 impl AsyncWrite for Async<TcpStream> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        match now(this.stream.write_now(buf)) {
-            Some(result) => Poll::Ready(result),
-            None => match this.writable.wait(context, &this.channel, &this.stream, Interest::WRITABLE) {
-                Ok(()) => Poll::Pending,
-                Err(error) => Poll::Ready(Err(error)),
-            },
-        }
+        let Async { stream, channel, .. } = this;
+        this.writable.poll(context, stream.write_now(buf), channel, stream, Interest::WRITABLE)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

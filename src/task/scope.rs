@@ -269,12 +269,7 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// }); // does not panic
     /// ```
     pub fn join(self) -> std::thread::Result<T> {
-        let has_ended = self.inner.is_finished() || !ec_tasks::forked();
-        let result = self.inner.join();
-        if result.is_err() && has_ended {
-            self.group.claim();
-        }
-        result
+        self.inner.join().inspect_err(|_| self.group.claim())
     }
 
     /// As [`JoinHandle::join_cancellable`], and as [`join`](Self::join): a panic that is seen here is none of the scope's any more.
@@ -298,12 +293,7 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// });
     /// ```
     pub fn join_cancellable(&mut self) -> io::Result<std::thread::Result<T>> {
-        let has_ended = self.inner.is_finished() || !ec_tasks::forked();
-        let result = self.inner.join_cancellable()?;
-        if result.is_err() && has_ended {
-            self.group.claim();
-        }
-        Ok(result)
+        Ok(self.inner.join_cancellable()?.inspect_err(|_| self.group.claim()))
     }
 
     /// As [`JoinHandle::cancel`].
@@ -408,9 +398,7 @@ fn say(words: &str) {
 }
 
 fn write(words: &str) {
-    let line = format!("{words}\n");
-    // SAFETY: the bytes of a live string.
-    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
+    ec_tasks::write_to_stderr(format!("{words}\n").as_bytes());
 }
 
 /// What is dropped while no panic is under way is unwound by others' means (`pthread_exit`), which `catch_unwind` cannot stop for good. (A lean

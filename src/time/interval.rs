@@ -8,7 +8,6 @@ use ec_pool::wait;
 use ec_tasks::WaitKind;
 use std::io;
 use std::iter::FusedIterator;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 static TICK: WaitKind = WaitKind { name: "tick", cancel: None, describe: |_, _| String::new() };
@@ -247,22 +246,11 @@ impl FusedIterator for Interval {}
 /// Waits until `at`, or for ever, and gives that. A cancellation point: what stops it is delivered, unless the time has come as well.
 fn wait_until(at: Option<Instant>) -> io::Result<Instant> {
     loop {
-        let stop = if wait::in_task() {
-            // (Nobody sets it: only the time ends this, or a stop.)
-            let never = AtomicBool::new(false);
-            wait::until(&TICK, 0, at, true, &never).err()
-        } else {
-            let scope = wait::scope_deadline();
-            match wait::earliest(at, scope) {
-                Some(end) => sleep_until(end),
-                None => super::sleep(Duration::MAX),
-            }
-            scope.filter(|scope| *scope <= Instant::now()).map(wait::Stop::Scope)
-        };
-        match (at.filter(|at| *at <= Instant::now()), stop) {
+        let stopped = wait::sleep_until_stopped(at, &TICK);
+        match (at.filter(|at| *at <= Instant::now()), stopped) {
             (Some(at), _) => return Ok(at),
-            (None, Some(stop)) => return Err(stop.deliver()),
-            (None, None) => {}
+            (None, Err(stop)) => return Err(stop.deliver()),
+            (None, Ok(())) => {}
         }
     }
 }
