@@ -2,7 +2,7 @@
 
 mod net_common;
 
-use ec_test_support::{limit, skipped};
+use ec_test_support::{block_on, limit, skipped};
 use ec_unkind as _;
 use event_channel::future::{wait, wait_cancellable};
 use event_channel::sync::Notification;
@@ -13,12 +13,12 @@ use std::cell::Cell;
 use std::future::{self, poll_fn};
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::Duration;
 
 /// Runs `test` as a task of each runtime, and on a plain thread beside it.
@@ -61,24 +61,6 @@ impl<T> Shared<T> {
 
     fn is_awaited(&self) -> bool {
         self.0.lock().unwrap().1.is_some()
-    }
-}
-
-/// An executor of somebody else's: one future, on a plain thread.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unparks(Thread);
-    impl Wake for Unparks {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unparks(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        thread::park();
     }
 }
 

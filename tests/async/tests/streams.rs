@@ -3,7 +3,7 @@
 #[path = "../../net_common/mod.rs"]
 mod net_common;
 
-use ec_test_support::limit;
+use ec_test_support::{block_on, limit};
 use ec_unkind as _;
 use event_channel::future::{Async, Blocking, wait, wait_cancellable};
 use event_channel::net::TcpStream;
@@ -13,11 +13,10 @@ use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use net_common::{each_runtime, each_runtime_of, eventually, pair, pattern, until_waiting};
 use std::future::poll_fn;
 use std::io::{self, BufRead, ErrorKind, Read, Write};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
 /// Runs `test` as a task of each runtime, and on a plain thread beside it.
@@ -28,24 +27,6 @@ fn everywhere(test: impl Fn(&Runtime) + Sync) {
             runtime.run(|| test(runtime));
         });
     });
-}
-
-/// An executor of somebody else's: one future, on a plain thread.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unparks(Thread);
-    impl Wake for Unparks {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unparks(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        thread::park();
-    }
 }
 
 async fn read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> io::Result<usize> {

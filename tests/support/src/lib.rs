@@ -1,8 +1,10 @@
 //! What the project's tests share.
 
 mod calls;
+mod futures;
 
 pub use calls::{Watch, answer_calls, each_system_call, system_calls};
+pub use futures::block_on;
 
 use std::collections::BTreeSet;
 use std::io;

@@ -114,6 +114,8 @@ mod workloads;
 
 #[path = "../../../common/src/sync/waiting/mod.rs"]
 mod waiting;
+#[path = "../../../common/src/sync/waiting/of_threads.rs"]
+mod of_threads;
 
 fn main() {
     if !primitives::run() {

@@ -1,5 +1,6 @@
 //! What tasks wait for one another by: this project's locks, channels and notifications; with `api=`, others in its tasks.
 
+use crate::of_threads::{ParkingLot, Std};
 use crate::waiting::{Channels, Locks, Tokens, channels, chat, locks, tokens};
 use event_channel::sync::{Mutex, Notification, channel, mpsc};
 use event_channel::task::{self, Task};
@@ -105,19 +106,6 @@ impl Tokens for Park {
     }
 }
 
-/// std's, which block the thread.
-struct Std;
-
-impl Locks for Std {
-    type Mutex<T: Send + 'static> = std::sync::Mutex<T>;
-    fn mutex<T: Send + 'static>(value: T) -> Self::Mutex<T> {
-        std::sync::Mutex::new(value)
-    }
-    fn with<T: Send + 'static, R>(mutex: &Self::Mutex<T>, f: impl FnOnce(&mut T) -> R) -> R {
-        f(&mut mutex.lock().unwrap())
-    }
-}
-
 impl Channels for Std {
     type Tx<T: Send + 'static> = std::sync::mpsc::Sender<T>;
     type Rx<T: Send + 'static> = std::sync::mpsc::Receiver<T>;
@@ -134,17 +122,5 @@ impl Channels for Std {
     }
     fn recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
         rx.recv().ok()
-    }
-}
-
-struct ParkingLot;
-
-impl Locks for ParkingLot {
-    type Mutex<T: Send + 'static> = parking_lot::Mutex<T>;
-    fn mutex<T: Send + 'static>(value: T) -> Self::Mutex<T> {
-        parking_lot::Mutex::new(value)
-    }
-    fn with<T: Send + 'static, R>(mutex: &Self::Mutex<T>, f: impl FnOnce(&mut T) -> R) -> R {
-        f(&mut mutex.lock())
     }
 }

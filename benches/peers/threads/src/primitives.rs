@@ -1,7 +1,8 @@
 //! std's lock, or parking_lot's (`api=parking_lot`); channels: crossbeam's, which std's are made of, since std's have one receiver;
 //! tokens: std's `park` and `unpark`.
 
-use crate::waiting::{Channels, Locks, Tokens, channels, chat, locks, tokens};
+use crate::of_threads::{ParkingLot, Std};
+use crate::waiting::{Channels, Tokens, channels, chat, locks, tokens};
 use crossbeam::channel;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,30 +14,6 @@ pub fn run() -> bool {
         return locks::<ParkingLot>();
     }
     locks::<Std>() || channels::<Crossbeam>() || tokens::<Park>() || chat::<Std, Crossbeam>()
-}
-
-struct Std;
-
-impl Locks for Std {
-    type Mutex<T: Send + 'static> = std::sync::Mutex<T>;
-    fn mutex<T: Send + 'static>(value: T) -> Self::Mutex<T> {
-        std::sync::Mutex::new(value)
-    }
-    fn with<T: Send + 'static, R>(mutex: &Self::Mutex<T>, f: impl FnOnce(&mut T) -> R) -> R {
-        f(&mut mutex.lock().unwrap())
-    }
-}
-
-struct ParkingLot;
-
-impl Locks for ParkingLot {
-    type Mutex<T: Send + 'static> = parking_lot::Mutex<T>;
-    fn mutex<T: Send + 'static>(value: T) -> Self::Mutex<T> {
-        parking_lot::Mutex::new(value)
-    }
-    fn with<T: Send + 'static, R>(mutex: &Self::Mutex<T>, f: impl FnOnce(&mut T) -> R) -> R {
-        f(&mut mutex.lock())
-    }
 }
 
 struct Crossbeam;
