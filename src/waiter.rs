@@ -38,6 +38,10 @@ impl Waiter {
         self.told.swap(false, Ordering::AcqRel)
     }
 
+    pub(crate) fn is_told(&self) -> bool {
+        self.told.load(Ordering::Acquire)
+    }
+
     pub(crate) fn tell(&self) {
         if !self.told.swap(true, Ordering::AcqRel) {
             self.sleeper.wake();
@@ -52,7 +56,7 @@ impl Waiter {
         deadline: Option<Instant>,
         point: bool,
     ) -> Result<bool, Stop> {
-        let is_told = || self.told.load(Ordering::Acquire);
+        let is_told = || self.is_told();
         loop {
             let since = wait::look();
             if is_told() {

@@ -80,20 +80,28 @@ fn public() -> BTreeSet<String> {
     let modules: BTreeSet<_> = sources.iter().flat_map(|source| public_modules(source)).collect();
     let mut public = BTreeSet::new();
     for source in sources.iter().filter(|source| source.extension().is_some_and(|end| end == "rs")) {
-        // (What attributes make is no call of the program's.)
-        if ["macros", "runtime/entry.rs"].iter().any(|it| source.starts_with(root.join(it))) {
+        // (What attributes and macros make is no call of the program's.)
+        if ["macros", "runtime/entry.rs", "sync/select/hidden.rs"]
+            .iter()
+            .any(|it| source.starts_with(root.join(it)))
+        {
             continue;
         }
         let path = source.strip_prefix(&root).unwrap().with_extension("");
         let is_module = |path: &&Path| path.iter().count() == 1 || modules.contains(&root.join(path));
         let module = path.ancestors().find(is_module).unwrap().to_str().unwrap().replace('/', "::");
-        let (mut owner, mut in_macro, mut hidden) = (String::new(), false, false);
+        let (mut owner, mut in_macro, mut hidden, mut exported) = (String::new(), false, false, false);
         // What the types have that a macro makes; and the macro that is defined, or used, in this place.
         let mut of_macros = BTreeMap::<String, Vec<String>>::new();
         let (mut defined, mut used, mut all_used) = (None, None, BTreeSet::new());
         for line in fs::read_to_string(source).unwrap().lines() {
             if let Some(rest) = line.strip_prefix("macro_rules! ") {
-                defined = Some(rest.trim_end_matches(" {").to_owned());
+                let name = rest.trim_end_matches(" {").to_owned();
+                if std::mem::take(&mut exported) {
+                    public.insert(format!("{name}!"));
+                } else {
+                    defined = Some(name);
+                }
             } else if let Some(name) = line.strip_suffix("! {").filter(|name| !name.starts_with(' ')) {
                 used = Some(name.to_owned());
             } else if line == "}" {
@@ -117,6 +125,7 @@ fn public() -> BTreeSet<String> {
                 owner.clear();
             }
             in_macro = line.trim() == "options! {" || (in_macro && line.trim() != "}");
+            exported |= line == "#[macro_export]";
             hidden = line.trim() == "#[doc(hidden)]" || (hidden && !line.trim().is_empty());
             let line = line.trim().strip_prefix("pub ").or(if in_macro { Some(line.trim()) } else { None });
             let Some(line) = line else { continue };

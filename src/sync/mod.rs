@@ -17,8 +17,11 @@ mod poison;
 mod raw_mutex;
 mod raw_rwlock;
 mod rwlock;
+pub mod select;
 mod semaphore;
 
+#[doc(inline)]
+pub use crate::select;
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::Condvar;
 pub use lazy_lock::LazyLock;

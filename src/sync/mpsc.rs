@@ -23,6 +23,7 @@
 //! [`Receiver::recv_timeout_cancellable`], [`SyncSender::send_cancellable`]. [`channel`](crate::sync::channel) has more: many
 //! receivers, `close`, errors that say of a cancel.
 
+use super::channel::arms::{RecvArm, SendArm};
 use super::channel::{self as many, Delivered, Patience, loops_over_receiver};
 use std::cell::Cell;
 use std::fmt;
@@ -86,6 +87,10 @@ pub fn sync_channel_named<T>(bound: usize, name: &'static str) -> (SyncSender<T>
 }
 
 impl<T> Sender<T> {
+    pub(super) fn as_arm(&self, value: T) -> SendArm<'_, T> {
+        self.0.as_arm(value)
+    }
+
     /// Sends `value`. Never waits, so it is no cancellation point.
     ///
     /// # Errors
@@ -97,6 +102,10 @@ impl<T> Sender<T> {
 }
 
 impl<T> SyncSender<T> {
+    pub(super) fn as_arm(&self, value: T) -> SendArm<'_, T> {
+        self.0.as_arm(value)
+    }
+
     /// Sends `value`, and waits until there is a place for it; with a bound of 0, until the receiver has taken it. Not a cancellation point.
     ///
     /// # Errors
@@ -145,6 +154,10 @@ impl<T> SyncSender<T> {
 }
 
 impl<T> Receiver<T> {
+    pub(super) fn as_arm(&self) -> RecvArm<'_, T> {
+        self.0.as_arm()
+    }
+
     /// Receives the next value, and waits until there is one. Not a cancellation point.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 
 use super::base::face::{Stop, WaitKind};
 use super::base::names::{self, Name};
-use super::base::stock::Stock;
+use super::base::stock::{Stock, StockArm};
 use super::base::waiters::How;
 use ec_pool::wait::checkpoint;
 use std::fmt;
@@ -125,6 +125,10 @@ impl Notification {
     /// The name that it was made with.
     pub fn name(&self) -> Option<&'static str> {
         self.name.text()
+    }
+
+    pub(super) fn as_arm(&self) -> StockArm<'_> {
+        StockArm::new(&self.posts, &NOTIFICATION)
     }
 
     fn wait_point(&self, deadline: Option<Instant>) -> io::Result<bool> {

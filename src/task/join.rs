@@ -39,10 +39,24 @@ impl<T> JoinHandle<T> {
     }
 
     /// As [`ec_tasks::JoinHandle::tell`]. Whoever has polled the handle is not told any more.
-    pub(super) fn tell(&mut self, watcher: Arc<dyn Watcher>, word: u32) -> bool {
+    pub(crate) fn tell(&mut self, watcher: Arc<dyn Watcher>, word: u32) -> bool {
         let tells = self.inner.tell(watcher, word);
         *self.waker = None;
         tells
+    }
+
+    /// Nobody is told any more.
+    pub(crate) fn untell(&mut self) {
+        self.inner.untell();
+    }
+
+    /// As [`ec_tasks::JoinHandle::try_join`].
+    ///
+    /// # Panics
+    /// As there; and in the task itself, which would wait for its own end.
+    pub(crate) fn try_join(&mut self) -> Option<thread::Result<T>> {
+        self.inner.is_not_of_caller();
+        self.inner.try_join()
     }
 
     pub(super) fn id(&self) -> TaskId {

@@ -261,6 +261,16 @@ impl<T> JoinSet<T> {
         self.places.clear();
     }
 
+    /// `waiter` is told of the next end. False: there is one.
+    pub(crate) fn wait_unless_due(&self, waiter: &Arc<Waiter>) -> bool {
+        ec_tasks::forked() || self.ends.wait_unless_due(waiter)
+    }
+
+    /// Nobody is told any more.
+    pub(crate) fn do_not_wait(&self) {
+        self.ends.do_not_wait();
+    }
+
     /// Until one has ended. The error: `deadline` has come, or there is a cancel or a deadline to be delivered.
     fn next(&mut self, deadline: Option<Instant>, point: bool) -> Result<Option<Joined<T>>, Stop> {
         loop {

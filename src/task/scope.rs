@@ -296,6 +296,15 @@ impl<T> ScopedJoinHandle<'_, T> {
         Ok(self.inner.join_cancellable()?.inspect_err(|_| self.group.claim()))
     }
 
+    /// As that of a [`JoinHandle`], and as [`join`](Self::join): a panic that is seen here is none of the scope's any more.
+    pub(crate) fn try_join(&mut self) -> Option<std::thread::Result<T>> {
+        Some(self.inner.try_join()?.inspect_err(|_| self.group.claim()))
+    }
+
+    pub(crate) fn inner(&mut self) -> &mut JoinHandle<T> {
+        &mut self.inner
+    }
+
     /// As [`JoinHandle::cancel`].
     pub fn cancel(&self) {
         self.inner.cancel();

@@ -219,6 +219,17 @@ impl Interval {
         self.missed = missed;
     }
 
+    /// When the next tick comes. `None`: never.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// The tick that was asked for at `asked`, if it is due.
+    pub(crate) fn try_tick(&mut self, asked: Instant) -> Option<Instant> {
+        let due = self.next.filter(|due| *due <= Instant::now())?;
+        Some(self.came(due, asked))
+    }
+
     /// The tick that is due at `due`, and that was asked for at `asked`, has come.
     fn came(&mut self, due: Instant, asked: Instant) -> Instant {
         let now = Instant::now();

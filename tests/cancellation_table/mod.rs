@@ -4,6 +4,7 @@ mod channels;
 mod locks;
 mod net;
 mod runtimes;
+mod select;
 mod sync;
 mod tasks;
 
@@ -49,7 +50,7 @@ pub type Row = (&'static [&'static str], fn() -> Call);
 
 /// All of them.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    [net::CALLS, sync::CALLS, locks::CALLS, channels::CALLS, tasks::CALLS, runtimes::CALLS]
+    [net::CALLS, sync::CALLS, locks::CALLS, channels::CALLS, select::CALLS, tasks::CALLS, runtimes::CALLS]
         .into_iter()
         .flatten()
 }

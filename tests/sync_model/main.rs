@@ -8,6 +8,7 @@ mod channel;
 mod condvar;
 mod lock;
 mod oneshot;
+mod select;
 mod semaphore;
 mod sync;
 

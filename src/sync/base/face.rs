@@ -7,6 +7,7 @@ pub(crate) use ec_tasks::lock::{Mutex, MutexGuard};
 pub(crate) use ec_tasks::room::lock_with_room;
 pub(crate) use ec_tasks::{WaitKind, forks};
 pub(crate) use std::hint::spin_loop;
+pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::time::Instant;
 
@@ -20,6 +21,17 @@ const PATIENCE: Duration = Duration::from_micros(500);
 
 pub(crate) fn has_waited_for_long(since: Instant) -> bool {
     since.elapsed() >= PATIENCE
+}
+
+/// Has one that comes too late time and again done so for long? (The first time it does not know: the clock is not read before.)
+pub(crate) fn has_lost_for_long(since: &mut Option<Instant>) -> bool {
+    match *since {
+        Some(since) => has_waited_for_long(since),
+        None => {
+            *since = Some(Instant::now());
+            false
+        }
+    }
 }
 
 /// The caller has just moved an end of a queue, and looks now whether anybody waits: in this order to all. (A step of a queue is

@@ -8,8 +8,8 @@
 
 #![allow(unsafe_code)]
 
-use super::face::{AbortOnUnwind, Ordering, look};
-use super::waiters::{A_WAIT, HAS_TURN, How, Locked, PASSED_OVER, Place, Waited, Waiters, Wake};
+use super::face::{Ordering, look};
+use super::waiters::{HAS_TURN, How, Locked, Place, Waited, Waiters, Wake};
 use std::ptr;
 
 impl Waiters {
@@ -26,15 +26,7 @@ impl Waiters {
         loop {
             let mut since = look();
             let place = Place::new(how);
-            let mut list = self.lock();
-            if nothing(&mut list) {
-                return Waited::Not;
-            }
-            // SAFETY: as in `wait`.
-            unsafe { list.join(&place, false) };
-            let armed = AbortOnUnwind(A_WAIT);
-            drop(list);
-            let verdict = loop {
+            let sleeps = |place: &Place| loop {
                 let verdict = place.wait(how, since);
                 if place.is_told() || !matches!(verdict, Ok(true)) {
                     break verdict;
@@ -42,9 +34,8 @@ impl Waiters {
                 since = look();
                 again();
             };
-            let waited = self.out(&place, verdict, &mut takes, &mut leaves);
-            std::mem::forget(armed);
-            if place.told.load(Ordering::Relaxed) != PASSED_OVER {
+            let waited = self.stand(&place, false, &mut nothing, sleeps, &mut takes, &mut leaves);
+            if !place.is_passed_over() {
                 return waited;
             }
         }

@@ -1,10 +1,11 @@
 //! What the types of [`sync`](crate::sync) stand on: who waits (`waiters.rs`, `in_line.rs`), a lock (`lock.rs`),
-//! one side of a channel (`side.rs`), what is counted (`stock.rs`), names for dumps (`names.rs`).
+//! the first of several (`first.rs`), one side of a channel (`side.rs`), what is counted (`stock.rs`), names for dumps (`names.rs`).
 //!
 //! `face.rs` has the primitives. The model tests bring the same names from loom, so the source that ships is what they check
 //! (`tests/sync_model`).
 
 pub(crate) mod face;
+pub(crate) mod first;
 pub(crate) mod in_line;
 pub(crate) mod lock;
 pub(crate) mod names;

@@ -7,17 +7,29 @@
 //! * Whoever comes tries first, then waits. Whoever brings something for this side (an item, a place for one) looks afterwards whether
 //!   anybody waits, and tells the first: [`notify`](Side::notify). Who is about to wait says so first, and looks afterwards whether
 //!   there is something. So one of them sees the other, and with nobody in the list neither touches it.
-//! * Who was told competes with all others. If it comes too late it waits in front; if it has waited for half a millisecond by then, it makes the
+//! * Who was told competes with all others. If it comes too late it waits in front; if half a millisecond has passed since it did so first, it makes the
 //!   side *fair*, as that of a lock (`lock.rs`), until one that has waited gets something. So does one that has gone on for long without
 //!   waiting, at times ([`rest`](Side::rest)).
 //! * Who was told and has got something tells the next one, if there is more. So nothing lies there that somebody waits for, although several
 //!   may have come for one that was told once.
 
-use super::face::{AtomicU32, Instant, Ordering, Stop, after_step, const_fn, fence, has_waited_for_long};
-use super::waiters::{How, Locked, Waited, Waiters, Wake};
+use super::face::{
+    Arc, AtomicU32, Instant, Ordering, Stop, after_step, const_fn, fence, has_lost_for_long, look,
+};
+use super::first::{Among, Claim, Stood};
+use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
 
 const WAITED: u32 = 1;
 const FAIR: u32 = 2;
+
+/// Of one that waits.
+#[derive(Default)]
+pub(crate) struct Turn {
+    /// It was told before, and came too late.
+    has_waited: bool,
+    /// When it came too late for the first time.
+    lost: Option<Instant>,
+}
 
 /// See the module.
 pub(crate) struct Side {
@@ -74,10 +86,10 @@ impl Side {
         self.waiters.tell_all();
     }
 
-    /// The first that waits and has not been told, told, and to be woken.
-    pub(crate) fn tell_first(&self) -> Option<Wake> {
+    /// The first that takes what is handed to it, told, and to be woken.
+    pub(crate) fn tell_taker(&self) -> Option<Wake> {
         let mut list = self.waiters.lock();
-        let wake = list.tell_unknowing();
+        let wake = list.tell_taker();
         self.forget_none(&mut list);
         wake
     }
@@ -90,38 +102,90 @@ impl Side {
         mut attempt: impl FnMut() -> Option<R>,
         is_ready: impl Fn() -> bool,
     ) -> Result<Option<R>, Stop> {
-        let since = Instant::now();
-        // Has it waited, and did it wait for too long?
-        let (mut has_waited, mut impatient) = (false, false);
+        let mut turn = Turn::default();
         loop {
-            let got = if has_waited || self.is_open() { attempt() } else { None };
-            if let Some(got) = got {
-                if has_waited {
-                    self.pass_on(&is_ready);
-                }
+            if let Some(got) = self.attempt(&turn, &mut attempt, &is_ready) {
                 return Ok(Some(got));
             }
-            let mark = if impatient { WAITED | FAIR } else { WAITED };
-            let nothing = |list: &mut Locked<'_>| {
-                self.forget_none(list);
-                let word = self.word.fetch_or(mark, Ordering::SeqCst);
-                fence(Ordering::SeqCst);
-                let there_is = (has_waited || word & FAIR == 0) && is_ready();
-                if there_is {
-                    self.forget_none(list);
-                }
-                there_is
-            };
-            let how = How { in_front: has_waited, ..how };
-            match self.waiters.wait(&how, nothing, || (), |list| self.forget_none(list)) {
-                Waited::Not => (),
-                Waited::Told => {
-                    has_waited = true;
-                    impatient = has_waited_for_long(since);
-                }
+            let since = look();
+            match self.stand(&mut turn, &how, None, &is_ready, |place| place.wait(&how, since)) {
+                Waited::Not | Waited::Told => (),
                 Waited::Late => return Ok(None),
                 Waited::Stopped(stop) => return Err(stop),
             }
+        }
+    }
+
+    /// Makes the attempt, if the caller may go ahead.
+    #[inline]
+    pub(crate) fn attempt<R>(
+        &self,
+        turn: &Turn,
+        attempt: impl FnOnce() -> Option<R>,
+        is_ready: impl Fn() -> bool,
+    ) -> Option<R> {
+        if !turn.has_waited && !self.is_open() {
+            return None;
+        }
+        let got = attempt()?;
+        if turn.has_waited {
+            self.pass_on(is_ready);
+        }
+        Some(got)
+    }
+
+    /// An attempt was in vain: waits, in a way of the caller's, unless `is_ready` says that another one is worth it.
+    pub(crate) fn stand(
+        &self,
+        turn: &mut Turn,
+        how: &How,
+        claim: Option<(Arc<Claim>, usize)>,
+        is_ready: impl Fn() -> bool,
+        sleeps: impl FnOnce(&Place) -> Result<bool, Stop>,
+    ) -> Waited {
+        let has_waited = turn.has_waited;
+        let impatient = has_waited && has_lost_for_long(&mut turn.lost);
+        let mark = if impatient { WAITED | FAIR } else { WAITED };
+        let nothing = |list: &mut Locked<'_>| {
+            self.forget_none(list);
+            let word = self.word.fetch_or(mark, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            let there_is = (has_waited || word & FAIR == 0) && is_ready();
+            if there_is {
+                self.forget_none(list);
+            }
+            there_is
+        };
+        let how = How { in_front: has_waited, ..*how };
+        let waited = self.waiters.wait_by(&how, claim, nothing, sleeps, |list| self.forget_none(list));
+        turn.has_waited |= matches!(waited, Waited::Told);
+        waited
+    }
+
+    /// As [`stand`](Self::stand), as one of several.
+    pub(crate) fn stand_among(
+        &self,
+        turn: &mut Turn,
+        how: &How,
+        claim: Option<(Arc<Claim>, usize)>,
+        is_ready: impl Fn() -> bool,
+        among: &Among<'_>,
+        inner: &mut dyn FnMut(&Among<'_>),
+    ) -> Stood {
+        let sleeps = |place: &Place| {
+            inner(&among.with(&|| place.is_told()));
+            Ok(false)
+        };
+        match self.stand(turn, how, claim, is_ready, sleeps) {
+            Waited::Told => Stood::Told,
+            _ => Stood::Idle,
+        }
+    }
+
+    /// One that was told has got something else instead.
+    pub(crate) fn pass_on_unused(&self, is_ready: impl Fn() -> bool) {
+        if self.word.load(Ordering::SeqCst) & WAITED != 0 && is_ready() {
+            self.notify_first();
         }
     }
 

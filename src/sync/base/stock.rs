@@ -5,8 +5,9 @@
 //! their turn waits behind them, also if there would be enough for him. Who is cancelled, late or gone leaves the line, and those behind
 //! move up. `tests/sync_model` checks this with loom.
 
-use super::face::{AtomicUsize, Ordering, Stop, const_fn};
-use super::waiters::{How, Locked, Waited, Waiters, Wake};
+use super::face::{AtomicUsize, Ordering, Stop, WaitKind, const_fn};
+use super::first::{Among, Arm, Stood};
+use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
 use std::cell::Cell;
 
 /// Somebody is in the list, or was: the word is changed under the list's lock only.
@@ -41,7 +42,6 @@ impl Stock {
     }
 
     fn take_slowly(&self, how: &How) -> Waited {
-        // Those behind it may have their turn now: asked as it goes, under the lock that it has then.
         let next = Cell::new(None);
         let asks = |list: &mut Locked<'_>| next.set(Some(self.next(list)));
         let takes = |list: &mut Locked<'_>| {
@@ -50,17 +50,61 @@ impl Stock {
         };
         let nothing = |list: &mut Locked<'_>| self.takes_at_once(how.wants, Some(list));
         let waited = self.waiters.wait_in_line(how, nothing, || self.tell_next(), takes, asks);
-        match next.into_inner() {
+        if !matches!(waited, Waited::Not) {
+            self.has_left(next.into_inner());
+        }
+        waited
+    }
+
+    /// As one of several, waits in line while `inner` runs. Takes what it wants if it is its turn then, and it wins.
+    pub(crate) fn stand(&self, how: &How, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
+        let (next, had_turn, won) = (Cell::new(None), Cell::new(false), Cell::new(false));
+        let asks = |list: &mut Locked<'_>| next.set(Some(self.next(list)));
+        let takes = |list: &mut Locked<'_>| {
+            had_turn.set(true);
+            won.set(among.win());
+            if won.get() {
+                self.word.fetch_sub(how.wants * ONE, Ordering::Acquire);
+            }
+            asks(list);
+        };
+        let sleeps = |place: &Place| {
+            inner(&among.with(&|| place.is_told()));
+            Ok(false)
+        };
+        let place = Place::new(how);
+        let is_there = |list: &mut Locked<'_>| self.is_there(how.wants, list);
+        let waited = self.waiters.stand(&place, false, is_there, sleeps, takes, asks);
+        if matches!(waited, Waited::Not) {
+            return Stood::Idle;
+        }
+        self.has_left(next.into_inner());
+        // (All that waited were let go, with nothing.)
+        let dismissed = matches!(waited, Waited::Told) && !had_turn.get() && !place.is_passed_over();
+        if won.get() || (dismissed && among.win()) { Stood::Won } else { Stood::Idle }
+    }
+
+    /// Under the list's lock: false, and whoever adds sees that the caller waits.
+    fn is_there(&self, wants: usize, list: &mut Locked<'_>) -> bool {
+        let word = self.word.fetch_or(WAITED, Ordering::Relaxed);
+        let is_there = list.all_have_turn() && word / ONE - list.promised() >= wants;
+        if is_there {
+            self.forget_none(list);
+        }
+        is_there
+    }
+
+    /// One has left the line. Those behind it may have their turn now: who is the `next`, if that was asked, under the lock that it had.
+    fn has_left(&self, next: Option<Option<Wake>>) {
+        match next {
             Some(None) => (),
             Some(Some(wake)) => {
                 wake.wake();
                 self.tell_next();
             }
             // It was taken out by somebody else.
-            None if matches!(waited, Waited::Not) => (),
             None => self.tell_next(),
         }
-        waited
     }
 
     /// Takes so much, if it is there and nobody waits for his turn.
@@ -191,5 +235,27 @@ impl Stock {
         if list.is_empty() {
             self.word.fetch_and(!WAITED, Ordering::Relaxed);
         }
+    }
+}
+
+/// To take one, as one of several.
+pub(crate) struct StockArm<'a> {
+    stock: &'a Stock,
+    kind: &'static WaitKind,
+}
+
+impl<'a> StockArm<'a> {
+    pub(crate) fn new(stock: &'a Stock, kind: &'static WaitKind) -> Self {
+        StockArm { stock, kind }
+    }
+}
+
+impl Arm for StockArm<'_> {
+    fn attempt(&mut self) -> bool {
+        self.stock.try_take(1)
+    }
+
+    fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
+        self.stock.stand(&How { wants: 1, ..How::new(self.kind, 0) }, among, inner)
     }
 }

@@ -28,9 +28,10 @@
 #![allow(unsafe_code)]
 
 use super::face::{
-    AbortOnUnwind, AtomicU8, Instant, Look, Mutex, MutexGuard, Ordering, Sleeper, Stop, WaitKind, const_fn,
-    forks, has_waited_for_long, look, some_may_be_gone,
+    AbortOnUnwind, Arc, AtomicU8, Instant, Look, Mutex, MutexGuard, Ordering, Sleeper, Stop, WaitKind,
+    const_fn, forks, has_waited_for_long, look, some_may_be_gone,
 };
+use super::first::{Among, Claim, Stood};
 use std::cell::Cell;
 use std::ptr;
 
@@ -68,7 +69,7 @@ const NOBODY: List = List {
 unsafe impl Send for List {}
 
 /// Where a waiter stands.
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) sleeper: Sleeper,
     /// [`NOT_TOLD`] and so on. Written under the lock.
     pub(super) told: AtomicU8,
@@ -80,10 +81,12 @@ pub(super) struct Place {
     pub(super) behind: Cell<*const Place>,
     pub(super) came: Cell<u64>,
     key: u64,
+    /// It is one of several, and this is the claim that one of them wins.
+    claim: Option<(Arc<Claim>, usize)>,
 }
 
 /// What must not be unwound.
-pub(super) const A_WAIT: &str = "a wait";
+const A_WAIT: &str = "a wait";
 
 const NOT_TOLD: u8 = 0;
 /// And not in the list any more. Nobody but its waiter uses the place from here on.
@@ -91,7 +94,7 @@ const TAKEN_OUT: u8 = 1;
 /// And still in the list.
 pub(super) const HAS_TURN: u8 = 2;
 /// Taken out as one that is gone.
-pub(super) const PASSED_OVER: u8 = 3;
+const PASSED_OVER: u8 = 3;
 
 /// How to wait.
 #[derive(Clone, Copy)]
@@ -179,18 +182,65 @@ impl Waiters {
         leaves: impl FnOnce(&mut Locked<'_>),
     ) -> Waited {
         let since = look();
-        let place = Place::new(how);
+        let sleeps = |place: &Place| {
+            joined();
+            place.wait(how, since)
+        };
+        self.wait_by(how, None, nothing, sleeps, leaves)
+    }
+
+    /// As [`wait`](Self::wait): it `sleeps` in the caller's way. With a `claim` it is one of several.
+    pub(crate) fn wait_by(
+        &self,
+        how: &How,
+        claim: Option<(Arc<Claim>, usize)>,
+        nothing: impl FnOnce(&mut Locked<'_>) -> bool,
+        sleeps: impl FnOnce(&Place) -> Result<bool, Stop>,
+        leaves: impl FnOnce(&mut Locked<'_>),
+    ) -> Waited {
+        let place = Place { claim, ..Place::new(how) };
+        self.stand(&place, how.in_front, nothing, sleeps, |_| (), leaves)
+    }
+
+    /// As one of several.
+    pub(crate) fn stand_among(
+        &self,
+        how: &How,
+        nothing: impl FnOnce(&mut Locked<'_>) -> bool,
+        among: &Among<'_>,
+        inner: &mut dyn FnMut(&Among<'_>),
+    ) -> Stood {
+        let sleeps = |place: &Place| {
+            inner(&among.with(&|| place.is_told()));
+            Ok(false)
+        };
+        match self.wait_by(how, None, nothing, sleeps, |_| ()) {
+            Waited::Told => Stood::Told,
+            _ => Stood::Idle,
+        }
+    }
+
+    /// The place is in the list while its waiter `sleeps`. Calls `has_turn` under the lock when it is out of the list, if it was told that it
+    /// is its turn.
+    pub(super) fn stand(
+        &self,
+        place: &Place,
+        in_front: bool,
+        nothing: impl FnOnce(&mut Locked<'_>) -> bool,
+        sleeps: impl FnOnce(&Place) -> Result<bool, Stop>,
+        has_turn: impl FnOnce(&mut Locked<'_>),
+        leaves: impl FnOnce(&mut Locked<'_>),
+    ) -> Waited {
         let mut list = self.lock();
         if nothing(&mut list) {
             return Waited::Not;
         }
         // SAFETY: the place stays where it is until it is out of the list again: below, or by whoever tells. Nothing unwinds past it.
-        unsafe { list.join(&place, how.in_front) };
+        unsafe { list.join(place, in_front) };
         let armed = AbortOnUnwind(A_WAIT);
         drop(list);
-        joined();
-        let verdict = place.wait(how, since);
-        let waited = self.out(&place, verdict, |_| (), leaves);
+        let verdict = sleeps(place);
+        let waited = self.out(place, verdict, has_turn, leaves);
         std::mem::forget(armed);
         waited
     }
@@ -211,7 +261,7 @@ impl Waiters {
     }
 
     /// The place is in the list no more.
-    pub(super) fn out(
+    fn out(
         &self,
         place: &Place,
         verdict: Result<bool, Stop>,
@@ -259,11 +309,17 @@ impl Place {
             behind: Cell::new(ptr::null()),
             came: Cell::new(0),
             key: how.key,
+            claim: None,
         }
     }
 
-    pub(super) fn is_told(&self) -> bool {
+    pub(crate) fn is_told(&self) -> bool {
         self.told.load(Ordering::Acquire) != NOT_TOLD
+    }
+
+    /// May it be handed something, which it takes then?
+    fn wins(&self) -> bool {
+        self.claim.as_ref().is_none_or(|(claim, arm)| claim.win(*arm))
     }
 
     /// Out of the list. (Else its waiter takes it out.)
@@ -271,7 +327,11 @@ impl Place {
         matches!(self.told.load(Ordering::Acquire), TAKEN_OUT | PASSED_OVER)
     }
 
-    pub(super) fn wait(&self, how: &How, since: Look) -> Result<bool, Stop> {
+    pub(super) fn is_passed_over(&self) -> bool {
+        self.told.load(Ordering::Relaxed) == PASSED_OVER
+    }
+
+    pub(crate) fn wait(&self, how: &How, since: Look) -> Result<bool, Stop> {
         let told = || self.is_told();
         self.sleeper.wait((how.kind, how.detail), how.deadline, how.point, since, told)
     }
@@ -319,10 +379,11 @@ impl Locked<'_> {
         })
     }
 
-    /// Tells the first and takes it out, unless it knows that it is [its turn](Self::give_turn).
-    pub(crate) fn tell_unknowing(&mut self) -> Option<Wake> {
-        let unknowing = |place: &&Place| place.told.load(Ordering::Relaxed) == NOT_TOLD;
-        let place = ptr::from_ref(self.front().filter(unknowing)?);
+    /// Tells the first that takes what is handed to it, and takes it out: one that waits for other things as well does not, if it has got
+    /// one of those. Nobody, if somebody knows that it is [its turn](Self::give_turn).
+    pub(crate) fn tell_taker(&mut self) -> Option<Wake> {
+        let first = self.front().filter(|place| !place.is_told()).map(ptr::from_ref)?;
+        let place = ptr::from_ref(self.from(first).find(|place| !place.sleeper.is_gone() && place.wins())?);
         // SAFETY: it is in the list.
         Some(unsafe { self.tell(place) })
     }
@@ -401,7 +462,7 @@ impl Locked<'_> {
 
     /// # Safety
     /// It is in no list, and stays where it is until it has been taken out.
-    pub(super) unsafe fn join(&mut self, place: &Place, in_front: bool) {
+    unsafe fn join(&mut self, place: &Place, in_front: bool) {
         let list = &mut *self.0;
         place.came.set(list.came);
         list.came += 1;

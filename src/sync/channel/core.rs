@@ -8,22 +8,22 @@
 
 use super::super::base::face::{Instant, Queue, Refused, Ring, Stop, Taken, WaitKind, let_others_run};
 use super::super::base::names::{self, Name};
-use super::super::base::side::Side;
+use super::super::base::side::{Side, Turn};
 use super::super::base::waiters::How;
 use super::meeting::Meeting;
 
-static SEND: WaitKind = WaitKind { name: "channel send", cancel: None, describe: names::describe };
-static RECV: WaitKind = WaitKind { name: "channel recv", cancel: None, describe: names::describe };
+pub(super) static SEND: WaitKind = WaitKind { name: "channel send", cancel: None, describe: names::describe };
+pub(super) static RECV: WaitKind = WaitKind { name: "channel recv", cancel: None, describe: names::describe };
 
 /// See the module.
 pub(crate) struct Core<T> {
-    store: Store<T>,
-    senders: Side,
-    receivers: Side,
+    pub(super) store: Store<T>,
+    pub(super) senders: Side,
+    pub(super) receivers: Side,
     name: Name,
 }
 
-enum Store<T> {
+pub(super) enum Store<T> {
     List(Queue<T>),
     Ring(Ring<T>),
     Meeting(Meeting<T>),
@@ -111,7 +111,7 @@ impl<T> Core<T> {
     }
 
     #[inline]
-    fn sent(&self, rest: bool) {
+    pub(super) fn sent(&self, rest: bool) {
         self.receivers.notify();
         if rest {
             self.senders.rest(|| self.answers_sender());
@@ -122,23 +122,13 @@ impl<T> Core<T> {
     #[cold]
     fn send_slowly(&self, ring: &Ring<T>, value: T, patience: Patience) -> Result<(), (T, Failed)> {
         let mut kept = Some(value);
-        let attempt = || match ring.push(kept.take()?) {
-            Ok(_) => Some(true),
-            Err(Refused::Closed(value)) => {
-                kept = Some(value);
-                Some(false)
-            }
-            Err(Refused::Full(value)) => {
-                kept = Some(value);
-                None
-            }
-        };
+        let attempt = || push(ring, &mut kept);
         let failed = match self.senders.wait(self.how(&SEND, patience), attempt, || self.answers_sender()) {
-            Ok(Some(true)) => {
+            Ok(Some(Ok(_))) => {
                 self.receivers.notify();
                 return Ok(());
             }
-            Ok(Some(false)) => Failed::Closed,
+            Ok(Some(Err(closed))) => closed,
             Ok(None) => Failed::Late,
             Err(stop) => Failed::Stopped(stop),
         };
@@ -148,18 +138,8 @@ impl<T> Core<T> {
     /// Takes an item out; waits for one.
     #[inline]
     pub(crate) fn recv(&self, patience: Patience) -> Result<T, Failed> {
-        if self.receivers.is_open() {
-            match self.take() {
-                Taken::Got(value, rest) => {
-                    if rest {
-                        self.receivers.rest(|| self.answers_receiver());
-                        let_others_run();
-                    }
-                    return Ok(value);
-                }
-                Taken::Closed => return Err(Failed::Closed),
-                Taken::Nothing => (),
-            }
+        if let Some(taken) = self.attempt_recv(&Turn::default()) {
+            return taken;
         }
         self.recv_slowly(patience)
     }
@@ -176,6 +156,22 @@ impl<T> Core<T> {
             Ok(None) => Err(Failed::Late),
             Err(stop) => Err(Failed::Stopped(stop)),
         }
+    }
+
+    /// Takes an item out, if the caller may and there is one.
+    #[inline]
+    pub(super) fn attempt_recv(&self, turn: &Turn) -> Option<Result<T, Failed>> {
+        let attempt = || match self.take() {
+            Taken::Got(value, rest) => Some((Ok(value), rest)),
+            Taken::Closed => Some((Err(Failed::Closed), false)),
+            Taken::Nothing => None,
+        };
+        let (taken, rest) = self.receivers.attempt(turn, attempt, || self.answers_receiver())?;
+        if rest {
+            self.receivers.rest(|| self.answers_receiver());
+            let_others_run();
+        }
+        Some(taken)
     }
 
     /// As [`recv`](Self::recv), if that need not wait.
@@ -257,12 +253,12 @@ impl<T> Core<T> {
     }
 
     /// Has a sender nothing to wait for?
-    fn answers_sender(&self) -> bool {
+    pub(super) fn answers_sender(&self) -> bool {
         !self.is_full() || self.is_closed()
     }
 
     /// Has a receiver nothing to wait for?
-    fn answers_receiver(&self) -> bool {
+    pub(super) fn answers_receiver(&self) -> bool {
         self.has_any() || self.is_closed()
     }
 
@@ -290,8 +286,31 @@ impl<T> Core<T> {
         }
     }
 
+    /// Where items are handed over, if there are no places.
+    pub(super) fn meeting(&self) -> Option<&Meeting<T>> {
+        match &self.store {
+            Store::Meeting(meeting) => Some(meeting),
+            _ => None,
+        }
+    }
+
     fn how(&self, kind: &'static WaitKind, patience: Patience) -> How {
         let Patience { deadline, point } = patience;
         How { deadline, point, ..How::new(kind, self.name.detail(self)) }
+    }
+}
+
+/// Puts what is kept in, if there is a place: whether the caller is to rest then.
+pub(super) fn push<T>(ring: &Ring<T>, kept: &mut Option<T>) -> Option<Result<bool, Failed>> {
+    match ring.push(kept.take()?) {
+        Ok(rest) => Some(Ok(rest)),
+        Err(Refused::Closed(value)) => {
+            *kept = Some(value);
+            Some(Err(Failed::Closed))
+        }
+        Err(Refused::Full(value)) => {
+            *kept = Some(value);
+            None
+        }
     }
 }

@@ -7,17 +7,19 @@
 //! Locks are taken in this order: the list of the senders, the offers, the list of the receivers.
 
 use super::super::base::face::{
-    AtomicUsize, Mutex, MutexGuard, Ordering, Taken, let_others_run, lock_with_room,
+    Arc, AtomicUsize, Mutex, MutexGuard, Ordering, Taken, let_others_run, lock_with_room,
 };
+use super::super::base::first::{Among, Claim, Stood};
 use super::super::base::side::Side;
-use super::super::base::waiters::{How, Waited, Waiters};
+use super::super::base::waiters::{How, Place, Waited, Waiters};
 use super::core::Failed;
 use std::collections::VecDeque;
+use std::ptr;
 
 /// See the module.
 pub(crate) struct Meeting<T> {
     offers: Mutex<Offers<T>>,
-    /// How many offers there are; or, if it is closed, [`CLOSED`]. Written under the lock.
+    /// How many offers are open; or, if it is closed, [`CLOSED`]. Written under the lock.
     state: AtomicUsize,
     senders: Waiters,
 }
@@ -25,6 +27,8 @@ pub(crate) struct Meeting<T> {
 struct Offers<T> {
     /// In the order of their numbers.
     queue: VecDeque<Offer<T>>,
+    /// How many of them can be taken, as far as anybody knows.
+    open: usize,
     last: u64,
     closed: bool,
 }
@@ -33,6 +37,10 @@ struct Offer<T> {
     number: u64,
     /// Its sender waits.
     waits: bool,
+    /// It is one of several things that the sender waits for: the claim, and which of them.
+    claim: Option<(Arc<Claim>, usize)>,
+    /// It is not to be taken: the sender has got another one, and takes it back when it runs.
+    withdrawn: bool,
     item: T,
 }
 
@@ -43,10 +51,33 @@ const OFFERS_TO_REST: u64 = 16;
 
 impl<T> Offers<T> {
     /// There is room.
-    fn push(&mut self, item: T, waits: bool) -> u64 {
+    fn push(&mut self, item: T, waits: bool, claim: Option<(Arc<Claim>, usize)>) -> u64 {
         self.last += 1;
-        self.queue.push_back(Offer { number: self.last, waits, item });
+        self.open += 1;
+        self.queue.push_back(Offer { number: self.last, waits, claim, withdrawn: false, item });
         self.last
+    }
+
+    /// Takes out the first that can be taken.
+    fn take_first(&mut self) -> Option<Offer<T>> {
+        let mut place = 0;
+        loop {
+            let offer = self.queue.get_mut(place)?;
+            if !offer.withdrawn {
+                self.open -= 1;
+                if offer.claim.as_ref().is_none_or(|(claim, arm)| claim.win(*arm)) {
+                    return self.queue.remove(place);
+                }
+                offer.withdrawn = true;
+            }
+            place += 1;
+        }
+    }
+
+    fn remove(&mut self, place: usize) -> Option<T> {
+        let offer = self.queue.remove(place)?;
+        self.open -= usize::from(!offer.withdrawn);
+        Some(offer.item)
     }
 
     fn place(&self, number: u64) -> Option<usize> {
@@ -57,7 +88,7 @@ impl<T> Offers<T> {
 impl<T> Meeting<T> {
     pub(crate) fn new() -> Meeting<T> {
         Meeting {
-            offers: Mutex::new(Offers { queue: VecDeque::new(), last: 0, closed: false }),
+            offers: Mutex::new(Offers { queue: VecDeque::new(), open: 0, last: 0, closed: false }),
             state: AtomicUsize::new(0),
             senders: Waiters::new(),
         }
@@ -69,23 +100,16 @@ impl<T> Meeting<T> {
 
     /// Under the lock: the state is as the offers are.
     fn publish(&self, offers: &Offers<T>) {
-        let state = if offers.closed { CLOSED } else { offers.queue.len() };
+        let state = if offers.closed { CLOSED } else { offers.open };
         self.state.store(state, Ordering::SeqCst);
     }
 
     /// Offers `item` and waits until it is taken.
     pub(crate) fn send(&self, item: T, how: How, receivers: &Side) -> Result<(), (T, Failed)> {
-        let number = {
-            let mut offers = self.lock_with_room();
-            if offers.closed {
-                drop(offers);
-                return Err((item, Failed::Closed));
-            }
-            let number = offers.push(item, true);
-            self.publish(&offers);
-            number
+        let number = match self.offer(item, None, receivers) {
+            Ok(number) => number,
+            Err(item) => return Err((item, Failed::Closed)),
         };
-        receivers.notify();
         let how = How { key: number, ..how };
         loop {
             let waited = self.senders.wait(&how, |_| !self.is_open_offer(number), || (), |_| ());
@@ -105,6 +129,56 @@ impl<T> Meeting<T> {
         }
     }
 
+    /// Gives its number. `Err`: it is closed.
+    fn offer(&self, item: T, claim: Option<(Arc<Claim>, usize)>, receivers: &Side) -> Result<u64, T> {
+        let mut offers = self.lock_with_room();
+        if offers.closed {
+            drop(offers);
+            return Err(item);
+        }
+        let number = offers.push(item, true, claim);
+        self.publish(&offers);
+        drop(offers);
+        receivers.notify();
+        Ok(number)
+    }
+
+    /// As one of several, offers `item` while `inner` runs. It is gone if it was taken: then it has won.
+    pub(super) fn stand(
+        &self,
+        item: &mut Option<T>,
+        how: How,
+        receivers: &Side,
+        among: &Among<'_>,
+        inner: &mut dyn FnMut(&Among<'_>),
+    ) -> Stood {
+        let Some(offered) = item.take() else { return Stood::Idle };
+        let number = match self.offer(offered, among.claim(), receivers) {
+            Ok(number) => number,
+            Err(offered) => {
+                *item = Some(offered);
+                return Stood::Idle;
+            }
+        };
+        let how = How { key: number, ..how };
+        let sleeps = |place: &Place| {
+            inner(&among.with_offer(&|| place.is_told(), self.as_offered_to()));
+            Ok(false)
+        };
+        let waited = self.senders.wait_by(&how, None, |_| !self.is_open_offer(number), sleeps, |_| ());
+        *item = self.take_back(number);
+        match waited {
+            _ if item.is_none() => Stood::Won,
+            Waited::Told => Stood::Told,
+            _ => Stood::Idle,
+        }
+    }
+
+    /// As which it is [counted](Among::count_offers).
+    fn as_offered_to(&self) -> *const () {
+        ptr::from_ref(self).cast()
+    }
+
     /// Is it to be waited for?
     fn is_open_offer(&self, number: u64) -> bool {
         let offers = self.offers.lock();
@@ -115,9 +189,9 @@ impl<T> Meeting<T> {
     fn take_back(&self, number: u64) -> Option<T> {
         let mut offers = self.offers.lock();
         let place = offers.place(number)?;
-        let offer = offers.queue.remove(place);
+        let item = offers.remove(place);
         self.publish(&offers);
-        Some(offer?.item)
+        item
     }
 
     /// Hands `item` to a receiver that waits.
@@ -125,8 +199,8 @@ impl<T> Meeting<T> {
         let mut offers = self.lock_with_room();
         let failed = if offers.closed {
             Failed::Closed
-        } else if let Some(wake) = receivers.tell_first() {
-            offers.push(item, false);
+        } else if let Some(wake) = receivers.tell_taker() {
+            offers.push(item, false, None);
             self.publish(&offers);
             drop(offers);
             wake.wake();
@@ -140,10 +214,11 @@ impl<T> Meeting<T> {
 
     pub(crate) fn take(&self) -> Taken<T> {
         let mut offers = self.offers.lock();
-        let Some(offer) = offers.queue.pop_front() else {
+        let offer = offers.take_first();
+        self.publish(&offers);
+        let Some(offer) = offer else {
             return if offers.closed { Taken::Closed } else { Taken::Nothing };
         };
-        self.publish(&offers);
         drop(offers);
         if offer.waits {
             let wake = self.senders.lock().tell_one(offer.number);
@@ -174,7 +249,7 @@ impl<T> Meeting<T> {
     fn take_handed(&self) -> Option<T> {
         let mut offers = self.offers.lock();
         let place = offers.queue.iter().position(|offer| !offer.waits)?;
-        Some(offers.queue.remove(place)?.item)
+        offers.remove(place)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -184,5 +259,11 @@ impl<T> Meeting<T> {
     /// Is anything offered? (If it is closed, perhaps.)
     pub(crate) fn has_any(&self) -> bool {
         self.state.load(Ordering::SeqCst) != 0
+    }
+
+    /// As [`has_any`](Self::has_any), by others than who is among these.
+    pub(super) fn has_any_of_others(&self, among: &Among<'_>) -> bool {
+        // (If one of its own is withdrawn it is told.)
+        self.state.load(Ordering::SeqCst) > among.count_offers(self.as_offered_to())
     }
 }

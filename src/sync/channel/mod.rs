@@ -38,6 +38,7 @@
 //!
 //! **Fork.** In a forked child only the task or thread that has forked is there: nobody sends or receives at the other ends.
 
+pub(super) mod arms;
 pub(super) mod core;
 mod errors;
 mod iter;

@@ -1,5 +1,6 @@
 //! [`Receiver`].
 
+use super::arms::RecvArm;
 use super::core::Failed;
 use super::{Delivered, Iter, Patience, RecvError, RecvTimeoutError, Shared, TryIter, TryRecvError};
 use std::fmt;
@@ -75,6 +76,10 @@ impl<T> Receiver<T> {
     pub(in crate::sync) fn recv_by(&self, patience: Patience) -> Result<T, Delivered> {
         patience.check()?;
         Ok(self.0.core.recv(patience)?)
+    }
+
+    pub(in crate::sync) fn as_arm(&self) -> RecvArm<'_, T> {
+        RecvArm::new(&self.0.core)
     }
 
     /// Receives, in a loop, until [`recv`](Self::recv) fails: the channel is closed and empty, or the loop was cancelled or came under a

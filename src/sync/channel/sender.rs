@@ -1,5 +1,6 @@
 //! [`Sender`].
 
+use super::arms::SendArm;
 use super::core::Failed;
 use super::{Delivered, Patience, SendError, SendTimeoutError, Shared, TrySendError};
 use std::fmt;
@@ -75,6 +76,10 @@ impl<T> Sender<T> {
             Ok(()) => self.0.core.send(value, patience).map_err(|(value, failed)| (value, failed.into())),
             Err(delivered) => Err((value, delivered)),
         }
+    }
+
+    pub(in crate::sync) fn as_arm(&self, value: T) -> SendArm<'_, T> {
+        SendArm::new(&self.0.core, value)
     }
 
     /// Closes the channel: from now on nothing is sent, by anybody. Receivers receive what lies in it. False: it was closed before.

@@ -1,6 +1,7 @@
 //! What the two ends of a oneshot share: one value under a lock, and those who wait for it or for the other end.
 
-use super::super::base::face::{Mutex, Stop};
+use super::super::base::face::{Mutex, Stop, WaitKind};
+use super::super::base::first::{Among, Arm, Stood};
 use super::super::base::waiters::{How, Waited, Waiters};
 use super::super::channel::core::Failed;
 
@@ -99,5 +100,56 @@ impl<T> Core<T> {
             }
         }
         Ok(())
+    }
+}
+
+/// To receive, as one of several.
+pub(crate) struct RecvArm<'a, T> {
+    core: &'a Core<T>,
+    kind: &'static WaitKind,
+    taken: Option<Result<T, Failed>>,
+}
+
+impl<'a, T> RecvArm<'a, T> {
+    pub(crate) fn new(core: &'a Core<T>, kind: &'static WaitKind) -> Self {
+        RecvArm { core, kind, taken: None }
+    }
+
+    /// What came of it, once.
+    pub(crate) fn taken(&mut self) -> Option<Result<T, Failed>> {
+        self.taken.take()
+    }
+}
+
+impl<T> Arm for RecvArm<'_, T> {
+    fn attempt(&mut self) -> bool {
+        self.taken = self.core.take();
+        self.taken.is_some()
+    }
+
+    fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
+        self.core.waiters.stand_among(&How::new(self.kind, 0), |_| self.core.is_ready(), among, inner)
+    }
+}
+
+/// To wait until it is closed, as one of several.
+pub(crate) struct ClosedArm<'a, T> {
+    core: &'a Core<T>,
+    kind: &'static WaitKind,
+}
+
+impl<'a, T> ClosedArm<'a, T> {
+    pub(crate) fn new(core: &'a Core<T>, kind: &'static WaitKind) -> Self {
+        ClosedArm { core, kind }
+    }
+}
+
+impl<T> Arm for ClosedArm<'_, T> {
+    fn attempt(&mut self) -> bool {
+        self.core.is_closed()
+    }
+
+    fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
+        self.core.waiters.stand_among(&How::new(self.kind, 0), |_| self.core.is_closed(), among, inner)
     }
 }

@@ -19,7 +19,7 @@ pub(crate) mod core;
 
 pub use super::channel::{RecvError, RecvTimeoutError, TryRecvError};
 
-use self::core::Core;
+use self::core::{ClosedArm, Core, RecvArm};
 use super::base::face::WaitKind;
 use super::base::names::{self, Name};
 use super::base::waiters::How;
@@ -117,6 +117,10 @@ impl<T> Sender<T> {
         self.0.core.wait_closed(how).map_err(|stop| stop.deliver())
     }
 
+    pub(super) fn as_arm(&self) -> ClosedArm<'_, T> {
+        ClosedArm::new(&self.0.core, &CLOSED)
+    }
+
     /// The name that it was made with.
     pub fn name(&self) -> Option<&'static str> {
         self.0.name.text()
@@ -186,6 +190,10 @@ impl<T> Receiver<T> {
     /// The name that it was made with.
     pub fn name(&self) -> Option<&'static str> {
         self.0.name.text()
+    }
+
+    pub(super) fn as_arm(&self) -> RecvArm<'_, T> {
+        RecvArm::new(&self.0.core, &RECV)
     }
 
     fn recv_by(&self, patience: Patience) -> Result<T, Delivered> {

@@ -147,7 +147,7 @@ impl<T> JoinHandle<T> {
     /// # Panics
     /// In the task itself, which would wait for its own end.
     pub fn tell(&mut self, watcher: Arc<dyn Watcher>, word: u32) -> bool {
-        with_current(|current| current.into_iter().for_each(|me| self.is_not(me)));
+        self.is_not_of_caller();
         let joins = &self.task.header().join;
         // SAFETY: the only handle.
         drop(unsafe { joins.take_back() });
@@ -161,6 +161,12 @@ impl<T> JoinHandle<T> {
         // SAFETY: the only handle.
         drop(unsafe { joins.take_back() });
         !joins.is_complete()
+    }
+
+    /// # Panics
+    /// In the task itself, which would wait for its own end.
+    pub fn is_not_of_caller(&self) {
+        with_current(|current| current.into_iter().for_each(|me| self.is_not(me)));
     }
 
     /// # Panics

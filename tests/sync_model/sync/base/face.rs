@@ -6,11 +6,12 @@
 #[path = "queues.rs"]
 mod queues;
 
-use loom::sync::{Arc, Condvar};
+use loom::sync::Condvar;
 use std::ops::{Deref, DerefMut};
 
 pub(crate) use ec_pool::wait::AbortOnUnwind;
 pub(crate) use ec_tasks::WaitKind;
+pub(crate) use loom::sync::Arc;
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use queues::{Queue, Refused, Ring, Taken};
 pub(crate) use std::time::Instant;
@@ -25,6 +26,10 @@ pub(crate) fn set_patient(patient: bool) {
 }
 
 pub(crate) fn has_waited_for_long(_: Instant) -> bool {
+    !PATIENT.get()
+}
+
+pub(crate) fn has_lost_for_long(_: &mut Option<Instant>) -> bool {
     !PATIENT.get()
 }
 

@@ -2,6 +2,8 @@
 #![allow(dead_code)] // each model uses a part
 
 pub(crate) mod face;
+#[path = "../../../../src/sync/base/first.rs"]
+pub(crate) mod first;
 #[path = "../../../../src/sync/base/in_line.rs"]
 pub(crate) mod in_line;
 #[path = "../../../../src/sync/base/lock.rs"]

@@ -1,0 +1,289 @@
+//! Waiting for the first of several things: [`select!`](macro@crate::sync::select), and what it can wait for.
+//!
+//! ```
+//! use event_channel::sync::{channel, oneshot, select};
+//! use event_channel::time::Duration;
+//! use event_channel::{run, task};
+//!
+//! run(|| {
+//!     let (jobs, todo) = channel::bounded(16);
+//!     let (quit, quits) = oneshot::channel::<()>();
+//!     let worker = task::spawn(move || {
+//!         let mut sum = 0;
+//!         loop {
+//!             select! {
+//!                 recv(&todo) -> job => match job {
+//!                     Ok(job) => sum += job,
+//!                     Err(_) => break Ok(sum), // nobody sends any more
+//!                 },
+//!                 recv(&quits) -> _ => break Ok(-1),
+//!                 sleep(Duration::from_secs(60)) => println!("nothing to do"),
+//!             }?
+//!         }
+//!     });
+//!     (1..=10).for_each(|job| jobs.send(job).unwrap());
+//!     drop(jobs);
+//!     let sum: Result<i32, select::SelectError> = worker.join().unwrap();
+//!     assert_eq!(sum, Ok(55));
+//!     drop(quit);
+//! });
+//! ```
+//!
+//! What can be waited for is named as the call that waits for it alone:
+//!
+//! | arm | comes with | what it gives |
+//! | --- | --- | --- |
+//! | [`recv(&receiver)`](recv) | a value, or the end: of a [`channel`](super::channel), an [`mpsc`](super::mpsc), a [`oneshot`](super::oneshot) | what `recv` gives |
+//! | [`send(&sender, value)`](send) | a place, or a receiver; or the end | what `send` gives |
+//! | [`send_from(&sender, &mut slot)`](send_from) | the same; the value stays in the `Option` unless it is sent | the same |
+//! | [`closed(&sender)`](closed) | the end of the receiver of a [`oneshot`](super::oneshot) | |
+//! | [`wait(&notification)`](wait) | a post | |
+//! | [`join(&mut handle)`](join) | the end of a task | what `join` gives |
+//! | [`join_next(&mut set)`](join_next) | the end of one of a [set](crate::task::JoinSet) of tasks | what `join_next` gives |
+//! | [`sleep(duration)`](sleep), [`sleep_until(instant)`](sleep_until) | the time | |
+//! | [`tick(&mut interval)`](tick) | the next tick | when it was due |
+//! | [`wait_readable(&socket)`](wait_readable), [`wait_writable(&socket)`](wait_writable) | readiness, of anything that has a descriptor | [`io::Result<()>`](std::io::Result) |
+
+#[doc(hidden)]
+pub mod hidden;
+mod joins;
+mod ready;
+mod receive;
+mod send;
+mod times;
+
+pub use joins::{join, join_next};
+pub use ready::{wait_readable, wait_writable};
+pub use receive::{closed, recv, wait};
+pub use send::{send, send_from};
+pub use times::{sleep, sleep_until, tick};
+
+use super::base::first::{self, Arm};
+use super::channel::Delivered;
+use crate::{Cancelled, Elapsed};
+use ec_tasks::WaitKind;
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+static SELECT: WaitKind =
+    WaitKind { name: "select", cancel: None, describe: |_, arms| format!("the first of {arms}") };
+
+/// What an arm of a [`select!`](macro@crate::sync::select) waits for. There are those of [this module](self) and no others.
+pub trait Operation: Arm {
+    /// What it gives.
+    type Output;
+
+    /// What it has given, once, after it was the first.
+    #[doc(hidden)]
+    fn output(&mut self) -> Option<Self::Output>;
+}
+
+/// Why nothing came of a [`select!`](macro@crate::sync::select): nothing was received, sent, taken or joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SelectError {
+    /// The task was cancelled. As an [`io::Error`] it holds a [`Cancelled`].
+    Cancelled,
+    /// The deadline of a surrounding [`timeout`](crate::time::timeout) has come. As an [`io::Error`] it holds an [`Elapsed`].
+    TimedOut,
+}
+
+impl fmt::Display for SelectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        io::Error::from(*self).fmt(f)
+    }
+}
+
+impl Error for SelectError {}
+
+impl From<SelectError> for io::Error {
+    fn from(error: SelectError) -> io::Error {
+        match error {
+            SelectError::Cancelled => Cancelled.into(),
+            SelectError::TimedOut => Elapsed.into(),
+        }
+    }
+}
+
+impl From<io::Error> for SelectError {
+    /// Of [`Stop::deliver`](ec_pool::wait::Stop::deliver).
+    fn from(delivered: io::Error) -> SelectError {
+        match Delivered::from(delivered) {
+            Delivered::TimedOut => SelectError::TimedOut,
+            _ => SelectError::Cancelled,
+        }
+    }
+}
+
+/// Waits for the first of several things, and runs its arm. A cancellation point.
+///
+/// ```
+/// use event_channel::sync::{Notification, channel, select};
+/// use event_channel::time::Duration;
+/// use event_channel::run;
+///
+/// run(|| {
+///     let (sender, receiver) = channel::bounded(1);
+///     let stop = Notification::new();
+///     sender.send(7).unwrap();
+///     let got = select! {
+///         recv(&receiver) -> value => value.ok(),
+///         wait(&stop) => None,
+///         sleep(Duration::from_secs(5)) => None,
+///     }?;
+///     assert_eq!(got, Some(7));
+///     Ok::<(), std::io::Error>(())
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// **Arms.** `operation(arguments) -> pattern => expression`, with `-> pattern` left out where the result does not matter. The operations, and
+/// what each gives, are in the [module](mod@crate::sync::select). An arm with `, if condition` before its `=>` is left out unless the condition
+/// holds; its arguments are not evaluated then:
+///
+/// ```
+/// # use event_channel::sync::{channel, select};
+/// # let (out, outs) = channel::bounded(1);
+/// # let (_in, ins) = channel::bounded::<u32>(1);
+/// # let mut waiting = vec![1];
+/// select! {
+///     recv(&ins) -> value, if waiting.len() < 100 => waiting.extend(value),
+///     send(&out, waiting[0]) -> sent, if !waiting.is_empty() => {
+///         sent.unwrap();
+///         waiting.remove(0);
+///     }
+/// }?;
+/// # assert_eq!(outs.recv(), Ok(1));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// **Which one.** If several have come one of them is taken at random, so that none waits for ever. With `biased;` before the first arm it is
+/// the one that stands first. Nothing is taken for the others: no value is received, no post is taken, no task is joined. The value of a
+/// [`send`](fn@crate::sync::select::send) that was not the first is dropped; [`send_from`](crate::sync::select::send_from) keeps it.
+///
+/// **`default => expression`**, as the last arm, is what runs if none has come. Then nothing waits.
+///
+/// **The value** is a `Result`: what the arm's expression gives; or a [`SelectError`], if the task was cancelled, or came under the
+/// deadline of a surrounding [`timeout`](crate::time::timeout), before anything has come. `?` makes an [`io::Error`](std::io::Error) of it.
+/// `break`, `continue`, `return` and `?` in an arm are those of the code around.
+///
+/// **Fairness.** A select that was told that a channel has something, and came too late, waits in front there, as a `recv` does. In the line
+/// of a [`Notification`](crate::sync::Notification) it has its place as long as it waits: each new wait begins at the end.
+///
+/// A task suspends, a plain thread blocks.
+///
+/// # Errors
+/// [`SelectError`]; nothing was taken by then.
+///
+/// # Panics
+/// If all arms are left out by their conditions and there is no `default`: it would wait for ever. And as the operations say.
+#[macro_export]
+macro_rules! select {
+    (@parse $biased:tt [$($done:tt)*] ($at:expr)) => {
+        $crate::select!(@run $biased [$($done)*] ())
+    };
+    (@parse $biased:tt [$($done:tt)*] ($at:expr) default => $body:expr $(,)?) => {
+        $crate::select!(@run $biased [$($done)*] ($body))
+    };
+    (@parse $biased:tt [$($done:tt)*] ($at:expr) default => $body:block $(,)? $($rest:tt)+) => {
+        ::core::compile_error!("in select! `default` is the last arm")
+    };
+    (@parse $biased:tt [$($done:tt)*] ($at:expr) default => $body:expr, $($rest:tt)+) => {
+        ::core::compile_error!("in select! `default` is the last arm")
+    };
+    (@parse $biased:tt [$($done:tt)*] ($at:expr)
+        $operation:ident ($($argument:expr),* $(,)?) $(-> $output:pat)? $(, if $condition:expr)? => $body:expr, $($rest:tt)*
+    ) => {
+        $crate::select!(@parse $biased [$($done)*
+            { arm came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
+        ] ($at + 1) $($rest)*)
+    };
+    (@parse $biased:tt [$($done:tt)*] ($at:expr)
+        $operation:ident ($($argument:expr),* $(,)?) $(-> $output:pat)? $(, if $condition:expr)? => $body:expr
+    ) => {
+        $crate::select!(@parse $biased [$($done)*
+            { arm came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
+        ] ($at + 1))
+    };
+    (@parse $biased:tt [$($done:tt)*] ($at:expr)
+        $operation:ident ($($argument:expr),* $(,)?) $(-> $output:pat)? $(, if $condition:expr)? => $body:block $($rest:tt)+
+    ) => {
+        $crate::select!(@parse $biased [$($done)*
+            { arm came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
+        ] ($at + 1) $($rest)+)
+    };
+    (@parse $biased:tt [$($done:tt)*] ($at:expr) $($rest:tt)+) => {
+        ::core::compile_error!(::core::concat!(
+            "select! does not understand `", ::core::stringify!($($rest)+),
+            "`: an arm is `operation(arguments) -> pattern, if condition => expression`, \
+             of which `-> pattern` and `, if condition` may be left out, or `default => expression`"
+        ))
+    };
+    (@run $biased:tt [] ($($default:expr)?)) => {
+        ::core::compile_error!("select! has nothing to wait for")
+    };
+    (@run $biased:tt [$({
+        $arm:ident $came:ident ($at:expr) $operation:ident ($($argument:expr),*) ($($output:pat)?) ($($condition:expr)?) ($body:expr)
+    })+] ($($default:expr)?)) => {{
+        $(let mut $came = $crate::sync::select::hidden::None;)+
+        let first = {
+            $(let mut $arm = if $crate::select!(@if $($condition)?) {
+                $crate::sync::select::hidden::Some($crate::sync::select::$operation($($argument),*))
+            } else {
+                $crate::sync::select::hidden::None
+            };)+
+            let first = $crate::sync::select::hidden::first(
+                &[$($crate::sync::select::hidden::slot(&mut $arm)),+],
+                $biased,
+                $crate::select!(@is_there $(($default))?),
+            );
+            $($came = $crate::sync::select::hidden::output($arm, first, $at);)+
+            first
+        };
+        match first {
+            $crate::sync::select::hidden::Err(stopped) => $crate::sync::select::hidden::Err(stopped),
+            $crate::sync::select::hidden::Ok(first) => {
+                let value = $(if first == $crate::sync::select::hidden::Some($at) {
+                    let $crate::select!(@pattern $($output)?) = $crate::sync::select::hidden::has_come($came);
+                    $body
+                } else)+ {
+                    $crate::select!(@default $($default)?)
+                };
+                // (All arms may leave by themselves.)
+                #[allow(unreachable_code)]
+                let value = $crate::sync::select::hidden::Ok(value);
+                value
+            }
+        }
+    }};
+    (@if) => { true };
+    (@if $condition:expr) => { $condition };
+    (@pattern) => { _ };
+    (@pattern $output:pat) => { $output };
+    (@is_there) => { false };
+    (@is_there $default:tt) => { true };
+    (@default) => { $crate::sync::select::hidden::nothing_else() };
+    (@default $default:expr) => { $default };
+    (biased; $($arms:tt)*) => { $crate::select!(@parse true [] (0usize) $($arms)*) };
+    ($($arms:tt)*) => { $crate::select!(@parse false [] (0usize) $($arms)*) };
+}
+
+/// Numbers without order, of each thread.
+fn some_number() -> usize {
+    std::thread_local!(static LAST: Cell<u64> = const { Cell::new(0) });
+    // (Where thread-locals are gone there is not much to be chosen any more.)
+    let next = LAST.try_with(|last| {
+        let seed = match last.get() {
+            0 => std::ptr::from_ref(last).addr() as u64 | 1,
+            last => last,
+        };
+        // Marsaglia's xorshift.
+        let mut next = seed ^ (seed << 13);
+        next ^= next >> 7;
+        next ^= next << 17;
+        last.set(next);
+        next
+    });
+    (next.unwrap_or(0) >> 32) as usize
+}
