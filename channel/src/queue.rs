@@ -10,6 +10,9 @@
 
 #![allow(unsafe_code)]
 
+#[path = "queue/mend.rs"] // (The models have this file elsewhere.)
+mod mend;
+
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Backoff, Ordering, SLOTS, UnsafeCell, fence};
 use crossbeam::utils::CachePadded;
 use std::mem::MaybeUninit;
@@ -32,6 +35,8 @@ struct Slot<T> {
 
 struct Block<T> {
     next: AtomicPtr<Block<T>>,
+    /// The number of its first place, times [`ONE`]. For [`Queue::mend`] alone.
+    first: usize,
     /// So many of its places are empty again.
     emptied: AtomicUsize,
     slots: [Slot<T>; SLOTS],
@@ -45,6 +50,7 @@ impl<T> Block<T> {
         // SAFETY: each field is written once, in memory of the caller's, and nothing unwinds.
         unsafe {
             (&raw mut (*it).next).write(AtomicPtr::new(ptr::null_mut()));
+            (&raw mut (*it).first).write(0);
             (&raw mut (*it).emptied).write(AtomicUsize::new(0));
             for at in 0..SLOTS {
                 let slot = &raw mut (*it).slots[at];
@@ -180,8 +186,10 @@ impl<T> Queue<T> {
 
     /// Begins with this lap.
     pub(crate) fn with_lap(lap: usize) -> Self {
-        let first = Box::into_raw(Block::new());
         let at = lap * LAP * ONE;
+        let mut first = Block::new();
+        first.first = at;
+        let first = Box::into_raw(first);
         let end = || CachePadded::new(End { at: AtomicUsize::new(at), block: AtomicPtr::new(first) });
         Queue { front: end(), back: end(), spare: CachePadded::new(AtomicPtr::new(ptr::null_mut())) }
     }
@@ -252,7 +260,9 @@ impl<T> Queue<T> {
             match self.back.at.compare_exchange_weak(at, after, Ordering::SeqCst, Ordering::Acquire) {
                 Ok(_) => {
                     let next = if to == SLOTS { behind.take() } else { None };
-                    if let Some(next) = next.map(Box::into_raw) {
+                    if let Some(mut next) = next {
+                        next.first = after.wrapping_add(ONE);
+                        let next = Box::into_raw(next);
                         self.back.block.store(next, Ordering::Release);
                         // (It may be closed meanwhile.)
                         self.back.at.fetch_add(ONE, Ordering::Release);

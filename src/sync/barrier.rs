@@ -134,7 +134,12 @@ impl Barrier {
         loop {
             let mut leads = None;
             let comes = |list: &mut Locked<'_>| {
-                let round = self.round.load(Ordering::Relaxed);
+                let mut round = self.round.load(Ordering::Relaxed);
+                if round > list.came() {
+                    // In a forked child, where the list begins anew.
+                    round = list.came();
+                    self.round.store(round, Ordering::Relaxed);
+                }
                 is_over.set(mine.get().is_some_and(|mine| mine != round));
                 mine.set(Some(mine.get().unwrap_or(round)));
                 if !is_over.get() && list.count_since(round) + 1 >= self.size {

@@ -1,6 +1,6 @@
 //! [`LazyLock`]: std's, for tasks and threads.
 
-use super::base::face::{Mutex, Stop};
+use super::base::face::{ForkMutex, Forked, Stop};
 use super::once_lock::OnceLock;
 use std::fmt;
 use std::io;
@@ -24,7 +24,16 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 pub struct LazyLock<T, F = fn() -> T> {
     value: OnceLock<T>,
     /// Until it is called. Only the one takes it out who is to make the value: nobody waits for this lock.
-    init: Mutex<Option<F>>,
+    init: ForkMutex<Init<F>>,
+}
+
+struct Init<F>(Option<F>);
+
+impl<F> Forked for Init<F> {
+    /// Whoever was taking it was to call it.
+    fn left_half() -> Self {
+        Init(None)
+    }
 }
 
 // (As std's.)
@@ -37,12 +46,12 @@ where
 {
     /// One whose value `f` makes.
     pub const fn new(f: F) -> LazyLock<T, F> {
-        LazyLock { value: OnceLock::new(), init: Mutex::new(Some(f)) }
+        LazyLock { value: OnceLock::new(), init: ForkMutex::new(Init(Some(f))) }
     }
 
     /// As [`new`](Self::new), with a name that a [dump](crate::dump) shows of those who wait for it.
     pub const fn named(f: F, name: &'static str) -> LazyLock<T, F> {
-        LazyLock { value: OnceLock::named(name), init: Mutex::new(Some(f)) }
+        LazyLock { value: OnceLock::named(name), init: ForkMutex::new(Init(Some(f))) }
     }
 
     /// The value, which is made now if it was not before. Not a cancellation point.
@@ -74,7 +83,7 @@ where
 
     fn make(&self, point: bool) -> Result<&T, Stop> {
         self.value.make(false, point, || {
-            let f = self.init.lock().take().expect("it is called once");
+            let f = self.init.lock().0.take().expect("it is called once");
             f()
         })
     }

@@ -14,7 +14,7 @@
 use crate::queue::Queue;
 use ec_channel::line::Place;
 use ec_pool::wait;
-use ec_tasks::lock::Mutex;
+use ec_tasks::lock::{ForkMutex, Forked};
 use ec_tasks::room::lock_with_room;
 use ec_tasks::{Task, Tokens};
 use std::any::Any;
@@ -63,7 +63,7 @@ pub struct CancelToken(Arc<Node>);
 struct Node {
     /// Set once. The scopes of those in the group refer to it.
     cancelled: Arc<AtomicBool>,
-    lists: Mutex<Lists>,
+    lists: ForkMutex<Lists>,
     parent: Option<Arc<Node>>,
     /// Where the parent lists this one, if it does.
     place: OnceLock<Place>,
@@ -78,6 +78,13 @@ struct Lists {
 impl Lists {
     const fn new() -> Lists {
         Lists { members: Queue::new(), children: Queue::new() }
+    }
+}
+
+impl Forked for Lists {
+    /// Who was in them nobody knows.
+    fn left_half() -> Self {
+        Lists::new()
     }
 }
 
@@ -153,7 +160,7 @@ impl CancelToken {
 
 impl Node {
     fn new(parent: Option<Arc<Node>>) -> Node {
-        Node { cancelled: Arc::default(), lists: Mutex::new(Lists::new()), parent, place: OnceLock::new() }
+        Node { cancelled: Arc::default(), lists: ForkMutex::new(Lists::new()), parent, place: OnceLock::new() }
     }
 
     /// It is cancelled from here on. Gives whom to tell: nobody, the second time.

@@ -9,7 +9,7 @@
 use super::{Builder, JoinHandle, TaskId};
 use crate::waiter::Waiter;
 use ec_pool::wait::Stop;
-use ec_tasks::lock::Mutex;
+use ec_tasks::lock::{ForkMutex, Forked};
 use ec_tasks::room::{Room, lock_with_room};
 use ec_tasks::{WaitKind, Watcher};
 use std::collections::{TryReserveError, VecDeque};
@@ -64,12 +64,19 @@ type Joined<T> = (TaskId, thread::Result<T>);
 
 /// What the members' ends come to.
 #[derive(Default)]
-struct Ends(Mutex<State>);
+struct Ends(ForkMutex<State>);
 
 #[derive(Default)]
 struct State {
     ended: Ended,
     waiter: Option<Arc<Waiter>>,
+}
+
+/// (In a forked child nobody looks: all members are the parent's.)
+impl Forked for State {
+    fn left_half() -> Self {
+        State::default()
+    }
 }
 
 /// The places of those who have ended, the first one first. There is room for all members.
@@ -295,7 +302,7 @@ impl<T> JoinSet<T> {
     /// The one that ended first.
     fn take_ended(&mut self) -> Option<Joined<T>> {
         let place = if ec_tasks::forked() {
-            // All are the parent's: they have ended or never will, which `join` finds out. (The lock may be held for ever here.)
+            // All are the parent's: they have ended or never will, which `join` finds out.
             self.places.iter().rposition(Option::is_some)? as u32
         } else {
             let mut state = self.ends.0.lock();
@@ -367,8 +374,7 @@ impl<T> Default for JoinSet<T> {
 
 impl<T> fmt::Debug for JoinSet<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // (In a forked child the lock may be held for ever.)
-        let ended = if ec_tasks::forked() { 0 } else { self.ends.0.lock().ended.places.len() };
+        let ended = self.ends.0.lock().ended.places.len();
         f.debug_struct("JoinSet").field("tasks", &self.len()).field("ended", &ended).finish()
     }
 }

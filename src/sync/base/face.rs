@@ -1,11 +1,11 @@
 //! The primitives of this folder, and of the types that stand on it; see `src/sync/base/mod.rs`.
 
-pub(crate) use ec_channel::queue::Queue;
-pub(crate) use ec_channel::ring::{Refused, Ring, Taken};
+pub(crate) use super::queues::{Queue, Ring};
+pub(crate) use ec_channel::ring::{Refused, Taken};
 pub(crate) use ec_pool::wait::{AbortOnUnwind, Look, Sleeper, Stop, look, some_may_be_gone};
-pub(crate) use ec_tasks::lock::{Mutex, MutexGuard};
+pub(crate) use ec_tasks::WaitKind;
+pub(crate) use ec_tasks::lock::{ForkMutex, Forked, MutexGuard};
 pub(crate) use ec_tasks::room::lock_with_room;
-pub(crate) use ec_tasks::{WaitKind, forks};
 pub(crate) use std::hint::spin_loop;
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
