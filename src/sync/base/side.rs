@@ -3,24 +3,28 @@
 //! ```text
 //!   WAITED    somebody is in the list, or was
 //!   FAIR      one in the list has waited for too long: who comes waits behind it
+//!   REST      who comes lets others run before it tries
 //! ```
 //! * Whoever comes tries first, then waits. Whoever brings something for this side (an item, a place for one) looks afterwards whether
 //!   anybody waits, and tells the first: [`notify`](Side::notify). Who is about to wait says so first, and looks afterwards whether
 //!   there is something. So one of them sees the other, and with nobody in the list neither touches it.
 //! * Who was told competes with all others. If it comes too late it waits in front; if half a millisecond has passed since it did so first, it makes the
 //!   side *fair*, as that of a lock (`lock.rs`), until one that has waited gets something. So does one that has gone on for long without
-//!   waiting, at times ([`rest`](Side::rest)).
+//!   waiting, at times ([`rest`](Side::rest)). Who has taken something does not let others run before it has returned with it: it might not
+//!   run again. The next one that comes does, instead.
 //! * Who was told and has got something tells the next one, if there is more. So nothing lies there that somebody waits for, although several
 //!   may have come for one that was told once.
 
 use super::face::{
-    Arc, AtomicU32, Instant, Ordering, Stop, after_step, const_fn, fence, has_lost_for_long, look,
+    Arc, AtomicU32, Instant, Ordering, Stop, after_step, const_fn, fence, has_lost_for_long, let_others_run,
+    look,
 };
 use super::first::{Among, Claim, Stood};
 use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
 
 const WAITED: u32 = 1;
 const FAIR: u32 = 2;
+const REST: u32 = 4;
 
 /// Of one that waits.
 #[derive(Default)]
@@ -124,7 +128,8 @@ impl Side {
         attempt: impl FnOnce() -> Option<R>,
         is_ready: impl Fn() -> bool,
     ) -> Option<R> {
-        if !turn.has_waited && !self.is_open() {
+        let word = if turn.has_waited { 0 } else { self.word.load(Ordering::Relaxed) };
+        if word & (FAIR | REST) != 0 && !self.is_open_after_rest() {
             return None;
         }
         let got = attempt()?;
@@ -132,6 +137,14 @@ impl Side {
             self.pass_on(is_ready);
         }
         Some(got)
+    }
+
+    #[cold]
+    fn is_open_after_rest(&self) -> bool {
+        if self.word.fetch_and(!REST, Ordering::Relaxed) & REST != 0 {
+            let_others_run();
+        }
+        self.is_open()
     }
 
     /// An attempt was in vain: waits, in a way of the caller's, unless `is_ready` says that another one is worth it.
@@ -187,6 +200,13 @@ impl Side {
         if self.word.load(Ordering::SeqCst) & WAITED != 0 && is_ready() {
             self.notify_first();
         }
+    }
+
+    /// As [`rest`](Self::rest), of one that has taken something. The next one that comes lets others run, before it tries.
+    #[cold]
+    pub(crate) fn rest_next(&self, is_ready: impl Fn() -> bool) {
+        self.rest(is_ready);
+        self.word.fetch_or(REST, Ordering::Relaxed);
     }
 
     /// The caller has gone on for long without waiting: if others wait, its next call waits behind them.
