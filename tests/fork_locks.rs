@@ -3,7 +3,7 @@
 //!
 //! The others go in and out all the time, by waits that end at once, and the process forks again and again. (The lock that does it
 //! has tests of its own, in which a thread holds it at the fork: `tasks/src/util/fork_lock.rs`; so do the queues, in
-//! `channel/src/queue/mend.rs` and `ring.rs`.)
+//! `channel/src/mend.rs` and `ring.rs`.)
 
 mod fork_common;
 
@@ -12,8 +12,8 @@ use ec_unkind as _;
 use event_channel::Runtime;
 use event_channel::sync::channel::{self, Receiver, Sender};
 use event_channel::sync::{
-    Arc, Barrier, Condvar, Mutex, MutexGuard, Notification, Once, RwLock, RwLockWriteGuard,
-    Semaphore, SemaphorePermit, mpsc, oneshot, select,
+    Arc, Barrier, Condvar, Mutex, MutexGuard, Notification, Once, RwLock, RwLockWriteGuard, Semaphore,
+    SemaphorePermit, mpsc, oneshot, select,
 };
 use event_channel::task::{self, CancelToken, JoinHandle, JoinSet};
 use event_channel::time::Duration;

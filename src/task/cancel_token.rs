@@ -82,7 +82,7 @@ impl Lists {
 }
 
 impl Forked for Lists {
-    /// Who was in them nobody knows.
+    /// Who was in them nobody knows: a cancel in the child does not reach tokens that were made before.
     fn left_half() -> Self {
         Lists::new()
     }
@@ -160,7 +160,12 @@ impl CancelToken {
 
 impl Node {
     fn new(parent: Option<Arc<Node>>) -> Node {
-        Node { cancelled: Arc::default(), lists: ForkMutex::new(Lists::new()), parent, place: OnceLock::new() }
+        Node {
+            cancelled: Arc::default(),
+            lists: ForkMutex::new(Lists::new()),
+            parent,
+            place: OnceLock::new(),
+        }
     }
 
     /// It is cancelled from here on. Gives whom to tell: nobody, the second time.

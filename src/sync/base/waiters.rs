@@ -21,16 +21,15 @@
 //! place. Whoever meets it takes it out and looks further. If it was told before it was left, all others look again
 //! (`ec_pool::wait::Sleeper`): `wait` returns to each as if it was told.
 //!
-//! In a forked child nobody of the parent is there: the list is empty, its count begins anew, and the lock is free
-//! (`ec_tasks::lock::ForkMutex`).
+//! In a forked child nobody of the parent is there: the list is empty, and its lock is free (`ec_tasks::lock::ForkMutex`).
 //!
 //! This file has `unsafe` in it: the list.
 
 #![allow(unsafe_code)]
 
 use super::face::{
-    AbortOnUnwind, Arc, AtomicU8, ForkMutex, Forked, Instant, Look, MutexGuard, Ordering, Sleeper, Stop, WaitKind,
-    const_fn, has_waited_for_long, look, some_may_be_gone,
+    AbortOnUnwind, Arc, AtomicU8, ForkMutex, Forked, Instant, Look, MutexGuard, Ordering, Sleeper, Stop,
+    WaitKind, const_fn, has_waited_for_long, look, some_may_be_gone,
 };
 use super::first::{Among, Claim, Stood};
 use std::cell::Cell;
@@ -54,14 +53,8 @@ pub(super) struct List {
     begun: Option<Instant>,
 }
 
-const NOBODY: List = List {
-    first: ptr::null(),
-    last: ptr::null(),
-    came: 0,
-    next: ptr::null(),
-    promised: 0,
-    begun: None,
-};
+const NOBODY: List =
+    List { first: ptr::null(), last: ptr::null(), came: 0, next: ptr::null(), promised: 0, begun: None };
 
 /// In a forked child: those in it are of the parent, and their stacks may be others' by now.
 impl Forked for List {
@@ -70,7 +63,8 @@ impl Forked for List {
     }
 
     fn left_whole(&mut self) {
-        *self = NOBODY;
+        // (Who has come is counted on: others remember a number of it.)
+        *self = List { came: self.came, ..NOBODY };
     }
 }
 

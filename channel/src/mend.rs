@@ -1,7 +1,9 @@
 //! A queue in a forked child: what threads of the parent were in the middle of.
 
-use super::{Block, CLOSED, HAS_NEXT, ONE, Queue, SLOTS, offset};
-use crate::sync::Ordering;
+#![allow(unsafe_code)]
+
+use crate::queue::{Block, CLOSED, HAS_NEXT, ONE, Queue, offset};
+use crate::sync::{Ordering, SLOTS};
 use std::ptr;
 
 impl<T> Queue<T> {
@@ -99,10 +101,10 @@ impl<T> Block<T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
-    use super::super::LAP;
     use super::*;
+    use crate::queue::LAP;
 
     /// What is in it, and that it works as a new one; the numbers that it is given are as many as there are threads that are gone.
     fn is_in_order(mut queue: Queue<Box<usize>>, items: impl IntoIterator<Item = usize>) {
