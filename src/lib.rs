@@ -138,6 +138,7 @@ mod errors;
 #[allow(unsafe_code)] // `future::slot`: the contract of `ec_tasks::Watcher`
 pub mod future;
 mod queue;
+mod twins;
 mod waiter;
 
 #[allow(unsafe_code)] // `net::sys`, `net::handles` and `net::tcp_stream`: system calls and descriptors

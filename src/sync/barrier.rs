@@ -3,6 +3,7 @@
 use super::base::face::{AtomicU64, Ordering, Stop, WaitKind, const_fn};
 use super::base::names::{self, Name};
 use super::base::waiters::{How, Locked, Waited, Waiters};
+use crate::twins::{NO_DEADLINE, after, no_point, point};
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -78,10 +79,7 @@ impl Barrier {
 
     /// Waits for the others: suspends a task, blocks a plain thread. Not a cancellation point.
     pub fn wait(&self) -> BarrierWaitResult {
-        match self.wait_until(None, false) {
-            Ok(result) => result.expect(NO_DEADLINE),
-            Err(_) => unreachable!("not a point"),
-        }
+        no_point(|is| self.wait_until(None, is)).expect(NO_DEADLINE)
     }
 
     /// As [`wait`](Self::wait), and a cancellation point. Whose others have come before the cancel returns that, and leaves the
@@ -101,8 +99,7 @@ impl Barrier {
     /// assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut);
     /// ```
     pub fn wait_cancellable(&self) -> io::Result<BarrierWaitResult> {
-        let result = self.wait_until(None, true).map_err(Stop::deliver)?;
-        Ok(result.expect(NO_DEADLINE))
+        Ok(point(|is| self.wait_until(None, is))?.expect(NO_DEADLINE))
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`. `None`: the others have not come, and the caller is not counted any more.
@@ -115,8 +112,24 @@ impl Barrier {
     /// assert!(barrier.wait_timeout(Duration::from_millis(5)).is_none());
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Option<BarrierWaitResult> {
-        // A sum that no clock can show is for ever.
-        self.wait_until(Instant::now().checked_add(timeout), false).ok().flatten()
+        no_point(|is| self.wait_until(after(timeout), is))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), and a cancellation point, as [`wait_cancellable`](Self::wait_cancellable).
+    ///
+    /// # Errors
+    /// As [`wait_cancellable`](Self::wait_cancellable). That `timeout` is over is none.
+    ///
+    /// ```
+    /// use event_channel::sync::Barrier;
+    /// use event_channel::time::Duration;
+    ///
+    /// let barrier = Barrier::new(2);
+    /// assert!(barrier.wait_timeout_cancellable(Duration::from_millis(5))?.is_none());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn wait_timeout_cancellable(&self, timeout: Duration) -> io::Result<Option<BarrierWaitResult>> {
+        point(|is| self.wait_until(after(timeout), is))
     }
 
     /// The name that it was made with.
@@ -164,8 +177,6 @@ impl Barrier {
         }
     }
 }
-
-const NO_DEADLINE: &str = "there was no deadline of its own";
 
 impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
