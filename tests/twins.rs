@@ -134,13 +134,15 @@ fn a_cancel_ends_one_that_waits_with_a_limit() {
     });
 }
 
+type Wait = fn(&(Mutex<u8>, Condvar)) -> io::Result<()>;
+
 /// Also one that has been suspended before the cancel came.
 #[test]
 fn a_wait_that_is_cancelled_leaves_the_lock_free() {
     limit(60, || {
         each_runtime_of(&[1, 2], |runtime| {
             let shared = Arc::new((Mutex::new(0), Condvar::new()));
-            let waits: [fn(&(Mutex<u8>, Condvar)) -> io::Result<()>; 4] = [
+            let waits: [Wait; 4] = [
                 |it| it.1.wait_cancellable(it.0.lock().unwrap()).map(drop),
                 |it| it.1.wait_while_cancellable(it.0.lock().unwrap(), |zero| *zero == 0).map(drop),
                 |it| it.1.wait_timeout_cancellable(it.0.lock().unwrap(), LONG).map(drop),
