@@ -3,8 +3,9 @@
 use super::base::face::{Stop, WaitKind, const_fn};
 use super::base::names::{self, Name};
 use super::base::waiters::{How, Waiters};
-use super::mutex::{Mutex, MutexGuard};
+use super::mutex::MutexGuard;
 use super::poison::WaitTimeoutResult;
+use super::raw_mutex::RawMutex;
 use std::fmt;
 use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -67,10 +68,10 @@ impl Condvar {
     /// # Errors
     /// The mutex is poisoned. The lock is held nevertheless, by the guard in the error.
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
-        let mutex = guard.mutex();
+        let (held, away) = guard.away();
         // Without a deadline, and no point: it was notified.
-        let _ = self.sleep(guard, None, false);
-        mutex.lock()
+        let _ = self.sleep(held, None, false);
+        away.back()
     }
 
     /// As [`wait`](Self::wait), and a cancellation point.
@@ -94,9 +95,9 @@ impl Condvar {
         &self,
         guard: MutexGuard<'a, T>,
     ) -> io::Result<LockResult<MutexGuard<'a, T>>> {
-        let mutex = guard.mutex();
-        match self.sleep(guard, None, true) {
-            Ok(_) => Ok(mutex.lock()),
+        let (held, away) = guard.away();
+        match self.sleep(held, None, true) {
+            Ok(_) => Ok(away.back()),
             Err(stop) => Err(stop.deliver()),
         }
     }
@@ -173,10 +174,10 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
         end: Option<Instant>,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
-        let mutex: &'a Mutex<T> = guard.mutex();
-        let notified = self.sleep(guard, end, false).is_ok_and(|notified| notified);
+        let (held, away) = guard.away();
+        let notified = self.sleep(held, end, false).is_ok_and(|notified| notified);
         let result = WaitTimeoutResult::new(!notified);
-        match mutex.lock() {
+        match away.back() {
             Ok(guard) => Ok((guard, result)),
             Err(error) => Err(PoisonError::new((error.into_inner(), result))),
         }
@@ -185,13 +186,13 @@ impl Condvar {
     /// Without the lock. `Ok(false)`: `deadline` came first.
     fn sleep<T>(
         &self,
-        guard: MutexGuard<'_, T>,
+        held: lock_api::MutexGuard<'_, RawMutex, T>,
         deadline: Option<Instant>,
         point: bool,
     ) -> Result<bool, Stop> {
         let how = How { deadline, point, ..How::new(&CONDVAR, self.name.detail(self)) };
         // (Who notifies with the lock, from here on, finds the caller in the list.)
-        self.waiters.wait(&how, |_| false, || drop(guard), |_| ()).has_come()
+        self.waiters.wait(&how, |_| false, || drop(held), |_| ()).has_come()
     }
 }
 

@@ -6,6 +6,7 @@ use super::raw_mutex::{self, RawMutex};
 use lock_api::RawMutex as _;
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{LockResult, TryLockError, TryLockResult};
@@ -46,7 +47,7 @@ pub struct Mutex<T: ?Sized> {
 #[clippy::has_significant_drop]
 pub struct MutexGuard<'a, T: ?Sized> {
     // (In this order: poisoned before it is free.)
-    _watched: Watched<'a>,
+    watched: Watched<'a>,
     inner: lock_api::MutexGuard<'a, RawMutex, T>,
     mutex: &'a Mutex<T>,
 }
@@ -178,7 +179,7 @@ impl<T: ?Sized> Mutex<T> {
 
     #[inline]
     fn holds<'a>(&'a self, inner: lock_api::MutexGuard<'a, RawMutex, T>) -> MutexGuard<'a, T> {
-        MutexGuard { _watched: self.poison.watch(), inner, mutex: self }
+        MutexGuard { watched: self.poison.watch(), inner, mutex: self }
     }
 
     #[inline]
@@ -188,9 +189,30 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
-    /// What it is the guard of.
-    pub(super) fn mutex(&self) -> &'a Mutex<T> {
-        self.mutex
+    /// For a wait without the lock: what is to be dropped then, and who comes back.
+    pub(super) fn away(self) -> (lock_api::MutexGuard<'a, RawMutex, T>, Away<'a, T>) {
+        let MutexGuard { watched, inner, mutex } = self;
+        (inner, Away { watched: ManuallyDrop::new(watched), mutex })
+    }
+}
+
+/// One who waits without the lock and is to have it again, as std's: the guard is the one from before. So a wait in a destructor leaves no
+/// poison; but that guard does, if a panic has begun since it was made.
+pub(super) struct Away<'a, T: ?Sized> {
+    watched: ManuallyDrop<Watched<'a>>,
+    mutex: &'a Mutex<T>,
+}
+
+impl<'a, T: ?Sized> Away<'a, T> {
+    /// Waits for the lock.
+    ///
+    /// # Errors
+    /// As [`Mutex::lock`].
+    pub(super) fn back(self) -> LockResult<MutexGuard<'a, T>> {
+        let Away { watched, mutex } = self;
+        let inner = mutex.inner.lock();
+        let watched = ManuallyDrop::into_inner(watched);
+        mutex.poison.check(MutexGuard { watched, inner, mutex })
     }
 }
 
