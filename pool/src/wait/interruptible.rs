@@ -176,6 +176,18 @@ pub(crate) fn changed() {
     }
 }
 
+/// As [`ec_tasks::on_thread`]. What is delivered in `f` ends no call in a section that the caller is in.
+pub fn on_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    struct Back;
+    impl Drop for Back {
+        fn drop(&mut self) {
+            changed();
+        }
+    }
+    let _back = Back;
+    ec_tasks::on_thread(f)
+}
+
 /// `group` was cancelled, and `task` may be in it.
 pub fn group_cancelled<M: Members>(task: &Task, group: &Arc<M>) {
     fence(Ordering::SeqCst);
