@@ -20,6 +20,8 @@
 //! **Children** of a `task::scope` are in what that is in, up to the innermost shield ([`Inherited`]): each child's list has scopes of its own
 //! for that, so it is delivered once to each.
 //!
+//! **On the thread.** What a task calls by `on_thread` is in the task's list: it is the same stack, and the task does not go on meanwhile.
+//!
 //! This file has `unsafe` in it: the list.
 
 #![allow(unsafe_code)]
