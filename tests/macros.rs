@@ -147,7 +147,7 @@ mod cases {
         cores = size::<Result<u8, Vec<u8>>, u8>() / size::<fn(u8, u8) -> u8, u64>() + <() as Size<u8, u8>>::SIZE,
         max_threads = if CORES < 2 { 1 << 3 } else { 1 } as Pair<u8, usize>,
         keep_alive = std::time::Duration::from_secs(if 1 > <() as Size<u8, u8>>::SIZE { 1 } else { 2 }),
-        stack_size = (1_usize, 1 << 20).1 + size::<u8, u8>() * 0,
+        stack_size = (1_usize, 1 << 20).1 + size::<u8, u8>() * 4096,
         driver = "poll",
     )]
     fn takes_an_expression_with_generics() {

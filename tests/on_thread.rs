@@ -136,7 +136,8 @@ fn a_forked_child_has_nothing_of_it() {
                 // SAFETY: the child makes two calls that wait for nothing, and ends without running what is the parent's.
                 let child = unsafe { libc::fork() };
                 if child == 0 {
-                    let well = check().is_ok() && timeout(Duration::ZERO, check).is_err_and(|e| is_deadline(&e));
+                    let well =
+                        check().is_ok() && timeout(Duration::ZERO, check).is_err_and(|e| is_deadline(&e));
                     // SAFETY: see above.
                     unsafe { libc::_exit(if well { 0 } else { 1 }) };
                 }

@@ -9,6 +9,7 @@ use event_channel::sync::{mpsc, oneshot};
 use event_channel::time::{Duration, timeout};
 use event_channel::{Cancelled, Runtime, task};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -366,4 +367,89 @@ fn a_oneshot_that_was_waited_for_in_vain_is_received_later() {
             assert_eq!(waits.join().unwrap(), Err(RecvError::Closed));
         });
     });
+}
+
+/// What a receiver has taken it returns with, before anybody else runs: it might not run again.
+#[test]
+fn nothing_goes_with_one_that_is_left_behind() {
+    limit(60, || {
+        const SENT: usize = 100;
+        for places in [Some(0), Some(SENT), None] {
+            let runtime = Runtime::builder().cores(1).max_threads(1).build().unwrap();
+            let (sender, receiver) = match places {
+                Some(places) => channel::bounded(places),
+                None => channel::unbounded(),
+            };
+            let senders: Vec<_> = if places == Some(0) {
+                let sends = |_| {
+                    let sender = sender.clone();
+                    thread::spawn(move || sender.send(()).is_ok())
+                };
+                (0..SENT).map(sends).collect()
+            } else {
+                (0..SENT).for_each(|_| sender.send(()).unwrap());
+                Vec::new()
+            };
+            let (received, begun, down) = (
+                Arc::new(AtomicUsize::new(0)),
+                Arc::new(AtomicBool::new(false)),
+                Arc::new(AtomicBool::new(false)),
+            );
+            let (theirs, count, begins, end) =
+                (receiver.clone(), received.clone(), begun.clone(), down.clone());
+            runtime.spawn(move || {
+                // Whoever runs when the receiver lets others run keeps the worker until the runtime is down.
+                task::spawn(move || {
+                    begins.store(true, Ordering::SeqCst);
+                    while !end.load(Ordering::SeqCst) {
+                        std::hint::spin_loop();
+                    }
+                });
+                while theirs.recv().is_ok() {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            eventually(|| begun.load(Ordering::SeqCst));
+            let stuck = runtime.shutdown(Duration::ZERO);
+            assert!(stuck.is_err(), "one keeps the worker");
+            down.store(true, Ordering::SeqCst);
+            let left = match places {
+                Some(0) => {
+                    drop(sender);
+                    receiver.iter().count()
+                }
+                _ => receiver.try_iter().count(),
+            };
+            let sent = if places == Some(0) {
+                senders.into_iter().map(|sender| sender.join().unwrap()).filter(|sent| *sent).count()
+            } else {
+                SENT
+            };
+            assert_eq!(received.load(Ordering::SeqCst) + left, sent, "{places:?}");
+        }
+    });
+}
+
+/// As with a `Vec`: a destructor that panics keeps the others from nothing.
+#[test]
+fn what_is_discarded_goes_though_one_panics() {
+    struct Message(Arc<AtomicUsize>, bool);
+    impl Drop for Message {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            assert!(!self.1, "on purpose");
+        }
+    }
+    for places in [Some(100), None] {
+        let (sender, receiver) = match places {
+            Some(places) => channel::bounded(places),
+            None => channel::unbounded(),
+        };
+        let gone = Arc::new(AtomicUsize::new(0));
+        (0..100).for_each(|nth| drop(sender.send(Message(gone.clone(), nth == 3))));
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(receiver)));
+        assert!(dropped.is_err());
+        assert_eq!(gone.load(Ordering::Relaxed), 100);
+        assert!(sender.is_closed());
+    }
 }

@@ -23,7 +23,7 @@
 //! [`Receiver::recv_timeout_cancellable`], [`SyncSender::send_cancellable`]. [`channel`](crate::sync::channel) has more: many
 //! receivers, `close`, errors that say of a cancel.
 
-use super::channel::arms::{RecvArm, SendArm};
+use super::channel::arms::{Kept, RecvArm, SendArm};
 use super::channel::{self as many, Delivered, Patience, loops_over_receiver};
 use std::cell::Cell;
 use std::fmt;
@@ -87,7 +87,7 @@ pub fn sync_channel_named<T>(bound: usize, name: &'static str) -> (SyncSender<T>
 }
 
 impl<T> Sender<T> {
-    pub(super) fn as_arm(&self, value: T) -> SendArm<'_, T> {
+    pub(super) fn as_arm<'a>(&'a self, value: Kept<'a, T>) -> SendArm<'a, T> {
         self.0.as_arm(value)
     }
 
@@ -102,7 +102,7 @@ impl<T> Sender<T> {
 }
 
 impl<T> SyncSender<T> {
-    pub(super) fn as_arm(&self, value: T) -> SendArm<'_, T> {
+    pub(super) fn as_arm<'a>(&'a self, value: Kept<'a, T>) -> SendArm<'a, T> {
         self.0.as_arm(value)
     }
 

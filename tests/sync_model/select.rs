@@ -5,7 +5,7 @@ use crate::sync::base::first::{Arm, Slot, first};
 use crate::sync::base::names::Name;
 use crate::sync::base::stock::{Stock, StockArm};
 use crate::sync::base::waiters::How;
-use crate::sync::channel::arms::{RecvArm, SendArm};
+use crate::sync::channel::arms::{Kept, RecvArm, SendArm};
 use crate::sync::channel::core::{Core, Failed, Patience};
 use crate::sync::oneshot::core as oneshot;
 use crate::{explore, spawn, spawn_as};
@@ -128,7 +128,8 @@ fn two_that_meet_agree() {
             let (left, right) = (channel(Some(0)), channel(Some(0)));
             let meets = |out: Channel, input: Channel| {
                 move || {
-                    let (mut sends, mut receives) = (SendArm::new(&*out, 7), RecvArm::new(&*input));
+                    let (mut sends, mut receives) =
+                        (SendArm::new(&*out, Kept::Here(Some(7))), RecvArm::new(&*input));
                     let came = select([&mut sends, &mut receives]).unwrap();
                     if came == 0 {
                         assert!(sends.sent().is_ok());
@@ -153,7 +154,8 @@ fn one_of_two_offers_is_taken() {
         let ends = explore(2, || {
             let (left, right) = (channel(Some(0)), channel(Some(0)));
             let others = [receives(&left), receives(&right)];
-            let (mut one, mut other) = (SendArm::new(&*left, 1), SendArm::new(&*right, 2));
+            let (mut one, mut other) =
+                (SendArm::new(&*left, Kept::Here(Some(1))), SendArm::new(&*right, Kept::Here(Some(2))));
             let came = select([&mut one, &mut other]).unwrap();
             let sent = [one.sent().is_ok(), other.sent().is_ok()];
             assert_eq!(sent, [came == 0, came == 1]);
@@ -180,7 +182,8 @@ fn who_offers_and_receives_meets_others() {
                     true => theirs.send(2, POINT).map(|()| 0).map_err(|(_, failed)| failed),
                     false => theirs.recv(POINT),
                 });
-                let (mut send, mut recv) = (SendArm::new(&*channel, 1), RecvArm::new(&*channel));
+                let (mut send, mut recv) =
+                    (SendArm::new(&*channel, Kept::Here(Some(1))), RecvArm::new(&*channel));
                 let came = match offers_first {
                     true => select([&mut send, &mut recv]).unwrap() == 0,
                     false => select([&mut recv, &mut send]).unwrap() == 1,
@@ -239,6 +242,23 @@ fn what_is_handed_to_it_is_taken() {
     });
 }
 
+/// One that waits for nothing else is told as well.
+#[test]
+fn a_post_comes() {
+    limit(240, || {
+        let ends = explore(3, || {
+            let (posts, values) = (Arc::new(Stock::new(0)), channel(None));
+            let also_posts = posts.clone();
+            let poster = spawn(move || also_posts.add(1));
+            let (mut post, mut value) = (StockArm::new(&posts, &WAIT), RecvArm::new(&*values));
+            assert_eq!(select([&mut post, &mut value]), Ok(0));
+            assert!(poster.join().unwrap());
+            assert_eq!(posts.state(), (0, 0));
+        });
+        assert_eq!(ends, [()]);
+    });
+}
+
 /// A post that it has its turn for, and does not take, is for the next in line.
 #[test]
 fn a_post_that_is_not_taken_is_for_the_next() {
@@ -279,7 +299,7 @@ fn it_takes_a_post_or_what_it_offers_is_taken() {
             let (also_posts, also_values) = (posts.clone(), values.clone());
             let selects = spawn_as(&who, move || {
                 let (mut post, mut send) =
-                    (StockArm::new(&also_posts, &WAIT), SendArm::new(&*also_values, 1));
+                    (StockArm::new(&also_posts, &WAIT), SendArm::new(&*also_values, Kept::Here(Some(1))));
                 let came = select([&mut post, &mut send]).unwrap();
                 assert_eq!(send.sent().is_ok(), came == 1);
                 came
@@ -359,7 +379,8 @@ fn the_end_of_a_channel_comes() {
                 let theirs = left.clone();
                 let closes = spawn(move || theirs.close());
                 if bound == Some(0) {
-                    let (mut send, mut recv) = (SendArm::new(&*left, 1), RecvArm::new(&*right));
+                    let (mut send, mut recv) =
+                        (SendArm::new(&*left, Kept::Here(Some(1))), RecvArm::new(&*right));
                     assert_eq!(select([&mut send, &mut recv]), Ok(0));
                     assert_eq!(send.sent(), Err(1));
                 } else {

@@ -269,7 +269,9 @@ pub(crate) fn take_cancel() -> bool {
     let group = group_cancel();
     if let Some(What::Group(theirs)) = group.map(|scope| &scope.what) {
         inside()
-            .filter(|(_, scope)| matches!(&scope.what, What::Group(it) if address_of(it) == address_of(theirs)))
+            .filter(
+                |(_, scope)| matches!(&scope.what, What::Group(it) if address_of(it) == address_of(theirs)),
+            )
             .for_each(|(_, scope)| scope.delivered.set(true));
     }
     group.is_some()

@@ -52,6 +52,11 @@ pub trait Arm {
     /// Has it come? Then it is taken, and kept for the caller.
     fn attempt(&mut self) -> bool;
 
+    /// As [`attempt`](Self::attempt), of one that is not going to wait.
+    fn attempt_at_once(&mut self) -> bool {
+        self.attempt()
+    }
+
     /// It comes by itself at this time.
     fn deadline(&self) -> Option<Instant> {
         None
@@ -98,6 +103,10 @@ pub struct Inside(());
 impl<A: Arm> Arm for Option<A> {
     fn attempt(&mut self) -> bool {
         self.as_mut().is_some_and(A::attempt)
+    }
+
+    fn attempt_at_once(&mut self) -> bool {
+        self.as_mut().is_some_and(A::attempt_at_once)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -295,9 +304,11 @@ pub(crate) fn first(
     at_once: bool,
     kind: &'static WaitKind,
 ) -> Result<Option<usize>, Stop> {
-    let came = attempt(slots, start, None);
-    if came.is_some() || at_once {
-        return Ok(came);
+    if at_once {
+        return Ok(find(slots, start, None, |arm| arm.attempt_at_once()));
+    }
+    if let Some(came) = find(slots, start, None, |arm| arm.attempt()) {
+        return Ok(Some(came));
     }
     let armed = AbortOnUnwind("a select");
     let came = wait_for_first(slots, start, kind);
@@ -306,13 +317,19 @@ pub(crate) fn first(
     came.map(Some)
 }
 
-fn attempt(slots: &[Slot<'_>], start: usize, before: Option<usize>) -> Option<usize> {
+/// The first for which it is so: this one `before` all, then those from `start` on, then the others.
+fn find(
+    slots: &[Slot<'_>],
+    start: usize,
+    before: Option<usize>,
+    is_so: impl Fn(&mut dyn Arm) -> bool,
+) -> Option<usize> {
     let in_order = (0..slots.len()).map(|number| (start + number) % slots.len());
-    before.into_iter().chain(in_order).find(|arm| slots[*arm].with(|arm| arm.attempt()))
+    before.into_iter().chain(in_order).find(|arm| slots[*arm].with(&is_so))
 }
 
 fn wait_for_first(slots: &[Slot<'_>], start: usize, kind: &'static WaitKind) -> Result<usize, Stop> {
-    if let Some(came) = slots.iter().position(|slot| slot.with(|arm| arm.prepare(Inside(())))) {
+    if let Some(came) = find(slots, start, None, |arm| arm.prepare(Inside(()))) {
         return Ok(came);
     }
     loop {
@@ -321,7 +338,7 @@ fn wait_for_first(slots: &[Slot<'_>], start: usize, kind: &'static WaitKind) -> 
         let won = slots.iter().position(|slot| slot.stood.get() == Stood::Won);
         // (If something was handed to one it is there, unless somebody else has been quicker.)
         let handed = round.claim.as_ref().and_then(|claim| claim.winner());
-        if let Some(came) = won.or_else(|| attempt(slots, start, handed)) {
+        if let Some(came) = won.or_else(|| find(slots, start, handed, |arm| arm.attempt())) {
             pass_on(slots, came);
             return Ok(came);
         }

@@ -3,24 +3,27 @@
 //! ```text
 //!   WAITED    somebody is in the list, or was
 //!   FAIR      one in the list has waited for too long: who comes waits behind it
+//!   REST      who comes lets others run before it tries
 //! ```
 //! * Whoever comes tries first, then waits. Whoever brings something for this side (an item, a place for one) looks afterwards whether
 //!   anybody waits, and tells the first: [`notify`](Side::notify). Who is about to wait says so first, and looks afterwards whether
 //!   there is something. So one of them sees the other, and with nobody in the list neither touches it.
 //! * Who was told competes with all others. If it comes too late it waits in front; if half a millisecond has passed since it did so first, it makes the
 //!   side *fair*, as that of a lock (`lock.rs`), until one that has waited gets something. So does one that has gone on for long without
-//!   waiting, at times ([`rest`](Side::rest)).
+//!   waiting, at times ([`rest`](Side::rest)). Who has taken something does not let others run before it has returned with it: it might not
+//!   run again. The next one that comes does, instead.
 //! * Who was told and has got something tells the next one, if there is more. So nothing lies there that somebody waits for, although several
 //!   may have come for one that was told once.
 
 use super::face::{
-    Arc, AtomicU32, Instant, Ordering, Stop, after_step, const_fn, fence, has_lost_for_long, look,
+    Arc, AtomicU32, Instant, Ordering, Stop, after_step, const_fn, has_lost_for_long, let_others_run, look,
 };
 use super::first::{Among, Claim, Stood};
 use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
 
 const WAITED: u32 = 1;
 const FAIR: u32 = 2;
+const REST: u32 = 4;
 
 /// Of one that waits.
 #[derive(Default)]
@@ -94,7 +97,7 @@ impl Side {
         wake
     }
 
-    /// Waits until `attempt` gives something. `None`: until the deadline of its own, in vain. `is_ready`: it may give something now, by
+    /// An attempt was in vain: waits until another one gives something. `None`: until the deadline of its own, in vain. `is_ready`: it may give something now, by
     /// loads that are [`SeqCst`](Ordering::SeqCst). It is asked under the list's lock.
     pub(crate) fn wait<R>(
         &self,
@@ -104,14 +107,14 @@ impl Side {
     ) -> Result<Option<R>, Stop> {
         let mut turn = Turn::default();
         loop {
-            if let Some(got) = self.attempt(&turn, &mut attempt, &is_ready) {
-                return Ok(Some(got));
-            }
             let since = look();
             match self.stand(&mut turn, &how, None, &is_ready, |place| place.wait(&how, since)) {
                 Waited::Not | Waited::Told => (),
                 Waited::Late => return Ok(None),
                 Waited::Stopped(stop) => return Err(stop),
+            }
+            if let Some(got) = self.attempt(&turn, &mut attempt, &is_ready) {
+                return Ok(Some(got));
             }
         }
     }
@@ -124,7 +127,8 @@ impl Side {
         attempt: impl FnOnce() -> Option<R>,
         is_ready: impl Fn() -> bool,
     ) -> Option<R> {
-        if !turn.has_waited && !self.is_open() {
+        let word = if turn.has_waited { 0 } else { self.word.load(Ordering::Relaxed) };
+        if word & (FAIR | REST) != 0 && !self.is_open_after_rest() {
             return None;
         }
         let got = attempt()?;
@@ -132,6 +136,14 @@ impl Side {
             self.pass_on(is_ready);
         }
         Some(got)
+    }
+
+    #[cold]
+    fn is_open_after_rest(&self) -> bool {
+        if self.word.fetch_and(!REST, Ordering::Relaxed) & REST != 0 {
+            let_others_run();
+        }
+        self.is_open()
     }
 
     /// An attempt was in vain: waits, in a way of the caller's, unless `is_ready` says that another one is worth it.
@@ -147,10 +159,15 @@ impl Side {
         let impatient = has_waited && has_lost_for_long(&mut turn.lost);
         let mark = if impatient { WAITED | FAIR } else { WAITED };
         let nothing = |list: &mut Locked<'_>| {
-            self.forget_none(list);
             let word = self.word.fetch_or(mark, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
-            let there_is = (has_waited || word & FAIR == 0) && is_ready();
+            after_step();
+            let mut is_open = has_waited || word & FAIR == 0;
+            if !is_open && list.is_empty() {
+                // (Who has waited for too long is gone.)
+                self.word.fetch_and(!FAIR, Ordering::SeqCst);
+                is_open = true;
+            }
+            let there_is = is_open && is_ready();
             if there_is {
                 self.forget_none(list);
             }
@@ -189,6 +206,13 @@ impl Side {
         }
     }
 
+    /// As [`rest`](Self::rest), of one that has taken something. The next one that comes lets others run, before it tries.
+    #[cold]
+    pub(crate) fn rest_next(&self, is_ready: impl Fn() -> bool) {
+        self.rest(is_ready);
+        self.word.fetch_or(REST, Ordering::Relaxed);
+    }
+
     /// The caller has gone on for long without waiting: if others wait, its next call waits behind them.
     #[cold]
     pub(crate) fn rest(&self, is_ready: impl Fn() -> bool) {
@@ -197,7 +221,7 @@ impl Side {
         }
         let mut list = self.waiters.lock();
         self.word.fetch_or(FAIR, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        after_step();
         // (Nobody but those who have waited takes it from here on: so one of them is to know.)
         let wake = if is_ready() { list.give_turn() } else { None };
         self.forget_none(&mut list);

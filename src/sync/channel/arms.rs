@@ -6,7 +6,7 @@ use super::super::base::waiters::How;
 use super::core::{Core, Failed, RECV, SEND, Store, push};
 
 /// To receive, as one of several.
-pub(crate) struct RecvArm<'a, T> {
+pub struct RecvArm<'a, T> {
     core: &'a Core<T>,
     turn: Turn,
     taken: Option<Result<T, Failed>>,
@@ -26,6 +26,14 @@ impl<'a, T> RecvArm<'a, T> {
 impl<T> Arm for RecvArm<'_, T> {
     fn attempt(&mut self) -> bool {
         self.taken = self.core.attempt_recv(&self.turn);
+        self.taken.is_some()
+    }
+
+    fn attempt_at_once(&mut self) -> bool {
+        self.taken = match self.core.try_recv() {
+            Err(Failed::Late) => None,
+            taken => Some(taken),
+        };
         self.taken.is_some()
     }
 
@@ -50,49 +58,74 @@ impl<T> Arm for RecvArm<'_, T> {
 }
 
 /// To send, as one of several.
-pub(crate) struct SendArm<'a, T> {
+pub struct SendArm<'a, T> {
     core: &'a Core<T>,
     turn: Turn,
-    /// Until it is sent.
-    value: Option<T>,
+    kept: Kept<'a, T>,
+}
+
+/// Where the value is until it is sent. Without one there is nothing to be sent.
+pub enum Kept<'a, T> {
+    Here(Option<T>),
+    /// With the caller, where it stays unless it is sent.
+    There(&'a mut Option<T>),
+}
+
+impl<T> Kept<'_, T> {
+    fn slot(&mut self) -> &mut Option<T> {
+        match self {
+            Kept::Here(slot) => slot,
+            Kept::There(slot) => slot,
+        }
+    }
+
+    fn is_some(&self) -> bool {
+        match self {
+            Kept::Here(slot) => slot.is_some(),
+            Kept::There(slot) => slot.is_some(),
+        }
+    }
 }
 
 impl<'a, T> SendArm<'a, T> {
-    pub(crate) fn new(core: &'a Core<T>, value: T) -> Self {
-        SendArm { core, turn: Turn::default(), value: Some(value) }
+    pub(crate) fn new(core: &'a Core<T>, kept: Kept<'a, T>) -> Self {
+        SendArm { core, turn: Turn::default(), kept }
     }
 
     /// It was the first: it was sent, or could not be.
     pub(crate) fn sent(&mut self) -> Result<(), T> {
-        self.value.take().map_or(Ok(()), Err)
+        self.value().map_or(Ok(()), Err)
     }
 
     /// What was not sent.
     pub(crate) fn value(&mut self) -> Option<T> {
-        self.value.take()
+        self.kept.slot().take()
     }
 }
 
 impl<T> Arm for SendArm<'_, T> {
     fn attempt(&mut self) -> bool {
         let core = self.core;
-        let kept = &mut self.value;
-        let pushed = match &core.store {
-            Store::Ring(ring) => {
-                core.senders.attempt(&self.turn, || push(ring, kept), || core.answers_sender())
-            }
-            _ => kept.take().and_then(|value| match core.try_send(value) {
-                Ok(()) => Some(Ok(false)),
-                Err((value, failed)) => {
-                    *kept = Some(value);
-                    if let Failed::Closed = failed { Some(Err(failed)) } else { None }
-                }
-            }),
-        };
-        if let (Some(Ok(rest)), Store::Ring(_)) = (&pushed, &core.store) {
-            core.sent(*rest);
+        let Store::Ring(ring) = &core.store else { return self.attempt_at_once() };
+        let kept = self.kept.slot();
+        match core.senders.attempt(&self.turn, || push(ring, kept), || core.answers_sender()) {
+            Some(Ok(rest)) => core.sent(rest),
+            Some(Err(_)) => (),
+            None => return false,
         }
-        pushed.is_some()
+        true
+    }
+
+    fn attempt_at_once(&mut self) -> bool {
+        let slot = self.kept.slot();
+        let Some(value) = slot.take() else { return false };
+        match self.core.try_send(value) {
+            Ok(()) => true,
+            Err((value, failed)) => {
+                *slot = Some(value);
+                matches!(failed, Failed::Closed)
+            }
+        }
     }
 
     fn is_claimed(&self) -> bool {
@@ -103,10 +136,18 @@ impl<T> Arm for SendArm<'_, T> {
         self.core.meeting().is_some()
     }
 
+    fn is_there(&self) -> bool {
+        self.kept.is_some()
+    }
+
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
+        if !self.is_there() {
+            inner(among);
+            return Stood::Idle;
+        }
         let (core, how) = (self.core, How::new(&SEND, 0));
         match core.meeting() {
-            Some(meeting) => meeting.stand(&mut self.value, how, &core.receivers, among, inner),
+            Some(meeting) => meeting.stand(self.kept.slot(), how, &core.receivers, among, inner),
             None => {
                 let is_ready = || core.answers_sender();
                 core.senders.stand_among(&mut self.turn, &how, None, is_ready, among, inner)

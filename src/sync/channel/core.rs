@@ -168,8 +168,7 @@ impl<T> Core<T> {
         };
         let (taken, rest) = self.receivers.attempt(turn, attempt, || self.answers_receiver())?;
         if rest {
-            self.receivers.rest(|| self.answers_receiver());
-            let_others_run();
+            self.receivers.rest_next(|| self.answers_receiver());
         }
         Some(taken)
     }
@@ -222,16 +221,22 @@ impl<T> Core<T> {
         closes
     }
 
-    /// Drops what nobody will receive any more. It is closed.
+    /// Drops what nobody will receive any more. It is closed. (A destructor that panics keeps none from it; a second one ends the process,
+    /// as with a `Vec`.)
     pub(crate) fn discard(&self) {
-        match &self.store {
-            Store::Meeting(meeting) => meeting.discard(),
-            _ => {
-                while let Taken::Got(value, _) = self.take() {
-                    drop(value);
-                }
-            }
+        let others = DiscardOthers(self);
+        loop {
+            let value = match &self.store {
+                Store::Meeting(meeting) => meeting.take_handed(),
+                _ => match self.take() {
+                    Taken::Got(value, _) => Some(value),
+                    _ => None,
+                },
+            };
+            let Some(value) = value else { break };
+            drop(value);
         }
+        std::mem::forget(others);
     }
 
     #[inline]
@@ -297,6 +302,14 @@ impl<T> Core<T> {
     fn how(&self, kind: &'static WaitKind, patience: Patience) -> How {
         let Patience { deadline, point } = patience;
         How { deadline, point, ..How::new(kind, self.name.detail(self)) }
+    }
+}
+
+struct DiscardOthers<'a, T>(&'a Core<T>);
+
+impl<T> Drop for DiscardOthers<'_, T> {
+    fn drop(&mut self) {
+        self.0.discard();
     }
 }
 

@@ -239,14 +239,8 @@ impl<T> Meeting<T> {
         !was_closed
     }
 
-    /// Drops what was handed over and not taken. Senders that wait take theirs back.
-    pub(crate) fn discard(&self) {
-        while let Some(item) = self.take_handed() {
-            drop(item);
-        }
-    }
-
-    fn take_handed(&self) -> Option<T> {
+    /// One that was handed over and not taken. (Senders that wait take theirs back.)
+    pub(super) fn take_handed(&self) -> Option<T> {
         let mut offers = self.offers.lock();
         let place = offers.queue.iter().position(|offer| !offer.waits)?;
         offers.remove(place)

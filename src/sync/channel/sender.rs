@@ -1,6 +1,6 @@
 //! [`Sender`].
 
-use super::arms::SendArm;
+use super::arms::{Kept, SendArm};
 use super::core::Failed;
 use super::{Delivered, Patience, SendError, SendTimeoutError, Shared, TrySendError};
 use std::fmt;
@@ -78,7 +78,7 @@ impl<T> Sender<T> {
         }
     }
 
-    pub(in crate::sync) fn as_arm(&self, value: T) -> SendArm<'_, T> {
+    pub(in crate::sync) fn as_arm<'a>(&'a self, value: Kept<'a, T>) -> SendArm<'a, T> {
         SendArm::new(&self.0.core, value)
     }
 

@@ -1,8 +1,8 @@
 //! What the macro calls.
 
-use super::super::base::first::Arm;
 pub use super::super::base::first::Slot;
-use super::{Operation, SELECT, SelectError, first, some_number};
+use super::super::base::first::{self, Arm};
+use super::{Operation, SELECT, SelectError, some_number};
 use ec_pool::wait::checkpoint;
 pub use std::option::Option::{self, None, Some};
 pub use std::result::Result::{self, Err, Ok};

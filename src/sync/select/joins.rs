@@ -5,8 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::super::base::first::{Among, Arm, Stood};
-use super::Operation;
-use super::receive::sealed::Sealed;
+use super::{Operation, Sealed};
 use crate::task::{JoinHandle, JoinSet, ScopedJoinHandle};
 use crate::waiter::Waiter;
 use ec_tasks::Watcher;

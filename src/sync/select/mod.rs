@@ -58,10 +58,11 @@ pub use receive::{closed, recv, wait};
 pub use send::{send, send_from};
 pub use times::{sleep, sleep_until, tick};
 
-use super::base::first::{self, Arm};
+use super::base::first::{Among, Arm, Stood};
 use super::channel::Delivered;
 use crate::{Cancelled, Elapsed};
 use ec_tasks::WaitKind;
+use sealed::Sealed;
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
@@ -78,6 +79,61 @@ pub trait Operation: Arm {
     /// What it has given, once, after it was the first.
     #[doc(hidden)]
     fn output(&mut self) -> Option<Self::Output>;
+}
+
+/// An arm, and how to get at what it gives.
+struct Of<A, F> {
+    arm: A,
+    output: F,
+}
+
+impl<A, O, F: FnMut(&mut A) -> Option<O>> Of<A, F> {
+    fn new(arm: A, output: F) -> Self {
+        Of { arm, output }
+    }
+}
+
+impl<A: Arm, F> Arm for Of<A, F> {
+    fn attempt(&mut self) -> bool {
+        self.arm.attempt()
+    }
+
+    fn attempt_at_once(&mut self) -> bool {
+        self.arm.attempt_at_once()
+    }
+
+    fn is_claimed(&self) -> bool {
+        self.arm.is_claimed()
+    }
+
+    fn offers(&self) -> bool {
+        self.arm.offers()
+    }
+
+    fn is_there(&self) -> bool {
+        self.arm.is_there()
+    }
+
+    fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
+        self.arm.stand(among, inner)
+    }
+
+    fn pass_on(&mut self) {
+        self.arm.pass_on();
+    }
+}
+
+impl<A: Arm, O, F: FnMut(&mut A) -> Option<O>> Operation for Of<A, F> {
+    type Output = O;
+
+    fn output(&mut self) -> Option<O> {
+        (self.output)(&mut self.arm)
+    }
+}
+
+mod sealed {
+    /// Nobody else can name it.
+    pub struct Sealed;
 }
 
 /// Why nothing came of a [`select!`](macro@crate::sync::select): nothing was received, sent, taken or joined.

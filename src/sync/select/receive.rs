@@ -1,10 +1,7 @@
 //! What is received, and posts.
 
-use super::super::base::first::{Among, Arm, Stood};
-use super::super::channel::{self, arms};
-use super::super::oneshot::{self, core};
-use super::super::{Notification, mpsc};
-use super::Operation;
+use super::super::{Notification, channel, mpsc, oneshot};
+use super::{Of, Operation, Sealed};
 
 /// Comes with the next value, or with the end of the channel: gives what `recv` gives.
 ///
@@ -22,7 +19,7 @@ use super::Operation;
 /// assert_eq!(end, Ok(Err(RecvError::Closed)));
 /// ```
 pub fn recv<R: Receive>(from: &R) -> impl Operation<Output = Result<R::Item, R::Error>> + '_ {
-    from.arm(sealed::Sealed)
+    from.arm(Sealed)
 }
 
 /// What [`recv`] receives from.
@@ -33,60 +30,15 @@ pub trait Receive {
     type Error;
 
     #[doc(hidden)]
-    fn arm(&self, _: sealed::Sealed) -> impl Operation<Output = Result<Self::Item, Self::Error>> + '_;
-}
-
-pub(super) mod sealed {
-    /// Nobody else can name it.
-    pub struct Sealed;
-}
-
-/// An arm that receives; its only failure is the end.
-struct Recv<A, E> {
-    arm: A,
-    end: E,
-}
-
-impl<A: Arm, E> Arm for Recv<A, E> {
-    fn attempt(&mut self) -> bool {
-        self.arm.attempt()
-    }
-
-    fn is_claimed(&self) -> bool {
-        self.arm.is_claimed()
-    }
-
-    fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
-        self.arm.stand(among, inner)
-    }
-
-    fn pass_on(&mut self) {
-        self.arm.pass_on();
-    }
-}
-
-impl<T, E: Copy> Operation for Recv<arms::RecvArm<'_, T>, E> {
-    type Output = Result<T, E>;
-
-    fn output(&mut self) -> Option<Result<T, E>> {
-        Some(self.arm.taken()?.map_err(|_| self.end))
-    }
-}
-
-impl<T, E: Copy> Operation for Recv<core::RecvArm<'_, T>, E> {
-    type Output = Result<T, E>;
-
-    fn output(&mut self) -> Option<Result<T, E>> {
-        Some(self.arm.taken()?.map_err(|_| self.end))
-    }
+    fn arm(&self, _: Sealed) -> impl Operation<Output = Result<Self::Item, Self::Error>> + '_;
 }
 
 impl<T> Receive for channel::Receiver<T> {
     type Item = T;
     type Error = channel::RecvError;
 
-    fn arm(&self, _: sealed::Sealed) -> impl Operation<Output = Result<T, channel::RecvError>> + '_ {
-        Recv { arm: self.as_arm(), end: channel::RecvError::Closed }
+    fn arm(&self, _: Sealed) -> impl Operation<Output = Result<T, channel::RecvError>> + '_ {
+        Of::new(self.as_arm(), |arm| Some(arm.taken()?.map_err(|_| channel::RecvError::Closed)))
     }
 }
 
@@ -94,8 +46,8 @@ impl<T> Receive for mpsc::Receiver<T> {
     type Item = T;
     type Error = mpsc::RecvError;
 
-    fn arm(&self, _: sealed::Sealed) -> impl Operation<Output = Result<T, mpsc::RecvError>> + '_ {
-        Recv { arm: self.as_arm(), end: mpsc::RecvError }
+    fn arm(&self, _: Sealed) -> impl Operation<Output = Result<T, mpsc::RecvError>> + '_ {
+        Of::new(self.as_arm(), |arm| Some(arm.taken()?.map_err(|_| mpsc::RecvError)))
     }
 }
 
@@ -103,8 +55,8 @@ impl<T> Receive for oneshot::Receiver<T> {
     type Item = T;
     type Error = oneshot::RecvError;
 
-    fn arm(&self, _: sealed::Sealed) -> impl Operation<Output = Result<T, oneshot::RecvError>> + '_ {
-        Recv { arm: self.as_arm(), end: oneshot::RecvError::Closed }
+    fn arm(&self, _: Sealed) -> impl Operation<Output = Result<T, oneshot::RecvError>> + '_ {
+        Of::new(self.as_arm(), |arm| Some(arm.taken()?.map_err(|_| oneshot::RecvError::Closed)))
     }
 }
 
@@ -123,7 +75,7 @@ impl<T> Receive for oneshot::Receiver<T> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn closed<T>(sender: &oneshot::Sender<T>) -> impl Operation<Output = ()> + '_ {
-    Plain(sender.as_arm())
+    Of::new(sender.as_arm(), |_| Some(()))
 }
 
 /// Comes with a post, and takes it: as [`wait`](Notification::wait).
@@ -139,26 +91,5 @@ pub fn closed<T>(sender: &oneshot::Sender<T>) -> impl Operation<Output = ()> + '
 /// assert_eq!(posted(), Ok(false));
 /// ```
 pub fn wait(notification: &Notification) -> impl Operation<Output = ()> + '_ {
-    Plain(notification.as_arm())
-}
-
-/// One that gives nothing.
-struct Plain<A>(A);
-
-impl<A: Arm> Arm for Plain<A> {
-    fn attempt(&mut self) -> bool {
-        self.0.attempt()
-    }
-
-    fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
-        self.0.stand(among, inner)
-    }
-}
-
-impl<A: Arm> Operation for Plain<A> {
-    type Output = ();
-
-    fn output(&mut self) -> Option<()> {
-        Some(())
-    }
+    Of::new(notification.as_arm(), |_| Some(()))
 }
