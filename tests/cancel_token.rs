@@ -339,13 +339,17 @@ fn a_cancel_is_one_moment_for_a_token_and_all_its_descendants() {
                     scope.spawn(|| {
                         start.wait();
                         while !family.root.is_cancelled() {
-                            std::hint::spin_loop();
+                            thread::yield_now();
                         }
                         family.all_are_cancelled();
                     });
                     scope.spawn(|| {
                         start.wait();
-                        family.descendants[3].enter(|| while check().is_ok() {});
+                        family.descendants[3].enter(|| {
+                            while check().is_ok() {
+                                thread::yield_now();
+                            }
+                        });
                         family.all_are_cancelled();
                     });
                 });
