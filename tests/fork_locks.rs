@@ -72,6 +72,8 @@ struct Held<'a> {
     mutex: MutexGuard<'a, u32>,
     lock: RwLockWriteGuard<'a, u32>,
     permit: SemaphorePermit<'a>,
+    /// One that was made from that of all.
+    token: CancelToken,
 }
 
 struct Case {
@@ -236,12 +238,13 @@ const CASES: &[Case] = &[
             let child = things.token.child_token();
             child.enter(|| event_channel::time::sleep(MOMENT));
         },
-        child: |things, _| {
+        child: |things, held| {
             let own = things.token.child_token();
+            assert!(!held.token.is_cancelled());
             drop(things.token.child_token().child_token());
             drop(format!("{:?}", things.token));
             things.token.cancel();
-            assert!(things.token.is_cancelled() && own.is_cancelled());
+            assert!(things.token.is_cancelled() && own.is_cancelled() && held.token.is_cancelled());
             assert!(things.token.enter(task::check).is_err());
         },
     },
@@ -313,6 +316,7 @@ fn each_case(start: impl Fn(Box<dyn FnOnce() + Send>) -> Box<dyn FnOnce()>) {
             mutex: things.mutex.lock().unwrap(),
             lock: things.lock.write().unwrap(),
             permit: things.line.acquire(),
+            token: things.token.child_token(),
         });
         let threads: Vec<_> = (0..OTHERS)
             .map(|_| {

@@ -11,7 +11,8 @@
 use crate::task::{CancelWait, Scheduler, Task, Tokens};
 use crate::util::foreign::catch_quietly;
 use crate::util::forked::forked;
-use crate::wait::{section, with_current};
+use crate::wait::current::with_caller;
+use crate::wait::section;
 
 impl Task {
     /// Asks the task to stop: its present wait (if that can be cancelled) or its next
@@ -50,19 +51,25 @@ impl Task {
 }
 
 /// A cancellation point of the current task: true if a cancel is to be delivered here, which
-/// counts as done then. False in a plain thread.
+/// counts as done then. False in a plain thread; here and below one that a task has called [`on_thread`](crate::on_thread) on is
+/// that task.
 pub fn take_cancel() -> bool {
-    with_current(|task| task.is_some_and(|task| task.header().cancel.take()))
+    with_caller(|task| task.is_some_and(|task| task.header().cancel.take()))
 }
 
 /// Whether a cancel waits to be delivered to the current task. False in a plain thread.
 pub fn cancel_pending() -> bool {
-    with_current(|task| task.is_some_and(|task| task.header().cancel.is_pending()))
+    with_caller(|task| task.is_some_and(|task| task.header().cancel.is_pending()))
 }
 
 /// Was a cancel delivered to the current task since it last called this? For the next call it counts as if one had been (`so`), or not. So
 /// whoever wants to know about a part of the task's life calls it at the beginning (with `false`) and at the end (with what was the answer
 /// then, or is now). False in a plain thread.
 pub fn cancel_delivered(so: bool) -> bool {
-    with_current(|task| task.is_some_and(|task| task.header().cancel.look_back(so)))
+    with_caller(|task| task.is_some_and(|task| task.header().cancel.look_back(so)))
+}
+
+/// Was the current task ever cancelled? False in a plain thread.
+pub fn was_cancelled() -> bool {
+    with_caller(|task| task.is_some_and(Task::is_cancelled))
 }
