@@ -135,7 +135,7 @@ pub use util::{coarse, lock, room};
 #[doc(hidden)]
 pub use wait::{GROUPS, Interrupter, Stay, enter_section, in_section, set_interrupter};
 pub use wait::{
-    begin_wait, cancel_delivered, cancel_pending, current, current_context, end_wait, own_stack, park,
+    Follows, begin_wait, cancel_pending, current, current_context, end_wait, own_stack, park,
     suspend, suspend_for_op, suspend_for_op_until, take_cancel, wake_raw, with_current, with_scope_cell,
     yield_now,
 };

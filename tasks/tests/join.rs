@@ -211,7 +211,7 @@ fn a_group_goes_with_the_last_of_its_tasks() {
                 task.unwrap().join().unwrap();
             }
         }
-        while !matches!(group.wait(|| false), GroupNews::Over) {}
+        while !matches!(group.wait(), GroupNews::Over) {}
         drop(group);
         until(|| weak.strong_count() == 0);
     });
