@@ -15,7 +15,7 @@ use net_common::{Numbers, each_runtime, each_runtime_of, eventually, waiting};
 use scope_common::{End, LONG, panic_of, waits, waits_shortly};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 /// What a child got, and whether it says that it was cancelled.
@@ -349,18 +349,31 @@ fn scopes_in_coroutines_that_end_in_any_order() {
     });
 }
 
-/// One round: `cancel` comes as a scope begins. It is the owner's before the scope, and then not the child's; or the child's as well.
-fn round(begins: &Barrier, is_done: &AtomicU32, number: u32, wait: u64) -> io::Result<()> {
-    begins.wait();
+/// In which round is who: the owner has come to it, the other one may cancel it, and has.
+#[derive(Default)]
+struct Rounds {
+    ready: AtomicU32,
+    go: AtomicU32,
+    done: AtomicU32,
+}
+
+fn until(round: &AtomicU32, number: u32) {
+    while round.load(Ordering::Acquire) < number {
+        task::yield_now();
+    }
+}
+
+/// One round: a cancel comes as a scope begins. It is the owner's before the scope, and then not the child's; or the child's as well.
+fn round(rounds: &Rounds, number: u32, wait: u64) -> io::Result<()> {
+    rounds.ready.store(number, Ordering::Release);
+    until(&rounds.go, number);
     (0..wait).for_each(|_| std::hint::spin_loop());
     let before = check();
     let mine = task::scope(|s| {
         let child = s.spawn(|| match before {
             Ok(()) => task::park_cancellable().is_err() && check().is_ok(),
             Err(_) => {
-                while is_done.load(Ordering::Acquire) < number {
-                    task::yield_now();
-                }
+                until(&rounds.done, number);
                 check().is_ok() && !task::is_cancelled()
             }
         });
@@ -378,18 +391,21 @@ fn a_cancel_that_comes_as_a_scope_begins_is_neither_lost_nor_doubled() {
     const ROUNDS: u32 = 300;
     limit(120, || {
         each_runtime_of(&[1, 2, 8], |runtime| {
-            let (begins, is_done) = (Arc::new(Barrier::new(2)), Arc::new(AtomicU32::new(0)));
-            let (theirs, done) = (begins.clone(), is_done.clone());
+            let rounds = Arc::new(Rounds::default());
+            let theirs = rounds.clone();
             let owner = runtime.spawn(move || {
                 let mut random = Numbers(7);
-                (1..=ROUNDS).for_each(|number| round(&theirs, &done, number, random.below(400)).unwrap());
+                (1..=ROUNDS).for_each(|number| round(&theirs, number, random.below(400)).unwrap());
             });
             let mut random = Numbers(11);
             for number in 1..=ROUNDS {
-                begins.wait();
+                while rounds.ready.load(Ordering::Acquire) < number && !owner.is_finished() {
+                    thread::yield_now();
+                }
+                rounds.go.store(number, Ordering::Release);
                 (0..random.below(2000)).for_each(|_| std::hint::spin_loop());
                 owner.cancel();
-                is_done.store(number, Ordering::Release);
+                rounds.done.store(number, Ordering::Release);
             }
             owner.join().unwrap();
         });
