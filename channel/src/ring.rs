@@ -13,7 +13,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::sync::{AtomicUsize, Backoff, Ordering, UnsafeCell, fence};
+use crate::sync::{AtomicUsize, Backoff, Ordering, UnsafeCell};
 use crossbeam::utils::CachePadded;
 use std::mem::MaybeUninit;
 
@@ -120,8 +120,7 @@ impl<T> Ring<T> {
             }
             if stamp.wrapping_add(self.lap) == at.wrapping_add(1) {
                 // Full, a lap ago: unless its item is being taken out.
-                fence(Ordering::SeqCst);
-                if self.front.load(Ordering::Relaxed).wrapping_add(self.lap) == at {
+                if self.front.load(Ordering::SeqCst).wrapping_add(self.lap) == at {
                     return Err(Refused::Full(item));
                 }
             }
@@ -156,8 +155,7 @@ impl<T> Ring<T> {
             }
             if stamp == at {
                 // Empty: unless an item is being put in.
-                fence(Ordering::SeqCst);
-                let back = self.back.load(Ordering::Relaxed);
+                let back = self.back.load(Ordering::SeqCst);
                 if back & !self.closed == at {
                     return if back & self.closed == 0 { Taken::Nothing } else { Taken::Closed };
                 }

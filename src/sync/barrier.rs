@@ -1,6 +1,6 @@
 //! [`Barrier`]: std's, for tasks and threads.
 
-use super::base::face::{AtomicU64, Ordering, Stop, WaitKind, const_fn};
+use super::base::face::{AtomicU64, AtomicUsize, Ordering, Stop, WaitKind, const_fn, some_may_be_gone};
 use super::base::names::{self, Name};
 use super::base::waiters::{How, Locked, Waited, Waiters};
 use std::cell::Cell;
@@ -37,6 +37,8 @@ pub struct Barrier {
     size: usize,
     /// Those that have come before this one have gone on. Changed under the list's lock.
     round: AtomicU64,
+    /// At least so many of this round are in the list; so many indeed, if none can be gone. Changed under the list's lock.
+    here: AtomicUsize,
     waiters: Waiters,
     name: Name,
 }
@@ -65,14 +67,14 @@ impl Barrier {
     const_fn! {
         /// One for `n` that wait for each other. With 0 or 1 nobody waits.
         pub fn new(n: usize) -> Barrier {
-            Barrier { size: n, round: AtomicU64::new(0), waiters: Waiters::new(), name: Name::none() }
+            Barrier { size: n, round: AtomicU64::new(0), here: AtomicUsize::new(0), waiters: Waiters::new(), name: Name::none() }
         }
     }
 
     const_fn! {
         /// As [`new`](Self::new), with a name that a [dump](crate::dump) shows of those who wait for it.
         pub fn named(n: usize, name: &'static str) -> Barrier {
-            Barrier { size: n, round: AtomicU64::new(0), waiters: Waiters::new(), name: Name::new(name) }
+            Barrier { size: n, round: AtomicU64::new(0), here: AtomicUsize::new(0), waiters: Waiters::new(), name: Name::new(name) }
         }
     }
 
@@ -137,16 +139,26 @@ impl Barrier {
                 let round = self.round.load(Ordering::Relaxed);
                 is_over.set(mine.get().is_some_and(|mine| mine != round));
                 mine.set(Some(mine.get().unwrap_or(round)));
-                if !is_over.get() && list.count_since(round) + 1 >= self.size {
+                if is_over.get() {
+                    return true;
+                }
+                if self.is_last(round, list) {
                     // (There is somebody of this round in the list, so this is another number.)
                     self.round.store(list.came(), Ordering::Relaxed);
+                    self.here.store(0, Ordering::Relaxed);
                     leads = Some(list.came());
+                } else {
+                    self.here.store(self.here.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
                 }
-                is_over.get() || leads.is_some()
+                leads.is_some()
             };
-            // (The others may have come meanwhile.)
-            let leaves =
-                |_: &mut Locked<'_>| is_over.set(Some(self.round.load(Ordering::Relaxed)) != mine.get());
+            let leaves = |_: &mut Locked<'_>| {
+                // (The others may have come meanwhile.)
+                is_over.set(Some(self.round.load(Ordering::Relaxed)) != mine.get());
+                if !is_over.get() && !some_may_be_gone() {
+                    self.here.store(self.here.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+                }
+            };
             let waited = self.waiters.wait(&how, comes, || (), leaves);
             if let Some(came) = leads {
                 self.waiters.tell_all_older(came);
@@ -162,6 +174,18 @@ impl Barrier {
                 Waited::Stopped(stop) => return Err(stop),
             }
         }
+    }
+
+    /// Under the list's lock: are all others there?
+    fn is_last(&self, round: u64, list: &mut Locked<'_>) -> bool {
+        if self.here.load(Ordering::Relaxed) + 1 < self.size {
+            return false;
+        }
+        if some_may_be_gone() {
+            // (They are looked for when it matters, not at each arrival.)
+            self.here.store(list.count_since(round), Ordering::Relaxed);
+        }
+        self.here.load(Ordering::Relaxed) + 1 >= self.size
     }
 }
 

@@ -205,7 +205,7 @@ impl Semaphore {
 
     /// So many permits that are there, and are promised to nobody who has waited for them.
     pub fn available_permits(&self) -> usize {
-        self.stock.state().0
+        self.stock.unpromised()
     }
 
     /// Makes so many new permits. (There are never more than `usize::MAX / 2`.) Never blocks.

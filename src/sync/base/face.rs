@@ -8,7 +8,7 @@ pub(crate) use ec_tasks::room::lock_with_room;
 pub(crate) use ec_tasks::{WaitKind, forks};
 pub(crate) use std::hint::spin_loop;
 pub(crate) use std::sync::Arc;
-pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::time::Instant;
 
 use std::time::Duration;
@@ -34,8 +34,9 @@ pub(crate) fn has_lost_for_long(since: &mut Option<Instant>) -> bool {
     }
 }
 
-/// The caller has just moved an end of a queue, and looks now whether anybody waits: in this order to all. (A step of a queue is
-/// [`SeqCst`](Ordering::SeqCst) itself, as is the look. In the model this is a fence.)
+/// The caller has just moved an end of a queue, and looks now whether anybody waits; or has said that it waits, and looks whether there is
+/// something: in this order to all. (The step is [`SeqCst`](Ordering::SeqCst) itself, as is the look. In the model, which does not know that
+/// order, this is a fence.)
 #[inline(always)]
 pub(crate) fn after_step() {}
 

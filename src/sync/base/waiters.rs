@@ -167,7 +167,8 @@ impl Waiters {
         let forks = forks();
         if list.forks != forks {
             // This is a forked child. Those in the list are of the parent, and their stacks may be others' by now.
-            *list = List { forks, ..NOBODY };
+            // (Who has come is counted on: others remember a number of it.)
+            *list = List { forks, came: list.came, ..NOBODY };
         }
         Locked(list)
     }
