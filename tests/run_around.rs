@@ -97,8 +97,15 @@ fn a_cancel_of_the_caller_goes_to_what_it_calls_at_once_and_is_the_callers_as_we
         each_runtime(|runtime| {
             for builder in [Builder::new(), Builder::new().dedicated()] {
                 let calls = || {
-                    let seen = Runtime::current().unwrap().run(|| task::scope(|s| s.spawn(|| run(sees)).join().unwrap()));
-                    (seen, check().is_err_and(|error| is_cancelled(&error)), check().is_ok(), run(sees_nothing))
+                    let seen = Runtime::current()
+                        .unwrap()
+                        .run(|| task::scope(|s| s.spawn(|| run(sees)).join().unwrap()));
+                    (
+                        seen,
+                        check().is_err_and(|error| is_cancelled(&error)),
+                        check().is_ok(),
+                        run(sees_nothing),
+                    )
                 };
                 let caller = runtime.spawn_with(builder, calls).unwrap();
                 until_waiting(runtime, "recv");

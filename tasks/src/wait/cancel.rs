@@ -105,4 +105,3 @@ pub fn take_cancel() -> bool {
 pub fn cancel_pending() -> bool {
     with_current(|task| task.is_some_and(|task| task.header().cancel.is_pending()))
 }
-
