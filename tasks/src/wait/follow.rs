@@ -35,7 +35,7 @@ impl Group {
 impl Drop for Follows<'_> {
     fn drop(&mut self) {
         if !forked() {
-            self.task.header().followers.remove(self.group);
+            self.task.header().followers.remove(&**self.group);
         }
     }
 }
