@@ -3,6 +3,7 @@
 use super::base::face::{AtomicU64, AtomicUsize, Ordering, Stop, WaitKind, const_fn, some_may_be_gone};
 use super::base::names::{self, Name};
 use super::base::waiters::{How, Locked, Waited, Waiters};
+use crate::twins::{NO_DEADLINE, after, no_point, point};
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -15,7 +16,8 @@ static BARRIER: WaitKind = WaitKind { name: "barrier", cancel: None, describe: n
 /// thread is blocked.
 ///
 /// Only those are counted that wait: who has given up ([`wait_cancellable`](Self::wait_cancellable), [`wait_timeout`](Self::wait_timeout))
-/// is not counted any more, and neither is a task that its runtime's shutdown has abandoned in its wait.
+/// is not counted any more, and neither is a task that its runtime's shutdown has abandoned in its wait. (A
+/// [dedicated](crate::task::Builder::dedicated) one goes on, as [`join`](crate::task::JoinHandle::join) says, and is counted.)
 ///
 /// [`wait`](Self::wait) is no cancellation point; [`wait_cancellable`](Self::wait_cancellable) is.
 ///
@@ -80,10 +82,7 @@ impl Barrier {
 
     /// Waits for the others: suspends a task, blocks a plain thread. Not a cancellation point.
     pub fn wait(&self) -> BarrierWaitResult {
-        match self.wait_until(None, false) {
-            Ok(result) => result.expect(NO_DEADLINE),
-            Err(_) => unreachable!("not a point"),
-        }
+        no_point(|is| self.wait_until(None, is)).expect(NO_DEADLINE)
     }
 
     /// As [`wait`](Self::wait), and a cancellation point. Whose others have come before the cancel returns that, and leaves the
@@ -103,8 +102,7 @@ impl Barrier {
     /// assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut);
     /// ```
     pub fn wait_cancellable(&self) -> io::Result<BarrierWaitResult> {
-        let result = self.wait_until(None, true).map_err(Stop::deliver)?;
-        Ok(result.expect(NO_DEADLINE))
+        Ok(point(|is| self.wait_until(None, is))?.expect(NO_DEADLINE))
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`. `None`: the others have not come, and the caller is not counted any more.
@@ -117,8 +115,24 @@ impl Barrier {
     /// assert!(barrier.wait_timeout(Duration::from_millis(5)).is_none());
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Option<BarrierWaitResult> {
-        // A sum that no clock can show is for ever.
-        self.wait_until(Instant::now().checked_add(timeout), false).ok().flatten()
+        no_point(|is| self.wait_until(after(timeout), is))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), and a cancellation point, as [`wait_cancellable`](Self::wait_cancellable).
+    ///
+    /// # Errors
+    /// As [`wait_cancellable`](Self::wait_cancellable). That `timeout` is over is none.
+    ///
+    /// ```
+    /// use event_channel::sync::Barrier;
+    /// use event_channel::time::Duration;
+    ///
+    /// let barrier = Barrier::new(2);
+    /// assert!(barrier.wait_timeout_cancellable(Duration::from_millis(5))?.is_none());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn wait_timeout_cancellable(&self, timeout: Duration) -> io::Result<Option<BarrierWaitResult>> {
+        point(|is| self.wait_until(after(timeout), is))
     }
 
     /// The name that it was made with.
@@ -188,8 +202,6 @@ impl Barrier {
         self.here.load(Ordering::Relaxed) + 1 >= self.size
     }
 }
-
-const NO_DEADLINE: &str = "there was no deadline of its own";
 
 impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,6 +2,7 @@
 
 use super::base::face::{Mutex, Stop};
 use super::once_lock::OnceLock;
+use crate::twins::{no_point, point};
 use std::fmt;
 use std::io;
 use std::ops::Deref;
@@ -53,8 +54,7 @@ where
     pub fn force(this: &LazyLock<T, F>) -> &T {
         match this.value.get() {
             Some(value) => value,
-            // Not a point: it does not stop.
-            None => this.make(false).unwrap_or_else(|_| unreachable!("not a point")),
+            None => no_point(|is| this.make(is)),
         }
     }
 
@@ -68,13 +68,15 @@ where
     pub fn force_cancellable(this: &LazyLock<T, F>) -> io::Result<&T> {
         match this.value.get() {
             Some(value) => Ok(value),
-            None => this.make(true).map_err(Stop::deliver),
+            None => point(|is| this.make(is)),
         }
     }
 
     fn make(&self, point: bool) -> Result<&T, Stop> {
-        self.value.make(false, point, || {
-            let f = self.init.lock().take().expect("it is called once");
+        self.value.make(point, || {
+            let init = self.init.lock().take();
+            // (It was called, and has panicked. The words are std's.)
+            let Some(f) = init else { panic!("LazyLock instance has previously been poisoned") };
             f()
         })
     }

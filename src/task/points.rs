@@ -93,6 +93,5 @@ pub fn park_timeout_cancellable(duration: Duration) -> io::Result<()> {
 /// [`scope`](super::scope()), or in what [`run`](crate::run) calls, is a [`timeout`](crate::time::timeout) over that is around that? Stays true once the error was delivered. On
 /// a plain thread only tokens count.
 pub fn is_cancelled() -> bool {
-    ec_tasks::with_current(|task| task.is_some_and(ec_tasks::Task::is_cancelled))
-        || wait::is_cancelled_around()
+    ec_tasks::was_cancelled() || wait::is_cancelled_around()
 }

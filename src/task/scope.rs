@@ -15,6 +15,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Calls `f`, in which tasks may be started that borrow what is around this call, and returns when they all have ended: as
 /// [`std::thread::scope`], with tasks.
@@ -133,14 +134,11 @@ where
         Scope { group: group.clone(), inherited: Inherited::here(), scope: PhantomData, env: PhantomData };
     let result = enclose(&group, || f(&scope));
     if group.failures() > 0 {
-        panic!(
-            "{}",
-            if group.has_panicked() {
-                "a scoped task panicked"
-            } else {
-                "a scoped task never began: its runtime was shut down"
-            }
-        );
+        // (The payload is a `&str`, as std's.)
+        if group.has_panicked() {
+            panic!("a scoped task panicked");
+        }
+        panic!("a scoped task never began: its runtime was shut down");
     }
     result
 }
@@ -293,6 +291,45 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// ```
     pub fn join_cancellable(&mut self) -> io::Result<std::thread::Result<T>> {
         Ok(self.inner.join_cancellable()?.inspect_err(|_| self.group.claim()))
+    }
+
+    /// As [`JoinHandle::join_timeout`], and as [`join`](Self::join): a panic that is seen here is none of the scope's any more.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// use event_channel::task;
+    /// use std::time::Duration;
+    ///
+    /// task::scope(|s| {
+    ///     let slow = s.spawn(task::park);
+    ///     let slow = slow.join_timeout(Duration::from_millis(5)).expect_err("nobody unparks it");
+    ///     slow.task().unpark();
+    ///     slow.join().unwrap();
+    /// });
+    /// ```
+    pub fn join_timeout(self, timeout: Duration) -> Result<std::thread::Result<T>, Self> {
+        let ScopedJoinHandle { inner, group, scope } = self;
+        match inner.join_timeout(timeout) {
+            Ok(result) => Ok(result.inspect_err(|_| group.claim())),
+            Err(inner) => Err(ScopedJoinHandle { inner, group, scope }),
+        }
+    }
+
+    /// As [`JoinHandle::join_timeout_cancellable`], and as [`join`](Self::join): a panic that is seen here is none of the scope's any more.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn join_timeout_cancellable(
+        &mut self,
+        timeout: Duration,
+    ) -> io::Result<Option<std::thread::Result<T>>> {
+        let ended = self.inner.join_timeout_cancellable(timeout)?;
+        Ok(ended.map(|result| result.inspect_err(|_| self.group.claim())))
     }
 
     /// As that of a [`JoinHandle`], and as [`join`](Self::join): a panic that is seen here is none of the scope's any more.

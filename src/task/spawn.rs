@@ -6,14 +6,14 @@ use super::scope::enclose;
 use super::{CancelToken, Task, Who, migrates};
 use crate::future::WakerSlot;
 use crate::runtime;
+use crate::twins::{NO_DEADLINE, point};
 use ec_pool::Here;
-use ec_pool::wait::{self, Inherited, Stop};
+use ec_pool::wait::{self, Inherited};
 use ec_tasks::{Group, Kind, SpawnOptions};
 use std::fmt;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 /// Starts a task in the current runtime; outside of any, in the default one, which is started if
 /// need be. Dropping the handle detaches the task.
@@ -317,16 +317,7 @@ impl<T> JoinHandle<T> {
     /// ```
     pub fn join_cancellable(&mut self) -> io::Result<std::thread::Result<T>> {
         wait::checkpoint()?;
-        let mut stopped = None;
-        let deadline = wait::scope_deadline();
-        let ended = self.inner.wait_by(deadline, |end| stopped = wait::until_ended(end, None, true).err());
-        // (Whoever has polled before is not told any more.)
-        *self.waker = None;
-        if ended {
-            // (A stop that the end has outrun waits for the next point.)
-            return Ok(self.inner.take());
-        }
-        Err(stopped.unwrap_or_else(|| Stop::Scope(deadline.unwrap_or_else(Instant::now))).deliver())
+        Ok(point(|is| self.join_by(None, is))?.expect(NO_DEADLINE))
     }
 
     /// Asks the task to stop: the call it waits in, or else the next one that suspends and returns an

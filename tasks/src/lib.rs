@@ -134,7 +134,8 @@ pub use util::thread_start::start_thread;
 pub use util::{coarse, lock, room};
 pub use wait::{
     Follows, begin_wait, cancel_pending, current, current_context, end_wait, own_stack, park, suspend,
-    suspend_for_op, suspend_for_op_until, take_cancel, wake_raw, with_current, with_scope_cell, yield_now,
+    suspend_for_op, suspend_for_op_until, take_cancel, wake_raw, was_cancelled, with_current,
+    with_scope_cell, yield_now,
 };
 #[doc(hidden)]
 pub use wait::{GROUPS, Interrupter, Stay, enter_section, in_section, set_interrupter};

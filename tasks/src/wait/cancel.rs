@@ -14,7 +14,8 @@ use crate::task::{CancelWait, Chain, Follower, Group, Scheduler, Task, Tokens};
 use crate::util::foreign::catch_quietly;
 use crate::util::forked::forked;
 use crate::util::lock::MutexGuard;
-use crate::wait::{section, with_current};
+use crate::wait::current::with_caller;
+use crate::wait::section;
 use std::sync::Arc;
 
 impl Task {
@@ -108,12 +109,18 @@ impl Follower for Group {
 }
 
 /// A cancellation point of the current task: true if a cancel is to be delivered here, which
-/// counts as done then. False in a plain thread.
+/// counts as done then. False in a plain thread; here and below one that a task has called [`on_thread`](crate::on_thread) on is
+/// that task.
 pub fn take_cancel() -> bool {
-    with_current(|task| task.is_some_and(|task| task.header().cancel.take()))
+    with_caller(|task| task.is_some_and(|task| task.header().cancel.take()))
 }
 
 /// Whether a cancel waits to be delivered to the current task. False in a plain thread.
 pub fn cancel_pending() -> bool {
-    with_current(|task| task.is_some_and(|task| task.header().cancel.is_pending()))
+    with_caller(|task| task.is_some_and(|task| task.header().cancel.is_pending()))
+}
+
+/// Was the current task ever cancelled? False in a plain thread.
+pub fn was_cancelled() -> bool {
+    with_caller(|task| task.is_some_and(Task::is_cancelled))
 }
