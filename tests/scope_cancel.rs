@@ -107,6 +107,28 @@ fn an_owner_that_computes_or_blocks_its_thread_in_the_closure() {
 }
 
 #[test]
+fn an_owner_that_has_called_out_onto_its_thread() {
+    static BEGUN: AtomicUsize = AtomicUsize::new(0);
+    let body = || {
+        let seen = task::on_thread(|| {
+            let begins = || (BEGUN.fetch_add(1, Ordering::Release), sees()).1;
+            let run = || event_channel::run(|| task::scope(|s| s.spawn(begins).join().unwrap()));
+            let seen = task::scope(|s| [s.spawn(begins), s.spawn(run)].map(|child| child.join().unwrap()));
+            assert_cancelled_once();
+            seen
+        });
+        assert!(check().is_ok() && task::is_cancelled());
+        seen
+    };
+    each_owner(body, |_, owner| {
+        eventually(|| BEGUN.load(Ordering::Acquire) == 2);
+        BEGUN.store(0, Ordering::Relaxed);
+        owner.cancel();
+        assert_eq!(owner.join().unwrap(), [ONCE; 2]);
+    });
+}
+
+#[test]
 fn an_owner_to_which_it_is_delivered_in_the_closure_and_that_joins_then() {
     let body = || {
         let ended = task::scope(|s| {

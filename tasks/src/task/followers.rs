@@ -9,11 +9,20 @@
 //! room. In a forked child nobody uses the lists.
 
 use std::mem;
+use std::ptr;
 use std::sync::Arc;
 
-use super::group::Group;
 use crate::util::forked::forked;
-use crate::util::lock::Mutex;
+use crate::util::lock::{Mutex, MutexGuard};
+
+/// A group, as the task's record knows it.
+pub(crate) trait Follower: Send + Sync {
+    /// Which is next in the chain that it is in. For the chain's owner alone.
+    fn behind(&self) -> MutexGuard<'_, Option<Arc<dyn Follower>>>;
+
+    /// A task was cancelled that it follows. Its members are, too; those that follow them come into `next`.
+    fn task_cancelled(&self, next: &mut Chain);
+}
 
 /// See the module.
 pub(crate) struct Followers(Mutex<Chain>);
@@ -24,12 +33,12 @@ impl Followers {
     }
 
     /// Lists `group`, which is in no list.
-    pub(crate) fn add(&self, group: Arc<Group>) {
+    pub(crate) fn add(&self, group: Arc<dyn Follower>) {
         self.0.lock().push(group);
     }
 
     /// `group` is in the list no more.
-    pub(crate) fn remove(&self, group: &Arc<Group>) {
+    pub(crate) fn remove(&self, group: &dyn Follower) {
         let listed = self.0.lock().take_out(group);
         drop(listed);
     }
@@ -43,16 +52,16 @@ impl Followers {
 
 /// Some groups, one behind the other. A group is in one chain at most: of a task's list, or of somebody who tells them.
 #[derive(Default)]
-pub(crate) struct Chain(Option<Arc<Group>>);
+pub(crate) struct Chain(Option<Arc<dyn Follower>>);
 
 impl Chain {
-    fn push(&mut self, group: Arc<Group>) {
+    fn push(&mut self, group: Arc<dyn Follower>) {
         let before = self.0.replace(group.clone());
         let none = mem::replace(&mut *group.behind(), before);
         debug_assert!(none.is_none(), "it is in one chain");
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Arc<Group>> {
+    pub(crate) fn pop(&mut self) -> Option<Arc<dyn Follower>> {
         let first = self.0.take()?;
         self.0 = first.behind().take();
         Some(first)
@@ -65,15 +74,16 @@ impl Chain {
         }
     }
 
-    fn take_out(&mut self, group: &Arc<Group>) -> Option<Arc<Group>> {
-        if Arc::ptr_eq(self.0.as_ref()?, group) {
+    fn take_out(&mut self, group: &dyn Follower) -> Option<Arc<dyn Follower>> {
+        let is_it = |other: &Arc<dyn Follower>| ptr::addr_eq(Arc::as_ptr(other), group);
+        if is_it(self.0.as_ref()?) {
             return self.pop();
         }
         // (The references that come and go here are not the last.)
         let mut at = self.0.clone()?;
         loop {
             let next = at.behind().clone()?;
-            if Arc::ptr_eq(&next, group) {
+            if is_it(&next) {
                 let behind = next.behind().take();
                 return mem::replace(&mut *at.behind(), behind);
             }

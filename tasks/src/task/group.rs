@@ -16,6 +16,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::followers::Follower;
 use super::header::{Header, Task};
 use super::parker::Parker;
 use super::tokens::Tokens;
@@ -31,7 +32,7 @@ pub struct Group {
     /// Is it, or was it, in the list of a task's followers?
     follows: AtomicBool,
     /// Which is next in the chain that it is in.
-    behind: Mutex<Option<Arc<Group>>>,
+    behind: Mutex<Option<Arc<dyn Follower>>>,
 }
 
 /// Who waits for the group's end.
@@ -115,7 +116,7 @@ impl Group {
     }
 
     /// Of the chain's owner alone.
-    pub(super) fn behind(&self) -> MutexGuard<'_, Option<Arc<Group>>> {
+    pub(crate) fn place_in_chain(&self) -> MutexGuard<'_, Option<Arc<dyn Follower>>> {
         self.behind.lock()
     }
 

@@ -31,7 +31,7 @@ mod tokens;
 mod wait_slot;
 
 pub(crate) use continuation::Step;
-pub(crate) use followers::Chain;
+pub(crate) use followers::{Chain, Follower};
 pub use group::Group;
 pub(crate) use group::{Member, Membership, Waiter as GroupWaiter, member_of};
 pub(crate) use header::{FINISHED, Header, Joiner, READY, RUNNING, Vtable, drop_ref};

@@ -10,11 +10,13 @@
 //!
 //! [`take_cancel`] delivers a cancel once, at a cancellation point. It delivers a sticky one (shutdown) again at each.
 
-use crate::task::{CancelWait, Chain, Group, Scheduler, Task, Tokens};
+use crate::task::{CancelWait, Chain, Follower, Group, Scheduler, Task, Tokens};
 use crate::util::foreign::catch_quietly;
 use crate::util::forked::forked;
+use crate::util::lock::MutexGuard;
 use crate::wait::current::with_caller;
 use crate::wait::section;
+use std::sync::Arc;
 
 impl Task {
     /// Asks the task to stop: its present wait (if that can be cancelled) or its next
@@ -90,8 +92,18 @@ impl Group {
 /// One after the other, with all that comes of it: not by recursion, as there may be many in each other.
 fn cancel_groups(mut groups: Chain) {
     while let Some(group) = groups.pop() {
-        if group.stops() {
-            group.cancel_each(&mut groups);
+        group.task_cancelled(&mut groups);
+    }
+}
+
+impl Follower for Group {
+    fn behind(&self) -> MutexGuard<'_, Option<Arc<dyn Follower>>> {
+        self.place_in_chain()
+    }
+
+    fn task_cancelled(&self, next: &mut Chain) {
+        if self.stops() {
+            self.cancel_each(next);
         }
     }
 }

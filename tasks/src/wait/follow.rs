@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::cancel::cancel_pending;
-use super::current::current;
+use super::current::with_caller;
 use crate::task::{Group, Task};
 use crate::util::forked::forked;
 
@@ -16,13 +16,14 @@ pub struct Follows<'a> {
 }
 
 impl Group {
-    /// From here on a cancel of the calling task cancels the group, too, at once, whatever the task is doing; and so does one that
-    /// waits to be delivered. Of several, the first. `None`: nobody cancels the caller, which is a plain thread, or in a forked child.
+    /// From here on a cancel of the calling task (or of the one that has called [`on_thread`](crate::on_thread)) cancels the group, too, at
+    /// once, whatever the task is doing; and so does one that waits to be delivered. Of several, the first. `None`: nobody cancels the
+    /// caller, which is a plain thread, or in a forked child.
     ///
     /// # Panics
     /// A group follows one task, once.
     pub fn follow(self: &Arc<Self>) -> Option<Follows<'_>> {
-        let task = current()?;
+        let task = with_caller(|task| task.cloned())?;
         self.begins_to_follow();
         task.header().followers.add(self.clone());
         if cancel_pending() {
@@ -35,7 +36,7 @@ impl Group {
 impl Drop for Follows<'_> {
     fn drop(&mut self) {
         if !forked() {
-            self.task.header().followers.remove(self.group);
+            self.task.header().followers.remove(&**self.group);
         }
     }
 }
