@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 static CONDVAR: WaitKind = WaitKind { name: "condvar", cancel: None, describe: names::describe };
 
-/// As [`std::sync::Condvar`], with a [`Mutex`] of ours: a task that waits is suspended, a plain thread is blocked.
+/// As [`std::sync::Condvar`], with a [`Mutex`](super::Mutex) of ours: a task that waits is suspended, a plain thread is blocked.
 ///
 /// Those that wait are notified in the order in which they came. A wait may end for nothing, as std's: ask for the condition again, or
 /// use [`wait_while`](Self::wait_while). It may be used with several mutexes.
@@ -242,7 +242,7 @@ impl Condvar {
         deadline: Option<Instant>,
         point: bool,
     ) -> Result<Both<'a, T>, Stop> {
-        let mutex = guard.of();
+        let mutex = guard.mutex();
         let how = How { deadline, point, ..How::new(&CONDVAR, self.name.detail(self)) };
         // (Who notifies with the lock, from here on, finds the caller in the list.)
         let notified = self.waiters.wait(&how, |_| false, || drop(guard), |_| ()).has_come()?;

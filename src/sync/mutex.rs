@@ -218,7 +218,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     }
 
     /// What it is the guard of.
-    pub(super) fn of(&self) -> Of<'a, T> {
+    pub(super) fn mutex(&self) -> Of<'a, T> {
         Of { poison: self.watched.poison(), inner: lock_api::MutexGuard::mutex(&self.inner) }
     }
 }
