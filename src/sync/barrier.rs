@@ -16,7 +16,8 @@ static BARRIER: WaitKind = WaitKind { name: "barrier", cancel: None, describe: n
 /// thread is blocked.
 ///
 /// Only those are counted that wait: who has given up ([`wait_cancellable`](Self::wait_cancellable), [`wait_timeout`](Self::wait_timeout))
-/// is not counted any more, and neither is a task that its runtime's shutdown has abandoned in its wait.
+/// is not counted any more, and neither is a task that its runtime's shutdown has abandoned in its wait. (A
+/// [dedicated](crate::task::Builder::dedicated) one goes on, as [`join`](crate::task::JoinHandle::join) says, and is counted.)
 ///
 /// [`wait`](Self::wait) is no cancellation point; [`wait_cancellable`](Self::wait_cancellable) is.
 ///

@@ -242,12 +242,12 @@ impl Condvar {
         deadline: Option<Instant>,
         point: bool,
     ) -> Result<Both<'a, T>, Stop> {
-        let mutex = guard.mutex();
+        let (held, away) = guard.away();
         let how = How { deadline, point, ..How::new(&CONDVAR, self.name.detail(self)) };
         // (Who notifies with the lock, from here on, finds the caller in the list.)
-        let notified = self.waiters.wait(&how, |_| false, || drop(guard), |_| ()).has_come()?;
+        let notified = self.waiters.wait(&how, |_| false, || drop(held), |_| ()).has_come()?;
         let result = WaitTimeoutResult::new(!notified);
-        Ok(match mutex.lock() {
+        Ok(match away.back() {
             Ok(guard) => Ok((guard, result)),
             Err(error) => Err(PoisonError::new((error.into_inner(), result))),
         })

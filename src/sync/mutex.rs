@@ -7,6 +7,7 @@ use crate::twins::{NO_DEADLINE, after, no_point, point};
 use lock_api::RawMutex as _;
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{LockResult, TryLockError, TryLockResult};
@@ -217,21 +218,31 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
         MutexGuard { watched: poison.watch(), inner }
     }
 
-    /// What it is the guard of.
-    pub(super) fn mutex(&self) -> Of<'a, T> {
-        Of { poison: self.watched.poison(), inner: lock_api::MutexGuard::mutex(&self.inner) }
+    /// For a wait without the lock: what is to be dropped then, and who comes back.
+    pub(super) fn away(self) -> (Inner<'a, T>, Away<'a, T>) {
+        let MutexGuard { watched, inner } = self;
+        let away = Away { watched: ManuallyDrop::new(watched), inner: lock_api::MutexGuard::mutex(&inner) };
+        (inner, away)
     }
 }
 
-/// A [`Mutex`] whose lock is given up for a while.
-pub(super) struct Of<'a, T: ?Sized> {
-    poison: &'a Poison,
+/// One who waits without the lock and is to have it again, as std's: the guard is the one from before. So a wait in a destructor leaves no
+/// poison; but that guard does, if a panic has begun since it was made.
+pub(super) struct Away<'a, T: ?Sized> {
+    watched: ManuallyDrop<Watched<'a>>,
     inner: &'a lock_api::Mutex<RawMutex, T>,
 }
 
-impl<'a, T: ?Sized> Of<'a, T> {
-    pub(super) fn lock(&self) -> LockResult<MutexGuard<'a, T>> {
-        self.poison.check(MutexGuard::new(self.poison, self.inner.lock()))
+impl<'a, T: ?Sized> Away<'a, T> {
+    /// Waits for the lock.
+    ///
+    /// # Errors
+    /// As [`Mutex::lock`].
+    pub(super) fn back(self) -> LockResult<MutexGuard<'a, T>> {
+        let Away { watched, inner } = self;
+        let poison = watched.poison();
+        let watched = ManuallyDrop::into_inner(watched);
+        poison.check(MutexGuard { watched, inner: inner.lock() })
     }
 }
 

@@ -7,6 +7,7 @@ use crate::twins::{NO_DEADLINE, after, no_point, point};
 use lock_api::RawRwLock as _;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{LockResult, TryLockError, TryLockResult};
@@ -280,7 +281,8 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// ```
     pub fn downgrade(s: Self) -> RwLockReadGuard<'a, T> {
         let RwLockWriteGuard { watched, inner } = s;
-        drop(watched);
+        // (Also while it unwinds, as std's: it is not the end of the guard.)
+        mem::forget(watched);
         RwLockReadGuard(lock_api::RwLockWriteGuard::downgrade(inner))
     }
 }

@@ -17,7 +17,8 @@ static SEMAPHORE: WaitKind = WaitKind { name: "semaphore", cancel: None, describ
 /// blocked.
 ///
 /// **First come, first served.** Who wants many permits is not passed over by those who want few: they wait behind it. Who is cancelled,
-/// has no time left, or was abandoned by its runtime's shutdown is in nobody's way.
+/// has no time left, or was abandoned by its runtime's shutdown is in nobody's way. (A [dedicated](crate::task::Builder::dedicated) task goes on
+/// after that, as [`join`](crate::task::JoinHandle::join) says: it keeps its place in the line, and takes what it waits for.)
 ///
 /// **Cancel.** As of a lock: [`acquire`](Self::acquire) cannot fail and is no cancellation point;
 /// [`acquire_cancellable`](Self::acquire_cancellable) is.

@@ -179,8 +179,8 @@ impl<T> JoinSet<T> {
     /// Waits until a task of the set has ended, takes it out, and gives its result: of those that nobody has joined the one that ended
     /// first. `None` if the set is empty. Suspends in a task, blocks on a plain thread. Not a cancellation point.
     ///
-    /// Tasks that a [shutdown](crate::Runtime::shutdown) has abandoned never end, as for [`JoinHandle::join`]. If no others are left it
-    /// never returns.
+    /// Tasks that a [shutdown](crate::Runtime::shutdown) has abandoned never end, but for those of which [`JoinHandle::join`] says that they go on. If no
+    /// others are left it never returns.
     ///
     /// # Errors
     /// The inner ones of [`JoinHandle::join`].

@@ -8,7 +8,7 @@ use crate::future::WakerSlot;
 use crate::runtime;
 use crate::twins::{NO_DEADLINE, point};
 use ec_pool::Here;
-use ec_pool::wait;
+use ec_pool::wait::{self, Inherited};
 use ec_tasks::{Group, Kind, SpawnOptions};
 use std::fmt;
 use std::io;
@@ -215,18 +215,18 @@ where
     }
 }
 
-/// Runs `f` as a task of that name and waits for its end: `f` may borrow.
+/// Runs `f` as a task of that name, which is in what the caller is in, and waits for its end: `f` may borrow.
 pub(crate) fn run_scoped<F, T>(pool: Here<'_>, name: String, f: F) -> io::Result<std::thread::Result<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    let group = Arc::new(Group::new());
-    enclose(&group, false, || {
+    let (group, inherited) = (Arc::new(Group::new()), Inherited::here());
+    let f = in_place_of_its_caller(move || inherited.around(f));
+    enclose(&group, || {
         // SAFETY: what `f` and its result borrow outlives this call, which ends only when the group is empty. If the
         // caller is a task that is abandoned in here, its stack is never reused.
-        let task =
-            unsafe { Builder::new().name(name).start(pool, Some(group.clone()), in_place_of_its_caller(f)) }?;
+        let task = unsafe { Builder::new().name(name).start(pool, Some(group.clone()), f) }?;
         Ok(task.join())
     })
 }

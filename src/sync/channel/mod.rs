@@ -62,10 +62,10 @@ use std::time::{Duration, Instant};
 
 /// A channel with places for so many values. With none, each value passes from a sender to a receiver while both are there.
 ///
-/// Memory for all places is taken at once.
+/// Memory for all places is taken at once. Where the allocator has none the process ends, as with std's collections.
 ///
 /// # Panics
-/// Without memory for them.
+/// If so many are more than any memory holds.
 ///
 /// ```
 /// use event_channel::sync::channel::{self, TrySendError};

@@ -16,10 +16,11 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::followers::Follower;
 use super::header::{Header, Task};
 use super::parker::Parker;
 use super::tokens::Tokens;
-use crate::util::lock::Mutex;
+use crate::util::lock::{Mutex, MutexGuard};
 
 /// Tasks whose ends are waited for together; see [`spawn_in_group`](crate::spawn_in_group).
 pub struct Group {
@@ -28,6 +29,10 @@ pub struct Group {
     failures: AtomicUsize,
     /// Has one panicked, ever?
     panicked: AtomicBool,
+    /// Is it, or was it, in the list of a task's followers?
+    follows: AtomicBool,
+    /// Which is next in the chain that it is in.
+    behind: Mutex<Option<Arc<dyn Follower>>>,
 }
 
 /// Who waits for the group's end.
@@ -86,7 +91,13 @@ impl Group {
             abandoned: None,
             waiter: None,
         };
-        Group { inner: Mutex::new(inner), failures: AtomicUsize::new(0), panicked: AtomicBool::new(false) }
+        Group {
+            inner: Mutex::new(inner),
+            failures: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            follows: AtomicBool::new(false),
+            behind: Mutex::new(None),
+        }
     }
 
     /// How many members there are that have panicked, or were refused before they began, and were not [claimed](Group::claim).
@@ -97,6 +108,16 @@ impl Group {
     /// Has a member panicked, ever?
     pub fn has_panicked(&self) -> bool {
         self.panicked.load(Ordering::Relaxed)
+    }
+
+    /// It is in the list of a task's followers from here on. That can be once.
+    pub(crate) fn begins_to_follow(&self) {
+        assert!(!self.follows.swap(true, Ordering::Relaxed), "a group follows one task");
+    }
+
+    /// Of the chain's owner alone.
+    pub(crate) fn place_in_chain(&self) -> MutexGuard<'_, Option<Arc<dyn Follower>>> {
+        self.behind.lock()
     }
 
     /// How many members have not ended.
