@@ -73,10 +73,10 @@ pub unsafe fn with_scope_cell<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
 }
 
 /// The addresses of the stack that the current task was given, or the plain thread; `None` if the system does not tell. Code that
-/// runs on another stack is a coroutine's of somebody else.
+/// runs on another stack is a coroutine's of somebody else. (A child that was forked in a task goes on on the task's stack.)
 #[inline]
 pub fn own_stack() -> Option<Range<usize>> {
-    // SAFETY: as in `with_current`.
-    let stack = here().and_then(|header| unsafe { header.as_ref() }.stack());
+    // SAFETY: as in `with_current`. In a child what is known of the task is as it was, and the child ends when the task's function returns.
+    let stack = running().and_then(|header| unsafe { header.as_ref() }.stack());
     stack.map(|(low, high)| low..high).or_else(crate::stack::of_thread)
 }
