@@ -30,7 +30,7 @@ LAYERS = {
         ["id"],
         ["interrupt"],
         ["sys", "waker", "registrar"],
-        ["alarm", "blocker", "closing", "fork", "helpers", "line", "lock", "foreign", "luck", "occurrences", "pages", "posts", "pot", "queue", "ring", "sleeping", "sync", "visits"],
+        ["alarm", "blocker", "closing", "fork", "helpers", "line", "lock", "foreign", "luck", "mend", "occurrences", "pages", "posts", "pot", "queue", "ring", "sleeping", "sync", "visits"],
     ],
     "tasks": [
         ["lib", "local", "info", "thread"],

@@ -135,9 +135,10 @@ compile_error!(
 pub mod alloc;
 mod blocking;
 mod errors;
-#[allow(unsafe_code)] // `future::slot`: the contract of `ec_tasks::Watcher`
+#[allow(unsafe_code)] // `future::slot`: the contract of `ec_tasks::Watcher`; `future::streams`: a borrow
 pub mod future;
 mod queue;
+mod twins;
 mod waiter;
 
 #[allow(unsafe_code)] // `net::sys`, `net::handles` and `net::tcp_stream`: system calls and descriptors

@@ -111,8 +111,15 @@ impl Drop for Starter {
 ///
 /// Inside a task, `f` runs as another task of the same runtime and the caller is suspended until it
 /// has ended; so `f` should not [shut down](Runtime::shutdown) the runtime without a limit of time, which waits
-/// for that caller. In a handler of an event, and in a forked child of a process with a
+/// for that caller. It is a task of its own: a [`timeout`](crate::time::timeout) around the call, a
+/// [`CancelToken`](crate::task::CancelToken) or a [`shield`](crate::task::shield) does not reach inside, and a cancel of the caller waits until
+/// `f` has ended. In a handler of an event, and in a forked child of a process with a
 /// runtime, `f` is just called. (A child that is forked in `f` ends with `f`: see [Fork](crate#fork).)
+///
+/// **What is around the call is around `f`**, as for a child of a [`task::scope`]: each [`timeout`](crate::time::timeout), the group of each
+/// [token](task::CancelToken), and a cancel of the calling task, which goes to `f` at once; up to a [`shield`](task::shield). What was
+/// delivered before the call is not of it. Of what comes meanwhile the caller has its own, at its next
+/// [cancellation point](task#cancellation), whether `f` has got it or not.
 ///
 /// # Panics
 /// A panic of `f` goes on in the caller. Also if the system has no threads or no memory to give.
@@ -127,6 +134,16 @@ impl Drop for Starter {
 ///     mine.max(other.join().ok())
 /// });
 /// assert_eq!(longest, Some(16));
+/// ```
+///
+/// On a plain thread, too, a timeout ends what it is around:
+///
+/// ```
+/// use event_channel::time::{Duration, sleep_cancellable, timeout};
+/// use event_channel::{is_deadline, run};
+///
+/// let error = timeout(Duration::from_millis(5), || run(|| sleep_cancellable(Duration::from_secs(3600)))).unwrap_err();
+/// assert!(is_deadline(&error));
 /// ```
 pub fn run<F, T>(f: F) -> T
 where
@@ -201,7 +218,7 @@ impl Runtime {
     }
 
     /// Runs `f` as a task of this runtime and returns what it returns; may be called again and again. As the free
-    /// function [`run`], which see; called in a task of any runtime, that task is suspended.
+    /// function [`run`], which see; called in a task of any runtime, that task is suspended, and what is around it is around `f`.
     ///
     /// It returns when `f` has, whatever happens: if another thread shuts the runtime down meanwhile and
     /// `f` ignores the cancellation, its task is abandoned and this call never returns.

@@ -244,7 +244,9 @@ pub fn why_not() -> Option<&'static str> {
 /// dedicated and lean tasks, it just calls `f`.
 ///
 /// In `f` there is no current task: what would suspend the task blocks the thread instead. A panic in `f`
-/// comes out here. To the language it is a call into another thread: hence the bounds, as with
+/// comes out here. What is around the caller is around `f`: the deadline of a [`timeout`](crate::time::timeout), the group of a
+/// [`CancelToken`], a [`shield`], and a cancel of the calling task. Each counts in `f` as on a plain thread: a deadline ends a call that
+/// waits, and a cancel fails the cancellation points that come after it, but ends no call that waits already. To the language it is a call into another thread: hence the bounds, as with
 /// [`std::thread::spawn`], though `f` may borrow.
 ///
 /// ```
@@ -258,5 +260,5 @@ pub fn why_not() -> Option<&'static str> {
 /// }).join().unwrap();
 /// ```
 pub fn on_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    ec_tasks::on_thread(f)
+    ec_pool::wait::on_thread(f)
 }

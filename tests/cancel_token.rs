@@ -256,6 +256,140 @@ fn those_who_have_left_leave_nothing_behind() {
     });
 }
 
+/// Whoever goes first: a token that only its child refers to goes with that.
+#[test]
+fn a_token_leaves_its_parent_in_whatever_order_they_go() {
+    limit(60, || {
+        everywhere(|| {
+            let server = CancelToken::new();
+            let stays = server.child_token();
+            let (first, part) = (server.child_token(), server.child_token().child_token());
+            let lines: [Vec<CancelToken>; 2] = [1, 1_000].map(|depth| {
+                let mut line = vec![server.child_token()];
+                (0..depth).for_each(|last| line.push(line[last].child_token()));
+                line
+            });
+            assert!(format!("{server:?}").contains("children: 5"), "{server:?}");
+            drop((first, part));
+            let [short, mut long] = lines;
+            // The first in the line goes first here.
+            short.into_iter().for_each(drop);
+            let (middle, last) = (long.swap_remove(500), long.pop());
+            drop(long);
+            assert!(format!("{server:?}").contains("children: 2"), "{server:?}");
+            drop(last);
+            drop(middle);
+            assert!(format!("{server:?}").contains("children: 1"), "{server:?}");
+            // Whoever has the place of one that has gone stays there.
+            server.cancel();
+            assert!(stays.is_cancelled());
+        });
+    });
+}
+
+/// Of each two who cancel, and of each who looks, none finds a token that is cancelled and a descendant that is not, or the other way
+/// round.
+#[test]
+fn a_cancel_is_one_moment_for_a_token_and_all_its_descendants() {
+    const ROUNDS: usize = 60;
+    struct Family {
+        root: CancelToken,
+        /// The first, one in the middle and the last, and one that is far down.
+        descendants: Vec<CancelToken>,
+        _others: Vec<CancelToken>,
+    }
+    impl Family {
+        fn new() -> Family {
+            let root = CancelToken::new();
+            let others: Vec<_> = (0..600).map(|_| root.child_token()).collect();
+            let mut descendants: Vec<_> = [0, 300, 599].map(|n| others[n].clone()).into();
+            descendants.push((0..50).fold(others[599].clone(), |last, _| last.child_token()));
+            Family { root, descendants, _others: others }
+        }
+
+        fn all_are_cancelled(&self) {
+            assert!(self.root.is_cancelled());
+            assert_cancelled(self.root.enter(check));
+            for token in &self.descendants {
+                assert!(token.is_cancelled());
+                assert_cancelled(token.enter(check));
+                assert!(token.child_token().is_cancelled());
+            }
+        }
+    }
+    limit(120, || {
+        everywhere(|| {
+            for round in 0..ROUNDS {
+                let family = Family::new();
+                let start = std::sync::Barrier::new(4);
+                let sleeps = Builder::new().cancel_token(&family.descendants[2]);
+                let sleeps = sleeps.spawn(|| sleep_cancellable(LONG)).unwrap();
+                thread::scope(|scope| {
+                    let cancels = |after: usize| {
+                        let (family, start) = (&family, &start);
+                        scope.spawn(move || {
+                            start.wait();
+                            (0..after).for_each(|_| std::hint::spin_loop());
+                            family.root.cancel();
+                            family.all_are_cancelled();
+                        });
+                    };
+                    cancels(0);
+                    cancels(round * 200);
+                    scope.spawn(|| {
+                        start.wait();
+                        while !family.root.is_cancelled() {
+                            thread::yield_now();
+                        }
+                        family.all_are_cancelled();
+                    });
+                    scope.spawn(|| {
+                        start.wait();
+                        family.descendants[3].enter(|| {
+                            while check().is_ok() {
+                                thread::yield_now();
+                            }
+                        });
+                        family.all_are_cancelled();
+                    });
+                });
+                assert_cancelled(sleeps.join().unwrap());
+            }
+        });
+    });
+}
+
+/// None waits for itself: one whose destructor cancels goes with what the cancel wakes.
+#[test]
+fn a_token_may_be_cancelled_by_what_its_cancel_ends() {
+    struct Cancels(CancelToken);
+    impl Drop for Cancels {
+        fn drop(&mut self) {
+            self.0.cancel();
+            assert!(self.0.is_cancelled() && self.0.child_token().is_cancelled());
+        }
+    }
+    limit(60, || {
+        each_runtime(|runtime| {
+            let token = CancelToken::new();
+            let members: Vec<_> = (0..20)
+                .map(|n| {
+                    let child = if n % 2 == 0 { token.clone() } else { token.child_token() };
+                    let cancels = Cancels(token.clone());
+                    let member = Builder::new().cancel_token(&child);
+                    let waits = move || {
+                        let (_cancels, _child) = (cancels, Cancels(child));
+                        sleep_cancellable(LONG)
+                    };
+                    runtime.spawn_with(member, waits).unwrap()
+                })
+                .collect();
+            token.cancel();
+            members.into_iter().for_each(|task| assert_cancelled(task.join().unwrap()));
+        });
+    });
+}
+
 #[test]
 fn a_very_long_line_of_descendants_is_cancelled_and_dropped() {
     limit(60, || {

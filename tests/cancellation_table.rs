@@ -30,8 +30,8 @@ enum What {
     AsItsClosure,
 }
 
-/// The calls in the table, by the targets of their links. With what they are, and whether only in a task.
-fn table() -> BTreeMap<String, (What, bool)> {
+/// The calls in the table, by the targets of their links. With what they are, and what the table says besides.
+fn table() -> BTreeMap<String, (What, &'static str)> {
     let text = include_str!("../src/task/cancellation.md");
     let mut calls = BTreeMap::new();
     for row in text.lines().filter(|line| line.starts_with("| [`")) {
@@ -46,7 +46,7 @@ fn table() -> BTreeMap<String, (What, bool)> {
         };
         for target in names.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let name = target.trim_end_matches('(').trim_start_matches("crate::").to_owned();
-            assert!(calls.insert(name, (what, besides == "in a task")).is_none(), "twice: {target}");
+            assert!(calls.insert(name, (what, besides)).is_none(), "twice: {target}");
         }
     }
     calls
@@ -173,6 +173,27 @@ fn each_public_call_has_a_row_and_each_row_is_tried() {
     assert!(without.is_empty(), "src/task/cancellation.md has no row for {without:?}");
 }
 
+#[test]
+fn each_call_that_is_no_point_has_a_twin_or_its_row_says_that_it_has_none() {
+    let table = table();
+    let what = |name: &str| table.get(name).map(|row| row.0);
+    let waits = table.iter().filter(|(_, row)| row.0 == What::NoPoint);
+    let (without, with): (Vec<_>, Vec<_>) =
+        waits.partition(|(_, (_, besides))| besides.starts_with("no twin: "));
+    let twin_of = |name: &str| format!("{name}_cancellable");
+    let missing: Vec<_> =
+        with.iter().map(|(name, _)| twin_of(name)).filter(|twin| what(twin) != Some(What::Point)).collect();
+    assert!(missing.is_empty(), "src/task/cancellation.md has no row for these points: {missing:?}");
+    assert!(with.len() > 40, "{with:?}");
+    let denied: Vec<_> = without.iter().filter(|(name, _)| what(&twin_of(name)).is_some()).collect();
+    assert!(denied.is_empty(), "they have twins, whatever their rows say: {denied:?}");
+    let of_nothing: Vec<_> = table
+        .keys()
+        .filter(|name| name.strip_suffix("_cancellable").is_some_and(|of| what(of) != Some(What::NoPoint)))
+        .collect();
+    assert!(of_nothing.is_empty(), "twins of what is not there, or is a point itself: {of_nothing:?}");
+}
+
 /// With a cancel of the task, or of its group, that waits to be delivered; or with a deadline that has come.
 fn try_one(what: What, name: &str, make: fn() -> Call, is_due: fn(&std::io::Error) -> bool) {
     // What the call needs is no part of it.
@@ -199,10 +220,10 @@ fn each(test: impl Fn(What, bool, &'static str, fn() -> Call)) {
     let table = table();
     for (names, make) in rows() {
         let told: Vec<_> = names.iter().filter_map(|name| table.get(*name)).collect();
-        let Some(&&(what, only_in_tasks)) = told.first() else { continue };
+        let Some(&&(what, besides)) = told.first() else { continue };
         assert!(told.iter().all(|row| row.0 == what), "{names:?} are tried together");
         assert!(what != What::Point || names.len() == 1, "a point is tried alone: {names:?}");
-        test(what, only_in_tasks, names[0], *make);
+        test(what, besides == "in a task", names[0], *make);
     }
 }
 

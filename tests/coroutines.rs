@@ -210,13 +210,18 @@ enum Scope {
     Deadline(Option<Instant>),
     Shield,
     /// And whether the model says that its cancel was delivered.
-    Group(Arc<AtomicBool>, Rc<Cell<bool>>),
+    Group(Arc<Nobody>, Rc<Cell<bool>>),
 }
 
 /// Nobody waits, so nobody is to be woken.
-struct Nobody;
+#[derive(Default)]
+struct Nobody(AtomicBool);
 
 impl Members for Nobody {
+    fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     fn join(self: Arc<Self>) -> Option<Box<dyn Any>> {
         None
     }
@@ -227,7 +232,7 @@ impl Scope {
         match self {
             Scope::Deadline(at) => with_deadline(at, f),
             Scope::Shield => shield(f),
-            Scope::Group(cancelled, _) => with_group(cancelled, Arc::new(Nobody), f),
+            Scope::Group(group, _) => with_group(group, f),
         }
     }
 }
@@ -305,8 +310,8 @@ struct Game {
     random: Random,
     table: Table,
     model: Vec<Vec<Scope>>,
-    /// Of the groups in use.
-    flags: Vec<Arc<AtomicBool>>,
+    /// Those in use.
+    groups: Vec<Arc<Nobody>>,
     base: Instant,
     turns: usize,
 }
@@ -316,8 +321,8 @@ impl Game {
         let table = Table::default();
         table.replace((0..COROUTINES).map(|_| Some(Game::coroutine(&table))).collect());
         let model = vec![Vec::new(); COROUTINES + 1];
-        let flags = vec![Arc::default(); 4];
-        Game { random: Random(seed), table, model, flags, base: Instant::now() + LONG, turns: 1500 }
+        let groups = vec![Arc::default(); 4];
+        Game { random: Random(seed), table, model, groups, base: Instant::now() + LONG, turns: 1500 }
     }
 
     fn coroutine(table: &Table) -> Obedient {
@@ -330,11 +335,11 @@ impl Game {
             0 => Scope::Deadline(None),
             1 | 2 => Scope::Shield,
             3..=5 => {
-                let flag = self.random.below(self.flags.len());
-                if self.flags[flag].load(Ordering::Relaxed) && self.random.below(4) > 0 {
-                    self.flags[flag] = Arc::default();
+                let group = self.random.below(self.groups.len());
+                if self.groups[group].is_cancelled() && self.random.below(4) > 0 {
+                    self.groups[group] = Arc::default();
                 }
-                Scope::Group(self.flags[flag].clone(), Rc::default())
+                Scope::Group(self.groups[group].clone(), Rc::default())
             }
             _ => Scope::Deadline(Some(self.base + Duration::from_millis(self.random.below(1 << 20) as u64))),
         }
@@ -359,16 +364,15 @@ impl Game {
         let inside = || around().take_while(|scope| !matches!(scope, Scope::Shield));
         let deadline =
             inside().filter_map(|scope| if let Scope::Deadline(at) = scope { *at } else { None }).min();
-        let is_cancelled =
-            |scope: &&Scope| matches!(scope, Scope::Group(flag, _) if flag.load(Ordering::Relaxed));
+        let is_cancelled = |scope: &&Scope| matches!(scope, Scope::Group(group, _) if group.is_cancelled());
         let delivered = inside().filter(is_cancelled).find_map(|scope| match scope {
-            Scope::Group(flag, delivered) if !delivered.get() => Some(flag),
+            Scope::Group(group, delivered) if !delivered.get() => Some(group),
             _ => None,
         });
         if let Some(theirs) = delivered {
             // To all that are in that group.
             inside().for_each(|scope| match scope {
-                Scope::Group(flag, delivered) if Arc::ptr_eq(flag, theirs) => delivered.set(true),
+                Scope::Group(group, delivered) if Arc::ptr_eq(group, theirs) => delivered.set(true),
                 _ => (),
             });
         }
@@ -403,8 +407,8 @@ impl Game {
             9 if self.random.below(8) == 0 => std::mem::forget(self.replace(last)),
             10 => _ = hand(&self.table, path, Order::Yield),
             11 if self.random.below(4) == 0 => {
-                let flag = self.random.below(self.flags.len());
-                self.flags[flag].store(true, Ordering::Relaxed);
+                let group = self.random.below(self.groups.len());
+                self.groups[group].0.store(true, Ordering::Relaxed);
             }
             _ => {
                 // (Before: it counts what it expects to be delivered.)

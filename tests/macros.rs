@@ -125,6 +125,44 @@ mod cases {
         let large = [here() as u8; 512 * 1024];
         assert!(std::hint::black_box(large).iter().all(|byte| *byte == here() as u8));
     }
+
+    fn size<A, B>() -> usize {
+        size_of::<A>() + size_of::<B>()
+    }
+
+    trait Size<A, B> {
+        const SIZE: usize = size_of::<A>() + size_of::<B>();
+    }
+    impl<A, B> Size<A, B> for () {}
+
+    type Pair<A, B> = <(A, B) as Second>::Second;
+    trait Second {
+        type Second;
+    }
+    impl<A, B> Second for (A, B) {
+        type Second = B;
+    }
+
+    #[event_channel::test(
+        cores = size::<Result<u8, Vec<u8>>, u8>() / size::<fn(u8, u8) -> u8, u64>() + <() as Size<u8, u8>>::SIZE,
+        max_threads = if CORES < 2 { 1 << 3 } else { 1 } as Pair<u8, usize>,
+        keep_alive = std::time::Duration::from_secs(if 1 > <() as Size<u8, u8>>::SIZE { 1 } else { 2 }),
+        stack_size = (1_usize, 1 << 20).1 + size::<u8, u8>() * 4096,
+        driver = "poll",
+    )]
+    fn takes_an_expression_with_generics() {
+        assert_eq!((here(), metrics().cores), (Driver::Poll, 3));
+    }
+
+    macro_rules! on {
+        ($name:ident: $cores:expr, $driver:literal, $crate_path:path, $($others:meta),*) => {
+            #[event_channel::test(cores = 2 * $cores + 10 % std::convert::identity($cores * 2), driver = $driver, crate = $crate_path, $($others),*)]
+            fn $name() {
+                assert_eq!((here(), metrics().cores), (Driver::Poll, 10));
+            }
+        };
+    }
+    on!(takes_what_a_macro_was_given: size::<u8, u8>() + 1, "poll", ::event_channel, max_threads = 20, stack_size = 1 << 20);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod fork_common;
 use ec_test_support::limit;
 use ec_unkind as _;
 use event_channel::Runtime;
-use event_channel::sync::{Arc, Condvar, Mutex, Notification, RwLock, Semaphore};
+use event_channel::sync::{Arc, Barrier, Condvar, Mutex, Notification, RwLock, Semaphore};
 use fork_common::{End, fork};
 use std::panic::AssertUnwindSafe;
 use std::thread;
@@ -105,5 +105,35 @@ fn tasks_of_the_parent_are_in_nobodys_way() {
     limit(60, || {
         let runtime = Runtime::builder().cores(2).build().unwrap();
         fork_while_others_wait(|f| drop(runtime.spawn(f)));
+    });
+}
+
+/// Also one that has been used: its rounds go on.
+#[test]
+fn a_barrier_goes_on_in_the_child() {
+    limit(60, || {
+        let barrier = Arc::new(Barrier::new(2));
+        let meet = |rounds: usize| {
+            let barrier = barrier.clone();
+            let theirs = barrier.clone();
+            let other = thread::spawn(move || (0..rounds).filter(|_| theirs.wait().is_leader()).count());
+            let mine = (0..rounds).filter(|_| barrier.wait().is_leader()).count();
+            assert_eq!(mine + other.join().unwrap(), rounds);
+        };
+        meet(3);
+        // (One is there, and is not in the child.)
+        let theirs = barrier.clone();
+        let waits = thread::spawn(move || theirs.wait().is_leader());
+        thread::sleep(Duration::from_millis(20));
+        let end = fork(|| {
+            let met = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                assert!(barrier.wait_timeout(Duration::from_millis(5)).is_none(), "nobody is there");
+                meet(3);
+            }));
+            // SAFETY: ends the child, which has the test's harness on its stack.
+            unsafe { libc::_exit(i32::from(met.is_err())) }
+        });
+        assert_eq!(end, Some(End::Code(0)));
+        assert!(barrier.wait().is_leader() != waits.join().unwrap());
     });
 }

@@ -4,10 +4,12 @@ mod net_common;
 
 use ec_test_support::limit;
 use ec_unkind as _;
-use event_channel::sync::{Arc, Condvar, Mutex, TryLockError};
-use event_channel::task;
+use event_channel::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use event_channel::time::{self, Duration};
+use event_channel::{is_deadline, task};
 use net_common::each_runtime_of;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -61,6 +63,84 @@ fn a_panic_poisons_it_and_it_is_held_nevertheless() {
             assert_eq!(mutex.into_inner().unwrap(), 2);
         });
     });
+}
+
+/// As std's, beside which each case is tried: a destructor waits, while its task or thread unwinds, with the guard from before the panic or
+/// with one of its own.
+#[test]
+fn who_waits_while_it_unwinds_poisons_as_with_std() {
+    macro_rules! case {
+        ($sync:path, $before:expr, $limit:expr) => {{
+            use $sync as sync;
+            struct Waits<'a> {
+                mutex: &'a sync::Mutex<i32>,
+                condvar: &'a sync::Condvar,
+                before: Option<sync::MutexGuard<'a, i32>>,
+                limit: bool,
+                went_well: &'a Cell<bool>,
+            }
+            impl Drop for Waits<'_> {
+                fn drop(&mut self) {
+                    let guard = self.before.take().unwrap_or_else(|| self.mutex.lock().unwrap());
+                    let well = if self.limit {
+                        self.condvar.wait_timeout(guard, Duration::from_millis(1)).map(drop).is_ok()
+                    } else {
+                        thread::scope(|scope| {
+                            // (It gets the lock when the wait has begun.)
+                            scope.spawn(|| {
+                                *self.mutex.lock().unwrap() += 1;
+                                self.condvar.notify_one();
+                            });
+                            self.condvar.wait_while(guard, |number| *number == 0).map(drop).is_ok()
+                        })
+                    };
+                    self.went_well.set(well);
+                }
+            }
+            let (mutex, condvar, waited) = (sync::Mutex::new(0), sync::Condvar::new(), Cell::new(false));
+            let unwinds = catch_unwind(AssertUnwindSafe(|| {
+                let before = $before.then(|| mutex.lock().unwrap());
+                let (mutex, condvar, went_well) = (&mutex, &condvar, &waited);
+                let _waits = Waits { mutex, condvar, before, limit: $limit, went_well };
+                panic!("on purpose");
+            }));
+            assert!(unwinds.is_err());
+            (waited.get(), mutex.is_poisoned())
+        }};
+    }
+    limit(60, || {
+        each_runtime_of(&[1, 2], |runtime| {
+            let test = || {
+                for (before, limit) in [(true, true), (true, false), (false, true), (false, false)] {
+                    let ours = case!(event_channel::sync, before, limit);
+                    assert_eq!(ours, case!(std::sync, before, limit), "{before} {limit}");
+                    assert_eq!(ours, (true, before));
+                }
+            };
+            test();
+            runtime.run(test);
+        });
+    });
+}
+
+/// The wait that is given up has let go of the lock before: nothing is half done.
+#[test]
+fn who_gives_its_wait_up_while_it_unwinds_does_not_poison() {
+    struct GivesUp<'a>(&'a Condvar, Option<MutexGuard<'a, ()>>);
+    impl Drop for GivesUp<'_> {
+        fn drop(&mut self) {
+            let guard = self.1.take().unwrap();
+            let late = time::timeout(Duration::ZERO, || self.0.wait_cancellable(guard).map(drop));
+            assert!(is_deadline(&late.unwrap_err()));
+        }
+    }
+    let (mutex, condvar) = (Mutex::new(()), Condvar::new());
+    let unwinds = catch_unwind(AssertUnwindSafe(|| {
+        let _waits = GivesUp(&condvar, Some(mutex.lock().unwrap()));
+        panic!("on purpose");
+    }));
+    assert!(unwinds.is_err());
+    drop(mutex.try_lock().expect("free, and not poisoned"));
 }
 
 /// Many tasks pass a number round, each waiting for its turn.

@@ -115,6 +115,25 @@ fn who_writes_while_it_unwinds_does_not_poison() {
     assert_eq!(*lock.read().unwrap(), 2);
 }
 
+/// As std's: one that was writing as the panic came, and reads on, does not poison either.
+#[test]
+fn who_lets_others_read_while_it_unwinds_does_not_poison() {
+    struct Reads<'a>(&'a RwLock<i32>, Option<RwLockWriteGuard<'a, i32>>);
+    impl Drop for Reads<'_> {
+        fn drop(&mut self) {
+            let reads = RwLockWriteGuard::downgrade(self.1.take().unwrap());
+            assert_eq!(*self.0.read().unwrap() + *reads, 2);
+        }
+    }
+    let lock = RwLock::new(1);
+    let unwinds = catch_unwind(|| {
+        let _reads = Reads(&lock, Some(lock.write().unwrap()));
+        panic!("on purpose");
+    });
+    assert!(unwinds.is_err());
+    assert!(!lock.is_poisoned());
+}
+
 #[test]
 fn waits_with_a_limit_end_and_leave_nothing() {
     limit(60, || {

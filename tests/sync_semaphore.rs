@@ -161,9 +161,25 @@ fn who_is_cancelled_or_left_behind_holds_up_nobody() {
             let theirs = semaphore.clone();
             let wants_one = thread::spawn(move || drop(theirs.acquire()));
             eventually(|| waiters(&semaphore) == 2);
+            // (More come behind, and are left behind as well.)
+            let theirs = semaphore.clone();
+            (0..3).for_each(|_| {
+                let theirs = theirs.clone();
+                drop(runtime.spawn(move || drop(theirs.acquire_many(2))));
+            });
+            eventually(|| waiters(&semaphore) == 5);
+            let nothing = Arc::new(Semaphore::new(0));
+            let (theirs, also) = (nothing.clone(), nothing.clone());
+            drop(runtime.spawn(move || drop(theirs.acquire())));
+            let is_there = thread::spawn(move || drop(also.acquire()));
+            eventually(|| waiters(&nothing) == 2);
             assert!(runtime.shutdown(Duration::ZERO).is_err());
             wants_one.join().unwrap();
             assert_eq!(semaphore.available_permits(), 1);
+            // Who is left behind is not counted.
+            assert_eq!((waiters(&semaphore), waiters(&nothing)), (0, 1));
+            nothing.add_permits(1);
+            is_there.join().unwrap();
         });
     });
 }
@@ -287,4 +303,32 @@ fn a_barrier_for_one_or_for_nobody_is_open() {
         }
         assert_eq!(format!("{:?}", barrier.wait()), "BarrierWaitResult { is_leader: true }");
     }
+}
+
+/// Nobody looks through all that wait: whoever comes next would be kept by that, with the thread that it is on.
+#[test]
+fn very_many_keep_no_threads() {
+    limit(120, || {
+        const MANY: usize = 8000;
+        let runtime = Runtime::builder().cores(2).stack_size(16 << 10).build().unwrap();
+        if !task::migrates() {
+            return skipped("each task is a thread");
+        }
+        let shared = Arc::new((Barrier::new(MANY), Semaphore::new(0)));
+        let comes = |_| {
+            let shared = shared.clone();
+            runtime.spawn(move || {
+                let leads = shared.0.wait().is_leader();
+                assert_eq!(shared.1.available_permits(), 0);
+                shared.1.acquire().forget();
+                leads
+            })
+        };
+        let tasks: Vec<_> = (0..MANY).map(comes).collect();
+        eventually(|| waiters(&shared.1) == MANY);
+        shared.1.add_permits(MANY);
+        assert_eq!(tasks.into_iter().map(|task| task.join().unwrap()).filter(|leads| *leads).count(), 1);
+        let peak = runtime.metrics().workers_peak;
+        assert!(peak < 40, "{peak} workers");
+    });
 }

@@ -225,6 +225,7 @@ pub mod line;
 mod local;
 mod lock;
 mod luck;
+mod mend;
 mod occurrences;
 mod operation;
 mod pages;

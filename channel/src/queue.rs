@@ -17,34 +17,37 @@ use std::ptr;
 use std::vec;
 
 /// Numbers of a block.
-const LAP: usize = SLOTS + 1;
+pub(crate) const LAP: usize = SLOTS + 1;
 /// In the number of the front: there is a block behind its own.
-const HAS_NEXT: usize = 1;
+pub(crate) const HAS_NEXT: usize = 1;
 /// In the number of the back: no more places are reserved.
-const CLOSED: usize = 1;
+pub(crate) const CLOSED: usize = 1;
 /// A place's number without that.
-const ONE: usize = 2;
+pub(crate) const ONE: usize = 2;
 
-struct Slot<T> {
-    value: UnsafeCell<MaybeUninit<T>>,
-    written: AtomicBool,
+pub(crate) struct Slot<T> {
+    pub(crate) value: UnsafeCell<MaybeUninit<T>>,
+    pub(crate) written: AtomicBool,
 }
 
-struct Block<T> {
-    next: AtomicPtr<Block<T>>,
+pub(crate) struct Block<T> {
+    pub(crate) next: AtomicPtr<Block<T>>,
+    /// The number of its first place, times [`ONE`]. For `mend.rs` alone.
+    pub(crate) first: usize,
     /// So many of its places are empty again.
-    emptied: AtomicUsize,
-    slots: [Slot<T>; SLOTS],
+    pub(crate) emptied: AtomicUsize,
+    pub(crate) slots: [Slot<T>; SLOTS],
 }
 
 impl<T> Block<T> {
     /// (Written where it is to be: items may be large, and the stacks of tasks are small.)
-    fn new() -> Box<Self> {
+    pub(crate) fn new() -> Box<Self> {
         let mut block = Box::<Self>::new_uninit();
         let it = block.as_mut_ptr();
         // SAFETY: each field is written once, in memory of the caller's, and nothing unwinds.
         unsafe {
             (&raw mut (*it).next).write(AtomicPtr::new(ptr::null_mut()));
+            (&raw mut (*it).first).write(0);
             (&raw mut (*it).emptied).write(AtomicUsize::new(0));
             for at in 0..SLOTS {
                 let slot = &raw mut (*it).slots[at];
@@ -68,11 +71,11 @@ impl<T> Block<T> {
     }
 }
 
-struct End<T> {
+pub(crate) struct End<T> {
     /// The number of the next place, times [`ONE`].
-    at: AtomicUsize,
+    pub(crate) at: AtomicUsize,
     /// Its block.
-    block: AtomicPtr<Block<T>>,
+    pub(crate) block: AtomicPtr<Block<T>>,
 }
 
 impl<T> End<T> {
@@ -93,8 +96,8 @@ impl<T> End<T> {
 
 /// See the module.
 pub struct Queue<T> {
-    front: CachePadded<End<T>>,
-    back: CachePadded<End<T>>,
+    pub(crate) front: CachePadded<End<T>>,
+    pub(crate) back: CachePadded<End<T>>,
     /// A block that is empty, to be used again.
     spare: CachePadded<AtomicPtr<Block<T>>>,
 }
@@ -107,7 +110,7 @@ unsafe impl<T: Send> Sync for Queue<T> {}
 const OPEN: &str = "nobody closes it who puts in so";
 
 /// The place of number `at` in its block.
-fn offset(at: usize) -> usize {
+pub(crate) fn offset(at: usize) -> usize {
     at / ONE % LAP
 }
 
@@ -125,7 +128,7 @@ fn places_between(front: usize, back: usize) -> usize {
 }
 
 /// Places of one block that are whoever's who has reserved them.
-struct Run<T> {
+pub(crate) struct Run<T> {
     block: *mut Block<T>,
     from: usize,
     to: usize,
@@ -180,8 +183,10 @@ impl<T> Queue<T> {
 
     /// Begins with this lap.
     pub(crate) fn with_lap(lap: usize) -> Self {
-        let first = Box::into_raw(Block::new());
         let at = lap * LAP * ONE;
+        let mut first = Block::new();
+        first.first = at;
+        let first = Box::into_raw(first);
         let end = || CachePadded::new(End { at: AtomicUsize::new(at), block: AtomicPtr::new(first) });
         Queue { front: end(), back: end(), spare: CachePadded::new(AtomicPtr::new(ptr::null_mut())) }
     }
@@ -235,7 +240,7 @@ impl<T> Queue<T> {
     /// Up to `many` places at the back, one at least. All of them are to be filled. `behind`: a block for behind the last one, if it is made
     /// already, and if it is not used. `None`: it is closed.
     #[inline]
-    fn reserve(&self, many: usize, behind: &mut Option<Box<Block<T>>>) -> Option<Run<T>> {
+    pub(crate) fn reserve(&self, many: usize, behind: &mut Option<Box<Block<T>>>) -> Option<Run<T>> {
         let backoff = Backoff::new();
         let mut at = self.back.at.load(Ordering::Acquire);
         loop {
@@ -252,7 +257,9 @@ impl<T> Queue<T> {
             match self.back.at.compare_exchange_weak(at, after, Ordering::SeqCst, Ordering::Acquire) {
                 Ok(_) => {
                     let next = if to == SLOTS { behind.take() } else { None };
-                    if let Some(next) = next.map(Box::into_raw) {
+                    if let Some(mut next) = next {
+                        next.first = after.wrapping_add(ONE);
+                        let next = Box::into_raw(next);
                         self.back.block.store(next, Ordering::Release);
                         // (It may be closed meanwhile.)
                         self.back.at.fetch_add(ONE, Ordering::Release);
@@ -315,7 +322,7 @@ impl<T> Queue<T> {
 
     /// Up to `max` places, one at least, at the front that are filled, or about to be.
     #[inline]
-    fn claim(&self, max: usize) -> Option<Run<T>> {
+    pub(crate) fn claim(&self, max: usize) -> Option<Run<T>> {
         debug_assert!(max > 0, "of a block that nobody has places in nothing is known");
         let backoff = Backoff::new();
         let mut at = self.front.at.load(Ordering::Acquire);

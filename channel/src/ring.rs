@@ -13,7 +13,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::sync::{AtomicUsize, Backoff, Ordering, UnsafeCell, fence};
+use crate::sync::{AtomicUsize, Backoff, Ordering, UnsafeCell};
 use crossbeam::utils::CachePadded;
 use std::mem::MaybeUninit;
 
@@ -120,8 +120,7 @@ impl<T> Ring<T> {
             }
             if stamp.wrapping_add(self.lap) == at.wrapping_add(1) {
                 // Full, a lap ago: unless its item is being taken out.
-                fence(Ordering::SeqCst);
-                if self.front.load(Ordering::Relaxed).wrapping_add(self.lap) == at {
+                if self.front.load(Ordering::SeqCst).wrapping_add(self.lap) == at {
                     return Err(Refused::Full(item));
                 }
             }
@@ -156,14 +155,44 @@ impl<T> Ring<T> {
             }
             if stamp == at {
                 // Empty: unless an item is being put in.
-                fence(Ordering::SeqCst);
-                let back = self.back.load(Ordering::Relaxed);
+                let back = self.back.load(Ordering::SeqCst);
                 if back & !self.closed == at {
                     return if back & self.closed == 0 { Taken::Nothing } else { Taken::Closed };
                 }
             }
             backoff.snooze();
             at = self.front.load(Ordering::Relaxed);
+        }
+    }
+
+    /// In a forked child, before anybody uses it there: nobody gets ready with a place any more that a thread of the parent had. What was
+    /// being put in or taken out is in the ring no longer (nor is it dropped: it was that thread's). All else stays, in its order.
+    pub fn mend(&mut self) {
+        let back = self.back.load(Ordering::Relaxed);
+        let (closed, end) = (back & self.closed, back & !self.closed);
+        let front = self.front.load(Ordering::Relaxed);
+        // What is there moves up to the front.
+        let (mut at, mut to) = (front, front);
+        while at != end {
+            let (slot, next) = self.place(at);
+            if slot.stamp.load(Ordering::Relaxed) == at.wrapping_add(1) {
+                let (free, after) = self.place(to);
+                // SAFETY: it was written, and is read once. The other place is this one, or has been left before.
+                free.value.with_mut(|free| unsafe {
+                    slot.value.with(|value| free.write(MaybeUninit::new((*value).assume_init_read())));
+                });
+                free.stamp.store(to.wrapping_add(1), Ordering::Relaxed);
+                to = after;
+            }
+            at = next;
+        }
+        self.back.store(to | closed, Ordering::Relaxed);
+        // All other places are empty.
+        let end = front.wrapping_add(self.lap);
+        while to != end {
+            let (free, after) = self.place(to);
+            free.stamp.store(to, Ordering::Relaxed);
+            to = after;
         }
     }
 
@@ -223,5 +252,59 @@ impl<T> Ring<T> {
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
         while let Taken::Got(..) = self.pop() {}
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_were_putting_in_or_taking_out_is_not_there() {
+        for places in 1..6 {
+            // By how far the front has gone, how many are there, and which of them are half put in, or half taken out.
+            for (gone, many) in (0..3 * places).flat_map(|gone| (0..=places).map(move |many| (gone, many))) {
+                for holes in 0..1 << many {
+                    for taken in 0..=many {
+                        is_mended(places, gone, many, holes, taken);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_mended(places: usize, gone: usize, many: usize, holes: usize, taken: usize) {
+        let mut ring = Ring::new(places);
+        for item in 0..gone {
+            ring.push(Box::new(item)).unwrap();
+            assert!(matches!(ring.pop(), Taken::Got(..)));
+        }
+        let mut left = Vec::new();
+        for item in 0..many {
+            let at = ring.back.load(Ordering::Relaxed);
+            ring.push(Box::new(item)).unwrap();
+            if holes >> item & 1 == 1 {
+                ring.place(at).0.stamp.store(at, Ordering::Relaxed);
+            } else if item >= taken {
+                left.push(item);
+            }
+        }
+        for _ in 0..taken {
+            let at = ring.front.load(Ordering::Relaxed);
+            ring.front.store(ring.place(at).1, Ordering::Relaxed);
+        }
+        ring.mend();
+        assert_eq!((ring.len(), ring.is_full()), (left.len(), left.len() == places));
+        let is_there = |item| matches!(ring.pop(), Taken::Got(got, _) if *got == item);
+        assert!(left.iter().all(|item| is_there(*item)));
+        for _ in 0..2 {
+            assert_eq!(ring.pop(), Taken::Nothing);
+            (0..places).for_each(|item| _ = ring.push(Box::new(item)).unwrap());
+            assert!(matches!(ring.push(Box::new(0)), Err(Refused::Full(_))));
+            assert!((0..places).all(is_there));
+        }
+        ring.close();
+        ring.mend();
+        assert_eq!((ring.pop(), ring.is_closed()), (Taken::Closed, true));
     }
 }

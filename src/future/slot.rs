@@ -6,30 +6,40 @@
 
 use ec_channel::helpers::{HELPERS, Here, Job};
 use ec_tasks::Watcher;
-use ec_tasks::lock::Mutex;
+use ec_tasks::lock::{ForkMutex, Forked};
 use std::io;
 use std::sync::Arc;
 use std::task::Waker;
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct WakerSlot(Mutex<Option<Waker>>);
+pub(crate) struct WakerSlot(ForkMutex<Place>);
+
+#[derive(Default)]
+struct Place(Option<Waker>);
+
+impl Forked for Place {
+    /// Whoever was to be woken is of the parent.
+    fn left_half() -> Self {
+        Place(None)
+    }
+}
 
 impl WakerSlot {
     /// This one is to be woken, and the one before is not any more. Who is to be told looks afterwards whether it is there already.
     pub(crate) fn set(&self, waker: &Waker) {
         // (Which compares two pointers.)
-        if self.0.lock().as_ref().is_some_and(|before| before.will_wake(waker)) {
+        if self.0.lock().0.as_ref().is_some_and(|before| before.will_wake(waker)) {
             return;
         }
         let new = waker.clone();
-        let before = self.0.lock().replace(new);
+        let before = self.0.lock().0.replace(new);
         ec_tasks::drop_quietly(before);
     }
 
     /// It is there: wakes whoever waits, once.
     pub(crate) fn wake(&self) {
-        let waker = self.0.lock().take();
+        let waker = self.0.lock().0.take();
         if let Some(waker) = waker {
             ec_tasks::catch_quietly(|| ec_tasks::keeping_float_control(|| waker.wake()));
         }
@@ -38,7 +48,7 @@ impl WakerSlot {
 
 impl Drop for WakerSlot {
     fn drop(&mut self) {
-        ec_tasks::drop_quietly(self.0.get_mut().take());
+        ec_tasks::drop_quietly(self.0.get_mut().0.take());
     }
 }
 

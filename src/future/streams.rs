@@ -1,4 +1,8 @@
 //! Streams for `async` code, and those of `async` code for everybody else: the traits of the crate `futures-io`.
+//!
+//! This file has `unsafe` in it: a borrow that is returned from a loop.
+
+#![allow(unsafe_code)]
 
 use super::{WakerSlot, wait_cancellable};
 use crate::channel::{EventChannel, EventId, Interest, Request};
@@ -9,9 +13,10 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::pin::Pin;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// A stream of this crate's for `async` code: it has [`AsyncRead`] and [`AsyncWrite`].
 ///
@@ -265,18 +270,13 @@ impl<S: AsyncWrite + Unpin> Blocking<S> {
 
 impl<S: AsyncBufRead + Unpin> BufRead for Blocking<S> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let is_over = call(|context| {
-            let buffer = ready!(Pin::new(&mut self.0).poll_fill_buf(context))?;
-            Poll::Ready(Ok(buffer.is_empty()))
+        let buffer: *const [u8] = call(|context| {
+            Poll::Ready(Ok(ptr::from_ref(ready!(Pin::new(&mut self.0).poll_fill_buf(context))?)))
         })?;
-        if is_over {
-            return Ok(&[]);
-        }
-        // It is there: the same call gives it without waiting, and for as long as we are borrowed.
-        match Pin::new(&mut self.0).poll_fill_buf(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(result) => result,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        // SAFETY: that poll, which was the last one, has lent it for a borrow of the stream that may last as long as `self` is borrowed,
+        // and so as long as what is returned is in use; nobody else uses the stream meanwhile. (The compiler would have the polls before
+        // it last as long, too. To poll once more is no way: the stream need not be ready again.)
+        Ok(unsafe { &*buffer })
     }
 
     fn consume(&mut self, amount: usize) {

@@ -1,8 +1,9 @@
 //! [`Barrier`]: std's, for tasks and threads.
 
-use super::base::face::{AtomicU64, Ordering, Stop, WaitKind, const_fn};
+use super::base::face::{AtomicU64, AtomicUsize, Ordering, Stop, WaitKind, const_fn, some_may_be_gone};
 use super::base::names::{self, Name};
 use super::base::waiters::{How, Locked, Waited, Waiters};
+use crate::twins::{NO_DEADLINE, after, no_point, point};
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -15,7 +16,8 @@ static BARRIER: WaitKind = WaitKind { name: "barrier", cancel: None, describe: n
 /// thread is blocked.
 ///
 /// Only those are counted that wait: who has given up ([`wait_cancellable`](Self::wait_cancellable), [`wait_timeout`](Self::wait_timeout))
-/// is not counted any more, and neither is a task that its runtime's shutdown has abandoned in its wait.
+/// is not counted any more, and neither is a task that its runtime's shutdown has abandoned in its wait. (A
+/// [dedicated](crate::task::Builder::dedicated) one goes on, as [`join`](crate::task::JoinHandle::join) says, and is counted.)
 ///
 /// [`wait`](Self::wait) is no cancellation point; [`wait_cancellable`](Self::wait_cancellable) is.
 ///
@@ -37,6 +39,8 @@ pub struct Barrier {
     size: usize,
     /// Those that have come before this one have gone on. Changed under the list's lock.
     round: AtomicU64,
+    /// At least so many of this round are in the list; so many indeed, if none can be gone. Changed under the list's lock.
+    here: AtomicUsize,
     waiters: Waiters,
     name: Name,
 }
@@ -65,23 +69,20 @@ impl Barrier {
     const_fn! {
         /// One for `n` that wait for each other. With 0 or 1 nobody waits.
         pub fn new(n: usize) -> Barrier {
-            Barrier { size: n, round: AtomicU64::new(0), waiters: Waiters::new(), name: Name::none() }
+            Barrier { size: n, round: AtomicU64::new(0), here: AtomicUsize::new(0), waiters: Waiters::new(), name: Name::none() }
         }
     }
 
     const_fn! {
         /// As [`new`](Self::new), with a name that a [dump](crate::dump) shows of those who wait for it.
         pub fn named(n: usize, name: &'static str) -> Barrier {
-            Barrier { size: n, round: AtomicU64::new(0), waiters: Waiters::new(), name: Name::new(name) }
+            Barrier { size: n, round: AtomicU64::new(0), here: AtomicUsize::new(0), waiters: Waiters::new(), name: Name::new(name) }
         }
     }
 
     /// Waits for the others: suspends a task, blocks a plain thread. Not a cancellation point.
     pub fn wait(&self) -> BarrierWaitResult {
-        match self.wait_until(None, false) {
-            Ok(result) => result.expect(NO_DEADLINE),
-            Err(_) => unreachable!("not a point"),
-        }
+        no_point(|is| self.wait_until(None, is)).expect(NO_DEADLINE)
     }
 
     /// As [`wait`](Self::wait), and a cancellation point. Whose others have come before the cancel returns that, and leaves the
@@ -101,8 +102,7 @@ impl Barrier {
     /// assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut);
     /// ```
     pub fn wait_cancellable(&self) -> io::Result<BarrierWaitResult> {
-        let result = self.wait_until(None, true).map_err(Stop::deliver)?;
-        Ok(result.expect(NO_DEADLINE))
+        Ok(point(|is| self.wait_until(None, is))?.expect(NO_DEADLINE))
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`. `None`: the others have not come, and the caller is not counted any more.
@@ -115,8 +115,24 @@ impl Barrier {
     /// assert!(barrier.wait_timeout(Duration::from_millis(5)).is_none());
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Option<BarrierWaitResult> {
-        // A sum that no clock can show is for ever.
-        self.wait_until(Instant::now().checked_add(timeout), false).ok().flatten()
+        no_point(|is| self.wait_until(after(timeout), is))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), and a cancellation point, as [`wait_cancellable`](Self::wait_cancellable).
+    ///
+    /// # Errors
+    /// As [`wait_cancellable`](Self::wait_cancellable). That `timeout` is over is none.
+    ///
+    /// ```
+    /// use event_channel::sync::Barrier;
+    /// use event_channel::time::Duration;
+    ///
+    /// let barrier = Barrier::new(2);
+    /// assert!(barrier.wait_timeout_cancellable(Duration::from_millis(5))?.is_none());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn wait_timeout_cancellable(&self, timeout: Duration) -> io::Result<Option<BarrierWaitResult>> {
+        point(|is| self.wait_until(after(timeout), is))
     }
 
     /// The name that it was made with.
@@ -134,19 +150,35 @@ impl Barrier {
         loop {
             let mut leads = None;
             let comes = |list: &mut Locked<'_>| {
-                let round = self.round.load(Ordering::Relaxed);
+                let mut round = self.round.load(Ordering::Relaxed);
+                if round > list.came() {
+                    // In a forked child the list may begin anew.
+                    round = list.came();
+                    self.round.store(round, Ordering::Relaxed);
+                    self.here.store(0, Ordering::Relaxed);
+                }
                 is_over.set(mine.get().is_some_and(|mine| mine != round));
                 mine.set(Some(mine.get().unwrap_or(round)));
-                if !is_over.get() && list.count_since(round) + 1 >= self.size {
+                if is_over.get() {
+                    return true;
+                }
+                if self.is_last(round, list) {
                     // (There is somebody of this round in the list, so this is another number.)
                     self.round.store(list.came(), Ordering::Relaxed);
+                    self.here.store(0, Ordering::Relaxed);
                     leads = Some(list.came());
+                } else {
+                    self.here.store(self.here.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
                 }
-                is_over.get() || leads.is_some()
+                leads.is_some()
             };
-            // (The others may have come meanwhile.)
-            let leaves =
-                |_: &mut Locked<'_>| is_over.set(Some(self.round.load(Ordering::Relaxed)) != mine.get());
+            let leaves = |_: &mut Locked<'_>| {
+                // (The others may have come meanwhile.)
+                is_over.set(Some(self.round.load(Ordering::Relaxed)) != mine.get());
+                if !is_over.get() && !some_may_be_gone() {
+                    self.here.store(self.here.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+                }
+            };
             let waited = self.waiters.wait(&how, comes, || (), leaves);
             if let Some(came) = leads {
                 self.waiters.tell_all_older(came);
@@ -163,9 +195,19 @@ impl Barrier {
             }
         }
     }
-}
 
-const NO_DEADLINE: &str = "there was no deadline of its own";
+    /// Under the list's lock: are all others there?
+    fn is_last(&self, round: u64, list: &mut Locked<'_>) -> bool {
+        if self.here.load(Ordering::Relaxed) + 1 < self.size {
+            return false;
+        }
+        if some_may_be_gone() {
+            // (They are looked for when it matters, not at each arrival.)
+            self.here.store(list.count_since(round), Ordering::Relaxed);
+        }
+        self.here.load(Ordering::Relaxed) + 1 >= self.size
+    }
+}
 
 impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

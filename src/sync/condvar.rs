@@ -3,8 +3,9 @@
 use super::base::face::{Stop, WaitKind, const_fn};
 use super::base::names::{self, Name};
 use super::base::waiters::{How, Waiters};
-use super::mutex::{Mutex, MutexGuard};
+use super::mutex::MutexGuard;
 use super::poison::WaitTimeoutResult;
+use crate::twins::{after, no_point, point};
 use std::fmt;
 use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 static CONDVAR: WaitKind = WaitKind { name: "condvar", cancel: None, describe: names::describe };
 
-/// As [`std::sync::Condvar`], with a [`Mutex`] of ours: a task that waits is suspended, a plain thread is blocked.
+/// As [`std::sync::Condvar`], with a [`Mutex`](super::Mutex) of ours: a task that waits is suspended, a plain thread is blocked.
 ///
 /// Those that wait are notified in the order in which they came. A wait may end for nothing, as std's: ask for the condition again, or
 /// use [`wait_while`](Self::wait_while). It may be used with several mutexes.
@@ -67,10 +68,7 @@ impl Condvar {
     /// # Errors
     /// The mutex is poisoned. The lock is held nevertheless, by the guard in the error.
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
-        let mutex = guard.mutex();
-        // Without a deadline, and no point: it was notified.
-        let _ = self.sleep(guard, None, false);
-        mutex.lock()
+        of_both(no_point(|is| self.wait_by(guard, None, is)))
     }
 
     /// As [`wait`](Self::wait), and a cancellation point.
@@ -94,11 +92,7 @@ impl Condvar {
         &self,
         guard: MutexGuard<'a, T>,
     ) -> io::Result<LockResult<MutexGuard<'a, T>>> {
-        let mutex = guard.mutex();
-        match self.sleep(guard, None, true) {
-            Ok(_) => Ok(mutex.lock()),
-            Err(stop) => Err(stop.deliver()),
-        }
+        Ok(of_both(point(|is| self.wait_by(guard, None, is))?))
     }
 
     /// [`wait`](Self::wait)s as long as `condition` says so.
@@ -107,13 +101,37 @@ impl Condvar {
     /// As [`wait`](Self::wait).
     pub fn wait_while<'a, T>(
         &self,
-        mut guard: MutexGuard<'a, T>,
-        mut condition: impl FnMut(&mut T) -> bool,
+        guard: MutexGuard<'a, T>,
+        condition: impl FnMut(&mut T) -> bool,
     ) -> LockResult<MutexGuard<'a, T>> {
-        while condition(&mut guard) {
-            guard = self.wait(guard)?;
-        }
-        Ok(guard)
+        of_both(no_point(|is| self.wait_while_by(guard, None, is, condition)))
+    }
+
+    /// As [`wait_while`](Self::wait_while), and a cancellation point if it has to wait.
+    ///
+    /// # Errors
+    /// As [`wait_cancellable`](Self::wait_cancellable): after an error of the outer result the lock is free.
+    ///
+    /// ```
+    /// use event_channel::sync::{Condvar, Mutex};
+    /// use event_channel::{is_cancelled, task};
+    ///
+    /// let (jobs, more) = (Mutex::new(Vec::<u32>::new()), Condvar::new());
+    /// task::scope(|s| {
+    ///     let worker = s.spawn(|| {
+    ///         let jobs = more.wait_while_cancellable(jobs.lock().unwrap(), |jobs| jobs.is_empty())?;
+    ///         Ok::<_, std::io::Error>(jobs.unwrap().pop())
+    ///     });
+    ///     worker.cancel();
+    ///     assert!(is_cancelled(&worker.join().unwrap().unwrap_err()));
+    /// });
+    /// ```
+    pub fn wait_while_cancellable<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> io::Result<LockResult<MutexGuard<'a, T>>> {
+        Ok(of_both(point(|is| self.wait_while_by(guard, None, is, condition))?))
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`.
@@ -125,8 +143,30 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
         timeout: Duration,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
-        // A sum that no clock can show is for ever.
-        self.wait_until(guard, Instant::now().checked_add(timeout))
+        no_point(|is| self.wait_by(guard, after(timeout), is))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), and a cancellation point.
+    ///
+    /// # Errors
+    /// As [`wait_cancellable`](Self::wait_cancellable): after an error of the outer result the lock is free. That `timeout` is over is none.
+    ///
+    /// ```
+    /// use event_channel::sync::{Condvar, Mutex};
+    /// use event_channel::time::Duration;
+    ///
+    /// let (mutex, condvar) = (Mutex::new(7), Condvar::new());
+    /// let (guard, result) =
+    ///     condvar.wait_timeout_cancellable(mutex.lock().unwrap(), Duration::from_millis(5))?.unwrap();
+    /// assert_eq!((*guard, result.timed_out()), (7, true));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn wait_timeout_cancellable<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        timeout: Duration,
+    ) -> io::Result<LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)>> {
+        point(|is| self.wait_by(guard, after(timeout), is))
     }
 
     /// [`wait`](Self::wait)s as long as `condition` says so, for at most `timeout`. The result says
@@ -136,20 +176,24 @@ impl Condvar {
     /// As [`wait`](Self::wait).
     pub fn wait_timeout_while<'a, T>(
         &self,
-        mut guard: MutexGuard<'a, T>,
+        guard: MutexGuard<'a, T>,
         timeout: Duration,
-        mut condition: impl FnMut(&mut T) -> bool,
+        condition: impl FnMut(&mut T) -> bool,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
-        let end = Instant::now().checked_add(timeout);
-        loop {
-            if !condition(&mut guard) {
-                return Ok((guard, WaitTimeoutResult::new(false)));
-            }
-            if end.is_some_and(|end| end <= Instant::now()) {
-                return Ok((guard, WaitTimeoutResult::new(true)));
-            }
-            guard = self.wait_until(guard, end)?.0;
-        }
+        no_point(|is| self.wait_while_by(guard, after(timeout), is, condition))
+    }
+
+    /// As [`wait_timeout_while`](Self::wait_timeout_while), and a cancellation point if it has to wait.
+    ///
+    /// # Errors
+    /// As [`wait_timeout_cancellable`](Self::wait_timeout_cancellable).
+    pub fn wait_timeout_while_cancellable<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        timeout: Duration,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> io::Result<LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)>> {
+        point(|is| self.wait_while_by(guard, after(timeout), is, condition))
     }
 
     /// Lets the one return that has waited longest, if anybody waits. Never blocks.
@@ -168,31 +212,54 @@ impl Condvar {
         self.name.text()
     }
 
-    fn wait_until<'a, T>(
+    /// As long as `condition` says so, which it is asked once more when the time is over.
+    fn wait_while_by<'a, T>(
         &self,
-        guard: MutexGuard<'a, T>,
-        end: Option<Instant>,
-    ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
-        let mutex: &'a Mutex<T> = guard.mutex();
-        let notified = self.sleep(guard, end, false).is_ok_and(|notified| notified);
-        let result = WaitTimeoutResult::new(!notified);
-        match mutex.lock() {
-            Ok(guard) => Ok((guard, result)),
-            Err(error) => Err(PoisonError::new((error.into_inner(), result))),
+        mut guard: MutexGuard<'a, T>,
+        deadline: Option<Instant>,
+        point: bool,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> Result<Both<'a, T>, Stop> {
+        let mut result = WaitTimeoutResult::new(false);
+        loop {
+            if !condition(&mut guard) {
+                return Ok(Ok((guard, WaitTimeoutResult::new(false))));
+            }
+            if result.timed_out() {
+                return Ok(Ok((guard, result)));
+            }
+            match self.wait_by(guard, deadline, point)? {
+                Ok(both) => (guard, result) = both,
+                poisoned => return Ok(poisoned),
+            }
         }
     }
 
-    /// Without the lock. `Ok(false)`: `deadline` came first.
-    fn sleep<T>(
+    /// Until it is notified, or `deadline` has come. If it is stopped the lock is free.
+    fn wait_by<'a, T>(
         &self,
-        guard: MutexGuard<'_, T>,
+        guard: MutexGuard<'a, T>,
         deadline: Option<Instant>,
         point: bool,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Both<'a, T>, Stop> {
+        let (held, away) = guard.away();
         let how = How { deadline, point, ..How::new(&CONDVAR, self.name.detail(self)) };
         // (Who notifies with the lock, from here on, finds the caller in the list.)
-        self.waiters.wait(&how, |_| false, || drop(guard), |_| ()).has_come()
+        let notified = self.waiters.wait(&how, |_| false, || drop(held), |_| ()).has_come()?;
+        let result = WaitTimeoutResult::new(!notified);
+        Ok(match away.back() {
+            Ok(guard) => Ok((guard, result)),
+            Err(error) => Err(PoisonError::new((error.into_inner(), result))),
+        })
     }
+}
+
+/// The lock again, and whether the time was over.
+type Both<'a, T> = LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)>;
+
+/// The lock of both.
+fn of_both<T>(both: Both<'_, T>) -> LockResult<MutexGuard<'_, T>> {
+    both.map(|(guard, _)| guard).map_err(|error| PoisonError::new(error.into_inner().0))
 }
 
 impl Default for Condvar {

@@ -1,7 +1,8 @@
 //! [`LazyLock`]: std's, for tasks and threads.
 
-use super::base::face::{Mutex, Stop};
+use super::base::face::{ForkMutex, Forked, Stop};
 use super::once_lock::OnceLock;
+use crate::twins::{no_point, point};
 use std::fmt;
 use std::io;
 use std::ops::Deref;
@@ -24,7 +25,16 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 pub struct LazyLock<T, F = fn() -> T> {
     value: OnceLock<T>,
     /// Until it is called. Only the one takes it out who is to make the value: nobody waits for this lock.
-    init: Mutex<Option<F>>,
+    init: ForkMutex<Init<F>>,
+}
+
+struct Init<F>(Option<F>);
+
+impl<F> Forked for Init<F> {
+    /// Whoever was taking it was to call it.
+    fn left_half() -> Self {
+        Init(None)
+    }
 }
 
 // (As std's.)
@@ -37,12 +47,12 @@ where
 {
     /// One whose value `f` makes.
     pub const fn new(f: F) -> LazyLock<T, F> {
-        LazyLock { value: OnceLock::new(), init: Mutex::new(Some(f)) }
+        LazyLock { value: OnceLock::new(), init: ForkMutex::new(Init(Some(f))) }
     }
 
     /// As [`new`](Self::new), with a name that a [dump](crate::dump) shows of those who wait for it.
     pub const fn named(f: F, name: &'static str) -> LazyLock<T, F> {
-        LazyLock { value: OnceLock::named(name), init: Mutex::new(Some(f)) }
+        LazyLock { value: OnceLock::named(name), init: ForkMutex::new(Init(Some(f))) }
     }
 
     /// The value, which is made now if it was not before. Not a cancellation point.
@@ -53,8 +63,7 @@ where
     pub fn force(this: &LazyLock<T, F>) -> &T {
         match this.value.get() {
             Some(value) => value,
-            // Not a point: it does not stop.
-            None => this.make(false).unwrap_or_else(|_| unreachable!("not a point")),
+            None => no_point(|is| this.make(is)),
         }
     }
 
@@ -68,13 +77,15 @@ where
     pub fn force_cancellable(this: &LazyLock<T, F>) -> io::Result<&T> {
         match this.value.get() {
             Some(value) => Ok(value),
-            None => this.make(true).map_err(Stop::deliver),
+            None => point(|is| this.make(is)),
         }
     }
 
     fn make(&self, point: bool) -> Result<&T, Stop> {
-        self.value.make(false, point, || {
-            let f = self.init.lock().take().expect("it is called once");
+        self.value.make(point, || {
+            let init = self.init.lock().0.take();
+            // (It was called, and has panicked. The words are std's.)
+            let Some(f) = init else { panic!("LazyLock instance has previously been poisoned") };
             f()
         })
     }

@@ -1,6 +1,9 @@
 //! Ways for tasks and plain threads to wait for each other.
 //!
 //! Everything here works from both: a task suspends, a thread blocks.
+//!
+//! What is made by `named` has a name, which a [dump](crate::dump) shows of those who wait. Of all names that were ever waited for a process keeps the
+//! first 65,535 different ones: what has another one is shown without it.
 
 mod barrier;
 mod base;

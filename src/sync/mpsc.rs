@@ -68,10 +68,10 @@ pub fn channel_named<T>(name: &'static str) -> (Sender<T>, Receiver<T>) {
 }
 
 /// A channel with places for so many values; as [`std::sync::mpsc::sync_channel`]. With 0 each value passes from the sender to the receiver
-/// while both are there.
+/// while both are there. Memory for all places is taken at once. Where the allocator has none the process ends, as with std's collections.
 ///
 /// # Panics
-/// Without memory for them.
+/// If so many are more than any memory holds.
 pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
     let (sender, receiver) = many::bounded(bound);
     (SyncSender(sender), Receiver(receiver, PhantomData))

@@ -3,9 +3,11 @@
 use super::base::names::{self, Name};
 use super::poison::{Poison, Watched};
 use super::raw_mutex::{self, RawMutex};
+use crate::twins::{NO_DEADLINE, after, no_point, point};
 use lock_api::RawMutex as _;
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{LockResult, TryLockError, TryLockResult};
@@ -45,11 +47,12 @@ pub struct Mutex<T: ?Sized> {
 #[must_use = "the lock is held as long as this lives"]
 #[clippy::has_significant_drop]
 pub struct MutexGuard<'a, T: ?Sized> {
-    // (In this order: poisoned before it is free.)
-    _watched: Watched<'a>,
-    inner: lock_api::MutexGuard<'a, RawMutex, T>,
-    mutex: &'a Mutex<T>,
+    // (In this order: poisoned before it is free. A reference to the `Mutex` would keep it from being `Sync` wherever `T` is.)
+    watched: Watched<'a>,
+    inner: Inner<'a, T>,
 }
+
+type Inner<'a, T> = lock_api::MutexGuard<'a, RawMutex, T>;
 
 // (As std's: a panic poisons it.)
 impl<T: ?Sized> UnwindSafe for Mutex<T> {}
@@ -118,10 +121,8 @@ impl<T: ?Sized> Mutex<T> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn lock_cancellable(&self) -> io::Result<LockResult<MutexGuard<'_, T>>> {
-        match raw_mutex::acquire(&self.inner, None, true) {
-            Ok(inner) => Ok(self.guard(inner.expect("there was no deadline of its own"))),
-            Err(stop) => Err(stop.deliver()),
-        }
+        let inner = point(|is| raw_mutex::acquire(&self.inner, None, is))?;
+        Ok(self.guard(inner.expect(NO_DEADLINE)))
     }
 
     /// As [`lock`](Self::lock), for at most `timeout`. Not a cancellation point.
@@ -138,7 +139,31 @@ impl<T: ?Sized> Mutex<T> {
     /// assert!(mutex.lock_timeout(Duration::from_millis(5)).is_err());
     /// ```
     pub fn lock_timeout(&self, timeout: Duration) -> TryLockResult<MutexGuard<'_, T>> {
-        self.poison.check_try(self.inner.try_lock_for(timeout).map(|inner| self.holds(inner)))
+        self.tried(no_point(|is| raw_mutex::acquire(&self.inner, after(timeout), is)))
+    }
+
+    /// As [`lock_timeout`](Self::lock_timeout), and a cancellation point if it has to wait.
+    ///
+    /// # Errors
+    /// Of the outer result: as [`lock_cancellable`](Self::lock_cancellable). Of the inner one: as [`lock_timeout`](Self::lock_timeout).
+    ///
+    /// ```
+    /// use event_channel::sync::Mutex;
+    /// use event_channel::{is_cancelled, task, time::Duration};
+    ///
+    /// let mutex = Mutex::new(7);
+    /// let guard = mutex.lock().unwrap();
+    /// task::scope(|s| {
+    ///     let waits = s.spawn(|| mutex.lock_timeout_cancellable(Duration::from_secs(3600)).map(drop));
+    ///     waits.cancel();
+    ///     assert!(is_cancelled(&waits.join().unwrap().unwrap_err()));
+    /// });
+    /// ```
+    pub fn lock_timeout_cancellable(
+        &self,
+        timeout: Duration,
+    ) -> io::Result<TryLockResult<MutexGuard<'_, T>>> {
+        Ok(self.tried(point(|is| raw_mutex::acquire(&self.inner, after(timeout), is))?))
     }
 
     /// Takes the lock if it is free. Does not wait.
@@ -147,7 +172,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Somebody else has it ([`WouldBlock`](std::sync::TryLockError::WouldBlock)); or, with the guard, one that had it has panicked.
     #[inline]
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
-        self.poison.check_try(self.inner.try_lock().map(|inner| self.holds(inner)))
+        self.tried(self.inner.try_lock())
     }
 
     /// Has one panicked that had it?
@@ -177,20 +202,47 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     #[inline]
-    fn holds<'a>(&'a self, inner: lock_api::MutexGuard<'a, RawMutex, T>) -> MutexGuard<'a, T> {
-        MutexGuard { _watched: self.poison.watch(), inner, mutex: self }
+    fn guard<'a>(&'a self, inner: Inner<'a, T>) -> LockResult<MutexGuard<'a, T>> {
+        self.poison.check(MutexGuard::new(&self.poison, inner))
     }
 
     #[inline]
-    fn guard<'a>(&'a self, inner: lock_api::MutexGuard<'a, RawMutex, T>) -> LockResult<MutexGuard<'a, T>> {
-        self.poison.check(self.holds(inner))
+    fn tried<'a>(&'a self, inner: Option<Inner<'a, T>>) -> TryLockResult<MutexGuard<'a, T>> {
+        self.poison.check_try(inner.map(|inner| MutexGuard::new(&self.poison, inner)))
     }
 }
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
-    /// What it is the guard of.
-    pub(super) fn mutex(&self) -> &'a Mutex<T> {
-        self.mutex
+    #[inline]
+    fn new(poison: &'a Poison, inner: Inner<'a, T>) -> MutexGuard<'a, T> {
+        MutexGuard { watched: poison.watch(), inner }
+    }
+
+    /// For a wait without the lock: what is to be dropped then, and who comes back.
+    pub(super) fn away(self) -> (Inner<'a, T>, Away<'a, T>) {
+        let MutexGuard { watched, inner } = self;
+        let away = Away { watched: ManuallyDrop::new(watched), inner: lock_api::MutexGuard::mutex(&inner) };
+        (inner, away)
+    }
+}
+
+/// One who waits without the lock and is to have it again, as std's: the guard is the one from before. So a wait in a destructor leaves no
+/// poison; but that guard does, if a panic has begun since it was made.
+pub(super) struct Away<'a, T: ?Sized> {
+    watched: ManuallyDrop<Watched<'a>>,
+    inner: &'a lock_api::Mutex<RawMutex, T>,
+}
+
+impl<'a, T: ?Sized> Away<'a, T> {
+    /// Waits for the lock.
+    ///
+    /// # Errors
+    /// As [`Mutex::lock`].
+    pub(super) fn back(self) -> LockResult<MutexGuard<'a, T>> {
+        let Away { watched, inner } = self;
+        let poison = watched.poison();
+        let watched = ManuallyDrop::into_inner(watched);
+        poison.check(MutexGuard { watched, inner: inner.lock() })
     }
 }
 

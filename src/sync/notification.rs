@@ -20,8 +20,9 @@ static NOTIFICATION: WaitKind = WaitKind { name: "notification", cancel: None, d
 /// or the next one to come; posts are never merged and never lost. [`post_all`](Self::post_all) lets
 /// those return that wait at that moment and leaves nothing behind. Waiters are served in the order
 /// in which they came, tasks and plain threads in one queue. A task that its runtime's shutdown has
-/// abandoned in `wait` waits no longer: posts after the shutdown are for the others. The same holds in a forked
-/// child for all tasks of the parent.
+/// abandoned in `wait` waits no longer: posts after the shutdown are for the others. (Not so a
+/// [dedicated](crate::task::Builder::dedicated) one, which goes on, as [`join`](crate::task::JoinHandle::join) says.) The same holds in a
+/// forked child for all tasks of the parent.
 ///
 /// What was written before a post is seen by whoever returns with it.
 ///

@@ -3,6 +3,7 @@
 use super::base::face::{AtomicU8, Ordering, Stop, WaitKind};
 use super::base::names::{self, Name};
 use super::base::waiters::{How, Locked, Waiters};
+use crate::twins::{after, no_point, point};
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -95,8 +96,7 @@ impl Once {
     #[inline]
     pub fn call_once(&self, f: impl FnOnce()) {
         if !self.is_completed() {
-            // Not a point: it does not stop.
-            let _ = self.call(false, false, |_| f());
+            no_point(|is| self.call(false, is, |_| f()));
         }
     }
 
@@ -109,7 +109,7 @@ impl Once {
     /// # Panics
     /// As [`call_once`](Self::call_once).
     pub fn call_once_cancellable(&self, f: impl FnOnce()) -> io::Result<()> {
-        if self.is_completed() { Ok(()) } else { self.call(false, true, |_| f()).map_err(Stop::deliver) }
+        if self.is_completed() { Ok(()) } else { point(|is| self.call(false, is, |_| f())) }
     }
 
     /// As [`call_once`](Self::call_once), but tries again if one has panicked that has tried before.
@@ -126,9 +126,26 @@ impl Once {
     #[inline]
     pub fn call_once_force(&self, f: impl FnOnce(&OnceState)) {
         if !self.is_completed() {
-            // As above.
-            let _ = self.call(true, false, f);
+            no_point(|is| self.call(true, is, f));
         }
+    }
+
+    /// As [`call_once_force`](Self::call_once_force), and a cancellation point if it has to wait for another one. `f` is not called then.
+    ///
+    /// # Errors
+    /// As [`call_once_cancellable`](Self::call_once_cancellable).
+    ///
+    /// ```
+    /// use event_channel::sync::Once;
+    ///
+    /// let once = Once::new();
+    /// let first = std::panic::catch_unwind(|| once.call_once(|| panic!("not ready")));
+    /// assert!(first.is_err());
+    /// once.call_once_force_cancellable(|state| assert!(state.is_poisoned()))?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn call_once_force_cancellable(&self, f: impl FnOnce(&OnceState)) -> io::Result<()> {
+        if self.is_completed() { Ok(()) } else { point(|is| self.call(true, is, f)) }
     }
 
     /// Has it been done?
@@ -142,13 +159,20 @@ impl Once {
     /// # Panics
     /// One that has tried has panicked.
     pub fn wait(&self) {
-        // Without a deadline, and no point.
-        let _ = self.wait_until(None, false, false);
+        no_point(|is| self.wait_until(None, is, false));
     }
 
     /// As [`wait`](Self::wait), also after a panic: somebody may try again.
     pub fn wait_force(&self) {
-        let _ = self.wait_until(None, false, true);
+        no_point(|is| self.wait_until(None, is, true));
+    }
+
+    /// As [`wait_force`](Self::wait_force), and a cancellation point.
+    ///
+    /// # Errors
+    /// As [`wait_cancellable`](Self::wait_cancellable).
+    pub fn wait_force_cancellable(&self) -> io::Result<()> {
+        point(|is| self.wait_until(None, is, true)).map(drop)
     }
 
     /// As [`wait`](Self::wait), and a cancellation point.
@@ -159,7 +183,7 @@ impl Once {
     /// # Panics
     /// As [`wait`](Self::wait).
     pub fn wait_cancellable(&self) -> io::Result<()> {
-        self.wait_until(None, true, false).map(|_| ()).map_err(Stop::deliver)
+        point(|is| self.wait_until(None, is, false)).map(drop)
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`. False: it has not been done by then.
@@ -167,8 +191,30 @@ impl Once {
     /// # Panics
     /// As [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        // A sum that no clock can show is for ever.
-        self.wait_until(Instant::now().checked_add(timeout), false, false).is_ok_and(|done| done)
+        no_point(|is| self.wait_until(after(timeout), is, false))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), and a cancellation point.
+    ///
+    /// # Errors
+    /// As [`wait_cancellable`](Self::wait_cancellable). That `timeout` is over is none.
+    ///
+    /// # Panics
+    /// As [`wait`](Self::wait).
+    ///
+    /// ```
+    /// use event_channel::sync::Once;
+    /// use event_channel::time::{Duration, timeout};
+    /// use event_channel::is_deadline;
+    ///
+    /// let (once, short, long) = (Once::new(), Duration::from_millis(5), Duration::from_secs(3600));
+    /// assert!(!once.wait_timeout_cancellable(short)?);
+    /// let late = timeout(short, || once.wait_timeout_cancellable(long));
+    /// assert!(is_deadline(&late.unwrap_err()));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn wait_timeout_cancellable(&self, timeout: Duration) -> io::Result<bool> {
+        point(|is| self.wait_until(after(timeout), is, false))
     }
 
     /// The name that it was made with.
@@ -183,7 +229,7 @@ impl Once {
             match self.state.load(Ordering::Acquire) {
                 DONE => return Ok(()),
                 RUNS => _ = self.sleep(None, point, |state| state == RUNS)?,
-                POISONED if !force => panic!("{POISON}"),
+                POISONED if !force => poisoned(),
                 was => {
                     let begins = self.state.compare_exchange(was, RUNS, Ordering::Acquire, Ordering::Relaxed);
                     if begins.is_err() {
@@ -208,7 +254,7 @@ impl Once {
         loop {
             match self.state.load(Ordering::Acquire) {
                 DONE => return Ok(true),
-                POISONED if !force => panic!("{POISON}"),
+                POISONED if !force => poisoned(),
                 _ => {
                     let is_to_wait = |state| state != DONE && (force || state != POISONED);
                     if !self.sleep(deadline, point, is_to_wait)? {
@@ -233,7 +279,11 @@ impl Once {
     }
 }
 
-const POISON: &str = "a Once whose closure has panicked before";
+/// (As std's.)
+#[cold]
+fn poisoned() -> ! {
+    panic!("Once instance has previously been poisoned");
+}
 
 /// The closure returns, or unwinds.
 struct Ends<'a> {

@@ -5,11 +5,12 @@
 use super::base::face::Stop;
 use super::base::names::Name;
 use super::once::Once;
+use crate::twins::{after, no_point, point};
 use std::fmt;
 use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::OnceLock as Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// As [`std::sync::OnceLock`]: a value that is set once. Whoever comes while another one makes it waits: a task is suspended, a plain
 /// thread is blocked.
@@ -67,8 +68,7 @@ impl<T> OnceLock<T> {
 
     /// Waits until the value is there, which another one makes or sets: suspends a task, blocks a plain thread. Not a cancellation point.
     pub fn wait(&self) -> &T {
-        // Without a deadline, and no point.
-        let _ = self.once.wait_until(None, false, true);
+        no_point(|is| self.once.wait_until(None, is, true));
         self.made()
     }
 
@@ -87,15 +87,32 @@ impl<T> OnceLock<T> {
     /// assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut);
     /// ```
     pub fn wait_cancellable(&self) -> io::Result<&T> {
-        self.once.wait_until(None, true, true).map_err(Stop::deliver)?;
+        point(|is| self.once.wait_until(None, is, true))?;
         Ok(self.made())
     }
 
     /// As [`wait`](Self::wait), for at most `timeout`. `None`: there is no value by then.
     pub fn wait_timeout(&self, timeout: Duration) -> Option<&T> {
-        // A sum that no clock can show is for ever.
-        let _ = self.once.wait_until(Instant::now().checked_add(timeout), false, true);
+        no_point(|is| self.once.wait_until(after(timeout), is, true));
         self.get()
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), and a cancellation point if it has to wait.
+    ///
+    /// # Errors
+    /// As [`wait_cancellable`](Self::wait_cancellable). That `timeout` is over is none.
+    ///
+    /// ```
+    /// use event_channel::sync::OnceLock;
+    /// use event_channel::time::Duration;
+    ///
+    /// let cell = OnceLock::<u32>::new();
+    /// assert_eq!(cell.wait_timeout_cancellable(Duration::from_millis(5))?, None);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn wait_timeout_cancellable(&self, timeout: Duration) -> io::Result<Option<&T>> {
+        point(|is| self.once.wait_until(after(timeout), is, true))?;
+        Ok(self.get())
     }
 
     /// Sets the value. Waits if another one makes it at this moment. Not a cancellation point.
@@ -108,6 +125,26 @@ impl<T> OnceLock<T> {
         value.map_or(Ok(()), Err)
     }
 
+    /// As [`set`](Self::set), and a cancellation point if it has to wait for another one.
+    ///
+    /// # Errors
+    /// Of the outer result: as [`wait_cancellable`](Self::wait_cancellable). **The value was not set, and has been dropped**: an [`io::Error`]
+    /// cannot hold it. Of the inner one: as [`set`](Self::set).
+    ///
+    /// ```
+    /// use event_channel::sync::OnceLock;
+    ///
+    /// let cell = OnceLock::new();
+    /// assert_eq!(cell.set_cancellable(1)?, Ok(()));
+    /// assert_eq!(cell.set_cancellable(2)?, Err(2));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn set_cancellable(&self, value: T) -> io::Result<Result<(), T>> {
+        let mut value = Some(value);
+        self.get_or_init_cancellable(|| value.take().expect("this is called once"))?;
+        Ok(value.map_or(Ok(()), Err))
+    }
+
     /// The value. If there is none yet `f` makes it, here or elsewhere; meanwhile it waits. Not a cancellation point.
     ///
     /// # Panics
@@ -116,8 +153,7 @@ impl<T> OnceLock<T> {
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
         match self.get() {
             Some(value) => value,
-            // Not a point: it does not stop.
-            None => self.make(true, false, f).unwrap_or_else(|_| unreachable!("not a point")),
+            None => no_point(|is| self.make(is, f)),
         }
     }
 
@@ -131,7 +167,7 @@ impl<T> OnceLock<T> {
     pub fn get_or_init_cancellable(&self, f: impl FnOnce() -> T) -> io::Result<&T> {
         match self.get() {
             Some(value) => Ok(value),
-            None => self.make(true, true, f).map_err(Stop::deliver),
+            None => point(|is| self.make(is, f)),
         }
     }
 
@@ -152,11 +188,10 @@ impl<T> OnceLock<T> {
         self.once.name()
     }
 
-    /// By the one that [`Once`] lets.
-    /// Has the value made, if it is not there. With `force` also if somebody has panicked over it; else this panics, too.
+    /// Has the value made, if it is not there, by the one that [`Once`] lets; also if somebody has panicked over it.
     #[cold]
-    pub(super) fn make(&self, force: bool, point: bool, f: impl FnOnce() -> T) -> Result<&T, Stop> {
-        self.once.call(force, point, |_| {
+    pub(super) fn make(&self, point: bool, f: impl FnOnce() -> T) -> Result<&T, Stop> {
+        self.once.call(true, point, |_| {
             let value = f();
             // (Nobody else sets it.)
             let _ = self.cell.set(value);

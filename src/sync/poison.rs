@@ -23,6 +23,12 @@ impl Drop for Watched<'_> {
     }
 }
 
+impl<'a> Watched<'a> {
+    pub(super) fn poison(&self) -> &'a Poison {
+        self.poison
+    }
+}
+
 impl Poison {
     pub(super) const fn new() -> Poison {
         Poison(AtomicBool::new(false))

@@ -1,12 +1,13 @@
 //! [`RwLock`]: std's, for tasks and threads.
 
-use super::base::face::Stop;
 use super::base::names::{self, Name};
 use super::poison::{Poison, Watched};
 use super::raw_rwlock::{self, RawRwLock};
+use crate::twins::{NO_DEADLINE, after, no_point, point};
 use lock_api::RawRwLock as _;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{LockResult, TryLockError, TryLockResult};
@@ -127,7 +128,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn read_cancellable(&self) -> io::Result<LockResult<RwLockReadGuard<'_, T>>> {
-        let inner = raw_rwlock::read(&self.inner, None, true).map_err(Stop::deliver)?;
+        let inner = point(|is| raw_rwlock::read(&self.inner, None, is))?;
         Ok(self.poison.check(RwLockReadGuard(inner.expect(NO_DEADLINE))))
     }
 
@@ -136,7 +137,20 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// As [`try_read`](Self::try_read): [`WouldBlock`](std::sync::TryLockError::WouldBlock) if its time is over.
     pub fn read_timeout(&self, timeout: Duration) -> TryLockResult<RwLockReadGuard<'_, T>> {
-        self.poison.check_try(self.inner.try_read_for(timeout).map(RwLockReadGuard))
+        let inner = no_point(|is| raw_rwlock::read(&self.inner, after(timeout), is));
+        self.poison.check_try(inner.map(RwLockReadGuard))
+    }
+
+    /// As [`read_timeout`](Self::read_timeout), and a cancellation point if it has to wait.
+    ///
+    /// # Errors
+    /// Of the outer result: as [`read_cancellable`](Self::read_cancellable). Of the inner one: as [`read_timeout`](Self::read_timeout).
+    pub fn read_timeout_cancellable(
+        &self,
+        timeout: Duration,
+    ) -> io::Result<TryLockResult<RwLockReadGuard<'_, T>>> {
+        let inner = point(|is| raw_rwlock::read(&self.inner, after(timeout), is))?;
+        Ok(self.poison.check_try(inner.map(RwLockReadGuard)))
     }
 
     /// Takes the lock for reading, if nobody writes and nobody waits. Does not wait.
@@ -164,7 +178,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// As [`read_cancellable`](Self::read_cancellable).
     pub fn write_cancellable(&self) -> io::Result<LockResult<RwLockWriteGuard<'_, T>>> {
-        let inner = raw_rwlock::write(&self.inner, None, true).map_err(Stop::deliver)?;
+        let inner = point(|is| raw_rwlock::write(&self.inner, None, is))?;
         Ok(self.poison.check(self.writes(inner.expect(NO_DEADLINE))))
     }
 
@@ -183,7 +197,34 @@ impl<T: ?Sized> RwLock<T> {
     /// assert!(lock.try_read().is_ok(), "who has given up is in nobody's way");
     /// ```
     pub fn write_timeout(&self, timeout: Duration) -> TryLockResult<RwLockWriteGuard<'_, T>> {
-        self.poison.check_try(self.inner.try_write_for(timeout).map(|inner| self.writes(inner)))
+        let inner = no_point(|is| raw_rwlock::write(&self.inner, after(timeout), is));
+        self.poison.check_try(inner.map(|inner| self.writes(inner)))
+    }
+
+    /// As [`write_timeout`](Self::write_timeout), and a cancellation point if it has to wait.
+    ///
+    /// # Errors
+    /// Of the outer result: as [`write_cancellable`](Self::write_cancellable). Of the inner one: as [`write_timeout`](Self::write_timeout).
+    ///
+    /// ```
+    /// use event_channel::sync::RwLock;
+    /// use event_channel::{is_cancelled, task, time::Duration};
+    ///
+    /// let lock = RwLock::new(7);
+    /// let guard = lock.read().unwrap();
+    /// task::scope(|s| {
+    ///     let waits = s.spawn(|| lock.write_timeout_cancellable(Duration::from_secs(3600)).map(drop));
+    ///     waits.cancel();
+    ///     assert!(is_cancelled(&waits.join().unwrap().unwrap_err()));
+    /// });
+    /// assert!(lock.try_read().is_ok(), "who has given up is in nobody's way");
+    /// ```
+    pub fn write_timeout_cancellable(
+        &self,
+        timeout: Duration,
+    ) -> io::Result<TryLockResult<RwLockWriteGuard<'_, T>>> {
+        let inner = point(|is| raw_rwlock::write(&self.inner, after(timeout), is))?;
+        Ok(self.poison.check_try(inner.map(|inner| self.writes(inner))))
     }
 
     /// Takes the lock for writing if it is free. Does not wait.
@@ -225,8 +266,6 @@ impl<T: ?Sized> RwLock<T> {
     }
 }
 
-const NO_DEADLINE: &str = "there was no deadline of its own";
-
 impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// Who has written reads from here on. Nobody writes between. Never blocks.
     ///
@@ -242,7 +281,8 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// ```
     pub fn downgrade(s: Self) -> RwLockReadGuard<'a, T> {
         let RwLockWriteGuard { watched, inner } = s;
-        drop(watched);
+        // (Also while it unwinds, as std's: it is not the end of the guard.)
+        mem::forget(watched);
         RwLockReadGuard(lock_api::RwLockWriteGuard::downgrade(inner))
     }
 }

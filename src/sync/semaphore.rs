@@ -4,6 +4,7 @@ use super::base::face::{Stop, WaitKind, const_fn};
 use super::base::names::{self, Name};
 use super::base::stock::Stock;
 use super::base::waiters::How;
+use crate::twins::{NO_DEADLINE, after, no_point, point};
 use std::fmt;
 use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -16,7 +17,8 @@ static SEMAPHORE: WaitKind = WaitKind { name: "semaphore", cancel: None, describ
 /// blocked.
 ///
 /// **First come, first served.** Who wants many permits is not passed over by those who want few: they wait behind it. Who is cancelled,
-/// has no time left, or was abandoned by its runtime's shutdown is in nobody's way.
+/// has no time left, or was abandoned by its runtime's shutdown is in nobody's way. (A [dedicated](crate::task::Builder::dedicated) task goes on
+/// after that, as [`join`](crate::task::JoinHandle::join) says: it keeps its place in the line, and takes what it waits for.)
 ///
 /// **Cancel.** As of a lock: [`acquire`](Self::acquire) cannot fail and is no cancellation point;
 /// [`acquire_cancellable`](Self::acquire_cancellable) is.
@@ -102,9 +104,7 @@ impl Semaphore {
     /// assert_eq!((three.permits(), semaphore.available_permits()), (3, 2));
     /// ```
     pub fn acquire_many(&self, permits: usize) -> SemaphorePermit<'_> {
-        // Without a deadline, and no point.
-        let _ = self.take(permits, None, false);
-        SemaphorePermit { semaphore: self, permits }
+        no_point(|is| self.take(permits, None, is)).expect(NO_DEADLINE)
     }
 
     /// As [`acquire`](Self::acquire), and a cancellation point if it has to wait.
@@ -133,8 +133,7 @@ impl Semaphore {
     /// # Errors
     /// As [`acquire_cancellable`](Self::acquire_cancellable).
     pub fn acquire_many_cancellable(&self, permits: usize) -> io::Result<SemaphorePermit<'_>> {
-        self.take(permits, None, true).map_err(Stop::deliver)?;
-        Ok(SemaphorePermit { semaphore: self, permits })
+        Ok(point(|is| self.take(permits, None, is))?.expect(NO_DEADLINE))
     }
 
     /// As [`acquire`](Self::acquire), for at most `timeout`. `None`: there was no permit by then.
@@ -153,9 +152,37 @@ impl Semaphore {
     /// assert_eq!(semaphore.available_permits(), 2);
     /// ```
     pub fn acquire_many_timeout(&self, permits: usize, timeout: Duration) -> Option<SemaphorePermit<'_>> {
-        // A sum that no clock can show is for ever.
-        let got = self.take(permits, Instant::now().checked_add(timeout), false).is_ok_and(|got| got);
-        got.then(|| SemaphorePermit { semaphore: self, permits })
+        no_point(|is| self.take(permits, after(timeout), is))
+    }
+
+    /// As [`acquire_timeout`](Self::acquire_timeout), and a cancellation point if it has to wait.
+    ///
+    /// # Errors
+    /// As [`acquire_cancellable`](Self::acquire_cancellable). That `timeout` is over is none.
+    ///
+    /// ```
+    /// use event_channel::sync::Semaphore;
+    /// use event_channel::time::Duration;
+    ///
+    /// let semaphore = Semaphore::new(1);
+    /// let permit = semaphore.acquire();
+    /// assert!(semaphore.acquire_timeout_cancellable(Duration::from_millis(5))?.is_none());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn acquire_timeout_cancellable(&self, timeout: Duration) -> io::Result<Option<SemaphorePermit<'_>>> {
+        self.acquire_many_timeout_cancellable(1, timeout)
+    }
+
+    /// As [`acquire_many_timeout`](Self::acquire_many_timeout), and a cancellation point if it has to wait.
+    ///
+    /// # Errors
+    /// As [`acquire_timeout_cancellable`](Self::acquire_timeout_cancellable).
+    pub fn acquire_many_timeout_cancellable(
+        &self,
+        permits: usize,
+        timeout: Duration,
+    ) -> io::Result<Option<SemaphorePermit<'_>>> {
+        point(|is| self.take(permits, after(timeout), is))
     }
 
     /// A permit, if one is there and nobody waits. Does not wait.
@@ -198,6 +225,17 @@ impl Semaphore {
         Ok(self.acquire_cancellable()?.owned_by(self))
     }
 
+    /// As [`acquire_many_cancellable`](Self::acquire_many_cancellable), with permits that may go to another task or thread.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn acquire_many_owned_cancellable(
+        self: &Arc<Self>,
+        permits: usize,
+    ) -> io::Result<OwnedSemaphorePermit> {
+        Ok(self.acquire_many_cancellable(permits)?.owned_by(self))
+    }
+
     /// As [`try_acquire`](Self::try_acquire), with a permit that may go to another task or thread.
     pub fn try_acquire_owned(self: &Arc<Self>) -> Option<OwnedSemaphorePermit> {
         Some(self.try_acquire()?.owned_by(self))
@@ -205,7 +243,7 @@ impl Semaphore {
 
     /// So many permits that are there, and are promised to nobody who has waited for them.
     pub fn available_permits(&self) -> usize {
-        self.stock.state().0
+        self.stock.unpromised()
     }
 
     /// Makes so many new permits. (There are never more than `usize::MAX / 2`.) Never blocks.
@@ -218,9 +256,16 @@ impl Semaphore {
         self.name.text()
     }
 
-    /// `Ok(false)`: `deadline` came first.
-    fn take(&self, wants: usize, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
-        self.stock.take(wants, || How { deadline, point, ..How::new(&SEMAPHORE, self.name.detail(self)) })
+    /// `None`: `deadline` came first.
+    fn take(
+        &self,
+        permits: usize,
+        deadline: Option<Instant>,
+        point: bool,
+    ) -> Result<Option<SemaphorePermit<'_>>, Stop> {
+        let how = || How { deadline, point, ..How::new(&SEMAPHORE, self.name.detail(self)) };
+        let got = self.stock.take(permits, how)?;
+        Ok(got.then(|| SemaphorePermit { semaphore: self, permits }))
     }
 }
 

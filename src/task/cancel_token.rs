@@ -1,11 +1,14 @@
 //! Cancel tokens: one cancel for a group of tasks.
 //!
-//! * A token is a node with a flag, a list of the tasks that are in its group now, and a list of its children. [`CancelToken::enter`] puts
-//!   a scope on the caller's stack that refers to the flag (`pool/src/wait/scopes.rs`): there it is looked at, at each cancellation
+//! * A token is a node with a state, a list of the tasks that are in its group now, and a list of its children. [`CancelToken::enter`] puts
+//!   a scope on the caller's stack that refers to the node (`pool/src/wait/scopes.rs`): there its state is looked at, at each cancellation
 //!   point. The list of members only says whom to wake.
-//! * A cancel sets the flag and takes both lists away, under the node's lock. It wakes the members, and goes on to the children, without
-//!   it. Who wants to join later finds the flag set, and is not listed. So a list only grows as long as the flag is not set, and each
-//!   leaves it that has entered.
+//! * A cancel is one moment for the token and all its descendants, for whoever looks, and nobody waits for that. First they all are told to
+//!   ask their ancestors ([`ASKS`]); what is made from them from then on does, too. Then the token is cancelled: that is the moment. Then,
+//!   so that nobody has to ask any more, its descendants. Who cancels meanwhile what is not cancelled goes the first way as well.
+//! * Where a node becomes cancelled both lists are taken away, under its lock. The members are woken without it. Who wants to join later
+//!   finds the node cancelled, and is not listed. So a list only grows as long as its node is not cancelled, and each leaves it that has
+//!   entered.
 //! * A child refers to its parent, and the parent knows its child as long as that is there. A chain of tokens is neither cancelled nor
 //!   dropped by recursion.
 //!
@@ -14,15 +17,14 @@
 use crate::queue::Queue;
 use ec_channel::line::Place;
 use ec_pool::wait;
-use ec_tasks::lock::Mutex;
+use ec_tasks::lock::{ForkMutex, Forked};
 use ec_tasks::room::lock_with_room;
 use ec_tasks::{Task, Tokens};
 use std::any::Any;
 use std::fmt;
 use std::mem;
 use std::ops::Deref;
-use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 /// Cancels a group of tasks at once: all that run code under it, by [`enter`](Self::enter) or by
@@ -61,13 +63,20 @@ use std::sync::{Arc, OnceLock, Weak};
 pub struct CancelToken(Arc<Node>);
 
 struct Node {
-    /// Set once. The scopes of those in the group refer to it.
-    cancelled: Arc<AtomicBool>,
-    lists: Mutex<Lists>,
+    /// Only grows, and only under the lock.
+    state: AtomicU8,
+    lists: ForkMutex<Lists>,
     parent: Option<Arc<Node>>,
     /// Where the parent lists this one, if it does.
     place: OnceLock<Place>,
 }
+
+/// Neither the node is cancelled nor what it was made from.
+const LIVE: u8 = 0;
+/// Not itself. Its ancestors may be, and so none of its descendants is [`LIVE`].
+const ASKS: u8 = 1;
+/// None of its descendants is [`LIVE`].
+const CANCELLED: u8 = 2;
 
 /// Empty once the token is cancelled.
 struct Lists {
@@ -78,6 +87,13 @@ struct Lists {
 impl Lists {
     const fn new() -> Lists {
         Lists { members: Queue::new(), children: Queue::new() }
+    }
+}
+
+impl Forked for Lists {
+    /// Who was in them nobody knows. (All ask their ancestors in a forked child.)
+    fn left_half() -> Self {
+        Lists::new()
     }
 }
 
@@ -103,35 +119,36 @@ impl CancelToken {
         let child = Arc::new(Node::new(Some(self.0.clone())));
         let listed = Arc::downgrade(&child);
         let mut lists = lock_with_room(&self.0.lists, |lists| &mut lists.children);
-        if self.is_cancelled() {
-            drop(lists);
-            child.cancelled.store(true, Ordering::Release);
-        } else {
-            let place = lists.children.join(listed);
-            drop(lists);
-            // (Nobody else drops it meanwhile.)
-            let _ = child.place.set(place);
+        // (Nobody else has it.)
+        let state = self.0.state.load(Ordering::Relaxed);
+        child.state.store(state, Ordering::Relaxed);
+        if state != CANCELLED {
+            let _ = child.place.set(lists.children.join(listed));
         }
+        drop(lists);
         CancelToken(child)
     }
 
-    /// Cancels all that are in the group now, or join it later, and the tokens that were made from this one. Does not wait. The second
-    /// time it does nothing.
+    /// Cancels all that are in the group now, or join it later, and the tokens that were made from this one: all are when it returns, also
+    /// if somebody else has begun to. Does not wait. The second time it does nothing.
     pub fn cancel(&self) {
-        let mut next = vec![self.0.clone()];
-        while let Some(node) = next.pop() {
+        if self.0.state.load(Ordering::Acquire) == CANCELLED {
+            return;
+        }
+        each_from(&self.0, |node| node.ask());
+        each_from(&self.0, |node| {
             let lists = node.close();
             lists.members.iter().filter(|task| !ec_pool::is_abandoned(task)).for_each(|task| {
-                wait::group_cancelled(task, &node.cancelled);
+                wait::group_cancelled(task, node);
                 task.wake(Tokens::SYNC);
             });
-            next.extend(lists.children.iter().filter_map(Weak::upgrade));
-        }
+            lists.children.iter().filter_map(Weak::upgrade).collect()
+        });
     }
 
     /// Was this token cancelled, or one that it was made from?
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::Acquire)
+        self.0.is_cancelled()
     }
 
     /// Calls `f`: the calling task is in the group as long as that runs, and no longer.
@@ -147,19 +164,64 @@ impl CancelToken {
     /// ```
     pub fn enter<T>(&self, f: impl FnOnce() -> T) -> T {
         let _member = Member::join(&*self.0);
-        wait::with_group(self.0.cancelled.clone(), self.0.clone(), f)
+        wait::with_group(self.0.clone(), f)
+    }
+}
+
+/// Calls `f` with `first`, and with all that it gives.
+fn each_from(first: &Arc<Node>, mut f: impl FnMut(&Arc<Node>) -> Vec<Arc<Node>>) {
+    let mut next = vec![first.clone()];
+    while let Some(node) = next.pop() {
+        next.append(&mut f(&node));
     }
 }
 
 impl Node {
     fn new(parent: Option<Arc<Node>>) -> Node {
-        Node { cancelled: Arc::default(), lists: Mutex::new(Lists::new()), parent, place: OnceLock::new() }
+        Node {
+            state: AtomicU8::new(LIVE),
+            lists: ForkMutex::new(Lists::new()),
+            parent,
+            place: OnceLock::new(),
+        }
+    }
+
+    /// As it was at the first look: who is found not to be cancelled later was not then either.
+    fn is_cancelled(&self) -> bool {
+        let mut node = self;
+        loop {
+            match (node.state.load(Ordering::Acquire), &node.parent) {
+                (CANCELLED, _) => return true,
+                (ASKS, Some(parent)) => node = parent,
+                // (In a forked child a list may have been lost.)
+                (_, Some(parent)) if ec_tasks::forks() > 0 => node = parent,
+                _ => return false,
+            }
+        }
+    }
+
+    /// It is not [`LIVE`] from here on. Gives the children that may be.
+    fn ask(&self) -> Vec<Arc<Node>> {
+        let mut children = Vec::new();
+        loop {
+            let lists = self.lists.lock();
+            if self.state.load(Ordering::Relaxed) == LIVE {
+                self.state.store(ASKS, Ordering::Release);
+            }
+            let count = lists.children.len();
+            if count <= children.capacity() {
+                children.extend(lists.children.iter().filter_map(Weak::upgrade));
+                return children;
+            }
+            drop(lists);
+            children = Vec::with_capacity(count + 4);
+        }
     }
 
     /// It is cancelled from here on. Gives whom to tell: nobody, the second time.
     fn close(&self) -> Lists {
         let mut lists = self.lists.lock();
-        self.cancelled.store(true, Ordering::Release);
+        self.state.store(CANCELLED, Ordering::Release);
         mem::replace(&mut lists, Lists::new())
     }
 
@@ -168,10 +230,11 @@ impl Node {
         if let Some(&place) = self.place.get()
             && !ec_tasks::forked()
         {
-            // (Not cancelled: the place is this one's, as long as it has not left it.)
+            // (The place is this one's, or there is none: nobody joins a list that a cancel has taken away. This one has no address
+            // any more, if it went by its last child's end.)
             let listed = {
                 let mut lists = parent.lists.lock();
-                lists.children.leave(place, |child| ptr::eq(child.as_ptr(), self))
+                lists.children.leave(place, |child| child.strong_count() == 0)
             };
             drop(listed);
         }
@@ -201,7 +264,7 @@ impl<N: Deref<Target = Node>> Member<N> {
         let task = ec_tasks::current()?;
         let listed = task.clone();
         let mut lists = lock_with_room(&node.lists, |lists| &mut lists.members);
-        if node.cancelled.load(Ordering::Acquire) {
+        if node.state.load(Ordering::Relaxed) == CANCELLED {
             drop(lists);
             return None;
         }
@@ -212,6 +275,10 @@ impl<N: Deref<Target = Node>> Member<N> {
 }
 
 impl wait::Members for Node {
+    fn is_cancelled(&self) -> bool {
+        Node::is_cancelled(self)
+    }
+
     fn join(self: Arc<Self>) -> Option<Box<dyn Any>> {
         Some(Box::new(Member::join(self)?))
     }
@@ -247,8 +314,11 @@ impl fmt::Debug for CancelToken {
             let lists = self.0.lists.lock();
             (lists.members.len(), lists.children.len())
         };
+        // (One whose parent was cancelled just now may still have its lists.)
+        let is_cancelled = self.is_cancelled();
+        let (members, children) = if is_cancelled { (0, 0) } else { (members, children) };
         f.debug_struct("CancelToken")
-            .field("is_cancelled", &self.is_cancelled())
+            .field("is_cancelled", &is_cancelled)
             .field("members", &members)
             .field("children", &children)
             .finish()

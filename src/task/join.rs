@@ -1,8 +1,10 @@
 //! Waiting for the end of a task otherwise than by `join`: with a limit, and from `async` code.
 
 use super::{JoinHandle, TaskId};
-use ec_pool::wait;
+use crate::twins::{after, no_point, point};
+use ec_pool::wait::{self, Stop};
 use ec_tasks::Watcher;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,14 +30,53 @@ impl<T> JoinHandle<T> {
     /// assert!(waits.join_timeout(Duration::from_secs(60)).unwrap().is_ok());
     /// ```
     pub fn join_timeout(mut self, timeout: Duration) -> Result<thread::Result<T>, JoinHandle<T>> {
-        // (A sum that no clock can show is for ever.)
-        let Some(deadline) = Instant::now().checked_add(timeout) else { return Ok(self.join()) };
-        // Without a point nothing but the end and the deadline stops it.
-        let ended =
-            self.inner.wait_by(Some(deadline), |end| _ = wait::until_ended(end, Some(deadline), false));
+        no_point(|is| self.join_by(after(timeout), is)).ok_or(self)
+    }
+
+    /// As [`join_timeout`](Self::join_timeout), and a [cancellation point](crate::task#cancellation). The handle stays, as with
+    /// [`join_cancellable`](Self::join_cancellable); `None`: the task has not ended in time.
+    ///
+    /// # Errors
+    /// As [`join_cancellable`](Self::join_cancellable). That `timeout` is over is none.
+    ///
+    /// # Panics
+    /// As [`join`](Self::join): the result is given once.
+    ///
+    /// ```
+    /// use event_channel::task;
+    /// use std::time::Duration;
+    ///
+    /// let mut waits = task::spawn(task::park);
+    /// assert!(waits.join_timeout_cancellable(Duration::from_millis(5))?.is_none());
+    /// waits.task().unpark();
+    /// waits.join().unwrap();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn join_timeout_cancellable(&mut self, timeout: Duration) -> io::Result<Option<thread::Result<T>>> {
+        wait::checkpoint()?;
+        point(|is| self.join_by(after(timeout), is))
+    }
+
+    /// `None`: `deadline` came first.
+    pub(super) fn join_by(
+        &mut self,
+        deadline: Option<Instant>,
+        point: bool,
+    ) -> Result<Option<thread::Result<T>>, Stop> {
+        let mut stopped = None;
+        let around = if point { wait::scope_deadline() } else { None };
+        let at = wait::earliest(deadline, around);
+        let ended = self.inner.wait_by(at, |end| stopped = wait::until_ended(end, deadline, point).err());
         // (Whoever has polled before is not told any more.)
         *self.waker = None;
-        if ended { Ok(self.inner.take()) } else { Err(self) }
+        match stopped {
+            // (A stop that the end has outrun waits for the next point.)
+            _ if ended => Ok(Some(self.inner.take())),
+            Some(stop) => Err(stop),
+            None if at == deadline => Ok(None),
+            // A plain thread.
+            None => Err(Stop::Scope(at.unwrap_or_else(Instant::now))),
+        }
     }
 
     /// As [`ec_tasks::JoinHandle::tell`]. Whoever has polled the handle is not told any more.

@@ -7,9 +7,10 @@
 //! This file has `unsafe` in it: the contract of `ec_tasks::Watcher`.
 
 use super::{Builder, JoinHandle, TaskId};
+use crate::twins::{NO_DEADLINE, after, no_point, point};
 use crate::waiter::Waiter;
 use ec_pool::wait::Stop;
-use ec_tasks::lock::Mutex;
+use ec_tasks::lock::{ForkMutex, Forked};
 use ec_tasks::room::{Room, lock_with_room};
 use ec_tasks::{WaitKind, Watcher};
 use std::collections::{TryReserveError, VecDeque};
@@ -64,12 +65,19 @@ type Joined<T> = (TaskId, thread::Result<T>);
 
 /// What the members' ends come to.
 #[derive(Default)]
-struct Ends(Mutex<State>);
+struct Ends(ForkMutex<State>);
 
 #[derive(Default)]
 struct State {
     ended: Ended,
     waiter: Option<Arc<Waiter>>,
+}
+
+/// (In a forked child nobody looks: all members are the parent's.)
+impl Forked for State {
+    fn left_half() -> Self {
+        State::default()
+    }
 }
 
 /// The places of those who have ended, the first one first. There is room for all members.
@@ -178,8 +186,8 @@ impl<T> JoinSet<T> {
     /// Waits until a task of the set has ended, takes it out, and gives its result: of those that nobody has joined the one that ended
     /// first. `None` if the set is empty. Suspends in a task, blocks on a plain thread. Not a cancellation point.
     ///
-    /// Tasks that a [shutdown](crate::Runtime::shutdown) has abandoned never end, as for [`JoinHandle::join`]. If no others are left it
-    /// never returns.
+    /// Tasks that a [shutdown](crate::Runtime::shutdown) has abandoned never end, but for those of which [`JoinHandle::join`] says that they go on. If no
+    /// others are left it never returns.
     ///
     /// # Errors
     /// The inner ones of [`JoinHandle::join`].
@@ -192,8 +200,7 @@ impl<T> JoinSet<T> {
     /// # Errors
     /// As there.
     pub fn join_next_with_id(&mut self) -> Option<(TaskId, thread::Result<T>)> {
-        // Without a point and a deadline it ends by an end alone.
-        self.next(None, false).unwrap_or(None)
+        no_point(|is| self.next(None, is)).expect(NO_DEADLINE)
     }
 
     /// As [`join_next`](Self::join_next), and a cancellation point. The set stays as it is if there is an error.
@@ -214,7 +221,25 @@ impl<T> JoinSet<T> {
     /// assert_eq!(set.len(), 1);
     /// ```
     pub fn join_next_cancellable(&mut self) -> io::Result<Option<thread::Result<T>>> {
-        self.next(None, true).map(|next| next.map(|(_, result)| result)).map_err(Stop::deliver)
+        Ok(self.join_next_with_id_cancellable()?.map(|(_, result)| result))
+    }
+
+    /// As [`join_next_with_id`](Self::join_next_with_id), and a cancellation point. The set stays as it is if there is an error.
+    ///
+    /// # Errors
+    /// As [`join_next_cancellable`](Self::join_next_cancellable).
+    ///
+    /// ```
+    /// use event_channel::task::JoinSet;
+    ///
+    /// let mut set = JoinSet::new();
+    /// let id = set.spawn(|| 7);
+    /// let (who, result) = set.join_next_with_id_cancellable()?.unwrap();
+    /// assert_eq!((who, result.unwrap()), (id, 7));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn join_next_with_id_cancellable(&mut self) -> io::Result<Option<(TaskId, thread::Result<T>)>> {
+        Ok(point(|is| self.next(None, is))?.expect(NO_DEADLINE))
     }
 
     /// As [`join_next`](Self::join_next), for at most `timeout`. Not a cancellation point.
@@ -222,12 +247,30 @@ impl<T> JoinSet<T> {
     /// # Errors
     /// None has ended in time; the inner ones of [`JoinHandle::join`].
     pub fn join_next_timeout(&mut self, timeout: Duration) -> Result<Option<thread::Result<T>>, TimedOut> {
-        // (A sum that no clock can show is for ever.)
-        let Some(deadline) = Instant::now().checked_add(timeout) else { return Ok(self.join_next()) };
-        match self.next(Some(deadline), false) {
-            Ok(next) => Ok(next.map(|(_, result)| result)),
-            Err(_) => Err(TimedOut),
-        }
+        no_point(|is| self.next(after(timeout), is)).map(|next| next.map(|(_, result)| result))
+    }
+
+    /// As [`join_next_timeout`](Self::join_next_timeout), and a cancellation point. The set stays as it is if there is an error.
+    ///
+    /// # Errors
+    /// Of the outer result: as [`join_next_cancellable`](Self::join_next_cancellable). Of the inner one: as
+    /// [`join_next_timeout`](Self::join_next_timeout).
+    ///
+    /// ```
+    /// use event_channel::task::{self, JoinSet};
+    /// use event_channel::time::Duration;
+    ///
+    /// let mut set = JoinSet::new();
+    /// set.spawn(task::park);
+    /// assert!(set.join_next_timeout_cancellable(Duration::from_millis(5))?.is_err());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn join_next_timeout_cancellable(
+        &mut self,
+        timeout: Duration,
+    ) -> io::Result<Result<Option<thread::Result<T>>, TimedOut>> {
+        let next = point(|is| self.next(after(timeout), is))?;
+        Ok(next.map(|next| next.map(|(_, result)| result)))
     }
 
     /// The result of the task that ended first, if one has ended that nobody has joined. Neither suspends nor blocks.
@@ -271,14 +314,16 @@ impl<T> JoinSet<T> {
         self.ends.do_not_wait();
     }
 
-    /// Until one has ended. The error: `deadline` has come, or there is a cancel or a deadline to be delivered.
-    fn next(&mut self, deadline: Option<Instant>, point: bool) -> Result<Option<Joined<T>>, Stop> {
+    /// Until one has ended, or `deadline` has come.
+    fn next(
+        &mut self,
+        deadline: Option<Instant>,
+        point: bool,
+    ) -> Result<Result<Option<Joined<T>>, TimedOut>, Stop> {
         loop {
-            if let Some(ended) = self.take_ended() {
-                return Ok(Some(ended));
-            }
-            if self.is_empty() {
-                return Ok(None);
+            let ended = self.take_ended();
+            if ended.is_some() || self.is_empty() {
+                return Ok(Ok(ended));
             }
             let waiter = Waiter::here();
             if !self.ends.wait_unless_due(&waiter) {
@@ -287,7 +332,7 @@ impl<T> JoinSet<T> {
             let verdict = waiter.wait(&JOIN_NEXT, self.len() as u64, deadline, point);
             if !matches!(verdict, Ok(true)) {
                 self.ends.do_not_wait();
-                return Err(verdict.err().unwrap_or(Stop::Os(libc::ETIMEDOUT)));
+                return verdict.map(|_| Err(TimedOut));
             }
         }
     }
@@ -295,7 +340,7 @@ impl<T> JoinSet<T> {
     /// The one that ended first.
     fn take_ended(&mut self) -> Option<Joined<T>> {
         let place = if ec_tasks::forked() {
-            // All are the parent's: they have ended or never will, which `join` finds out. (The lock may be held for ever here.)
+            // All are the parent's: they have ended or never will, which `join` finds out.
             self.places.iter().rposition(Option::is_some)? as u32
         } else {
             let mut state = self.ends.0.lock();
@@ -367,8 +412,7 @@ impl<T> Default for JoinSet<T> {
 
 impl<T> fmt::Debug for JoinSet<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // (In a forked child the lock may be held for ever.)
-        let ended = if ec_tasks::forked() { 0 } else { self.ends.0.lock().ended.places.len() };
+        let ended = self.ends.0.lock().ended.places.len();
         f.debug_struct("JoinSet").field("tasks", &self.len()).field("ended", &ended).finish()
     }
 }

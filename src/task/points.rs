@@ -35,7 +35,8 @@ pub fn check() -> io::Result<()> {
 /// * What is entered *inside* of `f` counts there: a `timeout`, the group of a token. So does a socket's own timeout.
 /// * [`is_cancelled`](super::is_cancelled()) says inside, too, that there was a cancel.
 /// * A [shutdown](crate::Runtime::shutdown) waits no longer than its grace: a task that is still in a shield then is abandoned as ever.
-/// * A [`scope`](super::scope()) in `f` does not hand on to its children what the shield keeps off. Children are in no shield themselves.
+/// * A [`scope`](super::scope()) in `f` does not hand on to its children what the shield keeps off, nor does a [`run`](crate::run). Children are
+///   in no shield themselves.
 /// * Shields nest. With coroutines of another crate the same holds as for a [`timeout`](crate::time::timeout): a shield is for what `f` calls,
 ///   as long as that stays in its task.
 ///
@@ -89,9 +90,8 @@ pub fn park_timeout_cancellable(duration: Duration) -> io::Result<()> {
 }
 
 /// Was the calling task ever cancelled, or a [token](super::CancelToken) whose group the caller is in? Or, in a child of a
-/// [`scope`](super::scope()), is a [`timeout`](crate::time::timeout) over that is around the scope? Stays true once the error was delivered. On
+/// [`scope`](super::scope()), or in what [`run`](crate::run) calls, is a [`timeout`](crate::time::timeout) over that is around that? Stays true once the error was delivered. On
 /// a plain thread only tokens count.
 pub fn is_cancelled() -> bool {
-    ec_tasks::with_current(|task| task.is_some_and(ec_tasks::Task::is_cancelled))
-        || wait::is_cancelled_around()
+    ec_tasks::was_cancelled() || wait::is_cancelled_around()
 }

@@ -10,12 +10,12 @@ use super::{Builder, JoinHandle, Task};
 use crate::runtime;
 use ec_pool::wait::{Inherited, is_shielded};
 use ec_tasks::{Group, GroupNews};
-use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Calls `f`, in which tasks may be started that borrow what is around this call, and returns when they all have ended: as
 /// [`std::thread::scope`], with tasks.
@@ -132,16 +132,13 @@ where
     let group = Arc::new(Group::new());
     let scope =
         Scope { group: group.clone(), inherited: Inherited::here(), scope: PhantomData, env: PhantomData };
-    let result = enclose(&group, true, || f(&scope));
+    let result = enclose(&group, || f(&scope));
     if group.failures() > 0 {
-        panic!(
-            "{}",
-            if group.has_panicked() {
-                "a scoped task panicked"
-            } else {
-                "a scoped task never began: its runtime was shut down"
-            }
-        );
+        // (The payload is a `&str`, as std's.)
+        if group.has_panicked() {
+            panic!("a scoped task panicked");
+        }
+        panic!("a scoped task never began: its runtime was shut down");
     }
     result
 }
@@ -296,6 +293,45 @@ impl<T> ScopedJoinHandle<'_, T> {
         Ok(self.inner.join_cancellable()?.inspect_err(|_| self.group.claim()))
     }
 
+    /// As [`JoinHandle::join_timeout`], and as [`join`](Self::join): a panic that is seen here is none of the scope's any more.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// use event_channel::task;
+    /// use std::time::Duration;
+    ///
+    /// task::scope(|s| {
+    ///     let slow = s.spawn(task::park);
+    ///     let slow = slow.join_timeout(Duration::from_millis(5)).expect_err("nobody unparks it");
+    ///     slow.task().unpark();
+    ///     slow.join().unwrap();
+    /// });
+    /// ```
+    pub fn join_timeout(self, timeout: Duration) -> Result<std::thread::Result<T>, Self> {
+        let ScopedJoinHandle { inner, group, scope } = self;
+        match inner.join_timeout(timeout) {
+            Ok(result) => Ok(result.inspect_err(|_| group.claim())),
+            Err(inner) => Err(ScopedJoinHandle { inner, group, scope }),
+        }
+    }
+
+    /// As [`JoinHandle::join_timeout_cancellable`], and as [`join`](Self::join): a panic that is seen here is none of the scope's any more.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn join_timeout_cancellable(
+        &mut self,
+        timeout: Duration,
+    ) -> io::Result<Option<std::thread::Result<T>>> {
+        let ended = self.inner.join_timeout_cancellable(timeout)?;
+        Ok(ended.map(|result| result.inspect_err(|_| self.group.claim())))
+    }
+
     /// As that of a [`JoinHandle`], and as [`join`](Self::join): a panic that is seen here is none of the scope's any more.
     pub(crate) fn try_join(&mut self) -> Option<std::thread::Result<T>> {
         Some(self.inner.try_join()?.inspect_err(|_| self.group.claim()))
@@ -333,13 +369,14 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
 }
 
 /// Calls `f`, in which tasks of `group` are started that borrow from this frame's callers, and comes back when they have ended, whatever
-/// happens. With `hands_on`, what is to stop the caller goes to them. If `f` panics they are cancelled.
+/// happens. A cancel of the caller is one of them as well, in whatever `f` is, but for what a shield around this keeps off. If `f` panics they
+/// are cancelled. (Deadlines and groups are each task's own: [`Inherited`].)
 ///
 /// No destructor waits: unwinding that is no panic ends the process (a destructor may be left out, or run in
 /// the middle of another panic, and a task that waits in one could not be told from one that is stuck).
-pub(super) fn enclose<R>(group: &Group, hands_on: bool, f: impl FnOnce() -> R) -> R {
+pub(super) fn enclose<R>(group: &Arc<Group>, f: impl FnOnce() -> R) -> R {
     let guard = NeverUnwind;
-    let delivered = hands_on && ec_tasks::cancel_delivered(false);
+    let follows = if is_shielded() { None } else { group.follow() };
     let result = catch_unwind(AssertUnwindSafe(|| {
         let inside = NeverByForce;
         let result = f();
@@ -349,40 +386,18 @@ pub(super) fn enclose<R>(group: &Group, hands_on: bool, f: impl FnOnce() -> R) -
     if result.is_err() {
         group.cancel();
     }
-    if hands_on {
-        let inside = ec_tasks::cancel_delivered(false);
-        // (In a shield it is another coroutine that has got it.)
-        if inside && !is_shielded() {
-            group.cancel();
-        }
-        if inside || delivered {
-            // Around this one there may be another scope.
-            ec_tasks::cancel_delivered(true);
-        }
-    }
-    wait(group, hands_on);
+    wait(group);
+    drop(follows);
     std::mem::forget(guard);
     result.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-fn wait(group: &Group, hands_on: bool) {
-    // (What the caller is in stays the same as long as this lasts. The groups around it are its children's own.)
-    let handed_on = Cell::new(!hands_on || is_shielded());
+fn wait(group: &Group) {
     let mut told = false;
-    loop {
-        let pending = || !handed_on.get() && ec_tasks::cancel_pending();
-        match group.wait(pending) {
-            GroupNews::Over => return,
-            GroupNews::Abandoned(task) if !told => {
-                told = true;
-                tell_abandoned(&task);
-            }
-            GroupNews::Abandoned(_) => (),
-            GroupNews::Woken if pending() => {
-                handed_on.set(true);
-                group.cancel();
-            }
-            GroupNews::Woken => (),
+    while let GroupNews::Abandoned(task) = group.wait() {
+        if !told {
+            told = true;
+            tell_abandoned(&task);
         }
     }
 }

@@ -6,14 +6,14 @@ use super::scope::enclose;
 use super::{CancelToken, Task, Who, migrates};
 use crate::future::WakerSlot;
 use crate::runtime;
+use crate::twins::{NO_DEADLINE, point};
 use ec_pool::Here;
-use ec_pool::wait::{self, Stop};
+use ec_pool::wait::{self, Inherited};
 use ec_tasks::{Group, Kind, SpawnOptions};
 use std::fmt;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 /// Starts a task in the current runtime; outside of any, in the default one, which is started if
 /// need be. Dropping the handle detaches the task.
@@ -215,18 +215,18 @@ where
     }
 }
 
-/// Runs `f` as a task of that name and waits for its end: `f` may borrow.
+/// Runs `f` as a task of that name, which is in what the caller is in, and waits for its end: `f` may borrow.
 pub(crate) fn run_scoped<F, T>(pool: Here<'_>, name: String, f: F) -> io::Result<std::thread::Result<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    let group = Arc::new(Group::new());
-    enclose(&group, false, || {
+    let (group, inherited) = (Arc::new(Group::new()), Inherited::here());
+    let f = in_place_of_its_caller(move || inherited.around(f));
+    enclose(&group, || {
         // SAFETY: what `f` and its result borrow outlives this call, which ends only when the group is empty. If the
         // caller is a task that is abandoned in here, its stack is never reused.
-        let task =
-            unsafe { Builder::new().name(name).start(pool, Some(group.clone()), in_place_of_its_caller(f)) }?;
+        let task = unsafe { Builder::new().name(name).start(pool, Some(group.clone()), f) }?;
         Ok(task.join())
     })
 }
@@ -317,16 +317,7 @@ impl<T> JoinHandle<T> {
     /// ```
     pub fn join_cancellable(&mut self) -> io::Result<std::thread::Result<T>> {
         wait::checkpoint()?;
-        let mut stopped = None;
-        let deadline = wait::scope_deadline();
-        let ended = self.inner.wait_by(deadline, |end| stopped = wait::until_ended(end, None, true).err());
-        // (Whoever has polled before is not told any more.)
-        *self.waker = None;
-        if ended {
-            // (A stop that the end has outrun waits for the next point.)
-            return Ok(self.inner.take());
-        }
-        Err(stopped.unwrap_or_else(|| Stop::Scope(deadline.unwrap_or_else(Instant::now))).deliver())
+        Ok(point(|is| self.join_by(None, is))?.expect(NO_DEADLINE))
     }
 
     /// Asks the task to stop: the call it waits in, or else the next one that suspends and returns an

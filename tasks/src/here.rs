@@ -19,6 +19,8 @@ struct ThisThread {
     context: Cell<*const ()>,
     /// The scope cell of a plain thread.
     scope: Cell<*const ()>,
+    /// The task on its own thread-locals that has stepped out onto this thread's.
+    stepped_out: Cell<*const ()>,
     /// What the worker has for waking tasks; null on other threads.
     worker: Cell<*const ()>,
     /// In the block of a task that runs: the thread pointer of the thread it runs on. Else 0.
@@ -40,6 +42,7 @@ thread_local! {
             task: Cell::new(ptr::null()),
             context: Cell::new(ptr::null()),
             scope: Cell::new(ptr::null()),
+            stepped_out: Cell::new(ptr::null()),
             worker: Cell::new(ptr::null()),
             thread: Cell::new(0),
             signal_stack: Cell::new(None),
@@ -207,6 +210,18 @@ pub(crate) fn scope_of_thread() -> *const () {
 #[inline(never)]
 pub(crate) fn set_scope_of_thread(scope: *const ()) {
     HERE.with(|here| here.scope.set(scope));
+}
+
+/// The task that has stepped out onto this thread's thread-locals; null: none.
+#[inline(never)]
+pub(crate) fn stepped_out() -> *const () {
+    HERE.with(|here| here.stepped_out.get())
+}
+
+/// `task` has stepped out onto this thread's thread-locals; null: it goes back.
+#[inline(never)]
+pub(crate) fn set_stepped_out(task: *const ()) {
+    HERE.with(|here| here.stepped_out.set(task));
 }
 
 /// The thread pointer in force.

@@ -132,13 +132,13 @@ pub use util::stderr::write_to_stderr;
 pub use util::thread_start::start_thread;
 #[doc(hidden)]
 pub use util::{coarse, lock, room};
+pub use wait::{
+    Follows, begin_wait, cancel_pending, current, current_context, end_wait, own_stack, park, suspend,
+    suspend_for_op, suspend_for_op_until, take_cancel, wake_raw, was_cancelled, with_current,
+    with_scope_cell, yield_now,
+};
 #[doc(hidden)]
 pub use wait::{GROUPS, Interrupter, Stay, enter_section, in_section, set_interrupter};
-pub use wait::{
-    begin_wait, cancel_delivered, cancel_pending, current, current_context, end_wait, own_stack, park,
-    suspend, suspend_for_op, suspend_for_op_until, take_cancel, wake_raw, with_current, with_scope_cell,
-    yield_now,
-};
 pub use worker::{WorkerGuard, keeping_float_control, prepare_worker_thread, worker_sleeps};
 
 #[cfg(not(target_os = "linux"))]

@@ -33,7 +33,8 @@ pub fn breakable_facts() -> &'static [&'static str] {
 /// (`setuid` and its kin), or loads libraries behind `dlopen`'s back. In a plain thread, a dedicated and a lean task
 /// it just calls `f`.
 ///
-/// Inside, there is no current task: what would suspend blocks the thread. A panic in `f` comes out.
+/// Inside, there is no current task: what would suspend blocks the thread. But a cancel of the calling task is delivered there, and its
+/// [scopes](crate::with_scope_cell) are in force. A panic in `f` comes out.
 ///
 /// To the language the call is one into another thread, hence the bounds: what belongs to the task must not be left
 /// with the thread, nor the other way round.

@@ -211,9 +211,35 @@ fn a_group_goes_with_the_last_of_its_tasks() {
                 task.unwrap().join().unwrap();
             }
         }
-        while !matches!(group.wait(|| false), GroupNews::Over) {}
+        while !matches!(group.wait(), GroupNews::Over) {}
         drop(group);
         until(|| weak.strong_count() == 0);
+    });
+}
+
+/// It is in the task's list no longer than it follows.
+#[test]
+fn a_group_that_has_followed_a_task_goes_before_the_task() {
+    limit(20, || {
+        let workers = Workers::new(2);
+        let task = workers.spawn(|| {
+            let groups = || (0..5).map(|_| Arc::new(Group::new())).collect::<Vec<_>>();
+            let all: [Vec<Arc<Group>>; 2] = [groups(), groups()];
+            let weak: Vec<_> = all.iter().flatten().map(Arc::downgrade).collect();
+            let (first, second) = (&all[0], &all[1]);
+            // In the order in which they have begun, and in the other one.
+            let mut following: Vec<_> = first.iter().map(Group::follow).collect();
+            let mut later: Vec<_> = second.iter().map(Group::follow).collect();
+            assert!(following.iter().all(Option::is_some));
+            following.drain(..).for_each(drop);
+            while later.pop().is_some() {}
+            drop((following, later));
+            drop(all);
+            weak.iter().map(std::sync::Weak::strong_count).sum::<usize>()
+        });
+        assert_eq!(task.join().unwrap(), 0);
+        let group = Arc::new(Group::new());
+        assert!(group.follow().is_none(), "a plain thread");
     });
 }
 

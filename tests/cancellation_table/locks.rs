@@ -75,6 +75,19 @@ fn made() -> (&'static OnceLock<u8>, Held) {
     (cell, held)
 }
 
+/// Nobody comes, the first time.
+fn meets(mut point: impl FnMut(&Barrier) -> io::Result<()> + 'static) -> Call {
+    let barrier = leaked(Barrier::new(2));
+    let mut comes = None;
+    call(move || {
+        let other = comes.map(|()| task::spawn(|| _ = barrier.wait()));
+        comes = Some(());
+        let result = point(barrier);
+        other.into_iter().for_each(|other| other.join().unwrap());
+        result
+    })
+}
+
 pub const CALLS: &[Row] = &[
     (&["sync::RwLock::read_cancellable"], || {
         let (lock, held) = written();
@@ -83,6 +96,14 @@ pub const CALLS: &[Row] = &[
     (&["sync::RwLock::write_cancellable"], || {
         let (lock, held) = written();
         once_held(held, || lock.write_cancellable().map(drop))
+    }),
+    (&["sync::RwLock::read_timeout_cancellable"], || {
+        let (lock, held) = written();
+        once_held(held, || lock.read_timeout_cancellable(LONG).map(drop))
+    }),
+    (&["sync::RwLock::write_timeout_cancellable"], || {
+        let (lock, held) = written();
+        once_held(held, || lock.write_timeout_cancellable(LONG).map(drop))
     }),
     (&["sync::Semaphore::acquire_cancellable"], || {
         let (semaphore, held) = taken();
@@ -96,25 +117,41 @@ pub const CALLS: &[Row] = &[
         let (semaphore, held) = taken();
         once_held(held, || semaphore.acquire_owned_cancellable().map(drop))
     }),
-    (&["sync::Barrier::wait_cancellable"], || {
-        let barrier = leaked(Barrier::new(2));
-        // Nobody comes, the first time.
-        let mut comes = None;
-        call(move || {
-            let other = comes.map(|()| task::spawn(|| _ = barrier.wait()));
-            comes = Some(());
-            let result = barrier.wait_cancellable().map(drop);
-            other.into_iter().for_each(|other| other.join().unwrap());
-            result
-        })
+    (&["sync::Semaphore::acquire_many_owned_cancellable"], || {
+        let (semaphore, held) = taken();
+        once_held(held, || semaphore.acquire_many_owned_cancellable(1).map(drop))
+    }),
+    (&["sync::Semaphore::acquire_timeout_cancellable"], || {
+        let (semaphore, held) = taken();
+        once_held(held, || semaphore.acquire_timeout_cancellable(LONG).map(drop))
+    }),
+    (&["sync::Semaphore::acquire_many_timeout_cancellable"], || {
+        let (semaphore, held) = taken();
+        once_held(held, || semaphore.acquire_many_timeout_cancellable(1, LONG).map(drop))
+    }),
+    (&["sync::Barrier::wait_cancellable"], || meets(|barrier| barrier.wait_cancellable().map(drop))),
+    (&["sync::Barrier::wait_timeout_cancellable"], || {
+        meets(|barrier| barrier.wait_timeout_cancellable(LONG).map(drop))
     }),
     (&["sync::Once::call_once_cancellable"], || {
         let (once, held) = begun();
         once_held(held, || once.call_once_cancellable(|| unreachable!()))
     }),
+    (&["sync::Once::call_once_force_cancellable"], || {
+        let (once, held) = begun();
+        once_held(held, || once.call_once_force_cancellable(|_| unreachable!()))
+    }),
     (&["sync::Once::wait_cancellable"], || {
         let (once, held) = begun();
         once_held(held, || once.wait_cancellable())
+    }),
+    (&["sync::Once::wait_force_cancellable"], || {
+        let (once, held) = begun();
+        once_held(held, || once.wait_force_cancellable())
+    }),
+    (&["sync::Once::wait_timeout_cancellable"], || {
+        let (once, held) = begun();
+        once_held(held, || once.wait_timeout_cancellable(LONG).map(drop))
     }),
     (&["sync::OnceLock::get_or_init_cancellable"], || {
         let (cell, held) = made();
@@ -123,6 +160,14 @@ pub const CALLS: &[Row] = &[
     (&["sync::OnceLock::wait_cancellable"], || {
         let (cell, held) = made();
         once_held(held, || cell.wait_cancellable().map(drop))
+    }),
+    (&["sync::OnceLock::wait_timeout_cancellable"], || {
+        let (cell, held) = made();
+        once_held(held, || cell.wait_timeout_cancellable(LONG).map(drop))
+    }),
+    (&["sync::OnceLock::set_cancellable"], || {
+        let (cell, held) = made();
+        once_held(held, || cell.set_cancellable(2).map(drop))
     }),
     (&["sync::LazyLock::force_cancellable"], || {
         let (begun, begins) = mpsc::channel();

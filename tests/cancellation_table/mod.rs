@@ -13,7 +13,8 @@ use event_channel::channel::{Event, EventChannel, LocalChannel, Request};
 use event_channel::net::{TcpListener, TcpStream, UdpSocket, lookup_host};
 use event_channel::runtime::Handle;
 use event_channel::sync::{
-    Arc, Barrier, Condvar, LazyLock, Mutex, Notification, Once, OnceLock, RwLock, RwLockWriteGuard, Semaphore,
+    Arc, Barrier, Condvar, LazyLock, Mutex, MutexGuard, Notification, Once, OnceLock, RwLock,
+    RwLockWriteGuard, Semaphore,
 };
 use event_channel::task::{self, Builder, CancelToken, JoinHandle, JoinSet};
 use event_channel::time::{self, Duration, Instant};

@@ -14,6 +14,40 @@ fn notifies(mutex: &'static Mutex<()>, condvar: &'static Condvar) -> JoinHandle<
     })
 }
 
+/// Somebody has it, the first time.
+fn held(mut point: impl FnMut(&Mutex<()>) -> io::Result<()> + 'static) -> Call {
+    let mutex: &Mutex<()> = Box::leak(Box::default());
+    let mut held = Some(mutex.lock().unwrap());
+    call(move || {
+        let result = point(mutex);
+        drop(held.take());
+        result
+    })
+}
+
+/// Nobody notifies, the first time.
+fn waits(mut point: impl FnMut(&Condvar, MutexGuard<'static, ()>) -> io::Result<()> + 'static) -> Call {
+    let (mutex, condvar) = condition();
+    let mut notified = None;
+    call(move || {
+        let guard = mutex.lock().unwrap();
+        let notifies = notified.map(|()| notifies(mutex, condvar));
+        notified = Some(());
+        let result = point(condvar, guard);
+        notifies.into_iter().for_each(|task| task.join().unwrap());
+        result
+    })
+}
+
+/// A condition that is to be waited for once.
+fn once() -> impl FnMut(&mut ()) -> bool {
+    let mut looks = 0;
+    move |()| {
+        looks += 1;
+        looks < 2
+    }
+}
+
 pub const CALLS: &[Row] = &[
     (&["sync::Notification::wait_cancellable"], || {
         let notification = Notification::new();
@@ -23,28 +57,21 @@ pub const CALLS: &[Row] = &[
     (&["sync::Notification::wait_timeout_cancellable"], || {
         call(|| Notification::new().wait_timeout_cancellable(SHORT).map(drop))
     }),
-    (&["sync::Mutex::lock_cancellable"], || {
-        let mutex: &Mutex<()> = Box::leak(Box::default());
-        // Somebody has it, the first time.
-        let mut held = Some(mutex.lock().unwrap());
-        call(move || {
-            let result = mutex.lock_cancellable().map(drop);
-            drop(held.take());
-            result
-        })
+    (&["sync::Mutex::lock_cancellable"], || held(|mutex| mutex.lock_cancellable().map(drop))),
+    (&["sync::Mutex::lock_timeout_cancellable"], || {
+        held(|mutex| mutex.lock_timeout_cancellable(LONG).map(drop))
     }),
     (&["sync::Condvar::wait_cancellable"], || {
-        let (mutex, condvar) = condition();
-        // Nobody notifies, the first time.
-        let mut notified = None;
-        call(move || {
-            let guard = mutex.lock().unwrap();
-            let notifies = notified.map(|()| notifies(mutex, condvar));
-            notified = Some(());
-            let result = condvar.wait_cancellable(guard).map(drop);
-            notifies.into_iter().for_each(|task| task.join().unwrap());
-            result
-        })
+        waits(|condvar, guard| condvar.wait_cancellable(guard).map(drop))
+    }),
+    (&["sync::Condvar::wait_while_cancellable"], || {
+        waits(|condvar, guard| condvar.wait_while_cancellable(guard, once()).map(drop))
+    }),
+    (&["sync::Condvar::wait_timeout_cancellable"], || {
+        waits(|condvar, guard| condvar.wait_timeout_cancellable(guard, LONG).map(drop))
+    }),
+    (&["sync::Condvar::wait_timeout_while_cancellable"], || {
+        waits(|condvar, guard| condvar.wait_timeout_while_cancellable(guard, LONG, once()).map(drop))
     }),
     (&["sync::Mutex::lock", "sync::Mutex::lock_timeout"], || {
         let mutex: &Mutex<()> = Box::leak(Box::default());
@@ -76,13 +103,7 @@ pub const CALLS: &[Row] = &[
                 let first = notifies(mutex, condvar);
                 guard = condvar.wait(guard).unwrap();
                 let second = notifies(mutex, condvar);
-                let mut looks = 0;
-                guard = condvar
-                    .wait_while(guard, |()| {
-                        looks += 1;
-                        looks < 2
-                    })
-                    .unwrap();
+                guard = condvar.wait_while(guard, once()).unwrap();
                 guard = condvar.wait_timeout(guard, SHORT).unwrap().0;
                 drop(condvar.wait_timeout_while(guard, SHORT, |()| true).unwrap());
                 [first, second].into_iter().for_each(|task| task.join().unwrap());

@@ -15,6 +15,10 @@ pub const CALLS: &[Row] = &[
         let mut child = child();
         call(move || child.join_cancellable().map(|ended| ended.unwrap()))
     }),
+    (&["task::JoinHandle::join_timeout_cancellable"], || {
+        let mut child = child();
+        call(move || child.join_timeout_cancellable(LONG).map(|ended| ended.unwrap().unwrap()))
+    }),
     (&["time::sleep", "time::sleep_until", "thread::sleep_ms"], || {
         calls(|| {
             #[allow(deprecated)]
@@ -69,8 +73,21 @@ pub const CALLS: &[Row] = &[
             task::scope(|s| s.spawn(|| time::sleep(SHORT)).join_cancellable().map(|ended| ended.unwrap()))
         })
     }),
-    (&["task::ScopedJoinHandle::join"], || {
-        calls(|| task::scope(|s| s.spawn(|| time::sleep(SHORT)).join().unwrap()))
+    (&["task::ScopedJoinHandle::join_timeout_cancellable"], || {
+        call(|| {
+            task::scope(|s| {
+                let mut child = s.spawn(|| time::sleep(SHORT));
+                child.join_timeout_cancellable(LONG).map(|ended| ended.unwrap().unwrap())
+            })
+        })
+    }),
+    (&["task::ScopedJoinHandle::join", "task::ScopedJoinHandle::join_timeout"], || {
+        calls(|| {
+            task::scope(|s| {
+                s.spawn(|| time::sleep(SHORT)).join().unwrap();
+                s.spawn(|| time::sleep(SHORT)).join_timeout(LONG).unwrap().unwrap();
+            })
+        })
     }),
     (&["task::JoinHandle::join"], || calls(|| child().join().unwrap())),
     (&["task::JoinHandle::join_timeout"], || calls(|| child().join_timeout(LONG).unwrap().unwrap())),
@@ -78,6 +95,16 @@ pub const CALLS: &[Row] = &[
         let mut set = JoinSet::new();
         set.add(child());
         call(move || set.join_next_cancellable().map(|ended| ended.unwrap().unwrap()))
+    }),
+    (&["task::JoinSet::join_next_with_id_cancellable"], || {
+        let mut set = JoinSet::new();
+        set.add(child());
+        call(move || set.join_next_with_id_cancellable().map(|ended| ended.unwrap().1.unwrap()))
+    }),
+    (&["task::JoinSet::join_next_timeout_cancellable"], || {
+        let mut set = JoinSet::new();
+        set.add(child());
+        call(move || set.join_next_timeout_cancellable(LONG).map(|ended| ended.unwrap().unwrap().unwrap()))
     }),
     (
         &["task::JoinSet::join_next", "task::JoinSet::join_next_with_id", "task::JoinSet::join_next_timeout"],

@@ -11,6 +11,7 @@ mod oneshot;
 mod select;
 mod semaphore;
 mod sync;
+mod twins;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -11,7 +11,7 @@
 #![allow(unsafe_code)]
 
 use crate::interrupt::{self, Found, Kept, Record, Seen, Who};
-use crate::wait::scopes;
+use crate::wait::scopes::{self, Members};
 use crate::worker::context;
 use crate::worker::current::with_shared;
 use ec_channel::interrupt::keeping_errno;
@@ -174,8 +174,20 @@ pub(crate) fn changed() {
     }
 }
 
-/// The group of this flag, which is set, was cancelled, and `task` may be in it.
-pub fn group_cancelled(task: &Task, group: &Arc<AtomicBool>) {
+/// As [`ec_tasks::on_thread`]. What is delivered in `f` ends no call in a section that the caller is in.
+pub fn on_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    struct Back;
+    impl Drop for Back {
+        fn drop(&mut self) {
+            changed();
+        }
+    }
+    let _back = Back;
+    ec_tasks::on_thread(f)
+}
+
+/// `group` was cancelled, and `task` may be in it.
+pub fn group_cancelled<M: Members>(task: &Task, group: &Arc<M>) {
     fence(Ordering::SeqCst);
     if task.is_in_section() && !ec_tasks::forked() {
         let group = Who::Group(scopes::address_of(group), scopes::ANY_GROUP);

@@ -40,7 +40,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-pub use crate::wait::interruptible::group_cancelled;
+pub use crate::wait::interruptible::{group_cancelled, on_thread};
 pub use crate::wait::pauses::{
     park_cancellable, park_until, sleep_until, sleep_until_cancellable, sleep_until_stopped,
 };

@@ -20,6 +20,8 @@
 //! **Children** of a `task::scope` are in what that is in, up to the innermost shield ([`Inherited`]): each child's list has scopes of its own
 //! for that, so it is delivered once to each.
 //!
+//! **On the thread.** What a task calls by `on_thread` is in the task's list: it is the same stack, and the task does not go on meanwhile.
+//!
 //! This file has `unsafe` in it: the list.
 
 #![allow(unsafe_code)]
@@ -45,13 +47,15 @@ enum What {
         /// It is around the `task::scope` that the task is a child of: that it comes is a cancel, too.
         inherited: bool,
     },
-    /// The group of a cancel token: whether that was cancelled.
-    Group(Arc<AtomicBool>, Arc<dyn Members>),
+    /// The group of a cancel token.
+    Group(Arc<dyn Members>),
     Shield,
 }
 
-/// Who is in the group of a cancel token, to be woken when that is cancelled.
+/// The group of a cancel token: who is in it is to be woken when that is cancelled.
 pub trait Members: Send + Sync + RefUnwindSafe {
+    /// The token was cancelled. Neither waits nor calls anybody's code.
+    fn is_cancelled(&self) -> bool;
     /// The calling task is, as long as what this gives lives.
     fn join(self: Arc<Self>) -> Option<Box<dyn Any>>;
 }
@@ -92,7 +96,7 @@ impl Scope {
 
     /// The token of its group was cancelled.
     fn is_cancelled(&self) -> bool {
-        matches!(&self.what, What::Group(cancelled, _) if cancelled.load(Ordering::Acquire))
+        matches!(&self.what, What::Group(group) if group.is_cancelled())
     }
 
     fn counts(&self) -> bool {
@@ -170,10 +174,10 @@ pub fn with_deadline<T>(at: Option<Instant>, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Runs `f`; the cancellation points in it are cancelled once `cancelled` is set. Whoever sets that (with [`Release`](Ordering::Release))
-/// wakes the task with [`Tokens::SYNC`](ec_tasks::Tokens::SYNC) afterwards, and all that have joined `members`, as children of a scope in `f` do.
-pub fn with_group<T>(cancelled: Arc<AtomicBool>, members: Arc<dyn Members>, f: impl FnOnce() -> T) -> T {
-    let _entered = Entered::new(What::Group(cancelled, members));
+/// Runs `f`; the cancellation points in it are cancelled once `group` is. Whoever does that wakes the task with
+/// [`Tokens::SYNC`](ec_tasks::Tokens::SYNC) afterwards, and all that have joined the group, as children of a scope in `f` do.
+pub fn with_group<T>(group: Arc<dyn Members>, f: impl FnOnce() -> T) -> T {
+    let _entered = Entered::new(What::Group(group));
     f()
 }
 
@@ -263,15 +267,17 @@ pub(crate) fn take_cancel() -> bool {
         return true;
     }
     let group = group_cancel();
-    if let Some(What::Group(theirs, _)) = group.map(|scope| &scope.what) {
+    if let Some(What::Group(theirs)) = group.map(|scope| &scope.what) {
         inside()
-            .filter(|(_, scope)| matches!(&scope.what, What::Group(it, _) if Arc::ptr_eq(it, theirs)))
+            .filter(
+                |(_, scope)| matches!(&scope.what, What::Group(it) if address_of(it) == address_of(theirs)),
+            )
             .for_each(|(_, scope)| scope.delivered.set(true));
     }
     group.is_some()
 }
 
-/// Whose cancels are to be delivered here: the task's own? And the groups', each as the address of its flag, but for those that have been. (Of
+/// Whose cancels are to be delivered here: the task's own? And the groups', each by its address, but for those that have been. (Of
 /// too many the last one is [`ANY_GROUP`].)
 pub(crate) fn who_may_cancel() -> (bool, [usize; GROUPS]) {
     let mut groups = [0; GROUPS];
@@ -283,8 +289,8 @@ pub(crate) fn who_may_cancel() -> (bool, [usize; GROUPS]) {
         .filter(|(_, scope)| matches!(scope.what, What::Group(..)))
         .enumerate()
     {
-        if let What::Group(flag, _) = &scope.what {
-            groups[place.min(GROUPS - 1)] = if place < GROUPS { address_of(flag) } else { ANY_GROUP };
+        if let What::Group(group) = &scope.what {
+            groups[place.min(GROUPS - 1)] = if place < GROUPS { address_of(group) } else { ANY_GROUP };
         }
     }
     (!is_shielded(), groups)
@@ -294,8 +300,8 @@ pub(crate) fn who_may_cancel() -> (bool, [usize; GROUPS]) {
 pub(crate) const ANY_GROUP: usize = usize::MAX;
 
 /// What a group is known by.
-pub(crate) fn address_of(group: &Arc<AtomicBool>) -> usize {
-    Arc::as_ptr(group).addr()
+pub(crate) fn address_of<M: Members + ?Sized>(group: &Arc<M>) -> usize {
+    Arc::as_ptr(group).cast::<()>().addr()
 }
 
 /// Whether the caller is in a group that was cancelled, or a deadline has come that it has [inherited](Inherited): delivered or not, and
@@ -321,7 +327,7 @@ pub struct Inherited(Box<[Passed]>);
 #[derive(Clone)]
 enum Passed {
     Deadline(Instant),
-    Group(Arc<AtomicBool>, Arc<dyn Members>),
+    Group(Arc<dyn Members>),
 }
 
 impl Inherited {
@@ -355,9 +361,9 @@ impl Passed {
     fn enter(&self) -> (Entered, Option<Box<dyn Any>>) {
         match self.clone() {
             Passed::Deadline(at) => (Entered::new(What::Deadline { at: Some(at), inherited: true }), None),
-            Passed::Group(cancelled, members) => {
-                let member = members.clone().join();
-                (Entered::new(What::Group(cancelled, members)), member)
+            Passed::Group(group) => {
+                let member = group.clone().join();
+                (Entered::new(What::Group(group)), member)
             }
         }
     }
@@ -369,7 +375,7 @@ impl Scope {
         match &self.what {
             _ if self.delivered.get() => None,
             What::Deadline { at, .. } => at.map(Passed::Deadline),
-            What::Group(cancelled, members) => Some(Passed::Group(cancelled.clone(), members.clone())),
+            What::Group(group) => Some(Passed::Group(group.clone())),
             What::Shield => None,
         }
     }

@@ -9,7 +9,7 @@
 use crate::wait::scopes::{earliest, scope_deadline};
 use crate::wait::{Stop, pending, until_token};
 use crate::worker::current::is_abandoned;
-use ec_tasks::lock::{Condvar, Mutex};
+use ec_tasks::lock::{Condvar, ForkMutex, Forked, Mutex};
 use ec_tasks::room::{list_of, lock_with_room};
 use ec_tasks::{Task, Tokens, WaitKind};
 use std::cell::OnceCell;
@@ -27,7 +27,7 @@ enum Who {
     Thread(Arc<Bell>),
 }
 
-/// Where a plain thread sleeps.
+/// Where a plain thread sleeps. In a forked child nobody touches a bell of the parent's, whose lock may be held.
 struct Bell {
     lock: Mutex<()>,
     rung: Condvar,
@@ -39,7 +39,15 @@ struct Bell {
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
 /// The bells of all threads that have waited.
-static BELLS: Mutex<Vec<Weak<Bell>>> = Mutex::new(Vec::new());
+static BELLS: ForkMutex<Bells> = ForkMutex::new(Bells(Vec::new()));
+
+struct Bells(Vec<Weak<Bell>>);
+
+impl Forked for Bells {
+    fn left_half() -> Self {
+        Bells(Vec::new())
+    }
+}
 
 thread_local!(static BELL: OnceCell<Arc<Bell>> = const { OnceCell::new() });
 
@@ -64,7 +72,7 @@ pub(crate) fn look_again() {
     for task in ec_tasks::live_tasks() {
         task.wake(Tokens::SYNC);
     }
-    for bell in list_of(&BELLS, |bells| bells, |bell| bell.upgrade()) {
+    for bell in list_of(&BELLS, |bells| &mut bells.0, |bell| bell.upgrade()) {
         bell.ring();
     }
 }
@@ -102,7 +110,7 @@ impl Sleeper {
     /// Has it look whether what it waits for has come. Never blocks for long.
     pub fn wake(&self) {
         match &self.0 {
-            Who::Task(_) if self.is_gone() => (),
+            _ if self.is_gone() => (),
             Who::Task(task) => task.wake(Tokens::SYNC),
             Who::Thread(bell) => bell.ring(),
         }
@@ -162,7 +170,8 @@ impl Bell {
         let bell = Arc::new(Bell { lock: Mutex::new(()), rung: Condvar::new(), forks: ec_tasks::forks() });
         let weak = Arc::downgrade(&bell);
         let gone = {
-            let mut bells = lock_with_room(&BELLS, |bells| bells);
+            let mut guard = lock_with_room(&BELLS, |bells| &mut bells.0);
+            let bells = &mut guard.0;
             // In place of one that is gone, if there is one. (Dropped without the lock.)
             let place = bells.iter().position(|other| other.strong_count() == 0);
             match place {
@@ -182,6 +191,9 @@ impl Bell {
     }
 
     fn ring(&self) {
+        if self.is_gone() {
+            return;
+        }
         // Between its look and its sleep the thread holds the lock.
         drop(self.lock.lock());
         self.rung.notify_all();

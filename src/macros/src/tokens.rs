@@ -1,6 +1,6 @@
 //! Errors with a place, and code made of text.
 
-use proc_macro::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro::{Delimiter, Group, Punct, Spacing, Span, TokenStream, TokenTree};
 
 /// What is wrong, and where.
 pub(crate) struct Error {
@@ -63,8 +63,34 @@ pub(crate) fn flatten(tokens: TokenStream) -> Vec<TokenTree> {
     flat.collect()
 }
 
+/// The tokens of an expression, with parentheses for the groups that a `macro_rules!` has put around what it was given: the compiler
+/// forgets them in what an attribute gives back, and `$n * 2` is to be twice `$n`.
+pub(crate) fn in_parentheses(tokens: TokenStream) -> TokenStream {
+    let each = tokens.into_iter().map(|token| match token {
+        TokenTree::Group(group) => {
+            let inside = in_parentheses(group.stream());
+            let delimiter = match group.delimiter() {
+                Delimiter::None if inside.clone().into_iter().nth(1).is_none() => return inside,
+                Delimiter::None => Delimiter::Parenthesis,
+                other => other,
+            };
+            let mut new = Group::new(delimiter, inside);
+            new.set_span(group.span());
+            TokenTree::from(new).into()
+        }
+        token => token.into(),
+    });
+    each.collect()
+}
+
 pub(crate) fn is_punct(token: Option<&TokenTree>, letter: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == letter)
+}
+
+/// It is half of an operator.
+pub(crate) fn is_joint(token: Option<&TokenTree>, letter: char) -> bool {
+    let joint = |punct: &Punct| punct.as_char() == letter && punct.spacing() == Spacing::Joint;
+    matches!(token, Some(TokenTree::Punct(punct)) if joint(punct))
 }
 
 pub(crate) fn is_ident(token: Option<&TokenTree>, word: &str) -> bool {

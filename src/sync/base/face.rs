@@ -1,14 +1,14 @@
 //! The primitives of this folder, and of the types that stand on it; see `src/sync/base/mod.rs`.
 
-pub(crate) use ec_channel::queue::Queue;
-pub(crate) use ec_channel::ring::{Refused, Ring, Taken};
+pub(crate) use super::queues::{Queue, Ring};
+pub(crate) use ec_channel::ring::{Refused, Taken};
 pub(crate) use ec_pool::wait::{AbortOnUnwind, Look, Sleeper, Stop, look, some_may_be_gone};
-pub(crate) use ec_tasks::lock::{Mutex, MutexGuard};
+pub(crate) use ec_tasks::WaitKind;
+pub(crate) use ec_tasks::lock::{ForkMutex, Forked, MutexGuard};
 pub(crate) use ec_tasks::room::lock_with_room;
-pub(crate) use ec_tasks::{WaitKind, forks};
 pub(crate) use std::hint::spin_loop;
 pub(crate) use std::sync::Arc;
-pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::time::Instant;
 
 use std::time::Duration;
@@ -34,8 +34,9 @@ pub(crate) fn has_lost_for_long(since: &mut Option<Instant>) -> bool {
     }
 }
 
-/// The caller has just moved an end of a queue, and looks now whether anybody waits: in this order to all. (A step of a queue is
-/// [`SeqCst`](Ordering::SeqCst) itself, as is the look. In the model this is a fence.)
+/// The caller has just moved an end of a queue, and looks now whether anybody waits; or has said that it waits, and looks whether there is
+/// something: in this order to all. (The step is [`SeqCst`](Ordering::SeqCst) itself, as is the look. In the model, which does not know that
+/// order, this is a fence.)
 #[inline(always)]
 pub(crate) fn after_step() {}
 

@@ -45,7 +45,7 @@ impl Waiters {
 impl Locked<'_> {
     /// Who has no turn yet.
     pub(crate) fn count_in_line(&self) -> usize {
-        self.from(self.0.next).count()
+        self.from(self.0.next).filter(|place| !place.sleeper.is_gone()).count()
     }
 
     /// Those who have their turn want so much together.

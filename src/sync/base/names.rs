@@ -4,7 +4,7 @@
 //! a number alone: the address of what it waits for, and in the bits above that the number of its name. Names are few, and never
 //! forgotten.
 
-use ec_tasks::lock::Mutex;
+use ec_tasks::lock::{ForkMutex, Forked};
 use ec_tasks::room::lock_with_room;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +17,16 @@ pub(crate) struct Name {
 }
 
 /// All names that were waited for. The first one has the number 1.
-static NAMES: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+static NAMES: ForkMutex<Names> = ForkMutex::new(Names(Vec::new()));
+
+struct Names(Vec<&'static str>);
+
+impl Forked for Names {
+    /// None. (Nobody asks for them there: a forked child has no tasks.)
+    fn left_half() -> Self {
+        Names(Vec::new())
+    }
+}
 
 /// Addresses have so many bits.
 const ADDRESS: u32 = 48;
@@ -64,7 +73,8 @@ pub(crate) fn show(name: Option<&'static str>, all: &mut fmt::DebugStruct<'_, '_
 
 /// 0: there are too many names.
 fn number_of(text: &'static str) -> u32 {
-    let mut names = lock_with_room(&NAMES, |names| names);
+    let mut guard = lock_with_room(&NAMES, |names| &mut names.0);
+    let names = &mut guard.0;
     if let Some(place) = names.iter().position(|name| *name == text) {
         return place as u32 + 1;
     }
@@ -78,7 +88,7 @@ fn number_of(text: &'static str) -> u32 {
 /// The words of a dump for what [`Name::detail`] gave.
 pub(crate) fn describe(_token: u64, detail: u64) -> String {
     let (number, address) = ((detail >> ADDRESS) as usize, detail & ((1 << ADDRESS) - 1));
-    let name = number.checked_sub(1).and_then(|place| NAMES.lock().get(place).copied());
+    let name = number.checked_sub(1).and_then(|place| NAMES.lock().0.get(place).copied());
     match name {
         Some(name) => format!("'{name}' at {address:#x}"),
         None => format!("at {address:#x}"),

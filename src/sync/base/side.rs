@@ -16,8 +16,7 @@
 //!   may have come for one that was told once.
 
 use super::face::{
-    Arc, AtomicU32, Instant, Ordering, Stop, after_step, const_fn, fence, has_lost_for_long, let_others_run,
-    look,
+    Arc, AtomicU32, Instant, Ordering, Stop, after_step, const_fn, has_lost_for_long, let_others_run, look,
 };
 use super::first::{Among, Claim, Stood};
 use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
@@ -98,7 +97,7 @@ impl Side {
         wake
     }
 
-    /// Waits until `attempt` gives something. `None`: until the deadline of its own, in vain. `is_ready`: it may give something now, by
+    /// An attempt was in vain: waits until another one gives something. `None`: until the deadline of its own, in vain. `is_ready`: it may give something now, by
     /// loads that are [`SeqCst`](Ordering::SeqCst). It is asked under the list's lock.
     pub(crate) fn wait<R>(
         &self,
@@ -108,14 +107,14 @@ impl Side {
     ) -> Result<Option<R>, Stop> {
         let mut turn = Turn::default();
         loop {
-            if let Some(got) = self.attempt(&turn, &mut attempt, &is_ready) {
-                return Ok(Some(got));
-            }
             let since = look();
             match self.stand(&mut turn, &how, None, &is_ready, |place| place.wait(&how, since)) {
                 Waited::Not | Waited::Told => (),
                 Waited::Late => return Ok(None),
                 Waited::Stopped(stop) => return Err(stop),
+            }
+            if let Some(got) = self.attempt(&turn, &mut attempt, &is_ready) {
+                return Ok(Some(got));
             }
         }
     }
@@ -160,10 +159,15 @@ impl Side {
         let impatient = has_waited && has_lost_for_long(&mut turn.lost);
         let mark = if impatient { WAITED | FAIR } else { WAITED };
         let nothing = |list: &mut Locked<'_>| {
-            self.forget_none(list);
             let word = self.word.fetch_or(mark, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
-            let there_is = (has_waited || word & FAIR == 0) && is_ready();
+            after_step();
+            let mut is_open = has_waited || word & FAIR == 0;
+            if !is_open && list.is_empty() {
+                // (Who has waited for too long is gone.)
+                self.word.fetch_and(!FAIR, Ordering::SeqCst);
+                is_open = true;
+            }
+            let there_is = is_open && is_ready();
             if there_is {
                 self.forget_none(list);
             }
@@ -217,7 +221,7 @@ impl Side {
         }
         let mut list = self.waiters.lock();
         self.word.fetch_or(FAIR, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        after_step();
         // (Nobody but those who have waited takes it from here on: so one of them is to know.)
         let wake = if is_ready() { list.give_turn() } else { None };
         self.forget_none(&mut list);

@@ -180,7 +180,12 @@ impl Stock {
         self.word.load(Ordering::Relaxed) / ONE
     }
 
-    /// How much is there that is promised to nobody, and how many wait for their turn.
+    /// How much is there that is promised to nobody.
+    pub(crate) fn unpromised(&self) -> usize {
+        self.there() - self.waiters.lock().promised()
+    }
+
+    /// The same, and how many wait for their turn. (It counts them: for `Debug`.)
     pub(crate) fn state(&self) -> (usize, usize) {
         let mut list = self.waiters.lock();
         (self.there() - list.promised(), list.count_in_line())

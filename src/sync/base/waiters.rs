@@ -21,15 +21,15 @@
 //! place. Whoever meets it takes it out and looks further. If it was told before it was left, all others look again
 //! (`ec_pool::wait::Sleeper`): `wait` returns to each as if it was told.
 //!
-//! In a forked child nobody of the parent is there: the list is empty.
+//! In a forked child nobody of the parent is there: the list is empty, and its lock is free (`ec_tasks::lock::ForkMutex`).
 //!
 //! This file has `unsafe` in it: the list.
 
 #![allow(unsafe_code)]
 
 use super::face::{
-    AbortOnUnwind, Arc, AtomicU8, Instant, Look, Mutex, MutexGuard, Ordering, Sleeper, Stop, WaitKind,
-    const_fn, forks, has_waited_for_long, look, some_may_be_gone,
+    AbortOnUnwind, Arc, AtomicU8, ForkMutex, Forked, Instant, Look, MutexGuard, Ordering, Sleeper, Stop,
+    WaitKind, const_fn, has_waited_for_long, look, some_may_be_gone,
 };
 use super::first::{Among, Claim, Stood};
 use std::cell::Cell;
@@ -37,7 +37,7 @@ use std::ptr;
 
 /// See the module.
 pub(crate) struct Waiters {
-    list: Mutex<List>,
+    list: ForkMutex<List>,
 }
 
 /// Used under the lock. The places in it are those of frames of `wait` that have not been left.
@@ -51,19 +51,22 @@ pub(super) struct List {
     pub(super) promised: usize,
     /// See [`Locked::has_begun`].
     begun: Option<Instant>,
-    /// After so many forks: those in it are of this process.
-    forks: u32,
 }
 
-const NOBODY: List = List {
-    first: ptr::null(),
-    last: ptr::null(),
-    came: 0,
-    next: ptr::null(),
-    promised: 0,
-    begun: None,
-    forks: 0,
-};
+const NOBODY: List =
+    List { first: ptr::null(), last: ptr::null(), came: 0, next: ptr::null(), promised: 0, begun: None };
+
+/// In a forked child: those in it are of the parent, and their stacks may be others' by now.
+impl Forked for List {
+    fn left_half() -> Self {
+        NOBODY
+    }
+
+    fn left_whole(&mut self) {
+        // (Who has come is counted on: others remember a number of it.)
+        *self = List { came: self.came, ..NOBODY };
+    }
+}
 
 // SAFETY: the places belong to whoever has the lock.
 unsafe impl Send for List {}
@@ -157,19 +160,13 @@ impl Wake {
 impl Waiters {
     const_fn! {
         pub(crate) fn new() -> Self {
-            Waiters { list: Mutex::new(NOBODY) }
+            Waiters { list: ForkMutex::new(NOBODY) }
         }
     }
 
     /// The list, locked: nobody comes or leaves. No code of others may run so long.
     pub(crate) fn lock(&self) -> Locked<'_> {
-        let mut list = self.list.lock();
-        let forks = forks();
-        if list.forks != forks {
-            // This is a forked child. Those in the list are of the parent, and their stacks may be others' by now.
-            *list = List { forks, ..NOBODY };
-        }
-        Locked(list)
+        Locked(self.list.lock())
     }
 
     /// Waits to be told, unless there is `nothing` to wait for, which is asked under the lock. Calls `joined`, without the lock, when it can

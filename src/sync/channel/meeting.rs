@@ -7,7 +7,7 @@
 //! Locks are taken in this order: the list of the senders, the offers, the list of the receivers.
 
 use super::super::base::face::{
-    Arc, AtomicUsize, Mutex, MutexGuard, Ordering, Taken, let_others_run, lock_with_room,
+    Arc, AtomicUsize, ForkMutex, Forked, MutexGuard, Ordering, Taken, let_others_run, lock_with_room,
 };
 use super::super::base::first::{Among, Claim, Stood};
 use super::super::base::side::Side;
@@ -18,7 +18,7 @@ use std::ptr;
 
 /// See the module.
 pub(crate) struct Meeting<T> {
-    offers: Mutex<Offers<T>>,
+    offers: ForkMutex<Offers<T>>,
     /// How many offers are open; or, if it is closed, [`CLOSED`]. Written under the lock.
     state: AtomicUsize,
     senders: Waiters,
@@ -48,6 +48,13 @@ const CLOSED: usize = usize::MAX;
 
 /// After so many offers a sender lets others run. (One whose receiver is as quick never waits.)
 const OFFERS_TO_REST: u64 = 16;
+
+impl<T> Forked for Offers<T> {
+    /// What was offered nobody knows.
+    fn left_half() -> Self {
+        Offers { queue: VecDeque::new(), open: 0, last: 0, closed: true }
+    }
+}
 
 impl<T> Offers<T> {
     /// There is room.
@@ -88,7 +95,7 @@ impl<T> Offers<T> {
 impl<T> Meeting<T> {
     pub(crate) fn new() -> Meeting<T> {
         Meeting {
-            offers: Mutex::new(Offers { queue: VecDeque::new(), open: 0, last: 0, closed: false }),
+            offers: ForkMutex::new(Offers { queue: VecDeque::new(), open: 0, last: 0, closed: false }),
             state: AtomicUsize::new(0),
             senders: Waiters::new(),
         }
@@ -133,6 +140,8 @@ impl<T> Meeting<T> {
     fn offer(&self, item: T, claim: Option<(Arc<Claim>, usize)>, receivers: &Side) -> Result<u64, T> {
         let mut offers = self.lock_with_room();
         if offers.closed {
+            // (In a forked child it may not be said yet.)
+            self.publish(&offers);
             drop(offers);
             return Err(item);
         }
@@ -198,6 +207,7 @@ impl<T> Meeting<T> {
     pub(crate) fn hand(&self, item: T, receivers: &Side) -> Result<(), (T, Failed)> {
         let mut offers = self.lock_with_room();
         let failed = if offers.closed {
+            self.publish(&offers);
             Failed::Closed
         } else if let Some(wake) = receivers.tell_taker() {
             offers.push(item, false, None);

@@ -36,7 +36,9 @@
 //! they came. Who comes while there is something need not wait behind them, but if one of them has waited for half a millisecond and came too
 //! late, all others wait behind it. A task that goes on for some dozens of values without waiting lets others run.
 //!
-//! **Fork.** In a forked child only the task or thread that has forked is there: nobody sends or receives at the other ends.
+//! **Fork.** In a forked child only the task or thread that has forked is there: nobody sends or receives at the other ends. What
+//! another one was just putting in or taking out is not in the child's channel. One of `bounded(0)` is closed there if another one was
+//! just offering or taking.
 
 pub(super) mod arms;
 pub(super) mod core;
@@ -62,10 +64,10 @@ use std::time::{Duration, Instant};
 
 /// A channel with places for so many values. With none, each value passes from a sender to a receiver while both are there.
 ///
-/// Memory for all places is taken at once.
+/// Memory for all places is taken at once. Where the allocator has none the process ends, as with std's collections.
 ///
 /// # Panics
-/// Without memory for them.
+/// If so many are more than any memory holds.
 ///
 /// ```
 /// use event_channel::sync::channel::{self, TrySendError};

@@ -1,13 +1,13 @@
 //! What the two ends of a oneshot share: one value under a lock, and those who wait for it or for the other end.
 
-use super::super::base::face::{Mutex, Stop, WaitKind};
+use super::super::base::face::{ForkMutex, Forked, Stop, WaitKind};
 use super::super::base::first::{Among, Arm, Stood};
 use super::super::base::waiters::{How, Waited, Waiters};
 use super::super::channel::core::Failed;
 
 /// See the module. The list of those who wait is locked before the state.
 pub(crate) struct Core<T> {
-    state: Mutex<State<T>>,
+    state: ForkMutex<State<T>>,
     waiters: Waiters,
 }
 
@@ -19,9 +19,17 @@ struct State<T> {
     closed: bool,
 }
 
+impl<T> Forked for State<T> {
+    /// Whether there is a value nobody knows: neither end has anything to hope for.
+    fn left_half() -> Self {
+        State { value: None, sent: true, closed: true }
+    }
+}
+
 impl<T> Core<T> {
     pub(crate) fn new() -> Core<T> {
-        Core { state: Mutex::new(State { value: None, sent: false, closed: false }), waiters: Waiters::new() }
+        let state = State { value: None, sent: false, closed: false };
+        Core { state: ForkMutex::new(state), waiters: Waiters::new() }
     }
 
     pub(crate) fn send(&self, value: T) -> Result<(), T> {

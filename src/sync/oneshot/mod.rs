@@ -14,6 +14,8 @@
 //!
 //! The calls that wait are cancellation points, and honour a surrounding [`timeout`](crate::time::timeout). A [`recv`](Receiver::recv) that was
 //! cancelled, or whose time was over, has taken nothing, and can be made again.
+//!
+//! In a forked child it is closed if a thread of the parent was just sending or receiving.
 
 pub(crate) mod core;
 

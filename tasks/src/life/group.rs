@@ -1,4 +1,4 @@
-//! Waiting for the ends of a group's tasks, and stopping them.
+//! Waiting for the ends of a group's tasks.
 
 use std::sync::Arc;
 
@@ -20,20 +20,11 @@ static GROUP: WaitKind = WaitKind {
 pub enum GroupNews {
     /// All members have ended, or this is a forked child, where none of them is.
     Over,
-    /// The caller is to look whether it was cancelled.
-    Woken,
     /// This one was abandoned by its scheduler. Told of once; there may be more.
     Abandoned(Task),
 }
 
 impl Group {
-    /// Cancels all members, and those to come, once: those that were cancelled before, because one of them failed, are not again.
-    pub fn cancel(&self) {
-        if !forked() && self.stops() {
-            self.cancel_all();
-        }
-    }
-
     /// The error of a member that [failed](Group::failures) was seen.
     pub fn claim(&self) {
         if !forked() {
@@ -41,20 +32,31 @@ impl Group {
         }
     }
 
-    /// Waits until the group is empty, or there is something to tell: suspends a task, blocks a plain thread. A task returns as well as soon
-    /// as `cancelled` says so, which is asked whenever the task was woken, and only looks at something. At most one waits at a time.
+    /// Waits until the group is empty, or there is something to tell: suspends a task, blocks a plain thread. At most one waits at a time.
     ///
     /// A member that was abandoned never ends: then, after the news of it, this does not return. In a forked child it returns at once, for
     /// none of the parent's tasks is there.
-    pub fn wait(&self, cancelled: impl Fn() -> bool) -> GroupNews {
-        if forked() || self.is_over() {
-            return GroupNews::Over;
+    pub fn wait(&self) -> GroupNews {
+        loop {
+            if forked() || self.is_over() {
+                return GroupNews::Over;
+            }
+            self.wait_for_news();
+            // (One that was abandoned may have ended since.)
+            if let Some(task) = self.take_abandoned()
+                && !self.is_over()
+            {
+                return GroupNews::Abandoned(task);
+            }
         }
+    }
+
+    fn wait_for_news(&self) {
         with_current(|current| match current {
             Some(me) => {
                 self.set_waiter(Some(GroupWaiter::Task(me.clone())));
                 begin_wait(&GROUP, self.live() as u64, 0);
-                while !self.has_news() && !cancelled() {
+                while !self.has_news() {
                     suspend(Tokens::SYNC);
                 }
                 end_wait();
@@ -66,17 +68,6 @@ impl Group {
             }
         });
         self.set_waiter(None);
-        match self.take_abandoned() {
-            _ if self.is_over() => GroupNews::Over,
-            Some(task) => GroupNews::Abandoned(task),
-            None => GroupNews::Woken,
-        }
-    }
-
-    fn cancel_all(&self) {
-        while let Some(task) = self.next_to_cancel() {
-            task.cancel();
-        }
     }
 }
 

@@ -229,7 +229,14 @@ pub(crate) fn on_thread<R>(f: impl FnOnce() -> R) -> R {
     // The signal stack that the task has set is not the thread's: what `f` finds, and sets, is.
     let of_task = here::take_signal_stack_back();
     // A panic must not run through the change of the register.
-    let result = step_out(|| catch_unwind(AssertUnwindSafe(f)), true);
+    let task = here::task();
+    let outside = || {
+        here::set_stepped_out(task);
+        let result = catch_unwind(AssertUnwindSafe(f));
+        here::set_stepped_out(std::ptr::null());
+        result
+    };
+    let result = step_out(outside, true);
     if let Some(of_task) = of_task {
         here::set_signal_stack(&of_task);
     }

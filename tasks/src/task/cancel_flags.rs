@@ -13,8 +13,6 @@ const STICKY: u8 = 4;
 const SECTION: u8 = 8;
 /// The section was left elsewhere, while the task was on a thread in it.
 const SECTION_OVER: u8 = 16;
-/// One was delivered, since the task last [looked](CancelFlags::look_back).
-const DELIVERED: u8 = 128;
 
 /// See `wait/cancel.rs`, which says how it meets the announcement of a wait.
 pub(crate) struct CancelFlags(AtomicU8);
@@ -62,15 +60,6 @@ impl CancelFlags {
         self.0.load(Ordering::Relaxed) & LATCHED != 0
     }
 
-    /// Was one delivered since the task last called this? From now on it counts as if there had (`so`), or had not.
-    pub(crate) fn look_back(&self, so: bool) -> bool {
-        let before = match so {
-            true => self.0.fetch_or(DELIVERED, Ordering::SeqCst),
-            false => self.0.fetch_and(!DELIVERED, Ordering::SeqCst),
-        };
-        before & DELIVERED != 0
-    }
-
     pub(crate) fn is_pending(&self) -> bool {
         self.0.load(Ordering::SeqCst) & PENDING != 0
     }
@@ -81,7 +70,6 @@ impl CancelFlags {
         if seen & PENDING == 0 {
             return false;
         }
-        self.0.fetch_or(DELIVERED, Ordering::SeqCst);
         // Only the task itself clears the bit, so it is still there.
         if seen & STICKY == 0 && self.0.fetch_and(!PENDING, Ordering::SeqCst) & STICKY != 0 {
             // It became sticky in between.

@@ -7,7 +7,7 @@
 //! A member that was never to begin, and whose closure could not be dropped, is *lost*: the group never becomes empty. It does not become
 //! empty either as long as there is a member whose scheduler has *abandoned* it; who waits is told of one.
 //!
-//! In a forked child nobody uses a group's lock, which a thread may hold that is not there.
+//! In a forked child there are no members. Nobody but `Debug` looks into a group there.
 
 #![allow(unsafe_code)]
 
@@ -16,18 +16,23 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::followers::Follower;
 use super::header::{Header, Task};
 use super::parker::Parker;
 use super::tokens::Tokens;
-use crate::util::lock::Mutex;
+use crate::util::lock::{ForkMutex, Forked, Mutex, MutexGuard};
 
 /// Tasks whose ends are waited for together; see [`spawn_in_group`](crate::spawn_in_group).
 pub struct Group {
-    inner: Mutex<Inner>,
+    inner: ForkMutex<Inner>,
     /// Members that have panicked or never began, and whose `join` nobody has seen. Written under the lock.
     failures: AtomicUsize,
     /// Has one panicked, ever?
     panicked: AtomicBool,
+    /// Is it, or was it, in the list of a task's followers?
+    follows: AtomicBool,
+    /// Which is next in the chain that it is in.
+    behind: Mutex<Option<Arc<dyn Follower>>>,
 }
 
 /// Who waits for the group's end.
@@ -54,6 +59,22 @@ struct Inner {
     waiter: Option<Waiter>,
 }
 
+impl Forked for Inner {
+    /// Nobody is in it.
+    fn left_half() -> Self {
+        Inner {
+            first: ptr::null(),
+            last: ptr::null(),
+            count: 0,
+            lost: false,
+            stopped: false,
+            round: 0,
+            abandoned: None,
+            waiter: None,
+        }
+    }
+}
+
 // SAFETY: the members in the list are alive, and what the list uses of them is used under the lock alone.
 unsafe impl Send for Inner {}
 
@@ -76,17 +97,13 @@ impl Default for Group {
 impl Group {
     /// One without members.
     pub fn new() -> Group {
-        let inner = Inner {
-            first: ptr::null(),
-            last: ptr::null(),
-            count: 0,
-            lost: false,
-            stopped: false,
-            round: 0,
-            abandoned: None,
-            waiter: None,
-        };
-        Group { inner: Mutex::new(inner), failures: AtomicUsize::new(0), panicked: AtomicBool::new(false) }
+        Group {
+            inner: ForkMutex::new(Inner::left_half()),
+            failures: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            follows: AtomicBool::new(false),
+            behind: Mutex::new(None),
+        }
     }
 
     /// How many members there are that have panicked, or were refused before they began, and were not [claimed](Group::claim).
@@ -97,6 +114,16 @@ impl Group {
     /// Has a member panicked, ever?
     pub fn has_panicked(&self) -> bool {
         self.panicked.load(Ordering::Relaxed)
+    }
+
+    /// It is in the list of a task's followers from here on. That can be once.
+    pub(crate) fn begins_to_follow(&self) {
+        assert!(!self.follows.swap(true, Ordering::Relaxed), "a group follows one task");
+    }
+
+    /// Of the chain's owner alone.
+    pub(crate) fn place_in_chain(&self) -> MutexGuard<'_, Option<Arc<dyn Follower>>> {
+        self.behind.lock()
     }
 
     /// How many members have not ended.

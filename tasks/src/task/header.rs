@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, 
 
 use super::cancel_flags::CancelFlags;
 use super::continuation::Continuation;
+use super::followers::Followers;
 use super::id::TaskId;
 use super::join_word::JoinWord;
 use super::kind::Kind;
@@ -63,6 +64,7 @@ pub(crate) struct Header {
     pub(crate) vtable: &'static Vtable,
     pub(crate) join: JoinWord<Joiner>,
     pub(crate) links: Links,
+    pub(crate) followers: Followers,
     pub(crate) id: TaskId,
     pub(crate) name: Option<Box<str>>,
     /// The stack's usable addresses; zeros until the task first runs, and for a dedicated one.
@@ -106,6 +108,7 @@ impl Header {
                 vtable: vtable,
                 join: JoinWord::new(),
                 links: Links::new(),
+                followers: Followers::new(),
                 id: id,
                 name: name,
                 stack: [const { AtomicUsize::new(0) }; 2],

@@ -7,12 +7,14 @@
 //!             +-- Scheduler            who runs it
 //!             +-- JoinWord             its end, as its handle sees it
 //!             +-- Links                its place among all tasks (registry)
+//!             +-- Followers            the groups that are cancelled with it
 //!   Member                             its place in its group, if it has one (group.rs)
 //!   closure, or result                 (life/cell.rs)
 //! ```
 
 mod cancel_flags;
 mod continuation;
+mod followers;
 mod group;
 mod header;
 mod id;
@@ -29,6 +31,7 @@ mod tokens;
 mod wait_slot;
 
 pub(crate) use continuation::Step;
+pub(crate) use followers::{Chain, Follower};
 pub use group::Group;
 pub(crate) use group::{Member, Membership, Waiter as GroupWaiter, member_of};
 pub(crate) use header::{FINISHED, Header, Joiner, READY, RUNNING, Vtable, drop_ref};

@@ -8,12 +8,15 @@
 //! own, that waits for one for the first time may have to enlarge a table. It does so with all of that table locked. An
 //! allocator that spawned a task there, or just met another such lock that is held, would wait for itself.
 
+pub use super::fork_lock::{ForkCell, ForkMutex, Forked, Mend};
+
 use super::crossing::Crossing;
 use rustix_futex_sync as futex;
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
-/// A lock; see the module. A panic while it is held does not matter to the next one.
+/// A lock; see the module. A panic while it is held does not matter to the next one. In a forked child it is held for ever if another
+/// thread held it: where code of a child may come there is a [`ForkMutex`].
 #[derive(Default)]
 pub struct Mutex<T: ?Sized>(futex::Mutex<T>);
 

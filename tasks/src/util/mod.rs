@@ -4,6 +4,7 @@ pub mod coarse;
 pub(crate) mod crossing;
 pub(crate) mod fields;
 pub(crate) mod foreign;
+pub(crate) mod fork_lock;
 pub(crate) mod forked;
 pub(crate) mod fp;
 pub mod lock;

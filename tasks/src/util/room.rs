@@ -1,7 +1,7 @@
 //! Collections under a lock. Nothing is allocated under the lock when something is put in: an allocator is the
 //! program's code. Room is made outside and swapped in under the lock. What it replaces is dropped outside.
 
-use super::lock::{Mutex, MutexGuard};
+use super::lock::{ForkMutex, Forked, Mutex, MutexGuard};
 use std::collections::{HashMap, TryReserveError, VecDeque};
 use std::hash::Hash;
 use std::mem;
@@ -87,15 +87,46 @@ pub fn replace<C: Room>(small: &mut C, larger: &mut C) {
     }
 }
 
+/// A lock of either kind.
+#[doc(hidden)]
+pub trait Locks {
+    /// What is in it.
+    type Inside;
+
+    /// Waits for it.
+    fn locked(&self) -> MutexGuard<'_, Self::Inside>;
+}
+
+impl<T> Locks for Mutex<T> {
+    type Inside = T;
+
+    #[inline]
+    fn locked(&self) -> MutexGuard<'_, T> {
+        self.lock()
+    }
+}
+
+impl<T: Forked> Locks for ForkMutex<T> {
+    type Inside = T;
+
+    #[inline]
+    fn locked(&self) -> MutexGuard<'_, T> {
+        self.lock()
+    }
+}
+
 /// Locks `mutex` at a moment when the collection that `of` finds in it has room for one more at least.
 ///
 /// # Panics
 /// Without memory.
 #[doc(hidden)]
 #[inline]
-pub fn lock_with_room<T, C: Room>(mutex: &Mutex<T>, of: impl Fn(&mut T) -> &mut C) -> MutexGuard<'_, T> {
+pub fn lock_with_room<M: Locks, C: Room>(
+    mutex: &M,
+    of: impl Fn(&mut M::Inside) -> &mut C,
+) -> MutexGuard<'_, M::Inside> {
     loop {
-        let mut guard = mutex.lock();
+        let mut guard = mutex.locked();
         let (len, room) = of(&mut guard).filled();
         if len < room {
             return guard;
@@ -106,23 +137,23 @@ pub fn lock_with_room<T, C: Room>(mutex: &Mutex<T>, of: impl Fn(&mut T) -> &mut 
 }
 
 #[cold]
-fn enlarge<T, C: Room>(mutex: &Mutex<T>, of: impl Fn(&mut T) -> &mut C, len: usize) {
+fn enlarge<M: Locks, C: Room>(mutex: &M, of: impl Fn(&mut M::Inside) -> &mut C, len: usize) {
     let mut larger: C = empty(2 * len.max(4));
     // (Others may have been here meanwhile.)
-    replace(of(&mut mutex.lock()), &mut larger);
+    replace(of(&mut mutex.locked()), &mut larger);
 }
 
 /// What `each` makes of all that `mutex` holds in the collection that `of` finds, as a list: its memory is allocated without the
 /// lock.
 #[doc(hidden)]
-pub fn list_of<T, I, R>(
-    mutex: &Mutex<T>,
-    of: impl Fn(&mut T) -> &mut Vec<I>,
+pub fn list_of<M: Locks, I, R>(
+    mutex: &M,
+    of: impl Fn(&mut M::Inside) -> &mut Vec<I>,
     each: impl Fn(&mut I) -> Option<R>,
 ) -> Vec<R> {
     let mut list = Vec::new();
     loop {
-        let mut guard = mutex.lock();
+        let mut guard = mutex.locked();
         let all = of(&mut guard);
         if all.len() <= list.capacity() {
             list.extend(all.iter_mut().filter_map(&each));

@@ -6,12 +6,17 @@
 //! `cancel` sets a flag and then looks at what the task waits for. The task announces what it waits for and then looks
 //! at the flag. Both are sequentially consistent, so one of the two sees the other: no cancel is slept through.
 //!
+//! The groups of the scopes that a task has opened are cancelled with it (`task/followers.rs`).
+//!
 //! [`take_cancel`] delivers a cancel once, at a cancellation point. It delivers a sticky one (shutdown) again at each.
 
-use crate::task::{CancelWait, Scheduler, Task, Tokens};
+use crate::task::{CancelWait, Chain, Follower, Group, Scheduler, Task, Tokens};
 use crate::util::foreign::catch_quietly;
 use crate::util::forked::forked;
-use crate::wait::{section, with_current};
+use crate::util::lock::MutexGuard;
+use crate::wait::current::with_caller;
+use crate::wait::section;
+use std::sync::Arc;
 
 impl Task {
     /// Asks the task to stop: its present wait (if that can be cancelled) or its next
@@ -30,9 +35,21 @@ impl Task {
     }
 
     fn cancel_with(&self, sticky: bool) {
+        cancel_groups(self.cancel_alone(sticky));
+    }
+
+    /// But for the groups that are to be cancelled with the task: it gives them.
+    fn cancel_alone(&self, sticky: bool) -> Chain {
         let header = self.header();
-        if header.cancel.ask(sticky) && !forked() {
-            section::cancelled(self);
+        let mut groups = Chain::default();
+        if forked() {
+            header.cancel.ask(sticky);
+        } else {
+            let (in_section, taken) = header.followers.take_with(|| header.cancel.ask(sticky));
+            groups = taken;
+            if in_section {
+                section::cancelled(self);
+            }
         }
         if let Some(wait) = header.wait.read()
             && let Some(CancelWait(cancel)) = wait.kind.cancel
@@ -41,6 +58,7 @@ impl Task {
             catch_quietly(|| cancel(wait.token, self));
         }
         self.wake(Tokens::SYNC);
+        groups
     }
 
     /// Whether the task was ever cancelled. Stays true after the delivery.
@@ -49,20 +67,60 @@ impl Task {
     }
 }
 
+impl Group {
+    /// Cancels all members, and those to come, once: those that were cancelled before, because one of them failed, are not again.
+    pub fn cancel(&self) {
+        if !forked() && self.stops() {
+            self.cancel_all();
+        }
+    }
+
+    /// The present members, and all that are to be cancelled with them.
+    pub(crate) fn cancel_all(&self) {
+        let mut groups = Chain::default();
+        self.cancel_each(&mut groups);
+        cancel_groups(groups);
+    }
+
+    fn cancel_each(&self, groups: &mut Chain) {
+        while let Some(task) = self.next_to_cancel() {
+            groups.append(task.cancel_alone(false));
+        }
+    }
+}
+
+/// One after the other, with all that comes of it: not by recursion, as there may be many in each other.
+fn cancel_groups(mut groups: Chain) {
+    while let Some(group) = groups.pop() {
+        group.task_cancelled(&mut groups);
+    }
+}
+
+impl Follower for Group {
+    fn behind(&self) -> MutexGuard<'_, Option<Arc<dyn Follower>>> {
+        self.place_in_chain()
+    }
+
+    fn task_cancelled(&self, next: &mut Chain) {
+        if self.stops() {
+            self.cancel_each(next);
+        }
+    }
+}
+
 /// A cancellation point of the current task: true if a cancel is to be delivered here, which
-/// counts as done then. False in a plain thread.
+/// counts as done then. False in a plain thread; here and below one that a task has called [`on_thread`](crate::on_thread) on is
+/// that task.
 pub fn take_cancel() -> bool {
-    with_current(|task| task.is_some_and(|task| task.header().cancel.take()))
+    with_caller(|task| task.is_some_and(|task| task.header().cancel.take()))
 }
 
 /// Whether a cancel waits to be delivered to the current task. False in a plain thread.
 pub fn cancel_pending() -> bool {
-    with_current(|task| task.is_some_and(|task| task.header().cancel.is_pending()))
+    with_caller(|task| task.is_some_and(|task| task.header().cancel.is_pending()))
 }
 
-/// Was a cancel delivered to the current task since it last called this? For the next call it counts as if one had been (`so`), or not. So
-/// whoever wants to know about a part of the task's life calls it at the beginning (with `false`) and at the end (with what was the answer
-/// then, or is now). False in a plain thread.
-pub fn cancel_delivered(so: bool) -> bool {
-    with_current(|task| task.is_some_and(|task| task.header().cancel.look_back(so)))
+/// Was the current task ever cancelled? False in a plain thread.
+pub fn was_cancelled() -> bool {
+    with_caller(|task| task.is_some_and(Task::is_cancelled))
 }

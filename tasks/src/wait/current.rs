@@ -43,6 +43,30 @@ pub fn with_current<R>(f: impl FnOnce(Option<&Task>) -> R) -> R {
     }
 }
 
+/// As [`with_current`]; but in [`on_thread`](crate::on_thread) with the task that has called that. It goes on when the caller does.
+#[inline]
+pub(super) fn with_caller<R>(f: impl FnOnce(Option<&Task>) -> R) -> R {
+    match caller() {
+        Some(header) => {
+            // SAFETY: as in `with_current`: it has called the caller.
+            let task = unsafe { Task::borrow(header) };
+            f(Some(&task))
+        }
+        None => f(None),
+    }
+}
+
+#[inline]
+fn caller() -> Option<NonNull<Header>> {
+    if forked() { None } else { running_caller() }
+}
+
+/// As [`running`], for [`with_caller`].
+#[inline]
+fn running_caller() -> Option<NonNull<Header>> {
+    running().or_else(|| NonNull::new(here::stepped_out().cast_mut().cast()))
+}
+
 /// The current task; `None` in a plain thread, and in a forked child.
 ///
 /// ```
@@ -53,14 +77,14 @@ pub fn current() -> Option<Task> {
 }
 
 /// Calls `f` with the one pointer that each task, and each plain thread, has for the deadline
-/// scope it is in; null at first.
+/// scope it is in; null at first. In [`on_thread`](crate::on_thread) that of the task is the thread's, too.
 ///
 /// # Safety
 /// `f` does not suspend. The pointer has one owner in the process, who reads and writes it here
 /// and may follow it: whoever else calls this leaves it as it is.
 pub unsafe fn with_scope_cell<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
-    match here() {
-        // SAFETY: as in `with_current`; only the task uses the cell.
+    match caller() {
+        // SAFETY: as in `with_current`; only the task uses the cell, and where it has stepped out to it does not go on meanwhile.
         Some(header) => f(unsafe { &header.as_ref().continuation.scope }),
         None => {
             // Read apart and written back: `f` is not to be inlined into the access.
@@ -72,11 +96,12 @@ pub unsafe fn with_scope_cell<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
     }
 }
 
-/// The addresses of the stack that the current task was given, or the plain thread; `None` if the system does not tell. Code that
-/// runs on another stack is a coroutine's of somebody else. (A child that was forked in a task goes on on the task's stack.)
+/// The addresses of the stack that the current task was given (or the one that has called [`on_thread`](crate::on_thread), which stays on
+/// it), or the plain thread; `None` if the system does not tell. Code that runs on another stack is a coroutine's of somebody else. (A
+/// child that was forked in a task goes on on the task's stack.)
 #[inline]
 pub fn own_stack() -> Option<Range<usize>> {
     // SAFETY: as in `with_current`. In a child what is known of the task is as it was, and the child ends when the task's function returns.
-    let stack = running().and_then(|header| unsafe { header.as_ref() }.stack());
+    let stack = running_caller().and_then(|header| unsafe { header.as_ref() }.stack());
     stack.map(|(low, high)| low..high).or_else(crate::stack::of_thread)
 }

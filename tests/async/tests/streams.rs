@@ -250,3 +250,67 @@ fn a_buffered_stream_gives_its_lines() {
         assert_eq!(text, "text");
     });
 }
+
+/// One that waits before each success, as what shares a lock or a budget may.
+#[test]
+fn a_buffered_stream_need_not_be_ready_twice() {
+    struct Yields(Vec<u8>, bool);
+    impl Yields {
+        fn waits(&mut self, context: &Context<'_>) -> bool {
+            self.1 = !self.1;
+            if self.1 {
+                context.waker().wake_by_ref();
+            }
+            self.1
+        }
+    }
+    impl AsyncRead for Yields {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buf: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            let this = self.get_mut();
+            if this.waits(context) {
+                return Poll::Pending;
+            }
+            let some = this.0.len().min(buf.len());
+            buf[..some].copy_from_slice(&this.0[..some]);
+            this.0.drain(..some);
+            Poll::Ready(Ok(some))
+        }
+    }
+    impl AsyncBufRead for Yields {
+        fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+            let this = self.get_mut();
+            if this.waits(context) {
+                return Poll::Pending;
+            }
+            if this.0 == b"broken" {
+                return Poll::Ready(Err(ErrorKind::InvalidData.into()));
+            }
+            Poll::Ready(Ok(&this.0))
+        }
+
+        fn consume(self: Pin<&mut Self>, amount: usize) {
+            self.get_mut().0.drain(..amount);
+        }
+    }
+    everywhere(|_| {
+        let yields = |text: &[u8]| Blocking::new(Yields(text.into(), false));
+        let mut stream = yields(b"one\ntwo\nthree");
+        let mut line = String::new();
+        assert_eq!((stream.read_line(&mut line).unwrap(), &line[..]), (4, "one\n"));
+        // What is given is what the stream has, and stays there until it is consumed.
+        for _ in 0..2 {
+            let there = stream.fill_buf().unwrap();
+            assert_eq!(there, b"two\nthree");
+            let place = there.as_ptr();
+            assert_eq!(place, stream.get_ref().0.as_ptr());
+        }
+        stream.consume(4);
+        assert_eq!(stream.lines().map(Result::unwrap).collect::<Vec<_>>(), ["three"]);
+        assert_eq!(yields(b"").fill_buf().unwrap(), b"");
+        assert_eq!(yields(b"broken").fill_buf().unwrap_err().kind(), ErrorKind::InvalidData);
+    });
+}

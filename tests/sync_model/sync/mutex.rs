@@ -32,8 +32,17 @@ impl<T> Mutex<T> {
 }
 
 impl<'a, T> MutexGuard<'a, T> {
-    pub(crate) fn mutex(&self) -> &'a Mutex<T> {
-        self.mutex
+    pub(crate) fn away(self) -> (Self, Away<'a, T>) {
+        let mutex = self.mutex;
+        (self, Away(mutex))
+    }
+}
+
+pub(crate) struct Away<'a, T>(&'a Mutex<T>);
+
+impl<'a, T> Away<'a, T> {
+    pub(crate) fn back(self) -> LockResult<MutexGuard<'a, T>> {
+        self.0.lock()
     }
 }
 

@@ -42,11 +42,6 @@ pub(crate) fn some_may_be_gone() -> bool {
     true
 }
 
-/// Nobody forks here.
-pub(crate) fn forks() -> u32 {
-    0
-}
-
 pub(crate) fn after_step() {
     fence(Ordering::SeqCst);
 }
@@ -58,14 +53,20 @@ pub(crate) fn spin_loop() {
     loom::thread::yield_now();
 }
 
-/// The face of the runtime's locks on loom's.
-pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+/// The face of the runtime's locks on loom's. (Nobody forks here.)
+pub(crate) struct ForkMutex<T>(loom::sync::Mutex<T>);
+
+pub(crate) trait Forked {
+    fn left_half() -> Self;
+
+    fn left_whole(&mut self) {}
+}
 
 pub(crate) struct MutexGuard<'a, T>(loom::sync::MutexGuard<'a, T>);
 
-impl<T> Mutex<T> {
+impl<T> ForkMutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Mutex(loom::sync::Mutex::new(value))
+        ForkMutex(loom::sync::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
@@ -87,7 +88,7 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-pub(crate) fn lock_with_room<T, C>(mutex: &Mutex<T>, _: impl Fn(&mut T) -> &mut C) -> MutexGuard<'_, T> {
+pub(crate) fn lock_with_room<T, C>(mutex: &ForkMutex<T>, _: impl Fn(&mut T) -> &mut C) -> MutexGuard<'_, T> {
     mutex.lock()
 }
 
