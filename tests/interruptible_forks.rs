@@ -154,17 +154,19 @@ fn so_it_does_without_a_runtime() {
     went_well(in_child("so_it_does_without_a_runtime", || forks_in_the_middle(None)));
 }
 
-/// Which signals this thread keeps out; with `all`, after it has begun to keep out all.
+/// Which real-time signals this thread keeps out; with `all`, after it has begun to keep out all of them.
 fn mask(all: bool) -> Vec<bool> {
     let (mut every, mut now) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    let realtime = || libc::SIGRTMIN()..=libc::SIGRTMAX();
     // SAFETY: room for two sets.
     unsafe {
-        libc::sigfillset(every.as_mut_ptr());
+        libc::sigemptyset(every.as_mut_ptr());
         if all {
-            libc::pthread_sigmask(libc::SIG_BLOCK, every.as_ptr(), ptr::null_mut());
+            realtime().for_each(|signal| _ = libc::sigaddset(every.as_mut_ptr(), signal));
         }
+        libc::pthread_sigmask(libc::SIG_BLOCK, every.as_ptr(), ptr::null_mut());
         libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), now.as_mut_ptr());
-        (1..=libc::SIGRTMAX()).map(|signal| libc::sigismember(now.as_ptr(), signal) == 1).collect()
+        realtime().map(|signal| libc::sigismember(now.as_ptr(), signal) == 1).collect()
     }
 }
 
@@ -183,8 +185,12 @@ fn a_child_that_leaves_the_section_of_its_parent_keeps_out_what_it_did() {
                         works();
                         assert_eq!(mask(false), before);
                     };
-                    // SAFETY: the child makes system calls, starts a thread, and ends.
+                    // SAFETY: the child makes system calls, starts a thread, and ends; one that hangs is ended.
                     let pid = unsafe { libc::fork() };
+                    if pid == 0 {
+                        // SAFETY: no pointer is passed.
+                        unsafe { libc::alarm(20) };
+                    }
                     (pid, (pid == 0).then_some(after))
                 })
             });
