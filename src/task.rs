@@ -189,12 +189,16 @@ pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
 /// # The signal
 /// It is a real-time one, with a handler that only counts, without `SA_RESTART`. By default one is taken, with the first such call, for which the
 /// program has no handler; [`interrupt_signal`](crate::runtime::Builder::interrupt_signal) chooses another one. If the program sets a handler of
-/// its own for it later, one that is left is taken. `f` is called all the same, and cannot be interrupted, if there is none; or no thread for
-/// who sends it; or on a plain thread at its end, whose thread-locals are gone. Of the first two the log tells (a warning). While
-/// no more signals may be queued (`RLIMIT_SIGPENDING`) none is sent.
+/// its own for it later, one that is left is taken; in the middle of `f` one that the thread lets through anyway, if there is one. `f` is called
+/// all the same, and cannot be interrupted, if there is no signal left; or no thread for
+/// who sends it; or no memory to know a forked child; or on a plain thread at its end, whose thread-locals are gone. Of the first three the log
+/// tells (a warning). While no more signals may be queued (`RLIMIT_SIGPENDING`) none is sent.
 ///
 /// The signal is let through by the thread while `f` runs. A program that `f` puts in place of this one by exec(2) may inherit one that is on
-/// its way, and end by it. A child that is forked in `f` is sent none.
+/// its way, and end by it. A child that is forked in `f` is in no section there, and is sent none.
+///
+/// In a forked child sections begin anew, with a sender of the child's own, and mean what they do on a plain thread. They make no process
+/// one that had a runtime: after sections alone a child may have a runtime.
 ///
 /// A coroutine of another crate should not be suspended in `f`: whoever resumed it is interrupted instead.
 ///

@@ -120,9 +120,74 @@ fn the_signal_is_the_builders_choice() {
     });
 }
 
+/// Keeps all real-time signals out of the calling thread but for this one.
+fn keep_out_all_but(signal: i32) {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: room for a set.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for other in (libc::SIGRTMIN()..=libc::SIGRTMAX()).filter(|other| *other != signal) {
+            libc::sigaddset(set.as_mut_ptr(), other);
+        }
+        assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut()), 0);
+    }
+}
+
+/// Whether any signal waits for the thread to let it through.
+fn something_waits() -> bool {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: room for a set.
+    unsafe {
+        assert_eq!(libc::sigpending(set.as_mut_ptr()), 0);
+        (libc::SIGRTMIN()..=libc::SIGRTMAX()).any(|signal| libc::sigismember(set.as_ptr(), signal) == 1)
+    }
+}
+
+#[test]
+fn a_signal_that_is_lost_in_the_section_is_replaced_by_one_that_the_thread_lets_through() {
+    limit(60, || {
+        let (first, second, open) = (libc::SIGRTMIN() + 7, libc::SIGRTMIN() + 8, libc::SIGRTMIN() + 9);
+        let runtime = |signal| Runtime::builder().cores(1).interrupt_signal(signal).build().unwrap();
+        let take = |signal| {
+            // SAFETY: a handler that does nothing.
+            assert_ne!(unsafe { libc::signal(signal, theirs as *const () as usize) }, libc::SIG_ERR);
+        };
+        let dedicated = || task::Builder::new().dedicated();
+        let loses_it = move || {
+            keep_out_all_but(open);
+            timeout(SHORT, || {
+                task::interruptible(|| {
+                    take(first);
+                    was_ended(result(pipe().call()));
+                });
+            });
+            assert!(!something_waits() && keeps_out(first) && !keeps_out(open));
+            nothing_interrupts();
+        };
+        runtime(first).spawn_with(dedicated(), loses_it).unwrap().join().unwrap();
+        // The program gets it with one that waits, which the thread has kept out meanwhile.
+        let gets_it = move || {
+            keep_out_all_but(open);
+            timeout(SHORT, || {
+                task::interruptible(|| {
+                    mask(Some(second));
+                    while !something_waits() {
+                        thread::yield_now();
+                    }
+                    take(second);
+                    was_ended(result(pipe().call()));
+                });
+            });
+            assert!(keeps_out(second) && !keeps_out(open) && takes(second) && !something_waits());
+            nothing_interrupts();
+        };
+        runtime(second).spawn_with(dedicated(), gets_it).unwrap().join().unwrap();
+    });
+}
+
 #[test]
 fn a_child_that_is_forked_in_a_section_is_left_alone() {
-    fn forks() {
+    fn forks(is_task: bool) {
         task::interruptible(|| {
             timeout(SHORT, || {
                 // SAFETY: the child makes system calls, and ends.
@@ -130,7 +195,12 @@ fn a_child_that_is_forked_in_a_section_is_left_alone() {
                 if child == 0 {
                     let well = catch_unwind(|| {
                         nothing_interrupts();
-                        task::interruptible(nothing_interrupts);
+                        // One of its own is another one. (The child of a task has nothing of the task's around it.)
+                        match is_task {
+                            true => task::interruptible(nothing_interrupts),
+                            false => was_ended(pipe().call_in_section()),
+                        }
+                        nothing_interrupts();
                     });
                     // SAFETY: nothing of the parent's is run.
                     unsafe { libc::_exit(i32::from(well.is_err())) };
@@ -147,8 +217,8 @@ fn a_child_that_is_forked_in_a_section_is_left_alone() {
     }
     limit(60, || {
         let runtime = Runtime::builder().cores(2).build().unwrap();
-        runtime.run(forks);
-        thread::spawn(forks).join().unwrap();
+        runtime.run(|| forks(true));
+        thread::spawn(|| forks(false)).join().unwrap();
     });
 }
 

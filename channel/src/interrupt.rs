@@ -10,6 +10,14 @@ pub fn any_signal() -> Option<i32> {
     interrupt::signal()
 }
 
+/// As [`any_signal`], of those that `thread`, one of this process, lets through now. (Any, if the kernel does not tell.)
+pub fn signal_open_in(thread: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).unwrap_or_default();
+    let kept_out = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    let kept_out = kept_out.and_then(|mask| u128::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    interrupt::signal_of(|signal| kept_out & 1 << (signal - 1) == 0)
+}
+
 /// Takes this very one.
 ///
 /// # Errors

@@ -64,7 +64,7 @@ impl Seen {
 
     /// Gives how many signals have come.
     fn leave(&self) -> usize {
-        let handled = if self.word.leave() { self.queued.swap(0, Ordering::Relaxed) } else { 0 };
+        let handled = if self.word.leave(|| false) { self.queued.swap(0, Ordering::Relaxed) } else { 0 };
         assert_eq!(self.queued.load(Ordering::Relaxed), 0, "the next task on the thread is interrupted");
         handled
     }

@@ -55,14 +55,19 @@ impl Reach {
     /// may have taken any signal since the call began.)
     pub(crate) fn interrupt(&self) {
         // SAFETY: a set that is filled.
-        let is_open = |signal: &i32| unsafe { libc::sigismember(&self.blocked, *signal) } == 0;
-        let open = || realtime().filter(is_open);
-        let found = open().find(|signal| is_ours(*signal)).or_else(|| open().find(|signal| take(*signal)));
+        let is_open = |signal| unsafe { libc::sigismember(&self.blocked, signal) } == 0;
         // (None may be left, or no more may be queued. One that is not queued has no such limit; and this one means nothing to who does not ask.)
-        if !found.is_some_and(|signal| send(self.thread, signal)) && is_open(&LAST) && take(LAST) {
+        if !signal_of(is_open).is_some_and(|signal| send(self.thread, signal)) && is_open(LAST) && take(LAST)
+        {
             send(self.thread, LAST);
         }
     }
+}
+
+/// A real-time signal of those that `is_open` wants: one that is this module's now, or that the program leaves alone.
+pub(crate) fn signal_of(is_open: impl Fn(i32) -> bool) -> Option<i32> {
+    let open = || realtime().filter(|signal| is_open(*signal));
+    open().find(|signal| is_ours(*signal)).or_else(|| open().find(|signal| take(*signal)))
 }
 
 /// To be used where there is no other.

@@ -1,25 +1,27 @@
-//! The clock of the sections: nanoseconds since the first of them.
+//! The clock of the sections: nanoseconds since the process had the first of them.
 
 use super::plan::NEVER;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-fn beginning() -> Instant {
-    static BEGINNING: OnceLock<Instant> = OnceLock::new();
-    *BEGINNING.get_or_init(Instant::now)
-}
+pub(super) struct Clock(Instant);
 
-pub(super) fn now() -> u64 {
-    of(Some(Instant::now()))
-}
+impl Clock {
+    pub(super) fn new() -> Clock {
+        Clock(Instant::now())
+    }
 
-/// What the clock shows at this time; `None` never comes.
-pub(crate) fn of(time: Option<Instant>) -> u64 {
-    let since = |time: Instant| time.saturating_duration_since(beginning()).as_nanos();
-    time.map_or(NEVER, |time| u64::try_from(since(time)).unwrap_or(NEVER))
-}
+    pub(super) fn now(&self) -> u64 {
+        self.of(Some(Instant::now()))
+    }
 
-/// When it shows that; `None`: never.
-pub(super) fn time(shown: u64) -> Option<Instant> {
-    if shown == NEVER { None } else { beginning().checked_add(Duration::from_nanos(shown)) }
+    /// What it shows at this time; `None` never comes.
+    pub(super) fn of(&self, time: Option<Instant>) -> u64 {
+        let since = |time: Instant| time.saturating_duration_since(self.0).as_nanos();
+        time.map_or(NEVER, |time| u64::try_from(since(time)).unwrap_or(NEVER))
+    }
+
+    /// When it shows that; `None`: never.
+    pub(super) fn time(&self, shown: u64) -> Option<Instant> {
+        if shown == NEVER { None } else { self.0.checked_add(Duration::from_nanos(shown)) }
+    }
 }

@@ -1,7 +1,9 @@
 //! What is known of a thread that enters sections. There is one record for each such thread of the process, in one list. A record is never
-//! freed: when its thread is gone another one gets it.
+//! freed: when its thread is gone another one gets it. In a forked child those of the parent are nobody's (`process.rs`); also the thread that
+//! has forked gets another one there.
 
 use super::plan::NEVER;
+use super::process::Process;
 use super::word::{Seen, Word};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use ec_channel::interrupt;
@@ -12,6 +14,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32};
 
 /// See the module.
 pub(crate) struct Record {
+    process: &'static Process,
     pub(crate) word: Word,
     /// The task that is in the section, as a number to compare; 0: none.
     task: AtomicUsize,
@@ -21,8 +24,11 @@ pub(crate) struct Record {
     groups: [AtomicUsize; GROUPS],
     /// When its calls are to be ended, by the sections' clock.
     deadline: AtomicU64,
+    /// By which signal. Whoever sends changes it, if the program has taken that one meanwhile.
     signal: AtomicI32,
-    /// The thread keeps the signal out, but for the section.
+    /// The one that the thread has let through as it entered.
+    let_through: AtomicI32,
+    /// It keeps that out, but for the section.
     keeps_out: AtomicBool,
     /// The kernel's number of the thread.
     thread: AtomicI32,
@@ -32,14 +38,6 @@ pub(crate) struct Record {
     sent_in: AtomicU64,
     count: AtomicU32,
     next: OnceLock<&'static Record>,
-}
-
-/// The first of all.
-static FIRST: OnceLock<&'static Record> = OnceLock::new();
-
-/// The records of all threads.
-pub(super) fn all() -> impl Iterator<Item = &'static Record> {
-    std::iter::successors(FIRST.get().copied(), |record| record.next.get().copied())
 }
 
 /// Whose cancel it is.
@@ -59,14 +57,16 @@ pub(super) enum Due {
 }
 
 impl Record {
-    fn new() -> Record {
+    fn new(process: &'static Process) -> Record {
         Record {
+            process,
             word: Word::new(),
             task: AtomicUsize::new(0),
             cancel: AtomicBool::new(false),
             groups: [const { AtomicUsize::new(0) }; GROUPS],
             deadline: AtomicU64::new(NEVER),
             signal: AtomicI32::new(0),
+            let_through: AtomicI32::new(0),
             keeps_out: AtomicBool::new(false),
             thread: AtomicI32::new(0),
             in_use: AtomicBool::new(true),
@@ -76,21 +76,33 @@ impl Record {
         }
     }
 
-    /// One that nobody uses. (It may allocate.)
-    fn find() -> &'static Record {
+    /// One that nobody uses, of this process. (It may allocate.) `None`, and the log is told why: there can be none.
+    fn find() -> Option<&'static Record> {
+        let process = Process::here_or_new()?;
         let free = |record: &&Record| {
             record.in_use.compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
-        all().find(free).unwrap_or_else(|| {
-            let new: &'static Record = Box::leak(Box::new(Record::new()));
-            let mut place = &FIRST;
+        Some(process.records().find(free).unwrap_or_else(|| {
+            let new: &'static Record = Box::leak(Box::new(Record::new(process)));
+            let mut place = &process.first;
             while place.set(new).is_err() {
                 if let Some(other) = place.get() {
                     place = &other.next;
                 }
             }
             new
-        })
+        }))
+    }
+
+    /// The one behind this.
+    pub(super) fn next(&self) -> Option<&'static Record> {
+        self.next.get().copied()
+    }
+
+    /// Is it of this process? Otherwise this is a forked child, and it is nobody's any more.
+    #[inline]
+    pub(crate) fn is_here(&self) -> bool {
+        self.process.is_here()
     }
 
     /// The calling thread, whose record this is, is in a section from now on, for this task, if it is one's.
@@ -102,34 +114,36 @@ impl Record {
         self.task.store(task as usize, Ordering::Relaxed);
         self.deadline.store(deadline, Ordering::Relaxed);
         self.signal.store(signal, Ordering::Relaxed);
+        self.let_through.store(signal, Ordering::Relaxed);
         self.keeps_out.store(interrupt::unblock(signal), Ordering::Relaxed);
         self.word.enter();
+        self.process.entered(deadline);
     }
 
     /// The calling thread, whose record this is, is in no section any more: it waits for whoever sends to it, and has handled what was sent when
     /// this returns. Gives what was noted of the section.
     pub(crate) fn leave(&self) -> Stay {
+        let was_inside = self.word.seen().is_some();
+        // (Who was about to send when the process forked is not there in the child.)
+        let was_sent = was_inside && self.word.leave(|| !self.is_here());
         let signal = self.signal.load(Ordering::Relaxed);
-        let stay = Stay {
+        if was_inside {
+            let let_through = self.let_through.load(Ordering::Relaxed);
+            // What was sent has reached the thread, which handles it as this call returns. (The section's code may have kept it out.)
+            let was_kept_out = was_sent && interrupt::unblock(signal);
+            if was_kept_out && signal != let_through {
+                interrupt::block(signal);
+            }
+            if self.keeps_out.load(Ordering::Relaxed) || was_kept_out && signal == let_through {
+                interrupt::block(let_through);
+            }
+        }
+        Stay {
             deadline: self.deadline.load(Ordering::Relaxed),
             signal,
             cancel: self.cancel.load(Ordering::Relaxed),
             groups: std::array::from_fn(|place| self.groups[place].load(Ordering::Relaxed)),
-        };
-        if self.word.seen().is_none() {
-            return stay;
         }
-        let mut keeps_out = self.keeps_out.load(Ordering::Relaxed);
-        if ec_tasks::forked() {
-            self.word.forget();
-        } else if self.word.leave() {
-            // What was sent has reached the thread, which handles it as this call returns. (The section's code may have kept it out.)
-            keeps_out |= interrupt::unblock(signal);
-        }
-        if keeps_out {
-            interrupt::block(signal);
-        }
-        stay
     }
 
     /// Is the thread in a section that is no task's?
@@ -154,6 +168,7 @@ impl Record {
     /// The calling thread, whose record this is and which is in a section, is sent signals from now on.
     pub(crate) fn want_here(&self) {
         self.word.seen().into_iter().for_each(|seen| _ = self.word.want(seen));
+        self.process.ring();
     }
 
     pub(super) fn due(&self, now: u64) -> Due {
@@ -171,18 +186,21 @@ impl Record {
         let thread = self.thread.load(Ordering::Relaxed);
         let signal = self.signal.load(Ordering::Relaxed);
         let count = interrupt::count_of(thread);
-        if self.sent_in.load(Ordering::Relaxed) == seen.stay() && self.count.load(Ordering::Relaxed) == count
+        let is_taken = interrupt::is_taken(signal);
+        if is_taken
+            && self.sent_in.load(Ordering::Relaxed) == seen.stay()
+            && self.count.load(Ordering::Relaxed) == count
         {
             // It could not take it yet. A second one would be queued behind it.
             return;
         }
         // (The program may have taken the signal. Then it is another one.)
-        let signal =
-            Some(signal).filter(|signal| interrupt::is_taken(*signal)).or_else(super::another_signal);
+        let signal = if is_taken { Some(signal) } else { super::another_signal(thread, signal) };
         let Some(signal) = signal else { return };
         if !self.word.begin_send(seen) {
             return;
         }
+        self.signal.store(signal, Ordering::Relaxed);
         let sent = interrupt::send(thread, signal);
         self.word.end_send(sent.is_err());
         if let Ok(true) = sent {
@@ -203,17 +221,18 @@ impl Kept {
     /// The calling thread's. (It may allocate.)
     pub(crate) fn of_this_thread() -> Kept {
         let kept = Kept::new();
-        kept.keep(Found::find());
+        Found::find().into_iter().for_each(|found| kept.keep(found));
         kept
     }
 
+    /// (Not that which it had in the process that this one was forked from.)
     pub(crate) fn get(&self) -> Option<&'static Record> {
-        self.0.get()
+        self.0.get().filter(|record| record.is_here())
     }
 
     /// The calling thread's, from now on, unless it has one.
     pub(crate) fn keep(&self, found: Found) {
-        if self.0.get().is_none() {
+        if self.get().is_none() {
             let record = found.0;
             std::mem::forget(found);
             record.thread.store(interrupt::this_thread(), Ordering::Relaxed);
@@ -224,7 +243,7 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        if let Some(record) = self.0.get() {
+        if let Some(record) = self.get() {
             record.leave();
             drop(Found(record));
         }
@@ -235,9 +254,9 @@ impl Drop for Kept {
 pub(crate) struct Found(&'static Record);
 
 impl Found {
-    /// It may allocate.
-    pub(crate) fn find() -> Found {
-        Found(Record::find())
+    /// It may allocate. `None`, and the log is told why: there can be none.
+    pub(crate) fn find() -> Option<Found> {
+        Record::find().map(Found)
     }
 }
 

@@ -81,24 +81,24 @@ impl Word {
         self.0.fetch_and(!done, Ordering::Release);
     }
 
-    /// The thread leaves, once nobody is about to send it anything. True: it may have been sent a signal in this stay.
-    pub(crate) fn leave(&self) -> bool {
-        self.leave_if(|_| true)
+    /// The thread leaves, once nobody is about to send it anything, or `nobody_sends` any more. True: it may have been sent a signal in this stay.
+    pub(crate) fn leave(&self, nobody_sends: impl Fn() -> bool) -> bool {
+        self.leave_if(|_| true, nobody_sends)
     }
 
     /// As [`leave`](Self::leave), if it is in the stay that was seen. (From another thread, too.)
     pub(crate) fn leave_stay(&self, seen: Seen) -> bool {
-        self.leave_if(|now| now.stay() == seen.stay())
+        self.leave_if(|now| now.stay() == seen.stay(), || false)
     }
 
-    fn leave_if(&self, is_meant: impl Fn(Seen) -> bool) -> bool {
+    fn leave_if(&self, is_meant: impl Fn(Seen) -> bool, nobody_sends: impl Fn() -> bool) -> bool {
         let mut turns = 0;
         loop {
             let now = self.0.load(Ordering::Acquire);
             if now & INSIDE == 0 || !is_meant(Seen(now)) {
                 return false;
             }
-            if now & SENDING != 0 {
+            if now & SENDING != 0 && !nobody_sends() {
                 snooze(&mut turns);
                 continue;
             }
@@ -107,10 +107,5 @@ impl Word {
                 return now & SENT != 0;
             }
         }
-    }
-
-    /// In a forked child, where nobody sends: it has left.
-    pub(crate) fn forget(&self) {
-        self.0.store(0, Ordering::Relaxed);
     }
 }

@@ -45,13 +45,10 @@ enum Inside {
 
 impl Inside {
     fn enter() -> Inside {
-        if ec_tasks::forked() {
-            return Inside::Nothing;
-        }
         if !EVER.load(Ordering::Acquire) {
             // (One installed before stays: it is this one.)
             // SAFETY: it does what it says, and calls nobody else's code.
-            let _ = unsafe { ec_tasks::set_interrupter(&Ends) };
+            let _ = unsafe { ec_tasks::set_interrupter(&ENDS) };
             EVER.store(true, Ordering::Release);
         }
         let task = ec_tasks::current();
@@ -85,8 +82,10 @@ impl Drop for Inside {
                 task.end_section();
             }
             Inside::OfThread(there, seen) => {
-                let is_here = ec_tasks::with_current(|task| task.is_none())
-                    && record(|record| ptr::eq(record, *there)) == Some(true);
+                // (In a child that was forked in the section: only what it lets through is to be put back.)
+                let is_here = !there.is_here()
+                    || ec_tasks::with_current(|task| task.is_none())
+                        && record(|record| ptr::eq(record, *there)) == Some(true);
                 if is_here { _ = there.leave() } else { _ = there.word.leave_stay(*seen) }
             }
         });
@@ -114,11 +113,12 @@ fn is_on_own_thread() -> bool {
     ec_tasks::with_current(|task| task.is_none_or(|task| task.kind() == Kind::Dedicated))
 }
 
-/// This thread, which is no worker, has a record from now on. False: none can be had, since its thread-locals are gone.
+/// This thread, which is no worker, has a record from now on. False: none can be had, since its thread-locals are gone, or the log is told why.
 #[cold]
 #[inline(never)]
 fn find_record() -> bool {
-    is_on_own_thread() && KEPT.try_with(|kept| kept.keep(Found::find())).is_ok()
+    let keep = |kept: &Kept| Found::find().map(|found| kept.keep(found));
+    is_on_own_thread() && KEPT.try_with(keep).ok().flatten().is_some()
 }
 
 /// The signal for what the caller does.
@@ -130,7 +130,6 @@ fn signal() -> Option<i32> {
 fn come(stay: Stay) {
     let task = ec_tasks::with_current(|task| task.map_or(ptr::null(), Task::as_ptr));
     record(|record| record.enter(task, stay));
-    interrupt::entered(stay.deadline);
     let mut pending = ec_tasks::enter_section() && stay.cancel;
     if stay.groups != [0; GROUPS] {
         // Pairs with the one in `group_cancelled`: one of the two sees the other.
@@ -139,7 +138,6 @@ fn come(stay: Stay) {
     }
     if pending {
         record(Record::want_here);
-        interrupt::ring();
     }
 }
 
@@ -164,7 +162,7 @@ pub(crate) fn changed() {
                 || ec_tasks::with_current(|task| task.is_none())
                     && record(Record::is_in_own_section) == Some(true)
         };
-        if !ec_tasks::forked() && is_inside() {
+        if is_inside() {
             keeping_errno(|| {
                 let Stay { signal, .. } = leave();
                 come(stay(signal));
@@ -198,6 +196,8 @@ pub fn group_cancelled<M: Members>(task: &Task, group: &Arc<M>) {
 }
 
 struct Ends;
+
+static ENDS: &dyn Interrupter = &Ends;
 
 // SAFETY: none of it suspends or panics. What is called is the pool's own, and system calls.
 unsafe impl Interrupter for Ends {

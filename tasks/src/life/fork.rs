@@ -1,4 +1,5 @@
-//! What happens at a fork: a fork waits (for 100 ms at most) while a thread is being started, and the child knows that it is a child.
+//! What happens at a fork: a fork waits (for 100 ms at most) while a thread is being started (`util/thread_start.rs`), and the child knows that
+//! it is a child.
 
 #![allow(unsafe_code)]
 
@@ -6,7 +7,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::own;
-use crate::util::{forked, lock, thread_start};
+use crate::util::{forked, lock};
 
 static WATCHED: AtomicBool = AtomicBool::new(false);
 
@@ -35,14 +36,11 @@ fn begin_to_watch() -> io::Result<()> {
         own::after_fork();
     }
     // Under no lock: this allocates. (Several that come at once register the handlers several times, which does no harm.)
-    // SAFETY: the handlers use atomics, sleep, and make a system call.
-    let failed = unsafe {
-        libc::pthread_atfork(Some(thread_start::before_fork), Some(thread_start::after_fork), Some(in_child))
-    };
-    if failed != 0 {
-        return Err(io::Error::from_raw_os_error(failed));
+    let is_counted = forked::count_forks();
+    // SAFETY: the handler uses atomics, and makes a system call.
+    if !is_counted || unsafe { libc::pthread_atfork(None, None, Some(in_child)) } != 0 {
+        return Err(io::Error::from_raw_os_error(libc::ENOMEM));
     }
-    forked::count_forks();
     // (Here, since this comes before the first task.)
     lock::prepare();
     WATCHED.store(true, Ordering::Release);

@@ -7,6 +7,7 @@
 //! threads) is as the parent's threads have left it, in the middle of something. Whoever needs a runtime in a child forks before
 //! the first is made, or execs.
 
+use super::thread_start;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -28,21 +29,27 @@ pub fn forks() -> u32 {
     FORKS.load(Ordering::Relaxed)
 }
 
-/// Sees to it that [`forks`] counts, also in a process without a runtime.
+/// Sees to it that [`forks`] counts, also in a process without a runtime, and that a fork waits for [threads that begin or
+/// end](crate::start_thread). False: there is no memory for that; the next call tries again.
 #[allow(unsafe_code)]
-pub fn count_forks() {
+pub fn count_forks() -> bool {
     static COUNTED: AtomicBool = AtomicBool::new(false);
     extern "C" fn in_child() {
         FORKS.fetch_add(1, Ordering::Relaxed);
+        thread_start::in_child();
     }
     if COUNTED.load(Ordering::Acquire) {
-        return;
+        return true;
     }
-    // (Several that come at once have it counted several times, which does no harm. Without memory the next one tries again.)
-    // SAFETY: the handler uses an atomic.
-    if unsafe { libc::pthread_atfork(None, None, Some(in_child)) } == 0 {
+    // (Several that come at once have it counted several times, which does no harm.)
+    // SAFETY: the handlers use atomics, and sleep.
+    let failed = unsafe {
+        libc::pthread_atfork(Some(thread_start::before_fork), Some(thread_start::after_fork), Some(in_child))
+    };
+    if failed == 0 {
         COUNTED.store(true, Ordering::Release);
     }
+    failed == 0
 }
 
 /// What a forked child is told: `what` cannot be done, why, and what to do instead.

@@ -8,8 +8,9 @@
 //! * These threads wait for the fork.
 //! * Each waits for at most [`LONGEST`], because whoever forks may hold what the other needs.
 //!
-//! There is no lock: a handler of a signal may fork, too.
+//! There is no lock: a handler of a signal may fork, too. In a child nobody begins or ends, whatever was on the way in the parent.
 
+use super::forked::{count_forks, forks};
 use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,12 +43,13 @@ pub(crate) struct ThreadStart(Change);
 impl ThreadStart {
     /// To be called before the thread is started. If it cannot be, this is dropped.
     pub(crate) fn new() -> ThreadStart {
+        count_forks();
         ThreadStart(Change::begin())
     }
 
     /// All that the thread does.
     pub(crate) fn run<T>(self, body: impl FnOnce() -> T) -> T {
-        drop(self);
+        drop(self.0);
         let result = body();
         // Its destructor, the last that is registered, is the first that runs when std has done its part; what the program has
         // registered comes afterwards, and may fork.
@@ -61,28 +63,31 @@ thread_local! {
 }
 
 /// A thread that begins or ends, as long as it does.
-struct Change;
+struct Change {
+    /// It was counted after so many forks, and is not in a child of that process.
+    forks: u32,
+}
 
 impl Change {
     fn begin() -> Change {
         let end = Instant::now() + LONGEST;
-        while !super::forked::forked() {
+        loop {
+            let forks = forks();
             let counts = COUNTS.load(Ordering::Relaxed);
             if counts >= FORK && Instant::now() < end {
                 sleep(NAP);
                 continue;
             }
             if COUNTS.compare_exchange(counts, counts + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-                break;
+                return Change { forks };
             }
         }
-        Change
     }
 }
 
 impl Drop for Change {
     fn drop(&mut self) {
-        if !super::forked::forked() {
+        if self.forks == forks() {
             COUNTS.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -100,6 +105,11 @@ pub(crate) extern "C" fn before_fork() {
 /// After it, in the parent.
 pub(crate) extern "C" fn after_fork() {
     COUNTS.fetch_sub(FORK, Ordering::SeqCst);
+}
+
+/// After it, in the child.
+pub(crate) fn in_child() {
+    COUNTS.store(0, Ordering::SeqCst);
 }
 
 #[cfg(test)]
@@ -144,6 +154,31 @@ mod tests {
         assert!(!thread.is_finished());
         after_fork();
         thread.join().unwrap();
+    }
+
+    /// (It is forked by a thread that has one on the way itself.)
+    #[test]
+    #[allow(unsafe_code)]
+    fn a_child_waits_for_no_thread_of_its_parent() {
+        limit(20, || {
+            let _alone = ONE_AT_A_TIME.lock().unwrap();
+            let (start, own) = (ThreadStart::new(), Change::begin());
+            // SAFETY: the child uses atomics, and ends.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let before = COUNTS.load(Ordering::SeqCst);
+                drop(own);
+                let counts = (before, COUNTS.load(Ordering::SeqCst));
+                // SAFETY: ends the child, which has the test's harness on its stack.
+                unsafe { libc::_exit(i32::from(counts != (0, 0))) };
+            }
+            let mut status = -1;
+            // SAFETY: a live place for the status.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert_eq!(status, 0);
+            drop((start, own));
+            assert_eq!(COUNTS.load(Ordering::SeqCst), 0);
+        });
     }
 
     #[test]

@@ -58,10 +58,13 @@ pub(super) fn with_caller<R>(f: impl FnOnce(Option<&Task>) -> R) -> R {
 
 #[inline]
 fn caller() -> Option<NonNull<Header>> {
-    match here() {
-        None if !forked() => NonNull::new(here::stepped_out().cast_mut().cast()),
-        here => here,
-    }
+    if forked() { None } else { running_caller() }
+}
+
+/// As [`running`], for [`with_caller`].
+#[inline]
+fn running_caller() -> Option<NonNull<Header>> {
+    running().or_else(|| NonNull::new(here::stepped_out().cast_mut().cast()))
 }
 
 /// The current task; `None` in a plain thread, and in a forked child.
@@ -94,10 +97,11 @@ pub unsafe fn with_scope_cell<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
 }
 
 /// The addresses of the stack that the current task was given (or the one that has called [`on_thread`](crate::on_thread), which stays on
-/// it), or the plain thread; `None` if the system does not tell. Code that runs on another stack is a coroutine's of somebody else.
+/// it), or the plain thread; `None` if the system does not tell. Code that runs on another stack is a coroutine's of somebody else. (A
+/// child that was forked in a task goes on on the task's stack.)
 #[inline]
 pub fn own_stack() -> Option<Range<usize>> {
-    // SAFETY: as in `with_current`.
-    let stack = caller().and_then(|header| unsafe { header.as_ref() }.stack());
+    // SAFETY: as in `with_current`. In a child what is known of the task is as it was, and the child ends when the task's function returns.
+    let stack = running_caller().and_then(|header| unsafe { header.as_ref() }.stack());
     stack.map(|(low, high)| low..high).or_else(crate::stack::of_thread)
 }

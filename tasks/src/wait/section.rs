@@ -7,7 +7,8 @@
 
 #![allow(unsafe_code)]
 
-use std::sync::OnceLock;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::current::{here, with_current};
 use crate::task::{Header, Task};
@@ -44,14 +45,21 @@ pub struct Stay {
 /// So many others are told apart.
 pub const GROUPS: usize = 4;
 
-static INTERRUPTER: OnceLock<&'static dyn Interrupter> = OnceLock::new();
+/// Null: there is none. (No `OnceLock`: a forked child would wait for a thread of its parent that is setting it.)
+static INTERRUPTER: AtomicPtr<&'static dyn Interrupter> = AtomicPtr::new(ptr::null_mut());
+
+fn interrupter() -> Option<&'static dyn Interrupter> {
+    // SAFETY: null, or a reference that lives for good.
+    unsafe { INTERRUPTER.load(Ordering::Acquire).as_ref() }.copied()
+}
 
 /// Who ends the calls of tasks in sections, for good. False: somebody does already.
 ///
 /// # Safety
 /// As that trait says.
-pub unsafe fn set_interrupter(interrupter: &'static dyn Interrupter) -> bool {
-    INTERRUPTER.set(interrupter).is_ok()
+pub unsafe fn set_interrupter(interrupter: &'static &'static dyn Interrupter) -> bool {
+    let new = ptr::from_ref(interrupter).cast_mut();
+    INTERRUPTER.compare_exchange(ptr::null_mut(), new, Ordering::Release, Ordering::Relaxed).is_ok()
 }
 
 /// Is the current task in a section? (Not if that was [left elsewhere](Task::end_section).)
@@ -92,7 +100,7 @@ pub(crate) fn leave(header: &Header) -> Option<Stay> {
 
 #[cold]
 fn leave_section(header: &Header) -> Option<Stay> {
-    let stay = INTERRUPTER.get()?.leaves();
+    let stay = interrupter()?.leaves();
     if header.cancel.section_is_over() {
         header.cancel.leave_section();
         return None;
@@ -107,7 +115,7 @@ pub(crate) fn come_back(header: &Header, stay: Option<Stay>) {
     fn come(header: &Header, stay: Stay) {
         if header.cancel.section_is_over() {
             header.cancel.leave_section();
-        } else if let Some(interrupter) = INTERRUPTER.get() {
+        } else if let Some(interrupter) = interrupter() {
             interrupter.is_back(stay);
         }
     }
@@ -125,7 +133,7 @@ pub(crate) fn end(header: &Header) {
 
 #[cold]
 pub(super) fn cancelled(task: &Task) {
-    if let Some(interrupter) = INTERRUPTER.get() {
+    if let Some(interrupter) = interrupter() {
         interrupter.cancelled(task);
     }
 }
