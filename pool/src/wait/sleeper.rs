@@ -5,6 +5,10 @@
 //! **Who was woken for nothing.** A task may have been woken, and then its pool stops before it has run again. Then what it was woken for
 //! stays undone: it would have taken a lock that is free now, or woken the next one. So all others that wait look again, once, whenever
 //! a pool has stopped and left tasks behind ([`look_again`]). Wake-ups for nothing are borne by all who wait by a [`Sleeper`].
+//!
+//! This file has `unsafe` in it: a reference that is not counted.
+
+#![allow(unsafe_code)]
 
 use crate::wait::scopes::{earliest, scope_deadline};
 use crate::wait::{Stop, pending, until_token};
@@ -13,6 +17,8 @@ use ec_tasks::lock::{Condvar, ForkMutex, Forked, Mutex};
 use ec_tasks::room::{list_of, lock_with_room};
 use ec_tasks::{Task, Tokens, WaitKind};
 use std::cell::OnceCell;
+use std::mem::ManuallyDrop;
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -21,10 +27,32 @@ use std::time::Instant;
 #[derive(Clone)]
 pub struct Sleeper(Who);
 
-#[derive(Clone)]
 enum Who {
     Task(Task),
+    /// The same, without a reference of its own.
+    InFrame(ManuallyDrop<Task>),
     Thread(Arc<Bell>),
+}
+
+impl Clone for Who {
+    fn clone(&self) -> Who {
+        match self {
+            Who::Task(task) => Who::Task(task.clone()),
+            Who::InFrame(task) => Who::Task(Task::clone(task)),
+            Who::Thread(bell) => Who::Thread(bell.clone()),
+        }
+    }
+}
+
+impl Who {
+    #[inline]
+    fn task(&self) -> Result<&Task, &Bell> {
+        match self {
+            Who::Task(task) => Ok(task),
+            Who::InFrame(task) => Ok(task),
+            Who::Thread(bell) => Err(bell),
+        }
+    }
 }
 
 /// Where a plain thread sleeps. In a forked child nobody touches a bell of the parent's, whose lock may be held.
@@ -83,12 +111,27 @@ impl Sleeper {
         Sleeper(ec_tasks::current().map_or_else(|| Who::Thread(Bell::of_thread()), Who::Task))
     }
 
+    /// The caller, who may be a task without being counted as one who refers to it.
+    ///
+    /// # Safety
+    /// It lies in a frame of the caller's, and is used and dropped there, or by who has a reference to what lies there. (A clone of it is
+    /// one as any other.)
+    #[inline]
+    pub unsafe fn in_frame() -> Sleeper {
+        let task = ec_tasks::with_current(|task| {
+            // SAFETY: it is not dropped. What it refers to stays as long as the task has not ended, for good if it never does; so as long as
+            // the frame is there.
+            task.map(|task| ManuallyDrop::new(unsafe { ptr::read(task) }))
+        });
+        Sleeper(task.map_or_else(|| Who::Thread(Bell::of_thread()), Who::InFrame))
+    }
+
     /// Whether it is the caller. (A coroutine of another crate may have gone on elsewhere.)
     pub fn is_current(&self) -> bool {
-        ec_tasks::with_current(|current| match (&self.0, current) {
-            (Who::Task(task), Some(me)) => task == me,
+        ec_tasks::with_current(|current| match (self.0.task(), current) {
+            (Ok(task), Some(me)) => task == me,
             // (A bell can be waited for on any thread.)
-            (Who::Thread(bell), None) => !bell.is_gone(),
+            (Err(bell), None) => !bell.is_gone(),
             _ => false,
         })
     }
@@ -101,18 +144,18 @@ impl Sleeper {
 
     #[cold]
     fn is_gone_indeed(&self) -> bool {
-        match &self.0 {
-            Who::Task(task) => is_abandoned(task),
-            Who::Thread(bell) => bell.is_gone(),
+        match self.0.task() {
+            Ok(task) => is_abandoned(task),
+            Err(bell) => bell.is_gone(),
         }
     }
 
     /// Has it look whether what it waits for has come. Never blocks for long.
     pub fn wake(&self) {
-        match &self.0 {
+        match self.0.task() {
             _ if self.is_gone() => (),
-            Who::Task(task) => task.wake(Tokens::SYNC),
-            Who::Thread(bell) => bell.ring(),
+            Ok(task) => task.wake(Tokens::SYNC),
+            Err(bell) => bell.ring(),
         }
     }
 
@@ -129,9 +172,9 @@ impl Sleeper {
         told: impl Fn() -> bool,
     ) -> Result<bool, Stop> {
         let told = || told() || look().0 != since.0;
-        match &self.0 {
-            Who::Task(_) => until_token(kind, detail, deadline, point, Tokens::SYNC, |_| told()),
-            Who::Thread(bell) => {
+        match self.0.task() {
+            Ok(_) => until_token(kind, detail, deadline, point, Tokens::SYNC, |_| told()),
+            Err(bell) => {
                 // (Of a group that it is in, and that was cancelled before, nobody rings later.)
                 if point
                     && !told()

@@ -76,7 +76,8 @@ impl Place {
 
     pub(super) fn of_several(how: &How, claim: Option<(Arc<Claim>, usize)>) -> Place {
         Place {
-            sleeper: Sleeper::current(),
+            // SAFETY: a place lies in the frame of its waiter, and others use it under the list's lock, as long as it is in the list.
+            sleeper: unsafe { Sleeper::in_frame() },
             told: AtomicU8::new(NOT_TOLD),
             wants: how.wants,
             since: how.since,

@@ -51,8 +51,13 @@ impl Name {
         address & ((1 << ADDRESS) - 1) | u64::from(self.number()) << ADDRESS
     }
 
+    #[inline]
     fn number(&self) -> u32 {
-        let Some(text) = self.text else { return 0 };
+        self.text.map_or(0, |text| self.number_of_text(text))
+    }
+
+    #[cold]
+    fn number_of_text(&self, text: &'static str) -> u32 {
         match self.number.load(Ordering::Relaxed) {
             0 => {
                 let number = number_of(text);

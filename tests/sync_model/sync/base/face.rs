@@ -176,6 +176,10 @@ impl Sleeper {
         HERE.with(|here| here.borrow_mut().get_or_insert_with(Sleeper::new).clone())
     }
 
+    pub(crate) unsafe fn in_frame() -> Sleeper {
+        Sleeper::current()
+    }
+
     pub(crate) fn is_gone(&self) -> bool {
         self.0.gone.load(Ordering::SeqCst)
     }
