@@ -5,6 +5,7 @@ mod fork_common;
 use ec_test_support::limit;
 use ec_unkind as _;
 use event_channel::Runtime;
+use event_channel::sync::channel::{self, RecvTimeoutError};
 use event_channel::sync::{Arc, Barrier, Condvar, Mutex, Notification, RwLock, Semaphore};
 use fork_common::{End, fork};
 use std::panic::AssertUnwindSafe;
@@ -135,5 +136,31 @@ fn a_barrier_goes_on_in_the_child() {
         });
         assert_eq!(end, Some(End::Code(0)));
         assert!(barrier.wait().is_leader() != waits.join().unwrap());
+    });
+}
+
+/// What is offered where both have to be there: the one that offers it is not.
+#[test]
+fn an_offer_of_the_parents_is_not_taken_in_the_child() {
+    limit(60, || {
+        let (sender, receiver) = channel::bounded(0);
+        let theirs = sender.clone();
+        let offers = thread::spawn(move || theirs.send(42));
+        thread::sleep(Duration::from_millis(20));
+        let end = fork(|| {
+            let met = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                let nobody = receiver.recv_timeout(Duration::from_millis(5));
+                assert_eq!(nobody, Err(RecvTimeoutError::Timeout));
+                assert!(receiver.try_recv().is_err());
+                let also = receiver.clone();
+                let receives = thread::spawn(move || also.recv());
+                assert_eq!(sender.send(7), Ok(()));
+                assert_eq!(receives.join().unwrap(), Ok(7));
+            }));
+            // SAFETY: ends the child, which has the test's harness on its stack.
+            unsafe { libc::_exit(i32::from(met.is_err())) }
+        });
+        assert_eq!(end, Some(End::Code(0)));
+        assert_eq!((receiver.recv(), offers.join().unwrap()), (Ok(42), Ok(())));
     });
 }

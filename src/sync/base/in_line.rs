@@ -9,7 +9,8 @@
 #![allow(unsafe_code)]
 
 use super::face::{Ordering, look};
-use super::waiters::{HAS_TURN, How, Locked, Place, Waited, Waiters, Wake};
+use super::list::HAS_TURN;
+use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
 use std::ptr;
 
 impl Waiters {

@@ -1,4 +1,4 @@
-//! What the types of [`sync`](crate::sync) stand on: who waits (`waiters.rs`, `in_line.rs`), a lock (`lock.rs`),
+//! What the types of [`sync`](crate::sync) stand on: who waits (`waiters.rs`, `list.rs`, `in_line.rs`), a lock (`lock.rs`),
 //! the first of several (`first.rs`), one side of a channel (`side.rs`), what is counted (`stock.rs`), where items lie (`queues.rs`), names for dumps
 //! (`names.rs`).
 //!
@@ -8,6 +8,7 @@
 pub(crate) mod face;
 pub(crate) mod first;
 pub(crate) mod in_line;
+pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod names;
 mod queues;

@@ -54,6 +54,12 @@ impl<T> Forked for Offers<T> {
     fn left_half() -> Self {
         Offers { queue: VecDeque::new(), open: 0, last: 0, closed: true }
     }
+
+    /// Who waits with an offer is not here.
+    fn left_whole(&mut self) {
+        self.queue.iter_mut().for_each(|offer| offer.withdrawn |= offer.waits);
+        self.open = self.queue.iter().filter(|offer| !offer.withdrawn).count();
+    }
 }
 
 impl<T> Offers<T> {

@@ -6,6 +6,8 @@ pub(crate) mod face;
 pub(crate) mod first;
 #[path = "../../../../src/sync/base/in_line.rs"]
 pub(crate) mod in_line;
+#[path = "../../../../src/sync/base/list.rs"]
+pub(crate) mod list;
 #[path = "../../../../src/sync/base/lock.rs"]
 pub(crate) mod lock;
 pub(crate) mod names;
