@@ -153,6 +153,8 @@ fn a_signal_that_is_lost_in_the_section_is_replaced_by_one_that_the_thread_lets_
             assert_ne!(unsafe { libc::signal(signal, theirs as *const () as usize) }, libc::SIG_ERR);
         };
         let dedicated = || task::Builder::new().dedicated();
+        // (Who sends is there, and lets other signals through than that thread.)
+        timeout(SHORT, || was_ended(pipe().call_in_section()));
         let loses_it = move || {
             keep_out_all_but(open);
             timeout(SHORT, || {

@@ -116,6 +116,22 @@ fn the_next_task_on_the_thread_sees_no_signal() {
     });
 }
 
+/// In a forked child nobody goes on who was about to send.
+#[test]
+fn a_child_waits_for_nobody_who_was_about_to_send() {
+    limit(600, || {
+        let ends = explore(4, || {
+            let seen = Seen::new();
+            seen.enter(1);
+            let begun = seen.word.begin_send(seen.word.seen().unwrap());
+            let was_sent = seen.word.leave(|| true);
+            assert!(begun && was_sent && seen.word.seen().is_none());
+            was_sent
+        });
+        assert_eq!(ends, [true]);
+    });
+}
+
 /// Who leaves from elsewhere (a coroutine has gone on there) ends no other stay.
 #[test]
 fn a_stay_that_is_left_elsewhere_is_the_only_one() {
