@@ -13,8 +13,8 @@ pub(crate) use std::time::Instant;
 
 use std::time::Duration;
 
-/// So often one tries again before one waits.
-pub(crate) const TRIES: u32 = 60;
+/// So often one tries again before one waits, each time after twice as long.
+pub(crate) const TRIES: u32 = 6;
 
 /// Who has waited for so long is not passed over any more.
 const PATIENCE: Duration = Duration::from_micros(500);

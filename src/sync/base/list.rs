@@ -186,6 +186,11 @@ impl Locked<'_> {
         }
     }
 
+    /// Does the first know that it is its turn? `None`: there is nobody.
+    pub(crate) fn first_knows(&mut self) -> Option<bool> {
+        self.front().map(Place::is_told)
+    }
+
     /// Tells the first that it is its turn, and leaves it where it is. `None`: there is nobody, or it knows.
     pub(crate) fn give_turn(&mut self) -> Option<Wake> {
         let place = self.front()?;

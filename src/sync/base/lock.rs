@@ -4,31 +4,38 @@
 //!   HELD      somebody has it
 //!   WAITED    somebody is in the list, or was
 //!   FAIR      the first in the list has waited for too long: only those who have waited may take it
+//!   TOLD      the first in the list has been told, and has not run since
 //! ```
 //! * Who wants it takes it if it is free, even if others wait: it need not wait for one that has not run yet. Else it tries again for a
 //!   moment, since most who have it have it for a moment; then it waits.
 //! * Who leaves it tells the first that waits, who competes for it with all others, and waits in front if it was too late. It keeps its place
-//!   until it has run: nobody else is told meanwhile.
+//!   until it has run: nobody else is told meanwhile, and who leaves the lock does not look at the list, but at times.
 //! * Who leaves it makes it *fair*, too, if the first that waits has done so for half a millisecond, and it has not been fair for as long.
 //!   (Not the one that waits: it may not run as long as others keep the CPU.) Those who come wait behind it then. So the lock goes round
 //!   among those who want it all the time, each of whom has it again and again for half a millisecond.
 //!
-//! WAITED and FAIR are set under the list's lock. Who finds the list empty takes them back there. Who takes the lock while nobody waits
+//! WAITED, FAIR and TOLD are set under the list's lock. Who finds the list empty takes them back there. Who takes the lock while nobody waits
 //! does not touch the list. `tests/sync_model` checks this with loom against this very file.
 
-use super::face::{AtomicU32, Instant, Ordering, Stop, TRIES, WaitKind, const_fn, spin_loop};
+use super::face::{AtomicU32, Instant, Ordering, Stop, TRIES, WaitKind, const_fn, look, spin_loop};
 use super::names::{self, Name};
-use super::waiters::{How, Locked, Waited, Waiters};
+use super::waiters::{How, Locked, Place, Waited, Waiters};
 
 const HELD: u32 = 1;
 const WAITED: u32 = 2;
 const FAIR: u32 = 4;
+const TOLD: u32 = 8;
+
+/// Once in so many times who leaves looks how long the first has waited.
+const LOOKS: u32 = 32;
 
 static MUTEX: WaitKind = WaitKind { name: "mutex", cancel: None, describe: names::describe };
 
 /// See the module.
 pub(crate) struct Lock {
     word: AtomicU32,
+    /// How often it was left while one was told. (Some may be missed.)
+    left: AtomicU32,
     waiters: Waiters,
     name: Name,
 }
@@ -36,7 +43,7 @@ pub(crate) struct Lock {
 impl Lock {
     const_fn! {
         pub(crate) fn new(name: Name) -> Lock {
-            Lock { word: AtomicU32::new(0), waiters: Waiters::new(), name }
+            Lock { word: AtomicU32::new(0), left: AtomicU32::new(0), waiters: Waiters::new(), name }
         }
     }
 
@@ -65,7 +72,7 @@ impl Lock {
     #[cold]
     fn try_acquire_fair(&self) -> bool {
         let mut list = self.waiters.lock();
-        self.forget_none(&mut list);
+        self.see_to_the_rest(&mut list);
         self.take(false).is_ok()
     }
 
@@ -95,9 +102,11 @@ impl Lock {
                 }
                 return Ok(true);
             }
-            let how = How { in_front: has_waited, ..how };
+            let since = look();
             let nothing = |list: &mut Locked<'_>| self.has_nothing_to_wait_for(has_waited, list);
-            match self.waiters.wait(&how, nothing, || (), |list| self.forget_none(list)) {
+            let waits = |place: &Place| place.wait(&how, since);
+            let leaves = |list: &mut Locked<'_>| self.see_to_the_rest(list);
+            match self.waiters.wait_for_turn(&how, has_waited, nothing, waits, leaves) {
                 Waited::Not => (),
                 Waited::Told => has_waited = true,
                 Waited::Late => return Ok(false),
@@ -107,15 +116,17 @@ impl Lock {
     }
 
     fn tries_for_a_moment(&self) -> bool {
-        for _ in 0..TRIES {
+        for tries in 0..TRIES {
             let word = self.word.load(Ordering::Relaxed);
             if word & (HELD | FAIR) == 0 && self.change(word, word | HELD).is_ok() {
                 return true;
             }
-            if word & WAITED != 0 {
+            // (One that is told and does not run is no reason to wait behind it.)
+            if word & FAIR != 0 || word & (WAITED | TOLD) == WAITED {
                 return false;
             }
-            spin_loop();
+            // (Each time for longer: who has it may take it again meanwhile, with all that it guards at hand.)
+            (0..1 << tries).for_each(|_| spin_loop());
         }
         false
     }
@@ -136,7 +147,7 @@ impl Lock {
 
     /// Under the list's lock: false if the caller is to join. Whoever leaves the lock sees WAITED then, and tells.
     fn has_nothing_to_wait_for(&self, has_waited: bool, list: &mut Locked<'_>) -> bool {
-        self.forget_none(list);
+        self.see_to_the_rest(list);
         let mut word = self.word.load(Ordering::Relaxed);
         while !is_free(word, has_waited) {
             match self.change(word, word | WAITED) {
@@ -147,10 +158,15 @@ impl Lock {
         true
     }
 
-    /// Under the list's lock: if nobody waits nobody has waited for too long.
-    fn forget_none(&self, list: &mut Locked<'_>) {
-        if list.is_empty() {
-            self.word.fetch_and(!(WAITED | FAIR), Ordering::Relaxed);
+    /// Under the list's lock, when some have left the list: if nobody waits nobody has waited for too long; and who was told may be gone.
+    fn see_to_the_rest(&self, list: &mut Locked<'_>) {
+        let over = match list.first_knows() {
+            None => WAITED | FAIR | TOLD,
+            Some(false) => TOLD,
+            Some(true) => return,
+        };
+        if self.word.load(Ordering::Relaxed) & over != 0 {
+            self.word.fetch_and(!over, Ordering::Relaxed);
         }
     }
 
@@ -164,17 +180,23 @@ impl Lock {
 
     #[cold]
     fn release_slowly(&self) {
-        if self.word.fetch_and(!HELD, Ordering::Release) & WAITED == 0 {
+        let word = self.word.fetch_and(!HELD, Ordering::Release);
+        if word & WAITED == 0 || (word & TOLD != 0 && !self.looks()) {
             return;
         }
         let mut list = self.waiters.lock();
         let wake = list.give_turn();
-        if list.is_overdue() {
-            self.word.fetch_or(FAIR, Ordering::Relaxed);
-        }
-        self.forget_none(&mut list);
+        let mark = if list.is_overdue() { TOLD | FAIR } else { TOLD };
+        self.word.fetch_or(mark, Ordering::Relaxed);
+        self.see_to_the_rest(&mut list);
         drop(list);
         wake.into_iter().for_each(|wake| wake.wake());
+    }
+
+    fn looks(&self) -> bool {
+        let left = self.left.load(Ordering::Relaxed).wrapping_add(1);
+        self.left.store(left, Ordering::Relaxed);
+        left.is_multiple_of(LOOKS)
     }
 }
 

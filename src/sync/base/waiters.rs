@@ -142,6 +142,18 @@ impl Waiters {
         self.stand(&place, how.in_front, nothing, sleeps, |_| (), leaves)
     }
 
+    /// As [`wait`](Self::wait): it `sleeps` in the caller's way, and calls `leaves` under the lock whenever it was not taken out by others.
+    pub(crate) fn wait_for_turn(
+        &self,
+        how: &How,
+        in_front: bool,
+        nothing: impl FnOnce(&mut Locked<'_>) -> bool,
+        sleeps: impl FnOnce(&Place) -> Result<bool, Stop>,
+        leaves: impl Fn(&mut Locked<'_>),
+    ) -> Waited {
+        self.stand(&Place::new(how), in_front, nothing, sleeps, &leaves, &leaves)
+    }
+
     /// As one of several.
     pub(crate) fn stand_among(
         &self,
