@@ -8,10 +8,10 @@
 //! * Whoever comes tries first, then waits. Whoever brings something for this side (an item, a place for one) looks afterwards whether
 //!   anybody waits, and tells the first: [`notify`](Side::notify). Who is about to wait says so first, and looks afterwards whether
 //!   there is something. So one of them sees the other, and with nobody in the list neither touches it.
-//! * Who was told competes with all others. If it comes too late it waits in front; if half a millisecond has passed since it did so first, it makes the
-//!   side *fair*, as that of a lock (`lock.rs`), until one that has waited gets something. So does one that has gone on for long without
-//!   waiting, at times ([`rest`](Side::rest)). Who has taken something does not let others run before it has returned with it: it might not
-//!   run again. The next one that comes does, instead.
+//! * Who was told competes with all others. If it comes too late it waits in front; if it has waited for half a millisecond by then (behind
+//!   others, or since it was too late first), it makes the side *fair*, as that of a lock (`lock.rs`), until one that has waited gets
+//!   something. So does one that has gone on for long without waiting, at times ([`rest`](Side::rest)). Who has taken something does not let
+//!   others run before it has returned with it: it might not run again. The next one that comes does, instead.
 //! * Who was told and has got something tells the next one, if there is more. So nothing lies there that somebody waits for, although several
 //!   may have come for one that was told once.
 
@@ -30,8 +30,8 @@ const REST: u32 = 4;
 pub(crate) struct Turn {
     /// It was told before, and came too late.
     has_waited: bool,
-    /// When it came too late for the first time.
-    lost: Option<Instant>,
+    /// When it came to wait behind others, or else was too late for the first time.
+    since: Option<Instant>,
 }
 
 /// See the module.
@@ -156,7 +156,7 @@ impl Side {
         sleeps: impl FnOnce(&Place) -> Result<bool, Stop>,
     ) -> Waited {
         let has_waited = turn.has_waited;
-        let impatient = has_waited && has_lost_for_long(&mut turn.lost);
+        let impatient = has_waited && has_lost_for_long(&mut turn.since);
         let mark = if impatient { WAITED | FAIR } else { WAITED };
         let nothing = |list: &mut Locked<'_>| {
             let word = self.word.fetch_or(mark, Ordering::SeqCst);
@@ -170,6 +170,8 @@ impl Side {
             let there_is = is_open && is_ready();
             if there_is {
                 self.forget_none(list);
+            } else if turn.since.is_none() && !list.is_empty() {
+                turn.since = Some(Instant::now());
             }
             there_is
         };
