@@ -215,57 +215,61 @@ fn arms_are_code_as_any_other() {
         }?;
         Ok(Some(even))
     }
-    run(|| {
-        let (sender, receiver) = channel::unbounded();
-        [1, 3, 4].iter().for_each(|value| sender.send(*value).unwrap());
-        assert_eq!(first_even(&receiver).unwrap_err().to_string(), "from an arm");
-        drop(sender);
-        assert_eq!(first_even(&receiver).unwrap(), None);
-        // One arm, patterns, values that borrow from what was waited for, names of the caller's.
-        let (first, arm, came) = (1, 2, 3);
-        let (sender, receiver) = channel::bounded(2);
-        sender.send((String::from("key"), [4, 5])).unwrap();
-        let sum = select! {
-            recv(&receiver) -> value => {
-                let (key, [four, five]) = value.unwrap();
-                assert_eq!(key, "key");
-                drop(receiver); // it is lent no more
-                first + arm + came + four + five
-            }
-        };
-        assert_eq!(sum, Ok(15));
-        // Without a value.
-        let () = select! { sleep(SHORT) => {} }.unwrap();
-        let mut handle = task::spawn(|| 7);
-        let joined =
-            select! { biased; join(&mut handle) -> result => (result.unwrap(), handle.is_finished()) };
-        assert_eq!(joined, Ok((7, true)));
+    limit(60, || {
+        run(|| {
+            let (sender, receiver) = channel::unbounded();
+            [1, 3, 4].iter().for_each(|value| sender.send(*value).unwrap());
+            assert_eq!(first_even(&receiver).unwrap_err().to_string(), "from an arm");
+            drop(sender);
+            assert_eq!(first_even(&receiver).unwrap(), None);
+            // One arm, patterns, values that borrow from what was waited for, names of the caller's.
+            let (first, arm, came) = (1, 2, 3);
+            let (sender, receiver) = channel::bounded(2);
+            sender.send((String::from("key"), [4, 5])).unwrap();
+            let sum = select! {
+                recv(&receiver) -> value => {
+                    let (key, [four, five]) = value.unwrap();
+                    assert_eq!(key, "key");
+                    drop(receiver); // it is lent no more
+                    first + arm + came + four + five
+                }
+            };
+            assert_eq!(sum, Ok(15));
+            // Without a value.
+            let () = select! { sleep(SHORT) => {} }.unwrap();
+            let mut handle = task::spawn(|| 7);
+            let joined =
+                select! { biased; join(&mut handle) -> result => (result.unwrap(), handle.is_finished()) };
+            assert_eq!(joined, Ok((7, true)));
+        });
     });
 }
 
 #[test]
 fn what_is_left_out_is_not_evaluated() {
-    run(|| {
-        let (sender, receiver) = channel::bounded(1);
-        let mut slots: Vec<u32> = Vec::new();
-        for wanted in [true, false] {
-            let came = select! {
-                send(&sender, slots[0]) -> sent, if !slots.is_empty() => sent.map(|()| 1).unwrap(),
-                recv(&receiver) -> value, if wanted => value.unwrap(),
-                default => 3,
-            };
-            assert_eq!(came, Ok(if wanted { 3 } else { 1 }));
-            slots.push(7);
-        }
-        let nothing_left = catch_unwind(|| {
-            _ = select! { sleep(SHORT), if false => (), recv(&receiver) -> _, if false => () };
+    limit(60, || {
+        run(|| {
+            let (sender, receiver) = channel::bounded(1);
+            let mut slots: Vec<u32> = Vec::new();
+            for wanted in [true, false] {
+                let came = select! {
+                    send(&sender, slots[0]) -> sent, if !slots.is_empty() => sent.map(|()| 1).unwrap(),
+                    recv(&receiver) -> value, if wanted => value.unwrap(),
+                    default => 3,
+                };
+                assert_eq!(came, Ok(if wanted { 3 } else { 1 }));
+                slots.push(7);
+            }
+            let nothing_left = catch_unwind(|| {
+                _ = select! { sleep(SHORT), if false => (), recv(&receiver) -> _, if false => () };
+            });
+            let words = nothing_left.unwrap_err();
+            assert!(words.downcast_ref::<&str>().unwrap().contains("it would wait for ever"));
+            assert_eq!(receiver.recv(), Ok(7), "that was not touched");
+            // A slot without a value is as good as left out.
+            let mut slot = None::<u32>;
+            assert_eq!(select! { send_from(&sender, &mut slot) -> _ => 1, sleep(SHORT) => 2 }, Ok(2));
         });
-        let words = nothing_left.unwrap_err();
-        assert!(words.downcast_ref::<&str>().unwrap().contains("it would wait for ever"));
-        assert_eq!(receiver.recv(), Ok(7), "that was not touched");
-        // A slot without a value is as good as left out.
-        let mut slot = None::<u32>;
-        assert_eq!(select! { send_from(&sender, &mut slot) -> _ => 1, sleep(SHORT) => 2 }, Ok(2));
     });
 }
 
@@ -392,25 +396,26 @@ fn a_stop_takes_nothing() {
 /// Who plays a fool gets a panic, before anything waits.
 #[test]
 fn a_join_of_oneself_or_a_second_one_panics() {
-    run(|| {
-        let mut spent = task::spawn(|| ());
-        select! { join(&mut spent) -> result => result.unwrap() }.unwrap();
-        let again = AssertUnwindSafe(|| _ = select! { sleep(LONG) => (), join(&mut spent) -> _ => () });
-        assert!(catch_unwind(again).is_err());
+    limit(60, || {
+        run(|| {
+            let mut spent = task::spawn(|| ());
+            select! { join(&mut spent) -> result => result.unwrap() }.unwrap();
+            let again = AssertUnwindSafe(|| _ = select! { sleep(LONG) => (), join(&mut spent) -> _ => () });
+            assert!(catch_unwind(again).is_err());
 
-        let (give, take) = channel::bounded::<task::JoinHandle<bool>>(1);
-        let (also_give, also_take) = (give.clone(), take.clone());
-        let joins_itself = task::spawn(move || {
-            let mut me = also_take.recv().unwrap();
-            let joins = catch_unwind(AssertUnwindSafe(|| {
-                _ = select! { sleep(LONG) => (), join(&mut me) -> _ => () };
-            }));
-            also_give.send(me).unwrap();
-            joins.is_err()
+            let (give, take) = channel::bounded::<task::JoinHandle<bool>>(1);
+            let (give_back, take_back) = channel::bounded(1);
+            let joins_itself = task::spawn(move || {
+                let mut me = take.recv().unwrap();
+                let joins = catch_unwind(AssertUnwindSafe(|| {
+                    _ = select! { sleep(LONG) => (), join(&mut me) -> _ => () };
+                }));
+                give_back.send(me).unwrap();
+                joins.is_err()
+            });
+            give.send(joins_itself).unwrap();
+            assert!(take_back.recv().unwrap().join().unwrap());
         });
-        give.send(joins_itself).unwrap();
-        eventually(|| give.is_empty());
-        assert!(take.recv().unwrap().join().unwrap());
     });
 }
 
