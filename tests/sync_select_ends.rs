@@ -3,7 +3,7 @@
 mod fork_common;
 mod net_common;
 
-use ec_test_support::{in_child, limit, went_well};
+use ec_test_support::{in_child, limit, skipped, went_well};
 use ec_unkind as _;
 use event_channel::net::UdpSocket;
 use event_channel::sync::channel::{Receiver, Sender};
@@ -208,6 +208,10 @@ fn a_dump_says_what_it_waits_for() {
 /// What one that is left behind has offered, and its places, are in nobody's way.
 #[test]
 fn one_that_is_left_behind_holds_up_nobody() {
+    if let Some(why) = task::why_not() {
+        // (They go on, as threads.)
+        return skipped(why);
+    }
     limit(60, || {
         for _ in 0..20 {
             let (left, right) = (channel::bounded(0), channel::bounded(0));
