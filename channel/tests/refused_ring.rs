@@ -147,10 +147,28 @@ fn where_the_second_port_s_ring_does_not_tell_what_it_can_do() {
     });
 }
 
+/// A thread that has just begun registers thread-locals, for which it may need memory; without, glibc ends the process.
+fn until_all_others_sleep() {
+    let mine = std::fs::read_link("/proc/thread-self").unwrap();
+    let sleeps = |task: &std::path::Path| {
+        let stat = std::fs::read_to_string(task.join("stat")).unwrap_or_default();
+        // (What ends just now has no line any more.)
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
+    };
+    let all_sleep = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+        tasks.filter(|task| task.file_name() != mine.file_name()).all(|task| sleeps(&task))
+    };
+    while !all_sleep() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
 /// A kernel charges rings to the limit (it says ENOMEM), or mappings where all memory is to be locked (EAGAIN).
 #[test]
 fn where_locked_memory_is_really_short() {
     let little = || {
+        until_all_others_sleep();
         let limit = libc::rlimit { rlim_cur: 16 << 10, rlim_max: 16 << 10 };
         // SAFETY: no pointer but to a live limit. (Root may lock as much as it likes: it becomes somebody else.)
         let short = unsafe {
