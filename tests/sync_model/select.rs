@@ -293,7 +293,7 @@ fn a_post_that_is_not_taken_is_for_the_next() {
 #[test]
 fn it_takes_a_post_or_what_it_offers_is_taken() {
     limit(240, || {
-        let ends = explore(2, || {
+        let ends = explore(1, || {
             let (posts, values) = (Arc::new(Stock::new(0)), channel(Some(0)));
             let who = Sleeper::new();
             let (also_posts, also_values) = (posts.clone(), values.clone());
