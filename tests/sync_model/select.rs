@@ -120,6 +120,35 @@ fn one_that_is_left_behind_takes_nothing_with_it() {
     });
 }
 
+/// One was told, and does not run any more: all others look again, those too that are just about to sleep.
+#[test]
+fn what_another_was_told_of_comes() {
+    limit(240, || {
+        let ends = explore(2, || {
+            let (left, right) = (channel(None), channel(None));
+            let who = Sleeper::new();
+            let theirs = left.clone();
+            let is_left = spawn_as(&who, move || theirs.recv(POINT).ok());
+            who.until_waiting();
+            let (also_left, also_right) = (left.clone(), right.clone());
+            let selects = spawn(move || either(&also_left, &also_right).unwrap());
+            left.send(1, POINT).unwrap();
+            who.leave();
+            // (One of them takes it: the other one, if it was not waiting any more as it was left.)
+            while left.len() > 0 {
+                loom::thread::yield_now();
+            }
+            left.send(2, POINT).unwrap();
+            let (came, value) = selects.join().unwrap();
+            all_through();
+            is_left.join().unwrap();
+            assert_eq!(came, 0);
+            value.expect("there is something for it")
+        });
+        assert_eq!(ends, [1, 2]);
+    });
+}
+
 /// Each of two sends to the other and receives from it: one value passes, and both know which.
 #[test]
 fn two_that_meet_agree() {
