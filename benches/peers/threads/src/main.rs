@@ -70,10 +70,10 @@ mod rt {
 #[path = "../../../common/src/sync/mod.rs"]
 mod workloads;
 
-#[path = "../../../common/src/sync/waiting/mod.rs"]
-mod waiting;
 #[path = "../../../common/src/sync/waiting/of_threads.rs"]
 mod of_threads;
+#[path = "../../../common/src/sync/waiting/mod.rs"]
+mod waiting;
 
 fn main() {
     if !primitives::run() {
