@@ -111,9 +111,7 @@ impl Drop for Starter {
 ///
 /// Inside a task, `f` runs as another task of the same runtime and the caller is suspended until it
 /// has ended; so `f` should not [shut down](Runtime::shutdown) the runtime without a limit of time, which waits
-/// for that caller. It is a task of its own: a [`timeout`](crate::time::timeout) around the call, a
-/// [`CancelToken`](crate::task::CancelToken) or a [`shield`](crate::task::shield) does not reach inside, and a cancel of the caller waits until
-/// `f` has ended. In a handler of an event, and in a forked child of a process with a
+/// for that caller. In a handler of an event, and in a forked child of a process with a
 /// runtime, `f` is just called. (A child that is forked in `f` ends with `f`: see [Fork](crate#fork).)
 ///
 /// **What is around the call is around `f`**, as for a child of a [`task::scope`]: each [`timeout`](crate::time::timeout), the group of each
