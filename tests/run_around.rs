@@ -9,23 +9,10 @@ use event_channel::task::{self, Builder, CancelToken, check, shield};
 use event_channel::time::{sleep_cancellable, timeout};
 use event_channel::{Runtime, is_cancelled, is_deadline, run};
 use net_common::{each_runtime, eventually, members, until_waiting};
-use scope_common::{End, LONG, SHORT, everywhere, waits, waits_shortly};
+use scope_common::{CANCELLED_ONCE, End, LONG, SHORT, Seen, everywhere, sees, sees_nothing, waits};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// What a task got, and whether it says that it was cancelled.
-type Seen = ([End; 2], bool);
-
-fn sees() -> Seen {
-    let ends = [waits(), waits_shortly()];
-    (ends, task::is_cancelled())
-}
-
-fn sees_nothing() -> bool {
-    (waits_shortly(), task::is_cancelled()) == (End::ByItself, false)
-}
-
-const CANCELLED: Seen = ([End::Cancelled, End::ByItself], true);
 const OVER: Seen = ([End::Deadline, End::ByItself], true);
 
 /// One beside all that call.
@@ -67,7 +54,7 @@ fn the_groups_of_tokens_around_it_are_those_of_what_it_calls() {
         assert_eq!(members(&token), 0);
         token.cancel();
         token.enter(|| {
-            each_way(sees, |run| assert_eq!(run(), CANCELLED));
+            each_way(sees, |run| assert_eq!(run(), CANCELLED_ONCE));
             assert!(is_cancelled(&check().unwrap_err()));
             // It was delivered, here.
             each_way(sees_nothing, |run| assert!(run()));
@@ -110,7 +97,7 @@ fn a_cancel_of_the_caller_goes_to_what_it_calls_at_once_and_is_the_callers_as_we
                 let caller = runtime.spawn_with(builder, calls).unwrap();
                 until_waiting(runtime, "recv");
                 caller.cancel();
-                assert_eq!(caller.join().unwrap(), (CANCELLED, true, true, true));
+                assert_eq!(caller.join().unwrap(), (CANCELLED_ONCE, true, true, true));
             }
         });
     });
@@ -125,7 +112,7 @@ fn a_shield_around_it_keeps_all_of_that_off() {
             token.enter(|| {
                 each_way(sees_nothing, |run| assert!(shield(run)));
                 // What is entered inside of it counts.
-                each_way(sees, |run| assert_eq!(shield(|| token.enter(run)), CANCELLED));
+                each_way(sees, |run| assert_eq!(shield(|| token.enter(run)), CANCELLED_ONCE));
                 // A shield in what it calls is no other matter than elsewhere.
                 each_way(|| shield(check).is_ok() && check().is_err(), |run| assert!(run()));
             });
@@ -141,7 +128,7 @@ fn a_shield_around_it_keeps_all_of_that_off() {
                 (inside, run(sees), check().is_err())
             });
             caller.cancel();
-            assert_eq!(caller.join().unwrap(), (true, CANCELLED, true));
+            assert_eq!(caller.join().unwrap(), (true, CANCELLED_ONCE, true));
         });
     });
 }

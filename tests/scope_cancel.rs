@@ -12,25 +12,11 @@ use event_channel::task::{self, Builder, JoinHandle, check, shield};
 use event_channel::time::sleep_cancellable;
 use event_channel::{Runtime, is_cancelled};
 use net_common::{Numbers, each_runtime, eventually, waiting};
-use scope_common::{End, LONG, panic_of, waits, waits_shortly};
+use scope_common::{CANCELLED_ONCE, End, LONG, Seen, panic_of, sees, sees_nothing, waits_shortly};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-
-/// What a child got, and whether it says that it was cancelled.
-type Seen = ([End; 2], bool);
-
-fn sees() -> Seen {
-    let ends = [waits(), waits_shortly()];
-    (ends, task::is_cancelled())
-}
-
-fn sees_nothing() -> bool {
-    (waits_shortly(), task::is_cancelled()) == (End::ByItself, false)
-}
-
-const ONCE: Seen = ([End::Cancelled, End::ByItself], true);
 
 fn assert_cancelled_once() {
     let error = check().expect_err("cancelled");
@@ -66,7 +52,7 @@ fn an_owner_that_joins_in_the_closure() {
     each_owner(body, |runtime, owner| {
         until_so_many_receive(runtime, 2);
         owner.cancel();
-        assert_eq!(owner.join().unwrap(), [ONCE; 2]);
+        assert_eq!(owner.join().unwrap(), [CANCELLED_ONCE; 2]);
     });
 }
 
@@ -101,7 +87,7 @@ fn an_owner_that_computes_or_blocks_its_thread_in_the_closure() {
         each_owner(body, |runtime, owner| {
             until_so_many_receive(runtime, 1);
             owner.cancel();
-            assert_eq!(owner.join().unwrap(), ONCE);
+            assert_eq!(owner.join().unwrap(), CANCELLED_ONCE);
         });
     }
 }
@@ -124,7 +110,7 @@ fn an_owner_that_has_called_out_onto_its_thread() {
         eventually(|| BEGUN.load(Ordering::Acquire) == 2);
         BEGUN.store(0, Ordering::Relaxed);
         owner.cancel();
-        assert_eq!(owner.join().unwrap(), [ONCE; 2]);
+        assert_eq!(owner.join().unwrap(), [CANCELLED_ONCE; 2]);
     });
 }
 
@@ -143,7 +129,7 @@ fn an_owner_to_which_it_is_delivered_in_the_closure_and_that_joins_then() {
     each_owner(body, |runtime, owner| {
         until_so_many_receive(runtime, 1);
         owner.cancel();
-        assert_eq!(owner.join().unwrap(), (true, ONCE, ONCE));
+        assert_eq!(owner.join().unwrap(), (true, CANCELLED_ONCE, CANCELLED_ONCE));
     });
 }
 
@@ -186,7 +172,7 @@ fn an_owner_that_is_itself_a_child() {
         each_owner(body, |runtime, owner| {
             until_so_many_receive(runtime, 1);
             owner.task().unpark();
-            assert_eq!(owner.join().unwrap(), ONCE);
+            assert_eq!(owner.join().unwrap(), CANCELLED_ONCE);
         });
     }
 }
@@ -217,7 +203,7 @@ fn what_was_delivered_before_a_scope_is_not_its_childrens_and_what_comes_later_i
         // The first has had its own, and the second's child waits for one.
         eventually(|| waiting(runtime, "notification") == 1 && waiting(runtime, "park") == 1);
         owner.cancel();
-        assert_eq!(owner.join().unwrap(), (ONCE, true, true));
+        assert_eq!(owner.join().unwrap(), (CANCELLED_ONCE, true, true));
     });
 }
 
@@ -240,7 +226,7 @@ fn one_that_waits_to_be_delivered_counts_and_is_the_owners_as_well() {
     };
     each_owner(body, |_, owner| {
         owner.cancel();
-        assert_eq!(owner.join().unwrap(), (true, ONCE, ONCE, true));
+        assert_eq!(owner.join().unwrap(), (true, CANCELLED_ONCE, CANCELLED_ONCE, true));
     });
 }
 
@@ -289,7 +275,7 @@ fn the_shutdown_of_its_runtime_reaches_the_children_in_another_one() {
                 });
                 eventually(|| begun.load(Ordering::Acquire));
                 own.shutdown(LONG).unwrap();
-                assert_eq!(owner.join().unwrap(), (ONCE, true, true));
+                assert_eq!(owner.join().unwrap(), (CANCELLED_ONCE, true, true));
             });
         });
     });
@@ -306,7 +292,7 @@ fn scopes_in_each_other_by_the_thousand_are_cancelled_on_a_small_stack() {
             task::scope(|s| {
                 let child = s.spawn(sees);
                 let inside = if depth > 0 { in_one_task(depth - 1) } else { 0 };
-                usize::from(child.join().unwrap() == ONCE) + inside
+                usize::from(child.join().unwrap() == CANCELLED_ONCE) + inside
             })
         }
         let flat = runtime.spawn(|| in_one_task(20));
@@ -318,7 +304,7 @@ fn scopes_in_each_other_by_the_thousand_are_cancelled_on_a_small_stack() {
         };
         let small = thread::Builder::new().stack_size(64 * 1024).spawn(cancel).unwrap();
         let (nested, flat) = small.join().unwrap();
-        assert_eq!((nested.join().unwrap(), flat.join().unwrap()), (ONCE, 21));
+        assert_eq!((nested.join().unwrap(), flat.join().unwrap()), (CANCELLED_ONCE, 21));
     });
 }
 

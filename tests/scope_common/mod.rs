@@ -96,3 +96,17 @@ pub fn waits_at_most(span: Duration) -> End {
     socket.set_read_timeout(Some(span)).unwrap();
     end_of(socket.recv(&mut [0; 8]))
 }
+
+/// What a task got that waited, once for good and once shortly, and whether it says that it was cancelled.
+pub type Seen = ([End; 2], bool);
+
+pub fn sees() -> Seen {
+    let ends = [waits(), waits_shortly()];
+    (ends, task::is_cancelled())
+}
+
+pub fn sees_nothing() -> bool {
+    (waits_shortly(), task::is_cancelled()) == (End::ByItself, false)
+}
+
+pub const CANCELLED_ONCE: Seen = ([End::Cancelled, End::ByItself], true);
