@@ -39,20 +39,23 @@ mod join_set;
 mod points;
 #[allow(unsafe_code)] // the contract of `ec_tasks::spawn_in_group`
 mod scope;
+mod scoped_join_handle;
 #[allow(unsafe_code)] // the contract of `ec_tasks::spawn`
 mod spawn;
 
+use crate::twins::after;
 use std::fmt;
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-pub use self::scope::{Scope, ScopedJoinHandle, scope};
+pub use self::scope::{Scope, scope};
 pub use crate::time::{sleep, sleep_cancellable};
 pub use cancel_token::CancelToken;
 #[doc(inline)]
 pub use ec_tasks::{AccessError, Doing, Kind, LocalKey, TaskId, TaskInfo, TaskState, ThreadInfo};
 pub use join_set::{JoinSet, TimedOut};
 pub use points::{check, is_cancelled, park_cancellable, park_timeout_cancellable, shield};
+pub use scoped_join_handle::ScopedJoinHandle;
 pub(crate) use spawn::run_scoped;
 pub use spawn::{Builder, JoinHandle, spawn};
 
@@ -129,7 +132,7 @@ pub fn park() {
 
 /// As [`park`], for at most `duration`.
 pub fn park_timeout(duration: Duration) {
-    match Instant::now().checked_add(duration) {
+    match after(duration) {
         Some(deadline) if ec_tasks::with_current(|task| task.is_some()) => {
             ec_pool::wait::park_until(deadline)
         }

@@ -7,6 +7,7 @@
 
 mod interval;
 
+use crate::twins::after;
 use ec_pool::wait;
 use ec_tasks::WaitKind;
 use std::io;
@@ -34,8 +35,7 @@ pub fn sleep(duration: Duration) {
     } else if duration.is_zero() {
         ec_tasks::yield_now();
     } else {
-        // A sum that no clock can show is for ever.
-        wait::sleep_until(Instant::now().checked_add(duration), &SLEEP);
+        wait::sleep_until(after(duration), &SLEEP);
     }
 }
 
@@ -56,7 +56,7 @@ pub fn sleep_cancellable(duration: Duration) -> io::Result<()> {
     if duration.is_zero() {
         return yield_cancellable();
     }
-    wait::sleep_until_cancellable(Instant::now().checked_add(duration), &SLEEP)
+    wait::sleep_until_cancellable(after(duration), &SLEEP)
 }
 
 /// Sleeps until `deadline`; returns at once (a task yields) if it has passed. Otherwise as [`sleep`].
@@ -131,5 +131,5 @@ fn yield_cancellable() -> io::Result<()> {
 /// # }
 /// ```
 pub fn timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> T {
-    wait::with_deadline(Instant::now().checked_add(duration), f)
+    wait::with_deadline(after(duration), f)
 }

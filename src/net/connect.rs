@@ -1,6 +1,7 @@
 //! Opening a TCP connection: by the channel's operation in a task, by std on a plain thread.
 
 use super::sys;
+use crate::twins::after;
 use ec_pool::wait::{self, Limit, Stop};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
@@ -28,7 +29,7 @@ pub(super) fn within(addr: &SocketAddr, timeout: Duration) -> io::Result<TcpStre
         return Err(invalid("cannot set a 0 duration timeout"));
     }
     wait::checkpoint()?;
-    let limit = Instant::now().checked_add(timeout).map(|at| Limit { at, errno: libc::ETIMEDOUT });
+    let limit = after(timeout).map(|at| Limit { at, errno: libc::ETIMEDOUT });
     one(addr, limit).map_err(Stop::deliver)
 }
 

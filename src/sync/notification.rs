@@ -6,6 +6,7 @@ use super::base::face::{Stop, WaitKind};
 use super::base::names::{self, Name};
 use super::base::stock::{Stock, StockArm};
 use super::base::waiters::How;
+use crate::twins::after;
 use ec_pool::wait::checkpoint;
 use std::fmt;
 use std::io;
@@ -93,8 +94,7 @@ impl Notification {
     /// assert!(notification.wait_timeout(Duration::ZERO));
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        // A sum that no clock can show is for ever.
-        self.wait_until(Instant::now().checked_add(timeout), false).is_ok_and(|posted| posted)
+        self.wait_until(after(timeout), false).is_ok_and(|posted| posted)
     }
 
     /// As [`wait_timeout`](Self::wait_timeout), and a [cancellation point](crate::task#cancellation). One that fails has not taken any post.
@@ -102,7 +102,7 @@ impl Notification {
     /// # Errors
     /// A cancel, or the deadline of a surrounding [`timeout`](crate::time::timeout).
     pub fn wait_timeout_cancellable(&self, timeout: Duration) -> io::Result<bool> {
-        self.wait_point(Instant::now().checked_add(timeout))
+        self.wait_point(after(timeout))
     }
 
     /// Takes a post if one is there, without waiting.

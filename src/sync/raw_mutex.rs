@@ -7,6 +7,7 @@
 use super::base::face::{Instant, Stop};
 use super::base::lock::Lock;
 use super::base::names::Name;
+use crate::twins::after;
 use std::time::Duration;
 
 /// The lock of a [`sync::Mutex`](super::Mutex) by itself, for what is generic over [`lock_api::RawMutex`]. A task that waits for it is
@@ -79,8 +80,7 @@ unsafe impl lock_api::RawMutexTimed for RawMutex {
     type Instant = Instant;
 
     fn try_lock_for(&self, timeout: Duration) -> bool {
-        // A sum that no clock can show is for ever.
-        self.0.acquire(Instant::now().checked_add(timeout), false).is_ok_and(|got| got)
+        self.0.acquire(after(timeout), false).is_ok_and(|got| got)
     }
 
     fn try_lock_until(&self, timeout: Instant) -> bool {

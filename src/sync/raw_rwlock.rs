@@ -8,6 +8,7 @@ use super::base::face::{Instant, Stop, WaitKind};
 use super::base::names::{self, Name};
 use super::base::stock::{MOST, Stock};
 use super::base::waiters::How;
+use crate::twins::after;
 use lock_api::{RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -82,11 +83,6 @@ pub(super) fn write<T: ?Sized>(
     let acquired = lock_of(lock).acquire(TO_WRITE, deadline, point)?;
     // SAFETY: it is held so from here on, and nobody else has a guard for that.
     Ok(acquired.then(|| unsafe { lock.make_write_guard_unchecked() }))
-}
-
-/// A sum that no clock can show is for ever.
-fn after(timeout: Duration) -> Option<Instant> {
-    Instant::now().checked_add(timeout)
 }
 
 // SAFETY: who gets `true` for writing has taken all that there is, who gets it for reading has taken one; only the release of the same

@@ -1,8 +1,9 @@
 //! Cancellation points that belong to tasks, and the shield that keeps cancels off.
 
+use crate::twins::after;
 use ec_pool::wait;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A [cancellation point](super#cancellation) for computations: an error if a cancel of the calling task, or the deadline of a surrounding
 /// [`timeout`](crate::time::timeout), has not been delivered yet. It never waits, and costs some nanoseconds (inside of a
@@ -85,8 +86,7 @@ pub fn park_cancellable() -> io::Result<()> {
 /// # Errors
 /// As [`park_cancellable`]. That `duration` is over is no error.
 pub fn park_timeout_cancellable(duration: Duration) -> io::Result<()> {
-    // Farther than any clock shows is for ever.
-    wait::park_cancellable(Instant::now().checked_add(duration))
+    wait::park_cancellable(after(duration))
 }
 
 /// Was the calling task ever cancelled, or a [token](super::CancelToken) whose group the caller is in? Or, in a child of a

@@ -58,9 +58,10 @@ pub use sender::Sender;
 
 use self::core::Core;
 use super::base::names::Name;
+use crate::twins::after;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A channel with places for so many values. With none, each value passes from a sender to a receiver while both are there.
 ///
@@ -162,8 +163,7 @@ impl Patience {
     }
 
     pub(super) fn no_point(timeout: Option<Duration>) -> Patience {
-        // (A sum that no clock can show is for ever.)
-        Patience { deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)), point: false }
+        Patience { deadline: timeout.and_then(after), point: false }
     }
 
     /// What is pending is delivered.

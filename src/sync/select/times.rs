@@ -3,6 +3,7 @@
 use super::super::base::first::Arm;
 use super::Operation;
 use crate::time::Interval;
+use crate::twins::after;
 use std::time::{Duration, Instant};
 
 /// Comes when `duration` is over, from the moment on at which the select begins. One that no clock can show never comes.
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn sleep(duration: Duration) -> impl Operation<Output = ()> {
-    Sleep(Instant::now().checked_add(duration))
+    Sleep(after(duration))
 }
 
 /// Comes at this time: made before a loop, one that limits all of it.
