@@ -11,7 +11,7 @@ use std::task::Wake;
 use std::time::Instant;
 
 /// See the module.
-pub(crate) struct Waiter {
+pub struct Waiter {
     told: AtomicBool,
     sleeper: Sleeper,
 }

@@ -69,14 +69,21 @@ impl Barrier {
     const_fn! {
         /// One for `n` that wait for each other. With 0 or 1 nobody waits.
         pub fn new(n: usize) -> Barrier {
-            Barrier { size: n, round: AtomicU64::new(0), here: AtomicUsize::new(0), waiters: Waiters::new(), name: Name::none() }
+            Barrier::with(n, Name::none())
         }
     }
 
     const_fn! {
         /// As [`new`](Self::new), with a name that a [dump](crate::dump) shows of those who wait for it.
         pub fn named(n: usize, name: &'static str) -> Barrier {
-            Barrier { size: n, round: AtomicU64::new(0), here: AtomicUsize::new(0), waiters: Waiters::new(), name: Name::new(name) }
+            Barrier::with(n, Name::new(name))
+        }
+    }
+
+    const_fn! {
+        fn with(size: usize, name: Name) -> Barrier {
+            let (round, here) = (AtomicU64::new(0), AtomicUsize::new(0));
+            Barrier { size, round, here, waiters: Waiters::new(), name }
         }
     }
 

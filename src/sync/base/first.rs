@@ -22,6 +22,7 @@
 use super::face::{
     AbortOnUnwind, Arc, AtomicUsize, Instant, Look, Ordering, Sleeper, Stop, WaitKind, let_others_run, look,
 };
+use super::waiters::{Place, Waited};
 use std::cell::Cell;
 use std::ptr;
 
@@ -159,6 +160,15 @@ pub enum Stood {
     Won,
 }
 
+impl From<Waited> for Stood {
+    fn from(waited: Waited) -> Stood {
+        match waited {
+            Waited::Told => Stood::Told,
+            _ => Stood::Idle,
+        }
+    }
+}
+
 /// Where an arm lies while it is not at work.
 pub struct Slot<'a> {
     arm: Cell<Option<&'a mut dyn Arm>>,
@@ -217,6 +227,13 @@ impl Among<'_> {
     /// As [`with`](Self::with): it has offered something there.
     pub(crate) fn with_offer<'b>(&'b self, told: &'b dyn Fn() -> bool, to: *const ()) -> Among<'b> {
         Among { told: Some(told), offers_to: to, outer: Some(self), ..*self }
+    }
+
+    /// The calling arm has a place in a list: all others stand, and then all sleep. (As one that has waited in vain: whether it was told the
+    /// place says.)
+    pub(crate) fn sleep_at(&self, place: &Place, inner: &mut dyn FnMut(&Among<'_>)) -> Result<bool, Stop> {
+        inner(&self.with(&|| place.is_told()));
+        Ok(false)
     }
 
     /// That of the round, and which arm of it the caller is.

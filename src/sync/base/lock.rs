@@ -17,9 +17,9 @@
 //! WAITED, FAIR and TOLD are set under the list's lock. Who finds the list empty takes them back there. Who takes the lock while nobody waits
 //! does not touch the list. `tests/sync_model` checks this with loom against this very file.
 
-use super::face::{AtomicU32, Instant, Ordering, Stop, TRIES, WaitKind, const_fn, look, spin_loop};
+use super::face::{AtomicU32, Instant, Ordering, Stop, TRIES, WaitKind, const_fn, spin_loop};
 use super::names::{self, Name};
-use super::waiters::{How, Locked, Place, Waited, Waiters};
+use super::waiters::{How, Locked, Waited, Waiters};
 
 const HELD: u32 = 1;
 const WAITED: u32 = 2;
@@ -102,11 +102,9 @@ impl Lock {
                 }
                 return Ok(true);
             }
-            let since = look();
+            let how = How { in_front: has_waited, ..how };
             let nothing = |list: &mut Locked<'_>| self.has_nothing_to_wait_for(has_waited, list);
-            let waits = |place: &Place| place.wait(&how, since);
-            let leaves = |list: &mut Locked<'_>| self.see_to_the_rest(list);
-            match self.waiters.wait_for_turn(&how, has_waited, nothing, waits, leaves) {
+            match self.waiters.wait_for_turn(&how, nothing, |list| self.see_to_the_rest(list)) {
                 Waited::Not => (),
                 Waited::Told => has_waited = true,
                 Waited::Late => return Ok(false),

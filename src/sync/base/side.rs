@@ -191,14 +191,7 @@ impl Side {
         among: &Among<'_>,
         inner: &mut dyn FnMut(&Among<'_>),
     ) -> Stood {
-        let sleeps = |place: &Place| {
-            inner(&among.with(&|| place.is_told()));
-            Ok(false)
-        };
-        match self.stand(turn, how, claim, is_ready, sleeps) {
-            Waited::Told => Stood::Told,
-            _ => Stood::Idle,
-        }
+        self.stand(turn, how, claim, is_ready, |place| among.sleep_at(place, inner)).into()
     }
 
     /// One that was told has got something else instead.
@@ -233,14 +226,11 @@ impl Side {
 
     /// One that has waited has got something.
     fn pass_on(&self, is_ready: impl Fn() -> bool) {
-        let mut word = self.word.load(Ordering::SeqCst);
-        if word & FAIR != 0 {
-            // Whoever waits for too long says so again. (Who has come to wait behind it is seen in the word.)
-            word = self.word.fetch_and(!FAIR, Ordering::SeqCst);
+        if self.word.load(Ordering::SeqCst) & FAIR != 0 {
+            // Whoever waits for too long says so again. (Who has come to wait behind it is seen below.)
+            self.word.fetch_and(!FAIR, Ordering::SeqCst);
         }
-        if word & WAITED != 0 && is_ready() {
-            self.notify_first();
-        }
+        self.pass_on_unused(is_ready);
     }
 
     /// Under the list's lock: if nobody waits nobody has waited for too long.

@@ -68,10 +68,7 @@ impl Stock {
             }
             asks(list);
         };
-        let sleeps = |place: &Place| {
-            inner(&among.with(&|| place.is_told()));
-            Ok(false)
-        };
+        let sleeps = |place: &Place| among.sleep_at(place, inner);
         let place = Place::new(how);
         let is_there = |list: &mut Locked<'_>| self.is_there(how.wants, list);
         let waited = self.waiters.stand(&place, false, is_there, sleeps, takes, asks);

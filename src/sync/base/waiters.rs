@@ -142,16 +142,16 @@ impl Waiters {
         self.stand(&place, how.in_front, nothing, sleeps, |_| (), leaves)
     }
 
-    /// As [`wait`](Self::wait): it `sleeps` in the caller's way, and calls `leaves` under the lock whenever it was not taken out by others.
+    /// As [`wait`](Self::wait), and also calls `leaves` when it was told that it is its turn.
     pub(crate) fn wait_for_turn(
         &self,
         how: &How,
-        in_front: bool,
         nothing: impl FnOnce(&mut Locked<'_>) -> bool,
-        sleeps: impl FnOnce(&Place) -> Result<bool, Stop>,
         leaves: impl Fn(&mut Locked<'_>),
     ) -> Waited {
-        self.stand(&Place::new(how), in_front, nothing, sleeps, &leaves, &leaves)
+        let since = look();
+        let sleeps = |place: &Place| place.wait(how, since);
+        self.stand(&Place::new(how), how.in_front, nothing, sleeps, &leaves, &leaves)
     }
 
     /// As one of several.
@@ -162,14 +162,7 @@ impl Waiters {
         among: &Among<'_>,
         inner: &mut dyn FnMut(&Among<'_>),
     ) -> Stood {
-        let sleeps = |place: &Place| {
-            inner(&among.with(&|| place.is_told()));
-            Ok(false)
-        };
-        match self.wait_by(how, None, nothing, sleeps, |_| ()) {
-            Waited::Told => Stood::Told,
-            _ => Stood::Idle,
-        }
+        self.wait_by(how, None, nothing, |place| among.sleep_at(place, inner), |_| ()).into()
     }
 
     /// The place is in the list while its waiter `sleeps`. Calls `has_turn` under the lock when it is out of the list, if it was told that it

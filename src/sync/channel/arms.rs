@@ -92,14 +92,9 @@ impl<'a, T> SendArm<'a, T> {
         SendArm { core, turn: Turn::default(), kept }
     }
 
-    /// It was the first: it was sent, or could not be.
+    /// Was it sent? Else it gives the value.
     pub(crate) fn sent(&mut self) -> Result<(), T> {
-        self.value().map_or(Ok(()), Err)
-    }
-
-    /// What was not sent.
-    pub(crate) fn value(&mut self) -> Option<T> {
-        self.kept.slot().take()
+        self.kept.slot().take().map_or(Ok(()), Err)
     }
 }
 

@@ -146,11 +146,7 @@ impl<T> Core<T> {
 
     #[cold]
     fn recv_slowly(&self, patience: Patience) -> Result<T, Failed> {
-        let attempt = || match self.take() {
-            Taken::Got(value, _) => Some(Ok(value)),
-            Taken::Closed => Some(Err(Failed::Closed)),
-            Taken::Nothing => None,
-        };
+        let attempt = || Some(self.take_or_end()?.0);
         match self.receivers.wait(self.how(&RECV, patience), attempt, || self.answers_receiver()) {
             Ok(Some(taken)) => taken,
             Ok(None) => Err(Failed::Late),
@@ -161,12 +157,8 @@ impl<T> Core<T> {
     /// Takes an item out, if the caller may and there is one.
     #[inline]
     pub(super) fn attempt_recv(&self, turn: &Turn) -> Option<Result<T, Failed>> {
-        let attempt = || match self.take() {
-            Taken::Got(value, rest) => Some((Ok(value), rest)),
-            Taken::Closed => Some((Err(Failed::Closed), false)),
-            Taken::Nothing => None,
-        };
-        let (taken, rest) = self.receivers.attempt(turn, attempt, || self.answers_receiver())?;
+        let (taken, rest) =
+            self.receivers.attempt(turn, || self.take_or_end(), || self.answers_receiver())?;
         if rest {
             self.receivers.rest_next(|| self.answers_receiver());
         }
@@ -180,10 +172,16 @@ impl<T> Core<T> {
         if !self.receivers.is_open_now() && self.len() == 1 {
             return Err(Failed::Late);
         }
+        self.take_or_end().map_or(Err(Failed::Late), |(taken, _)| taken)
+    }
+
+    /// An item, or that none will come; and whether the caller is to rest. `None`: there may be one later.
+    #[inline]
+    fn take_or_end(&self) -> Option<(Result<T, Failed>, bool)> {
         match self.take() {
-            Taken::Got(value, _) => Ok(value),
-            Taken::Closed => Err(Failed::Closed),
-            Taken::Nothing => Err(Failed::Late),
+            Taken::Got(value, rest) => Some((Ok(value), rest)),
+            Taken::Closed => Some((Err(Failed::Closed), false)),
+            Taken::Nothing => None,
         }
     }
 
@@ -228,10 +226,7 @@ impl<T> Core<T> {
         loop {
             let value = match &self.store {
                 Store::Meeting(meeting) => meeting.take_handed(),
-                _ => match self.take() {
-                    Taken::Got(value, _) => Some(value),
-                    _ => None,
-                },
+                _ => self.take_or_end().and_then(|(taken, _)| taken.ok()),
             };
             let Some(value) = value else { break };
             drop(value);

@@ -182,11 +182,7 @@ impl<T> Meeting<T> {
         };
         let waited = self.senders.wait_by(&how, None, |_| !self.is_open_offer(number), sleeps, |_| ());
         *item = self.take_back(number);
-        match waited {
-            _ if item.is_none() => Stood::Won,
-            Waited::Told => Stood::Told,
-            _ => Stood::Idle,
-        }
+        if item.is_none() { Stood::Won } else { waited.into() }
     }
 
     /// As which it is [counted](Among::count_offers).

@@ -18,9 +18,9 @@ pub fn first(slots: &[Slot<'_>], biased: bool, at_once: bool) -> Result<Option<u
         waits_for_something,
         "all arms of a select! without a default are left out: it would wait for ever"
     );
-    checkpoint()?;
+    checkpoint().map_err(SelectError::of)?;
     let start = if biased { 0 } else { some_number() % slots.len() };
-    first::first(slots, start, at_once, &SELECT).map_err(|stop| stop.deliver().into())
+    first::first(slots, start, at_once, &SELECT).map_err(|stop| SelectError::of(stop.deliver()))
 }
 
 pub fn output<A: Operation>(

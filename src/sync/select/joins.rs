@@ -75,20 +75,16 @@ pub trait Ends {
     fn ended(&mut self, _: Sealed) -> Option<Self::Output>;
 
     /// Has this one told of the end. False: it has ended.
-    fn tell(&mut self, told: &Arc<Told>, _: Sealed) -> bool;
+    fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool;
 
     /// Nobody is told any more.
     fn untell(&mut self, _: Sealed);
 }
 
-/// Who is told.
-#[doc(hidden)]
-pub struct Told(Arc<Waiter>);
-
 // SAFETY: it makes a task ready or notifies a thread.
-unsafe impl Watcher for Told {
+unsafe impl Watcher for Waiter {
     fn ended(self: Arc<Self>, _: u32, _: bool) {
-        self.0.tell();
+        self.tell();
     }
 }
 
@@ -96,12 +92,12 @@ struct Join<'a, H: Ends> {
     handle: &'a mut H,
     output: Option<H::Output>,
     /// Made at the first wait.
-    told: Option<Arc<Told>>,
+    waiter: Option<Arc<Waiter>>,
 }
 
 impl<'a, H: Ends> Join<'a, H> {
     fn new(handle: &'a mut H) -> Self {
-        Join { handle, output: None, told: None }
+        Join { handle, output: None, waiter: None }
     }
 }
 
@@ -112,13 +108,13 @@ impl<H: Ends> Arm for Join<'_, H> {
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
-        let told = self.told.get_or_insert_with(|| Arc::new(Told(Waiter::here())));
-        told.0.take();
-        if self.handle.tell(told, Sealed) {
-            inner(&among.with(&|| told.0.is_told()));
+        let waiter = self.waiter.get_or_insert_with(Waiter::here);
+        waiter.take();
+        if self.handle.tell(waiter, Sealed) {
+            inner(&among.with(&|| waiter.is_told()));
             self.handle.untell(Sealed);
         }
-        if told.0.is_told() { Stood::Told } else { Stood::Idle }
+        if waiter.is_told() { Stood::Told } else { Stood::Idle }
     }
 }
 
@@ -137,8 +133,8 @@ impl<T> Ends for JoinHandle<T> {
         self.try_join()
     }
 
-    fn tell(&mut self, told: &Arc<Told>, _: Sealed) -> bool {
-        self.tell(told.clone(), 0)
+    fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool {
+        self.tell(waiter.clone(), 0)
     }
 
     fn untell(&mut self, _: Sealed) {
@@ -157,8 +153,8 @@ impl<T> Ends for ScopedJoinHandle<'_, T> {
         self.try_join()
     }
 
-    fn tell(&mut self, told: &Arc<Told>, _: Sealed) -> bool {
-        self.inner().tell(told.clone(), 0)
+    fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool {
+        self.inner().tell(waiter.clone(), 0)
     }
 
     fn untell(&mut self, _: Sealed) {
@@ -177,8 +173,8 @@ impl<T> Ends for JoinSet<T> {
         if self.is_empty() { Some(None) } else { self.try_join_next().map(Some) }
     }
 
-    fn tell(&mut self, told: &Arc<Told>, _: Sealed) -> bool {
-        self.wait_unless_due(&told.0)
+    fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool {
+        self.wait_unless_due(waiter)
     }
 
     fn untell(&mut self, _: Sealed) {

@@ -162,9 +162,9 @@ impl From<SelectError> for io::Error {
     }
 }
 
-impl From<io::Error> for SelectError {
+impl SelectError {
     /// Of [`Stop::deliver`](ec_pool::wait::Stop::deliver).
-    fn from(delivered: io::Error) -> SelectError {
+    fn of(delivered: io::Error) -> SelectError {
         match Delivered::from(delivered) {
             Delivered::TimedOut => SelectError::TimedOut,
             _ => SelectError::Cancelled,
