@@ -130,6 +130,31 @@ fn forks_in_the_middle(runtime: Option<&Runtime>) {
     });
 }
 
+/// std takes a lock of its own when a thread begins and when it ends, and in a child that is forked in that moment it is held for ever. Those
+/// of a program are not waited for by a fork, as those of a runtime are.
+#[test]
+fn a_child_has_sections_although_threads_of_std_begin_and_end_all_the_time() {
+    let case = || {
+        const CHILDREN: usize = 400;
+        let over = AtomicBool::new(false);
+        let come_and_go = || {
+            while !over.load(Ordering::Relaxed) {
+                thread::spawn(|| ()).join().unwrap();
+            }
+        };
+        thread::scope(|scope| {
+            (0..16).for_each(|_| drop(scope.spawn(come_and_go)));
+            for number in 0..CHILDREN {
+                let end = child(|| timeout(SHORT / 50, || was_ended(pipe().call_in_section())));
+                over.store(end != WELL, Ordering::Relaxed);
+                assert_eq!(end, WELL, "child {number}");
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    };
+    went_well(in_child("a_child_has_sections_although_threads_of_std_begin_and_end_all_the_time", case));
+}
+
 /// (The call may not have begun before its first signal.)
 fn nothing_or_ended() {
     // SAFETY: no descriptors.

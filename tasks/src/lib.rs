@@ -128,6 +128,8 @@ pub use util::crossing::{Crossing, assert_no_crossing, crossing, watch_crossings
 pub use util::foreign::{catch_quietly, drop_quietly};
 pub use util::forked::{count_forks, forked, forked_error, forks};
 #[doc(hidden)]
+pub use util::plain_thread::start_plain_thread;
+#[doc(hidden)]
 pub use util::stderr::write_to_stderr;
 pub use util::thread_start::start_thread;
 #[doc(hidden)]

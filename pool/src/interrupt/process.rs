@@ -15,7 +15,6 @@ use ec_tasks::lock::{Condvar, Mutex};
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
-use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 /// Between two signals to one thread.
@@ -114,8 +113,8 @@ impl Process {
 
     #[cold]
     fn start_sender(&'static self) -> bool {
-        let builder = Builder::new().name(String::from("ec-interrupts"));
-        let begun = ec_tasks::start_thread(builder, || self.run());
+        // In a child that was forked while some thread of the program began or ended, std could begin none.
+        let begun = ec_tasks::start_plain_thread(c"ec-interrupts", || self.run());
         if let Err(error) = &begun {
             quietly!(warn, "{WITHOUT}, since no thread can do it: {error}");
         }

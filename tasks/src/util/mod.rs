@@ -8,6 +8,7 @@ pub(crate) mod fork_lock;
 pub(crate) mod forked;
 pub(crate) mod fp;
 pub mod lock;
+pub(crate) mod plain_thread;
 pub mod room;
 pub(crate) mod stderr;
 pub(crate) mod thread_start;
