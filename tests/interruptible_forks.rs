@@ -64,7 +64,8 @@ fn a_child_of_a_process_that_had_sections_alone_may_do_everything() {
 
 #[test]
 fn a_child_of_a_process_with_a_runtime_has_the_sections_of_a_thread() {
-    limit(120, || {
+    // (Alone: the children start threads of std, for which no other test's is to begin or end meanwhile.)
+    let case = || {
         let runtime = Arc::new(Runtime::builder().cores(2).build().unwrap());
         for round in 0..2 {
             for place in Place::ALL {
@@ -86,7 +87,8 @@ fn a_child_of_a_process_with_a_runtime_has_the_sections_of_a_thread() {
                 runtime.run(works);
             }
         }
-    });
+    };
+    went_well(in_child("a_child_of_a_process_with_a_runtime_has_the_sections_of_a_thread", case));
 }
 
 /// Threads and tasks enter and leave, are interrupted and end, while others fork.
