@@ -121,6 +121,10 @@ impl<A: Arm, F> Arm for Of<A, F> {
     fn pass_on(&mut self) {
         self.arm.pass_on();
     }
+
+    fn leave(&mut self) {
+        self.arm.leave();
+    }
 }
 
 impl<A: Arm, O, F: FnMut(&mut A) -> Option<O>> Operation for Of<A, F> {

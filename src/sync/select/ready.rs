@@ -122,9 +122,10 @@ impl<'a> Ready<'a> {
         }
     }
 
-    fn ask(&mut self) -> io::Result<()> {
+    fn ask(&mut self, inside: Inside<'_>) -> io::Result<()> {
         let channel = with_pool(|pool| Ok(pool.channel().clone()))?;
-        let answer = Arc::new(Answer { waiter: Waiter::here(), result: Mutex::new(None) });
+        let answer =
+            Arc::new(Answer { waiter: Waiter::of(inside.sleeper().clone()), result: Mutex::new(None) });
         let tells = Tells(answer.clone());
         let source = Arc::new(Borrowed(self.fd.as_raw_fd()));
         let request = Request::readiness(source, self.interest).on_complete(move |_, event| {
@@ -145,8 +146,8 @@ impl Arm for Ready<'_> {
         self.output.is_some()
     }
 
-    fn prepare(&mut self, _: Inside) -> bool {
-        self.output = self.ask().err().map(Err);
+    fn prepare(&mut self, inside: Inside<'_>) -> bool {
+        self.output = self.ask(inside).err().map(Err);
         self.output.is_some()
     }
 
