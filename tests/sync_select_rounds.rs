@@ -14,6 +14,7 @@ use event_channel::time::{Duration, Instant, interval};
 use fork_common::{End, fork};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use sync_common::{Hand, everywhere};
 
@@ -71,6 +72,46 @@ fn post_all_reaches_those_that_look_meanwhile() {
                 assert!(!stop.try_wait(), "nothing is left behind");
             }
         });
+    });
+}
+
+/// Of several workers none is anywhere but in its select, which may let others run before it waits.
+#[test]
+fn post_all_reaches_those_that_have_just_begun() {
+    if let Some(why) = task::why_not() {
+        // (Tasks are threads: one may be just between two selects.)
+        return skipped(why);
+    }
+    limit(60, || {
+        for jobs in 90..130 {
+            alone(move || {
+                let (sender, todo) = pair(None);
+                let (stop, done) = (Arc::new(Notification::new()), Arc::new(AtomicUsize::new(0)));
+                let works = |_| {
+                    let (todo, stop, done) = (todo.clone(), stop.clone(), done.clone());
+                    task::spawn(move || {
+                        loop {
+                            let stops = select! {
+                                recv(&todo) -> job => job.unwrap(),
+                                wait(&stop) => true,
+                            };
+                            if stops.unwrap() {
+                                return;
+                            }
+                            done.fetch_add(1, Ordering::Relaxed);
+                        }
+                    })
+                };
+                let workers: Vec<_> = (0..4).map(works).collect();
+                until_waiting(&stop, workers.len());
+                (0..jobs).for_each(|_| sender.send(false).unwrap());
+                while done.load(Ordering::Relaxed) < jobs {
+                    task::yield_now();
+                }
+                stop.post_all();
+                workers.into_iter().for_each(|worker| worker.join().unwrap());
+            });
+        }
     });
 }
 
