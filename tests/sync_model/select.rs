@@ -518,3 +518,57 @@ fn a_post_for_one_that_is_left_behind_is_for_the_next() {
         assert_eq!(ends, [false, true]);
     });
 }
+
+/// One before it in line had its turn, and does not run any more.
+#[test]
+fn a_post_that_another_was_told_of_comes() {
+    limit(240, || {
+        let ends = explore(1, || {
+            let (posts, values) = (Arc::new(Stock::new(0)), channel(None));
+            let [first, second] = [Sleeper::new(), Sleeper::new()];
+            let theirs = posts.clone();
+            let is_left = spawn_as(&first, move || {
+                let how = How { point: true, ..How::new(&WAIT, 0) };
+                theirs.take(1, || how).is_ok()
+            });
+            first.until_waiting();
+            let (also_posts, also_values) = (posts.clone(), values.clone());
+            let selects = spawn_as(&second, move || {
+                let (mut value, mut post) = (RecvArm::new(&*also_values), StockArm::new(&also_posts, &WAIT));
+                select([&mut value, &mut post]).unwrap()
+            });
+            second.until_waiting();
+            assert!(posts.add(1));
+            first.leave();
+            // (It may have been quicker, before it was left: then there is another one.)
+            while posts.there() > 0 {
+                loom::thread::yield_now();
+            }
+            assert!(posts.add(1));
+            assert_eq!(selects.join().unwrap(), 1);
+            let left = posts.there();
+            all_through();
+            // (It goes on here, and takes what is left.)
+            assert!(is_left.join().unwrap());
+            left
+        });
+        assert_eq!(ends, [0, 1]);
+    });
+}
+
+/// From when it has begun, wherever it is.
+#[test]
+fn one_that_has_begun_is_let_go() {
+    limit(240, || {
+        let ends = explore(3, || {
+            let (posts, values) = (Arc::new(Stock::new(0)), channel(None));
+            let (mut value, mut post) = (RecvArm::new(&*values), StockArm::new(&posts, &WAIT));
+            let all = posts.clone();
+            let lets_go = spawn(move || all.dismiss_all());
+            assert_eq!(select([&mut value, &mut post]), Ok(1));
+            lets_go.join().unwrap();
+            assert_eq!(posts.state(), (0, 0));
+        });
+        assert_eq!(ends, [()]);
+    });
+}
