@@ -94,6 +94,11 @@ impl Place {
         self.told.load(Ordering::Acquire) != NOT_TOLD
     }
 
+    /// No other place in this list ever has this one. (For who has the lock, and for the waiter, when it is in the list or has been.)
+    pub(crate) fn number(&self) -> u64 {
+        self.came.get()
+    }
+
     /// May it be handed something, which it takes then?
     fn wins(&self) -> bool {
         self.claim.as_ref().is_none_or(|(claim, arm)| claim.win(*arm))
@@ -157,12 +162,15 @@ impl Locked<'_> {
     }
 
     /// Tells the first that takes what is handed to it, and takes it out: one that waits for other things as well does not, if it has got
-    /// one of those. Nobody, if somebody knows that it is [its turn](Self::give_turn).
-    pub(crate) fn tell_taker(&mut self) -> Option<Wake> {
-        let first = self.front().filter(|place| !place.is_told()).map(ptr::from_ref)?;
+    /// one of those. Gives the [number](Place::number) of its place.
+    pub(crate) fn tell_taker(&mut self) -> Option<(u64, Wake)> {
+        let first = ptr::from_ref(self.front()?);
         let place = ptr::from_ref(self.from(first).find(|place| !place.sleeper.is_gone() && place.wins())?);
         // SAFETY: it is in the list.
-        Some(unsafe { self.tell(place) })
+        unsafe {
+            let number = (*place).number();
+            Some((number, self.tell(place)))
+        }
     }
 
     /// Tells the first with this key and takes it out.

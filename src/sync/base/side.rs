@@ -20,6 +20,7 @@ use super::face::{
 };
 use super::first::{Among, Claim, Stood};
 use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
+use std::cell::Cell;
 
 const WAITED: u32 = 1;
 const FAIR: u32 = 2;
@@ -32,6 +33,14 @@ pub(crate) struct Turn {
     has_waited: bool,
     /// When it came to wait behind others, or else was too late for the first time.
     since: Option<Instant>,
+    /// The [number](Place::number) of the place where it has waited last.
+    place: Option<u64>,
+}
+
+impl Turn {
+    pub(crate) fn place(&self) -> Option<u64> {
+        self.place
+    }
 }
 
 /// See the module.
@@ -89,12 +98,14 @@ impl Side {
         self.waiters.tell_all();
     }
 
-    /// The first that takes what is handed to it, told, and to be woken.
-    pub(crate) fn tell_taker(&self) -> Option<Wake> {
-        let mut list = self.waiters.lock();
-        let wake = list.tell_taker();
-        self.forget_none(&mut list);
-        wake
+    /// Does anybody wait, or has?
+    pub(crate) fn is_waited_at(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & WAITED != 0
+    }
+
+    /// Those who wait. Whoever tells one of them sees afterwards whether [none](Self::forget_none) is left.
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        self.waiters.lock()
     }
 
     /// An attempt was in vain: waits until another one gives something. `None`: until the deadline of its own, in vain. `is_ready`: it may give something now, by
@@ -102,7 +113,7 @@ impl Side {
     pub(crate) fn wait<R>(
         &self,
         how: How,
-        mut attempt: impl FnMut() -> Option<R>,
+        mut attempt: impl FnMut(&Turn) -> Option<R>,
         is_ready: impl Fn() -> bool,
     ) -> Result<Option<R>, Stop> {
         let mut turn = Turn::default();
@@ -113,7 +124,7 @@ impl Side {
                 Waited::Late => return Ok(None),
                 Waited::Stopped(stop) => return Err(stop),
             }
-            if let Some(got) = self.attempt(&turn, &mut attempt, &is_ready) {
+            if let Some(got) = self.attempt(&turn, || attempt(&turn), &is_ready) {
                 return Ok(Some(got));
             }
         }
@@ -176,7 +187,13 @@ impl Side {
             there_is
         };
         let how = How { in_front: has_waited, ..*how };
+        let number = Cell::new(None);
+        let sleeps = |place: &Place| {
+            number.set(Some(place.number()));
+            sleeps(place)
+        };
         let waited = self.waiters.wait_by(&how, claim, nothing, sleeps, |list| self.forget_none(list));
+        turn.place = number.get();
         turn.has_waited |= matches!(waited, Waited::Told);
         waited
     }
@@ -234,7 +251,7 @@ impl Side {
     }
 
     /// Under the list's lock: if nobody waits nobody has waited for too long.
-    fn forget_none(&self, list: &mut Locked<'_>) {
+    pub(crate) fn forget_none(&self, list: &mut Locked<'_>) {
         if list.is_empty() {
             self.word.fetch_and(!(WAITED | FAIR), Ordering::SeqCst);
         }

@@ -98,6 +98,10 @@ impl Wake {
     pub(crate) fn wake(self) {
         self.0.wake();
     }
+
+    pub(crate) fn whom(&self) -> Sleeper {
+        self.0.clone()
+    }
 }
 
 impl Waiters {
