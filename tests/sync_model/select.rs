@@ -1,6 +1,6 @@
 //! The first of several: one comes, what comes for the others is there for others, and two that meet agree.
 
-use crate::sync::base::face::{Sleeper, Stop, WaitKind, all_through};
+use crate::sync::base::face::{AtomicUsize, Ordering, Sleeper, Stop, WaitKind, all_through};
 use crate::sync::base::first::{Arm, Slot, first};
 use crate::sync::base::names::Name;
 use crate::sync::base::stock::{Stock, StockArm};
@@ -266,6 +266,68 @@ fn what_is_handed_to_it_is_taken() {
             other.join().unwrap();
             assert_eq!(came == 1, handed);
             handed
+        });
+        assert_eq!(ends, [false, true]);
+    });
+}
+
+/// Its sender does not take it again, nor one that comes later, nor an end; and a cancel does not keep it.
+#[test]
+fn what_is_handed_to_it_is_nobody_elses() {
+    limit(240, || {
+        let ends = explore(2, || {
+            let (left, right) = (channel(Some(0)), channel(Some(0)));
+            let who = Sleeper::new();
+            let (also_left, also_right) = (left.clone(), right.clone());
+            let waits = spawn_as(&who, move || either(&also_left, &also_right));
+            let theirs = right.clone();
+            let comes = spawn(move || theirs.try_recv().ok());
+            let handed = right.try_send(1).is_ok();
+            assert!(right.try_recv().is_err());
+            who.cancel();
+            right.close();
+            assert_eq!(comes.join().unwrap(), None);
+            match waits.join().unwrap() {
+                Ok(came) => assert_eq!(came, (1, handed.then_some(1))),
+                Err(stop) => assert!(stop == Stop::Cancel && !handed),
+            }
+            handed
+        });
+        assert_eq!(ends, [false, true]);
+    });
+}
+
+/// What was handed to it is for one that waits, and is told of nothing else.
+#[test]
+fn what_is_handed_to_one_that_is_left_behind_is_for_others() {
+    limit(240, || {
+        let ends = explore(2, || {
+            let (left, right) = (channel(Some(0)), channel(Some(0)));
+            let got = Arc::new(AtomicUsize::new(0));
+            let who = Sleeper::new();
+            let waiting = [who.clone(), Sleeper::new()].map(|who| {
+                let (left, right, got) = (left.clone(), right.clone(), got.clone());
+                spawn_as(&who, move || {
+                    let value = either(&left, &right).ok().and_then(|(_, value)| value);
+                    got.fetch_add(value.map_or(0, |_| 1), Ordering::SeqCst);
+                    value
+                })
+            });
+            who.until_waiting();
+            let handed = right.try_send(1).is_ok();
+            who.leave();
+            if !handed {
+                right.send(1, POINT).unwrap();
+            }
+            while got.load(Ordering::SeqCst) == 0 {
+                loom::thread::yield_now();
+            }
+            right.close();
+            let [first, other] = waiting;
+            let other = other.join().unwrap();
+            all_through();
+            assert_eq!(first.join().unwrap().is_none(), other.is_some());
+            other.is_some()
         });
         assert_eq!(ends, [false, true]);
     });

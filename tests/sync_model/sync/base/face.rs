@@ -6,6 +6,7 @@
 #[path = "queues.rs"]
 mod queues;
 
+use ec_tasks::room::{self, Room};
 use loom::sync::Condvar;
 use std::ops::{Deref, DerefMut};
 
@@ -88,8 +89,17 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-pub(crate) fn lock_with_room<T, C>(mutex: &ForkMutex<T>, _: impl Fn(&mut T) -> &mut C) -> MutexGuard<'_, T> {
-    mutex.lock()
+pub(crate) fn lock_with_room<T, C: Room>(
+    mutex: &ForkMutex<T>,
+    of: impl Fn(&mut T) -> &mut C,
+) -> MutexGuard<'_, T> {
+    let mut guard = mutex.lock();
+    let inside = of(&mut guard);
+    let (len, room) = inside.filled();
+    if len == room {
+        room::replace(inside, &mut room::empty(2 * len + 4));
+    }
+    guard
 }
 
 /// Why a wait came to nothing.
@@ -189,11 +199,12 @@ impl Sleeper {
         self.0.rung.notify_all();
     }
 
-    /// Returns when it has come to a wait.
+    /// Returns when it has come to a wait. What it has done before the caller sees.
     pub(crate) fn until_waiting(&self) {
         while !self.0.waits.load(Ordering::Relaxed) {
             loom::thread::yield_now();
         }
+        drop(self.0.state.lock().unwrap());
     }
 
     /// It is to stop waiting.
@@ -220,8 +231,8 @@ impl Sleeper {
         since: Look,
         told: impl Fn() -> bool,
     ) -> Result<bool, Stop> {
-        self.0.waits.store(true, Ordering::Relaxed);
         let mut state = self.0.state.lock().unwrap();
+        self.0.waits.store(true, Ordering::Relaxed);
         loop {
             if self.is_gone() {
                 if state.over {
