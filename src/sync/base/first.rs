@@ -353,7 +353,7 @@ fn wait_for_first(slots: &[Slot<'_>], start: usize, kind: &'static WaitKind) -> 
         let round = Round::new(slots, kind);
         round.stand();
         let won = slots.iter().position(|slot| slot.stood.get() == Stood::Won);
-        // (If something was handed to one it is there, unless somebody else has been quicker.)
+        // (If something was handed to one it is there, unless the caller is gone itself.)
         let handed = round.claim.as_ref().and_then(|claim| claim.winner());
         if let Some(came) = won.or_else(|| find(slots, start, handed, |arm| arm.attempt())) {
             pass_on(slots, came);

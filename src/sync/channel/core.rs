@@ -2,7 +2,7 @@
 //!
 //! Items lie in a queue without a lock, which is closed by the same word by which places are reserved. So after a close nothing comes in,
 //! and who finds it closed and empty knows that nothing is left. Nobody is given anything: a waiter is told (`src/sync/base/side.rs`), and takes what
-//! it can get when it runs. `bounded(0)` has no places: see `meeting.rs`.
+//! it can get when it runs. `bounded(0)` has no places, and what is handed to a waiter there is kept for it until it runs: see `meeting.rs`.
 //!
 //! `tests/sync_model` checks this file with loom; queues have models of their own (`channel/tests/queue_model.rs`, `ring_model.rs`).
 
