@@ -99,11 +99,19 @@ pub fn in_task() -> bool {
 }
 
 /// A cancellation point: fails if a cancel or an expired deadline has not been delivered yet.
+#[inline]
 pub fn checkpoint() -> io::Result<()> {
     pending().map_or(Ok(()), |stop| Err(stop.deliver()))
 }
 
+#[inline]
 fn pending() -> Option<Stop> {
+    // (Mostly there is nothing around it, and no cancel.)
+    if ec_tasks::is_left_alone() { None } else { pending_around() }
+}
+
+#[cold]
+fn pending_around() -> Option<Stop> {
     if scopes::cancel_pending() {
         return Some(Stop::Cancel);
     }

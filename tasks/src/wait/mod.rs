@@ -14,7 +14,7 @@ mod suspend;
 mod wake;
 
 pub use announce::{begin_wait, end_wait};
-pub use cancel::{cancel_pending, take_cancel, was_cancelled};
+pub use cancel::{cancel_pending, is_left_alone, take_cancel, was_cancelled};
 pub(crate) use current::running;
 pub use current::{current, current_context, own_stack, with_current, with_scope_cell};
 pub use follow::Follows;
