@@ -59,6 +59,7 @@ pub use send::{send, send_from};
 pub use times::{sleep, sleep_until, tick};
 
 use super::base::first::{Among, Arm, Stood};
+use super::base::said::{self, What};
 use super::channel::Delivered;
 use crate::{Cancelled, Elapsed};
 use ec_tasks::WaitKind;
@@ -68,8 +69,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-static SELECT: WaitKind =
-    WaitKind { name: "select", cancel: None, describe: |_, arms| format!("the first of {arms}") };
+static SELECT: WaitKind = WaitKind { name: "select", cancel: None, describe: said::describe };
 
 /// What an arm of a [`select!`](macro@crate::sync::select) waits for. There are those of [this module](self) and no others.
 pub trait Operation: Arm {
@@ -112,6 +112,10 @@ impl<A: Arm, F> Arm for Of<A, F> {
 
     fn is_there(&self) -> bool {
         self.arm.is_there()
+    }
+
+    fn what(&self) -> Option<What> {
+        self.arm.what()
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
@@ -226,6 +230,10 @@ impl SelectError {
 ///
 /// **Fairness.** A select that was told that a channel has something, and came too late, waits in front there, as a `recv` does. In the line
 /// of a [`Notification`](crate::sync::Notification) it has its place as long as it waits: each new wait begins at the end.
+///
+/// **In a [dump](crate::dump)** a task that waits here says what for, arm by arm, but for those that are left out: kinds, the names of channels
+/// and notifications, descriptors, the numbers of tasks, the time that a `sleep` was asked for. (`select: channel recv 'jobs', notification
+/// 'quit', sleep 60s`) There is room for 15 bytes: some five arms. Of the others it says how many there are.
 ///
 /// A task suspends, a plain thread blocks.
 ///

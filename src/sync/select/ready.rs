@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::super::base::first::{Among, Arm, Inside, Stood};
+use super::super::base::said::{Kind, What};
 use super::Operation;
 use crate::channel::{EventChannel, EventId, Interest, Request};
 use crate::runtime::with_pool;
@@ -143,6 +144,11 @@ impl Arm for Ready<'_> {
             None => self.try_now(),
         };
         self.output.is_some()
+    }
+
+    fn what(&self) -> Option<What> {
+        let kind = if self.interest == Interest::READABLE { Kind::Readable } else { Kind::Writable };
+        Some(What::new(kind, u64::from(self.fd.as_raw_fd().unsigned_abs())))
     }
 
     fn prepare(&mut self, _: Inside) -> bool {
