@@ -35,7 +35,7 @@
 //! | --- | --- | --- |
 //! | [`recv(&receiver)`](recv) | a value, or the end: of a [`channel`](super::channel), an [`mpsc`](super::mpsc), a [`oneshot`](super::oneshot) | what `recv` gives |
 //! | [`send(&sender, value)`](send) | a place, or a receiver; or the end | what `send` gives |
-//! | [`send_from(&sender, &mut slot)`](send_from) | the same; the value stays in the `Option` unless it is sent | the same |
+//! | [`send_from(&sender, &mut slot)`](send_from) | the same; the value stays in the `Option` unless it is sent. (After the end it is in the error.) | the same |
 //! | [`closed(&sender)`](closed) | the end of the receiver of a [`oneshot`](super::oneshot) | |
 //! | [`wait(&notification)`](wait) | a post | |
 //! | [`join(&mut handle)`](join) | the end of a task | what `join` gives |
@@ -218,6 +218,10 @@ impl SelectError {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
+/// A pattern must be irrefutable (`value`, not `Ok(value)`): the arm is taken whatever it gives, so the expression looks at it. Behind an
+/// expression that is no block there is a comma, behind a `match` as well. Each arm has frames of its own on the stack, while it waits: some
+/// 1.5 KiB in a build without optimizations.
+///
 /// **Which one.** If several have come one of them is taken at random, so that none waits for ever. With `biased;` before the first arm it is
 /// the one that stands first. Nothing is taken for the others: no value is received, no post is taken, no task is joined. The value of a
 /// [`send`](fn@crate::sync::select::send) that was not the first is dropped; [`send_from`](crate::sync::select::send_from) keeps it.
@@ -281,7 +285,8 @@ macro_rules! select {
         ::core::compile_error!(::core::concat!(
             "select! does not understand `", ::core::stringify!($($rest)+),
             "`: an arm is `operation(arguments) -> pattern, if condition => expression`, \
-             of which `-> pattern` and `, if condition` may be left out, or `default => expression`"
+             of which `-> pattern` and `, if condition` may be left out, or `default => expression`; \
+             behind an expression that is no block there is a comma"
         ))
     };
     (@run $biased:tt [] ($($default:expr)?)) => {
