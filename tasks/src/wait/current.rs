@@ -67,6 +67,11 @@ fn running_caller() -> Option<NonNull<Header>> {
     running().or_else(|| NonNull::new(here::stepped_out().cast_mut().cast()))
 }
 
+/// Whether the caller is in [`on_thread`](crate::on_thread) of a task, which goes on when the caller does. False in a forked child.
+pub fn is_on_thread_of_task() -> bool {
+    !forked() && !here::stepped_out().is_null()
+}
+
 /// The current task; `None` in a plain thread, and in a forked child.
 ///
 /// ```
