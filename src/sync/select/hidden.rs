@@ -16,7 +16,8 @@ pub fn first(slots: &[Slot<'_>], biased: bool, at_once: bool) -> Result<Option<u
     let waits_for_something = at_once || slots.iter().any(Slot::is_there);
     assert!(
         waits_for_something,
-        "all arms of a select! without a default are left out: it would wait for ever"
+        "no arm of a select! without a default can come, since each is left out or has nothing to send: \
+         it would wait for ever"
     );
     checkpoint().map_err(SelectError::of)?;
     let start = if biased { 0 } else { some_number() % slots.len() };

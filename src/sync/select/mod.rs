@@ -196,7 +196,7 @@ impl SelectError {
 ///
 /// **Arms.** `operation(arguments) -> pattern => expression`, with `-> pattern` left out where the result does not matter. The operations, and
 /// what each gives, are in the [module](mod@crate::sync::select). An arm with `, if condition` before its `=>` is left out unless the condition
-/// holds; its arguments are not evaluated then:
+/// holds; its arguments are not evaluated then. All conditions are evaluated first, so that each may look at what another arm borrows:
 ///
 /// ```
 /// # use event_channel::sync::{channel, select};
@@ -211,6 +211,28 @@ impl SelectError {
 ///     }
 /// }?;
 /// # assert_eq!(outs.recv(), Ok(1));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// **Temporaries.** What the arguments make in passing, a guard or an interval, lasts until the select has come to an end, and is dropped before
+/// an arm's expression runs. In an arm with a condition it does not last so long, and the compiler says so: there it needs a name.
+///
+/// ```
+/// # use event_channel::sync::{Mutex, channel, select};
+/// # use event_channel::time::Duration;
+/// # let (sender, receiver) = channel::bounded(2);
+/// # (1..=2).for_each(|value| sender.send(value).unwrap());
+/// # let wanted = true;
+/// let receiver = Mutex::new(receiver);
+/// select! {
+///     recv(&*receiver.lock().unwrap()) -> value => assert_eq!(value, Ok(1)),
+///     sleep(Duration::from_secs(60)) => unreachable!(),
+/// }?;
+/// let guard = receiver.lock().unwrap();
+/// select! {
+///     recv(&*guard) -> value, if wanted => assert_eq!(value, Ok(2)),
+///     sleep(Duration::from_secs(60)) => unreachable!(),
+/// }?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
@@ -233,7 +255,11 @@ impl SelectError {
 /// [`SelectError`]; nothing was taken by then.
 ///
 /// # Panics
-/// If all arms are left out by their conditions and there is no `default`: it would wait for ever. And as the operations say.
+/// If there is no `default`, and no arm that can come, since each is left out by its condition or is a
+/// [`send_from`](crate::sync::select::send_from) with nothing in its slot: it would wait for ever. And as the operations say.
+///
+/// If the destructor of a value panics that was not [sent](fn@crate::sync::select::send), that goes on, and what another arm had received is
+/// dropped. (With `send_from` no value is dropped.)
 #[macro_export]
 macro_rules! select {
     (@parse $biased:tt [$($done:tt)*] ($at:expr)) => {
@@ -252,21 +278,21 @@ macro_rules! select {
         $operation:ident ($($argument:expr),* $(,)?) $(-> $output:pat)? $(, if $condition:expr)? => $body:expr, $($rest:tt)*
     ) => {
         $crate::select!(@parse $biased [$($done)*
-            { arm came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
+            { arm holds came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
         ] ($at + 1) $($rest)*)
     };
     (@parse $biased:tt [$($done:tt)*] ($at:expr)
         $operation:ident ($($argument:expr),* $(,)?) $(-> $output:pat)? $(, if $condition:expr)? => $body:expr
     ) => {
         $crate::select!(@parse $biased [$($done)*
-            { arm came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
+            { arm holds came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
         ] ($at + 1))
     };
     (@parse $biased:tt [$($done:tt)*] ($at:expr)
         $operation:ident ($($argument:expr),* $(,)?) $(-> $output:pat)? $(, if $condition:expr)? => $body:block $($rest:tt)+
     ) => {
         $crate::select!(@parse $biased [$($done)*
-            { arm came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
+            { arm holds came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
         ] ($at + 1) $($rest)+)
     };
     (@parse $biased:tt [$($done:tt)*] ($at:expr) $($rest:tt)+) => {
@@ -280,22 +306,23 @@ macro_rules! select {
         ::core::compile_error!("select! has nothing to wait for")
     };
     (@run $biased:tt [$({
-        $arm:ident $came:ident ($at:expr) $operation:ident ($($argument:expr),*) ($($output:pat)?) ($($condition:expr)?) ($body:expr)
+        $arm:ident $holds:ident $came:ident ($at:expr)
+        $operation:ident ($($argument:expr),*) ($($output:pat)?) ($($condition:expr)?) ($body:expr)
     })+] ($($default:expr)?)) => {{
+        // (All of them before an argument borrows what another one looks at.)
+        $($(let $holds: bool = $condition;)?)+
         $(let mut $came = $crate::sync::select::hidden::None;)+
-        let first = {
-            $(let mut $arm = if $crate::select!(@if $($condition)?) {
-                $crate::sync::select::hidden::Some($crate::sync::select::$operation($($argument),*))
-            } else {
-                $crate::sync::select::hidden::None
-            };)+
-            let first = $crate::sync::select::hidden::first(
-                &[$($crate::sync::select::hidden::slot(&mut $arm)),+],
-                $biased,
-                $crate::select!(@is_there $(($default))?),
-            );
-            $($came = $crate::sync::select::hidden::output($arm, first, $at);)+
-            first
+        // (In one expression, at the end of which the temporaries of all arguments are dropped; behind the arms, before a body runs.)
+        let first = match ($($crate::select!(@arm $operation ($($argument),*) ($($condition, $holds)?)),)+) {
+            ($(mut $arm,)+) => {
+                let first = $crate::sync::select::hidden::first(
+                    &[$($crate::sync::select::hidden::slot(&mut $arm)),+],
+                    $biased,
+                    $crate::select!(@is_there $(($default))?),
+                );
+                $($came = $crate::sync::select::hidden::output($arm, first, $at);)+
+                first
+            }
         };
         match first {
             $crate::sync::select::hidden::Err(stopped) => $crate::sync::select::hidden::Err(stopped),
@@ -313,8 +340,16 @@ macro_rules! select {
             }
         }
     }};
-    (@if) => { true };
-    (@if $condition:expr) => { $condition };
+    (@arm $operation:ident ($($argument:expr),*) ()) => {
+        $crate::sync::select::hidden::Some($crate::sync::select::$operation($($argument),*))
+    };
+    (@arm $operation:ident ($($argument:expr),*) ($condition:expr, $holds:ident)) => {
+        if $holds {
+            $crate::sync::select::hidden::Some($crate::sync::select::$operation($($argument),*))
+        } else {
+            $crate::sync::select::hidden::None
+        }
+    };
     (@pattern) => { _ };
     (@pattern $output:pat) => { $output };
     (@is_there) => { false };

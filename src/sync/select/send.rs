@@ -23,7 +23,8 @@ pub fn send<S: Send>(to: &S, value: S::Item) -> impl Operation<Output = Result<(
     sends(to, Kept::Here(Some(value)))
 }
 
-/// As [`send`], of what is in `slot`. If it is not the first, the value is there again afterwards. With `None` it never comes.
+/// As [`send`], of what is in `slot`. If it is not the first, the value is there again afterwards. With `None` it
+/// never comes: it is as one that is left out by its condition.
 ///
 /// ```
 /// use event_channel::sync::{channel, select};
