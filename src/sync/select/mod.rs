@@ -44,6 +44,7 @@
 //! | [`tick(&mut interval)`](tick) | the next tick | when it was due |
 //! | [`wait_readable(&socket)`](wait_readable), [`wait_writable(&socket)`](wait_writable) | readiness, of anything that has a descriptor | [`io::Result<()>`](std::io::Result) |
 
+mod draw;
 #[doc(hidden)]
 pub mod hidden;
 mod joins;
@@ -63,7 +64,6 @@ use super::channel::Delivered;
 use crate::{Cancelled, Elapsed};
 use ec_tasks::WaitKind;
 use sealed::Sealed;
-use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -236,8 +236,9 @@ impl SelectError {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// **Which one.** If several have come one of them is taken at random, so that none waits for ever. With `biased;` before the first arm it is
-/// the one that stands first. Nothing is taken for the others: no value is received, no post is taken, no task is joined. The value of a
+/// **Which one.** If several have come one of them is taken at random, so that none waits for ever: each is as likely as any other, whatever
+/// stands beside them, and whoever selects, for the first time or not. With `biased;` before the first arm it is the one that stands first.
+/// Nothing is taken for the others: no value is received, no post is taken, no task is joined. The value of a
 /// [`send`](fn@crate::sync::select::send) that was not the first is dropped; [`send_from`](crate::sync::select::send_from) keeps it.
 ///
 /// **`default => expression`**, as the last arm, is what runs if none has come. Then nothing waits.
@@ -250,6 +251,11 @@ impl SelectError {
 /// of a [`Notification`](crate::sync::Notification) it has its place as long as it waits: each new wait begins at the end.
 ///
 /// A task suspends, a plain thread blocks.
+///
+/// **Others.** A task that is answered at once again and again, also by `default`, lets others run: at each thirty-second call, before it takes
+/// anything. So do [`Notification::wait`](crate::sync::Notification::wait), [`Semaphore::acquire`](crate::sync::Semaphore::acquire) and their
+/// twins, and [channels](mod@crate::sync::channel) with their values. A loop of calls that never wait (`try_recv`, `try_wait`, `try_acquire`)
+/// does not, and wants a [`yield_now`](crate::task::yield_now). (Threads are the kernel's affair.)
 ///
 /// # Errors
 /// [`SelectError`]; nothing was taken by then.
@@ -316,7 +322,7 @@ macro_rules! select {
         let first = match ($($crate::select!(@arm $operation ($($argument),*) ($($condition, $holds)?)),)+) {
             ($(mut $arm,)+) => {
                 let first = $crate::sync::select::hidden::first(
-                    &[$($crate::sync::select::hidden::slot(&mut $arm)),+],
+                    [$($crate::sync::select::hidden::slot(&mut $arm)),+],
                     $biased,
                     $crate::select!(@is_there $(($default))?),
                 );
@@ -358,23 +364,4 @@ macro_rules! select {
     (@default $default:expr) => { $default };
     (biased; $($arms:tt)*) => { $crate::select!(@parse true [] (0usize) $($arms)*) };
     ($($arms:tt)*) => { $crate::select!(@parse false [] (0usize) $($arms)*) };
-}
-
-/// Numbers without order, of each thread.
-fn some_number() -> usize {
-    std::thread_local!(static LAST: Cell<u64> = const { Cell::new(0) });
-    // (Where thread-locals are gone there is not much to be chosen any more.)
-    let next = LAST.try_with(|last| {
-        let seed = match last.get() {
-            0 => std::ptr::from_ref(last).addr() as u64 | 1,
-            last => last,
-        };
-        // Marsaglia's xorshift.
-        let mut next = seed ^ (seed << 13);
-        next ^= next >> 7;
-        next ^= next << 17;
-        last.set(next);
-        next
-    });
-    (next.unwrap_or(0) >> 32) as usize
 }
