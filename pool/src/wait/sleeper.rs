@@ -136,6 +136,12 @@ impl Sleeper {
         })
     }
 
+    /// Is it a task?
+    #[inline]
+    pub fn is_task(&self) -> bool {
+        self.0.task().is_ok()
+    }
+
     /// Never to return from its wait, whatever is told to it.
     #[inline]
     pub fn is_gone(&self) -> bool {
