@@ -26,7 +26,7 @@ fn channel(bound: Option<usize>) -> Channel {
 
 fn select<const N: usize>(arms: [&mut dyn Arm; N]) -> Result<usize, Stop> {
     let slots = arms.map(Slot::new);
-    first(&slots, 0, false, &WAIT).map(|came| came.expect("it waits"))
+    first(&slots, false, &WAIT).map(|came| came.expect("it waits"))
 }
 
 /// Receives from the first of both that has something: which, and what.

@@ -321,40 +321,33 @@ impl<'a, 'b> Round<'a, 'b> {
     }
 }
 
-/// Waits for the first of the arms, and gives its number. They are tried in their order, from `start` on. It is a cancellation point, if
-/// it has to wait. `None`: with `at_once`, if none has come.
+/// Waits for the first of the arms, and gives its number. They are tried in their order. It is a cancellation point, if it has to wait.
+/// `None`: with `at_once`, if none has come.
 pub(crate) fn first(
     slots: &[Slot<'_>],
-    start: usize,
     at_once: bool,
     kind: &'static WaitKind,
 ) -> Result<Option<usize>, Stop> {
     if at_once {
-        return Ok(find(slots, start, None, |arm| arm.attempt_at_once()));
+        return Ok(find(slots, None, |arm| arm.attempt_at_once()));
     }
-    if let Some(came) = find(slots, start, None, |arm| arm.attempt()) {
+    if let Some(came) = find(slots, None, |arm| arm.attempt()) {
         return Ok(Some(came));
     }
     let armed = AbortOnUnwind("a select");
-    let came = wait_for_first(slots, start, kind);
+    let came = wait_for_first(slots, kind);
     slots.iter().for_each(|slot| slot.with(|arm| arm.finish()));
     std::mem::forget(armed);
     came.map(Some)
 }
 
-/// The first for which it is so: this one `before` all, then those from `start` on, then the others.
-fn find(
-    slots: &[Slot<'_>],
-    start: usize,
-    before: Option<usize>,
-    is_so: impl Fn(&mut dyn Arm) -> bool,
-) -> Option<usize> {
-    let in_order = (0..slots.len()).map(|number| (start + number) % slots.len());
-    before.into_iter().chain(in_order).find(|arm| slots[*arm].with(&is_so))
+/// The first for which it is so: this one `before` all others.
+fn find(slots: &[Slot<'_>], before: Option<usize>, is_so: impl Fn(&mut dyn Arm) -> bool) -> Option<usize> {
+    before.into_iter().chain(0..slots.len()).find(|arm| slots[*arm].with(&is_so))
 }
 
-fn wait_for_first(slots: &[Slot<'_>], start: usize, kind: &'static WaitKind) -> Result<usize, Stop> {
-    if let Some(came) = find(slots, start, None, |arm| arm.prepare(Inside(()))) {
+fn wait_for_first(slots: &[Slot<'_>], kind: &'static WaitKind) -> Result<usize, Stop> {
+    if let Some(came) = find(slots, None, |arm| arm.prepare(Inside(()))) {
         return Ok(came);
     }
     loop {
@@ -363,7 +356,7 @@ fn wait_for_first(slots: &[Slot<'_>], start: usize, kind: &'static WaitKind) -> 
         let won = slots.iter().position(|slot| slot.stood.get() == Stood::Won);
         // (If something was handed to one it is there, unless somebody else has been quicker.)
         let handed = round.claim.as_ref().and_then(|claim| claim.winner());
-        if let Some(came) = won.or_else(|| find(slots, start, handed, |arm| arm.attempt())) {
+        if let Some(came) = won.or_else(|| find(slots, handed, |arm| arm.attempt())) {
             pass_on(slots, came);
             return Ok(came);
         }

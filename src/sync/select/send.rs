@@ -26,7 +26,7 @@ pub fn send<S: Send>(to: &S, value: S::Item) -> impl Operation<Output = Result<(
 }
 
 /// As [`send`], of what is in `slot`. If it is not the first, the value is there again afterwards; if the channel is closed it is in the
-/// error, as ever. With `None` it never comes.
+/// error, as ever. With `None` it never comes: it is as one that is left out by its condition.
 ///
 /// ```
 /// use event_channel::sync::{channel, select};

@@ -48,6 +48,8 @@ pub(crate) fn after_step() {
 
 pub(crate) fn let_others_run() {}
 
+pub(crate) fn let_others_run_at_times() {}
+
 /// As the processor would: another thread may run.
 pub(crate) fn spin_loop() {
     loom::thread::yield_now();
