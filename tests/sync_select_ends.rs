@@ -189,23 +189,6 @@ fn nothing_of_it_is_in_flight_afterwards() {
     });
 }
 
-#[test]
-fn a_dump_says_what_it_waits_for() {
-    limit(60, || {
-        each_runtime_of(&[1], |runtime| {
-            let waits = runtime.spawn(|| {
-                let (_sender, receiver) = channel::bounded::<()>(1);
-                select! { recv(&receiver) -> _ => (), sleep(LONG) => () }
-            });
-            if task::migrates() {
-                until_waiting(runtime, "the first of 2");
-            }
-            waits.cancel();
-            assert!(waits.join().unwrap().is_err());
-        });
-    });
-}
-
 /// What one that is left behind has offered, and its places, are in nobody's way.
 #[test]
 fn one_that_is_left_behind_holds_up_nobody() {
@@ -231,7 +214,7 @@ fn one_that_is_left_behind_holds_up_nobody() {
                     }
                 });
             }
-            until_waiting(&runtime, "the first of 3");
+            until_waiting(&runtime, "select");
             assert!(runtime.shutdown(SHORT).is_err(), "they do not stop");
             posts.post();
             assert_eq!(select! { wait(&posts) => 1, sleep(LONG) => 2 }, Ok(1));
@@ -350,7 +333,7 @@ fn in_a_forked_child() {
             waiting.push(runtime.spawn(move || select! { send(&out, 1) -> _ => (), wait(&posts) => () }));
         }
         let mut parents = runtime.spawn(|| task::park_cancellable().is_err());
-        until_waiting(&runtime, "the first of 2");
+        until_waiting(&runtime, "select");
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let serve = || {
             posts.post();

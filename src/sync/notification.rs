@@ -4,6 +4,7 @@
 
 use super::base::face::{Stop, WaitKind};
 use super::base::names::{self, Name};
+use super::base::said::Kind;
 use super::base::stock::{Stock, StockArm};
 use super::base::waiters::How;
 use crate::twins::after;
@@ -129,7 +130,7 @@ impl Notification {
     }
 
     pub(super) fn as_arm(&self) -> StockArm<'_> {
-        StockArm::new(&self.posts, &NOTIFICATION)
+        StockArm::new(&self.posts, &NOTIFICATION, (Kind::Notification, &self.name))
     }
 
     fn wait_point(&self, deadline: Option<Instant>) -> io::Result<bool> {

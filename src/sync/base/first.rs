@@ -22,6 +22,7 @@
 use super::face::{
     AbortOnUnwind, Arc, AtomicUsize, Instant, Look, Ordering, Sleeper, Stop, WaitKind, let_others_run, look,
 };
+use super::said::{What, words_of};
 use super::waiters::{Place, Waited};
 use std::cell::Cell;
 use std::ptr;
@@ -83,6 +84,9 @@ pub trait Arm {
         true
     }
 
+    /// For a dump. `None`: it is left out.
+    fn what(&self) -> Option<What>;
+
     /// Has itself told, and calls `inner` once; or it has come meanwhile, and `inner` is not called.
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
         inner(among);
@@ -124,6 +128,10 @@ impl<A: Arm> Arm for Option<A> {
 
     fn is_there(&self) -> bool {
         self.as_ref().is_some_and(A::is_there)
+    }
+
+    fn what(&self) -> Option<What> {
+        self.as_ref().and_then(A::what)
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
@@ -198,7 +206,8 @@ struct Round<'a, 'b> {
     slots: &'a [Slot<'b>],
     sleeper: Sleeper,
     since: Look,
-    kind: &'static WaitKind,
+    /// What it is announced as.
+    says: (&'static WaitKind, [u64; 2]),
     deadline: Option<Instant>,
     claim: Option<Arc<Claim>>,
     /// One has won, without a claim.
@@ -272,7 +281,7 @@ impl<'a, 'b> Round<'a, 'b> {
             // (Before any is told.)
             since: look(),
             sleeper: Sleeper::current(),
-            kind,
+            says: (kind, words_of(slots.iter().filter_map(|slot| slot.with(|arm| arm.what())))),
             deadline: slots.iter().filter_map(|slot| slot.with(|arm| arm.deadline())).min(),
             claim,
             won: Cell::new(false),
@@ -307,8 +316,7 @@ impl<'a, 'b> Round<'a, 'b> {
     }
 
     fn sleep(&self, among: &Among<'_>) {
-        let what = (self.kind, self.slots.len() as u64);
-        let verdict = self.sleeper.wait(what, self.deadline, true, self.since, || among.is_told());
+        let verdict = self.sleeper.wait(self.says, self.deadline, true, self.since, || among.is_told());
         self.verdict.set(Some(verdict));
     }
 }

@@ -125,7 +125,7 @@ impl Place {
 
     pub(crate) fn wait(&self, how: &How, since: Look) -> Result<bool, Stop> {
         let told = || self.is_told();
-        self.sleeper.wait((how.kind, how.detail), how.deadline, how.point, since, told)
+        self.sleeper.wait((how.kind, [0, how.detail]), how.deadline, how.point, since, told)
     }
 }
 

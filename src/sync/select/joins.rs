@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::super::base::first::{Among, Arm, Stood};
+use super::super::base::said::{Kind, What};
 use super::{Operation, Sealed};
 use crate::task::{JoinHandle, JoinSet, ScopedJoinHandle};
 use crate::waiter::Waiter;
@@ -77,6 +78,9 @@ pub trait Ends {
     /// What has come of it, if it has ended.
     fn ended(&mut self, _: Sealed) -> Option<Self::Output>;
 
+    /// For a dump.
+    fn what(&self, _: Sealed) -> What;
+
     /// Has this one told of the end. False: it has ended.
     fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool;
 
@@ -110,6 +114,10 @@ impl<H: Ends> Arm for Join<'_, H> {
         self.output.is_some()
     }
 
+    fn what(&self) -> Option<What> {
+        Some(self.handle.what(Sealed))
+    }
+
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
         let waiter = self.waiter.get_or_insert_with(Waiter::here);
         waiter.take();
@@ -136,6 +144,10 @@ impl<T> Ends for JoinHandle<T> {
         self.try_join()
     }
 
+    fn what(&self, _: Sealed) -> What {
+        What::new(Kind::Join, self.task().id().as_u64())
+    }
+
     fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool {
         self.tell(waiter.clone(), 0)
     }
@@ -154,6 +166,10 @@ impl<T> Ends for ScopedJoinHandle<'_, T> {
 
     fn ended(&mut self, _: Sealed) -> Option<thread::Result<T>> {
         self.try_join()
+    }
+
+    fn what(&self, _: Sealed) -> What {
+        What::new(Kind::Join, self.task().id().as_u64())
     }
 
     fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool {
@@ -175,6 +191,10 @@ impl<T> Ends for JoinSet<T> {
     fn ended(&mut self, _: Sealed) -> Option<Self::Output> {
         self.is_without_caller();
         if self.is_empty() { Some(None) } else { self.try_join_next().map(Some) }
+    }
+
+    fn what(&self, _: Sealed) -> What {
+        What::new(Kind::JoinNext, self.len() as u64)
     }
 
     fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool {

@@ -35,7 +35,7 @@
 //! | --- | --- | --- |
 //! | [`recv(&receiver)`](recv) | a value, or the end: of a [`channel`](super::channel), an [`mpsc`](super::mpsc), a [`oneshot`](super::oneshot) | what `recv` gives |
 //! | [`send(&sender, value)`](send) | a place, or a receiver; or the end | what `send` gives |
-//! | [`send_from(&sender, &mut slot)`](send_from) | the same; the value stays in the `Option` unless it is sent | the same |
+//! | [`send_from(&sender, &mut slot)`](send_from) | the same; the value stays in the `Option` unless it is sent. (After the end it is in the error.) | the same |
 //! | [`closed(&sender)`](closed) | the end of the receiver of a [`oneshot`](super::oneshot) | |
 //! | [`wait(&notification)`](wait) | a post | |
 //! | [`join(&mut handle)`](join) | the end of a task | what `join` gives |
@@ -59,6 +59,7 @@ pub use send::{send, send_from};
 pub use times::{sleep, sleep_until, tick};
 
 use super::base::first::{Among, Arm, Stood};
+use super::base::said::{self, What};
 use super::channel::Delivered;
 use crate::{Cancelled, Elapsed};
 use ec_tasks::WaitKind;
@@ -68,8 +69,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-static SELECT: WaitKind =
-    WaitKind { name: "select", cancel: None, describe: |_, arms| format!("the first of {arms}") };
+static SELECT: WaitKind = WaitKind { name: "select", cancel: None, describe: said::describe };
 
 /// What an arm of a [`select!`](macro@crate::sync::select) waits for. There are those of [this module](self) and no others.
 pub trait Operation: Arm {
@@ -112,6 +112,10 @@ impl<A: Arm, F> Arm for Of<A, F> {
 
     fn is_there(&self) -> bool {
         self.arm.is_there()
+    }
+
+    fn what(&self) -> Option<What> {
+        self.arm.what()
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
@@ -214,6 +218,10 @@ impl SelectError {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
+/// A pattern must be irrefutable (`value`, not `Ok(value)`): the arm is taken whatever it gives, so the expression looks at it. Behind an
+/// expression that is no block there is a comma, behind a `match` as well. Each arm has frames of its own on the stack, while it waits: some
+/// 1.5 KiB in a build without optimizations.
+///
 /// **Which one.** If several have come one of them is taken at random, so that none waits for ever. With `biased;` before the first arm it is
 /// the one that stands first. Nothing is taken for the others: no value is received, no post is taken, no task is joined. The value of a
 /// [`send`](fn@crate::sync::select::send) that was not the first is dropped; [`send_from`](crate::sync::select::send_from) keeps it.
@@ -226,6 +234,10 @@ impl SelectError {
 ///
 /// **Fairness.** A select that was told that a channel has something, and came too late, waits in front there, as a `recv` does. In the line
 /// of a [`Notification`](crate::sync::Notification) it has its place as long as it waits: each new wait begins at the end.
+///
+/// **In a [dump](crate::dump)** a task that waits here says what for, arm by arm, but for those that are left out: kinds, the names of channels
+/// and notifications, descriptors, the numbers of tasks, the time that a `sleep` was asked for. (`select: channel recv 'jobs', notification
+/// 'quit', sleep 60s`) There is room for 15 bytes: some five arms. Of the others it says how many there are.
 ///
 /// A task suspends, a plain thread blocks.
 ///
@@ -273,7 +285,8 @@ macro_rules! select {
         ::core::compile_error!(::core::concat!(
             "select! does not understand `", ::core::stringify!($($rest)+),
             "`: an arm is `operation(arguments) -> pattern, if condition => expression`, \
-             of which `-> pattern` and `, if condition` may be left out, or `default => expression`"
+             of which `-> pattern` and `, if condition` may be left out, or `default => expression`; \
+             behind an expression that is no block there is a comma"
         ))
     };
     (@run $biased:tt [] ($($default:expr)?)) => {

@@ -10,6 +10,7 @@
 #![allow(unsafe_code)]
 
 use super::super::base::first::{Among, Arm, Inside, Stood};
+use super::super::base::said::{Kind, What};
 use super::Operation;
 use crate::channel::{Event, EventChannel, EventId, Interest, Request};
 use crate::runtime::with_pool_or;
@@ -31,7 +32,7 @@ static GIVE_UP: WaitKind =
 /// Of anything that has a descriptor that can be polled: a socket, a pipe, a terminal. (A regular file is always ready.) A readiness that
 /// somebody else has brought about is seen as well, whatever reads it.
 ///
-/// Gives an error if the descriptor cannot be polled, or if there is no runtime to do it. What waits does so in the channel of the runtime
+/// Gives an error if the descriptor cannot be polled (`EBADF`: one that was opened with `O_PATH`), or if there is no runtime to do it. What waits does so in the channel of the runtime
 /// that the caller is in; outside of any in that of the default one.
 ///
 /// ```
@@ -127,6 +128,9 @@ impl<'a> Ready<'a> {
         let mut ask = libc::pollfd { fd: self.fd.as_raw_fd(), events: self.events, revents: 0 };
         match ec_channel::poll(slice::from_mut(&mut ask), Some(Duration::ZERO)) {
             // (After an interruption it is asked again, by the request.)
+            Ok(_) if ask.revents & libc::POLLNVAL != 0 => {
+                Some(Err(io::Error::from_raw_os_error(libc::EBADF)))
+            }
             Ok(_) => (ask.revents != 0).then_some(Ok(())),
             Err(error) => Some(Err(error)),
         }
@@ -158,6 +162,11 @@ impl Arm for Ready<'_> {
             None => self.try_now(),
         };
         self.output.is_some()
+    }
+
+    fn what(&self) -> Option<What> {
+        let kind = if self.interest == Interest::READABLE { Kind::Readable } else { Kind::Writable };
+        Some(What::new(kind, u64::from(self.fd.as_raw_fd().unsigned_abs())))
     }
 
     fn prepare(&mut self, _: Inside) -> bool {

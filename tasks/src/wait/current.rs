@@ -75,6 +75,11 @@ impl Task {
     }
 }
 
+/// Whether the caller is in [`on_thread`](crate::on_thread) of a task, which goes on when the caller does. False in a forked child.
+pub fn is_on_thread_of_task() -> bool {
+    !forked() && !here::stepped_out().is_null()
+}
+
 /// The current task; `None` in a plain thread, and in a forked child.
 ///
 /// ```

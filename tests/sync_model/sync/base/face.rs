@@ -218,7 +218,7 @@ impl Sleeper {
 
     pub(crate) fn wait(
         &self,
-        _: (&'static WaitKind, u64),
+        _: (&'static WaitKind, [u64; 2]),
         _: Option<Instant>,
         point: bool,
         since: Look,
