@@ -29,8 +29,13 @@ static DEFAULT: OnceLock<Pool> = OnceLock::new();
 
 /// Calls `f` with the pool for what is spawned here and now: the caller's, else the default one.
 pub(crate) fn with_pool<R>(f: impl FnOnce(Here<'_>) -> io::Result<R>) -> io::Result<R> {
+    with_pool_or("a task cannot be started", f)
+}
+
+/// As [`with_pool`], for whatever is done there: in a forked child this `cannot` be done.
+pub(crate) fn with_pool_or<R>(cannot: &str, f: impl FnOnce(Here<'_>) -> io::Result<R>) -> io::Result<R> {
     if ec_tasks::forked() {
-        return Err(ec_tasks::forked_error("a task cannot be started"));
+        return Err(ec_tasks::forked_error(cannot));
     }
     ec_pool::with_current(|pool| match pool {
         Some(pool) => f(pool),

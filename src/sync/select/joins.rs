@@ -39,6 +39,9 @@ pub fn join<H: Handle>(handle: &mut H) -> impl Operation<Output = thread::Result
 /// Comes with the end of one of the tasks of the set, takes it out and gives its result: as [`JoinSet::join_next`]. If the set is empty it
 /// comes at once, with `None`.
 ///
+/// # Panics
+/// In a task of the set, which would wait for its own end.
+///
 /// ```
 /// use event_channel::sync::select;
 /// use event_channel::task::JoinSet;
@@ -186,6 +189,7 @@ impl<T> Ends for JoinSet<T> {
     type Output = Option<thread::Result<T>>;
 
     fn ended(&mut self, _: Sealed) -> Option<Self::Output> {
+        self.is_without_caller();
         if self.is_empty() { Some(None) } else { self.try_join_next().map(Some) }
     }
 

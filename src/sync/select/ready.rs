@@ -2,15 +2,18 @@
 //!
 //! An arm asks the channel of the runtime for it, and takes that back before the select returns: the descriptor is borrowed so long.
 //!
-//! This file has `unsafe` in it: that descriptor.
+//! What comes of it is told where the port is driven, and waits for no worker: they may all be busy with the caller, who waits here on a
+//! thread of theirs, or holds what they wait for. The event is dropped by the caller.
+//!
+//! This file has `unsafe` in it: that descriptor, and the handler that is called there.
 
 #![allow(unsafe_code)]
 
 use super::super::base::first::{Among, Arm, Inside, Stood};
 use super::super::base::said::{Kind, What};
 use super::Operation;
-use crate::channel::{EventChannel, EventId, Interest, Request};
-use crate::runtime::with_pool;
+use crate::channel::{Event, EventChannel, EventId, Interest, Request};
+use crate::runtime::with_pool_or;
 use crate::waiter::Waiter;
 use ec_tasks::WaitKind;
 use ec_tasks::lock::Mutex;
@@ -78,15 +81,22 @@ struct Asked {
 struct Answer {
     /// Told when nothing of the request is there any more.
     waiter: Arc<Waiter>,
-    result: Mutex<Option<io::Result<()>>>,
+    event: Mutex<Option<Event>>,
 }
 
-impl Answer {
+impl Asked {
     fn take(&self) -> Option<io::Result<()>> {
-        let is_over = self.waiter.is_told();
-        let result = self.result.lock().take();
-        // (Its channel was closed with it.)
-        result.or_else(|| is_over.then(|| Err(io::Error::from_raw_os_error(libc::ECANCELED))))
+        let is_over = self.answer.waiter.is_told();
+        let event = self.answer.event.lock().take();
+        let result = event.map(|event| event.result().map(drop));
+        match result {
+            // Nobody has given it up: its channel was shut down with it. (Or closed, and nothing came of it.)
+            Some(Err(error)) if error.raw_os_error() == Some(libc::ECANCELED) => {
+                Some(Err(self.channel.end_error()))
+            }
+            None if is_over => Some(Err(self.channel.end_error())),
+            result => result,
+        }
     }
 }
 
@@ -100,7 +110,7 @@ impl AsFd for Borrowed {
     }
 }
 
-/// Goes with the handler of the request, whatever becomes of that.
+/// Goes with the handler of the request, whatever becomes of that: it may never be called.
 struct Tells(Arc<Answer>);
 
 impl Drop for Tells {
@@ -127,13 +137,18 @@ impl<'a> Ready<'a> {
     }
 
     fn ask(&mut self) -> io::Result<()> {
-        let channel = with_pool(|pool| Ok(pool.channel().clone()))?;
-        let answer = Arc::new(Answer { waiter: Waiter::here(), result: Mutex::new(None) });
+        let channel = with_pool_or("readiness cannot be waited for", |pool| Ok(pool.channel().clone()))?;
+        let answer = Arc::new(Answer { waiter: Waiter::here(), event: Mutex::new(None) });
         let tells = Tells(answer.clone());
         let source = Arc::new(Borrowed(self.fd.as_raw_fd()));
-        let request = Request::readiness(source, self.interest).on_complete(move |_, event| {
-            *tells.0.result.lock() = Some(event.result().map(drop));
-        });
+        let request = Request::readiness(source, self.interest);
+        // SAFETY: it keeps the event, in place of none, and makes a task ready or notifies a thread.
+        let request = unsafe {
+            request.on_complete_at_once(move |_, event| {
+                tells.0.event.lock().replace(event);
+                tells.0.waiter.tell();
+            })
+        };
         let id = channel.post(request)?;
         self.asked = Some(Asked { answer, channel, id });
         Ok(())
@@ -143,7 +158,7 @@ impl<'a> Ready<'a> {
 impl Arm for Ready<'_> {
     fn attempt(&mut self) -> bool {
         self.output = match &self.asked {
-            Some(asked) => asked.answer.take(),
+            Some(asked) => asked.take(),
             None => self.try_now(),
         };
         self.output.is_some()
@@ -172,6 +187,8 @@ impl Arm for Ready<'_> {
             asked.channel.cancel(asked.id);
             // (No point, and no deadline: until it is told.)
             let _ = asked.answer.waiter.wait(&GIVE_UP, self.fd.as_raw_fd() as u64, None, false);
+            // (It has what has the answer.)
+            drop(asked.take());
         }
     }
 }

@@ -68,7 +68,8 @@ impl Task {
 }
 
 impl Group {
-    /// Cancels all members, and those to come, once: those that were cancelled before, because one of them failed, are not again.
+    /// Cancels all members, and those to come, once: those that were cancelled before, because one of them failed, are not again, also if
+    /// that failure was [claimed](Group::claim) meanwhile.
     pub fn cancel(&self) {
         if !forked() && self.stops() {
             self.cancel_all();
@@ -113,16 +114,6 @@ impl Follower for Group {
 /// that task.
 pub fn take_cancel() -> bool {
     with_caller(|task| task.is_some_and(|task| task.header().cancel.take()))
-}
-
-/// True: no cancel waits to be delivered to the current task, and it is in no scope ([`with_scope_cell`](crate::with_scope_cell) has null).
-#[doc(hidden)]
-#[inline]
-pub fn is_left_alone() -> bool {
-    with_caller(|task| match task {
-        Some(task) => !task.header().cancel.is_pending() && task.header().continuation.scope.get().is_null(),
-        None => crate::here::scope_of_thread().is_null(),
-    })
 }
 
 /// Whether a cancel waits to be delivered to the current task. False in a plain thread.
