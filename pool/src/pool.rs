@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use crate::shutdown;
 use crate::shutdown_error::ShutdownError;
 use crate::size::running;
-use crate::worker::current::with_shared;
+use crate::worker::current::{in_handler_of, with_shared};
 use crate::worker::leftovers;
 use crate::worker::shared::Shared;
 use ec_channel::EventChannel;
@@ -194,6 +194,12 @@ impl Here<'_> {
     /// The stack that a task gets if it does not ask for another size, in bytes.
     pub fn stack_size(&self) -> usize {
         self.0.stack_size
+    }
+
+    /// Whether the caller runs directly on a worker of this pool, in the handler of an event. (Not in a task that has stepped out by
+    /// `on_thread`, nor in a handler of another pool.)
+    pub fn is_in_handler(&self) -> bool {
+        in_handler_of(self.0)
     }
 
     /// As [`PoolHandle::spawn`].

@@ -3,6 +3,7 @@
 use crate::sync::base::face::{AtomicUsize, Ordering, Sleeper, Stop, WaitKind, all_through};
 use crate::sync::base::first::{Arm, Slot, first};
 use crate::sync::base::names::Name;
+use crate::sync::base::said::Kind;
 use crate::sync::base::stock::{Stock, StockArm};
 use crate::sync::base::waiters::How;
 use crate::sync::channel::arms::{Kept, RecvArm, SendArm};
@@ -25,7 +26,7 @@ fn channel(bound: Option<usize>) -> Channel {
 
 fn select<const N: usize>(arms: [&mut dyn Arm; N]) -> Result<usize, Stop> {
     let slots = arms.map(Slot::new);
-    first(&slots, 0, false, &WAIT).map(|came| came.expect("it waits"))
+    first(&slots, false, &WAIT).map(|came| came.expect("it waits"))
 }
 
 /// Receives from the first of both that has something: which, and what.
@@ -341,7 +342,8 @@ fn a_post_comes() {
             let (posts, values) = (Arc::new(Stock::new(0)), channel(None));
             let also_posts = posts.clone();
             let poster = spawn(move || also_posts.add(1));
-            let (mut post, mut value) = (StockArm::new(&posts, &WAIT), RecvArm::new(&*values));
+            let (mut post, mut value) =
+                (StockArm::new(&posts, &WAIT, (Kind::Notification, &Name)), RecvArm::new(&*values));
             assert_eq!(select([&mut post, &mut value]), Ok(0));
             assert!(poster.join().unwrap());
             assert_eq!(posts.state(), (0, 0));
@@ -366,7 +368,8 @@ fn a_post_that_is_not_taken_is_for_the_next() {
                 let how = How { point: true, ..How::new(&WAIT, 0) };
                 also_posts.take(1, || how).unwrap()
             });
-            let (mut post, mut value) = (StockArm::new(&posts, &WAIT), RecvArm::new(&*values));
+            let (mut post, mut value) =
+                (StockArm::new(&posts, &WAIT, (Kind::Notification, &Name)), RecvArm::new(&*values));
             let came = select([&mut post, &mut value]).unwrap();
             if came == 0 {
                 posts.add(1);
@@ -389,8 +392,10 @@ fn it_takes_a_post_or_what_it_offers_is_taken() {
             let who = Sleeper::new();
             let (also_posts, also_values) = (posts.clone(), values.clone());
             let selects = spawn_as(&who, move || {
-                let (mut post, mut send) =
-                    (StockArm::new(&also_posts, &WAIT), SendArm::new(&*also_values, Kept::Here(Some(1))));
+                let (mut post, mut send) = (
+                    StockArm::new(&also_posts, &WAIT, (Kind::Notification, &Name)),
+                    SendArm::new(&*also_values, Kept::Here(Some(1))),
+                );
                 let came = select([&mut post, &mut send]).unwrap();
                 assert_eq!(send.sent().is_ok(), came == 1);
                 came
@@ -426,7 +431,8 @@ fn all_that_wait_are_let_go() {
             let who = Sleeper::new();
             let (all, also_who) = (posts.clone(), who.clone());
             let waits = spawn_as(&who, move || {
-                let (mut post, mut value) = (StockArm::new(&also_posts, &WAIT), RecvArm::new(&*values));
+                let (mut post, mut value) =
+                    (StockArm::new(&also_posts, &WAIT, (Kind::Notification, &Name)), RecvArm::new(&*values));
                 select([&mut post, &mut value]).unwrap()
             });
             also_who.until_waiting();
@@ -446,7 +452,7 @@ fn a_oneshot_or_a_channel() {
             let theirs = reply.clone();
             let sender = spawn(move || theirs.send(1).unwrap());
             let other = sends(&values, 2);
-            let (mut one, mut many) = (oneshot::RecvArm::new(&reply, &WAIT), RecvArm::new(&*values));
+            let (mut one, mut many) = (oneshot::RecvArm::new(&reply, &WAIT, &Name), RecvArm::new(&*values));
             let came = select([&mut one, &mut many]).unwrap();
             let got = if came == 0 { one.taken() } else { many.taken() };
             assert!(matches!(got, Some(Ok(value)) if value as usize == came + 1));

@@ -4,6 +4,7 @@
 //!   WAITED    somebody is in the list, or was
 //!   FAIR      one in the list has waited for too long: who comes waits behind it
 //!   REST      who comes lets others run before it tries
+//!   TOLD      the first in the list has been told, and has not run since: it looks itself, and tells the next one
 //! ```
 //! * Whoever comes tries first, then waits. Whoever brings something for this side (an item, a place for one) looks afterwards whether
 //!   anybody waits, and tells the first: [`notify`](Side::notify). Who is about to wait says so first, and looks afterwards whether
@@ -25,6 +26,7 @@ use std::cell::Cell;
 const WAITED: u32 = 1;
 const FAIR: u32 = 2;
 const REST: u32 = 4;
+const TOLD: u32 = 8;
 
 /// Of one that waits.
 #[derive(Default)]
@@ -70,7 +72,7 @@ impl Side {
 
     #[cold]
     fn is_open_by_now(&self) -> bool {
-        self.forget_none(&mut self.waiters.lock());
+        self.see_to_the_rest(&mut self.waiters.lock());
         self.is_open()
     }
 
@@ -78,7 +80,7 @@ impl Side {
     #[inline]
     pub(crate) fn notify(&self) {
         after_step();
-        if self.word.load(Ordering::SeqCst) & WAITED != 0 {
+        if self.word.load(Ordering::SeqCst) & (WAITED | TOLD) == WAITED {
             self.notify_first();
         }
     }
@@ -87,10 +89,17 @@ impl Side {
     fn notify_first(&self) {
         let mut list = self.waiters.lock();
         let is_fair = self.word.load(Ordering::Relaxed) & FAIR != 0;
-        let wake = if is_fair { list.give_turn() } else { list.tell_first() };
-        self.forget_none(&mut list);
+        let wake = if is_fair { self.give_turn(&mut list) } else { list.tell_first() };
+        self.see_to_the_rest(&mut list);
         drop(list);
         wake.into_iter().for_each(Wake::wake);
+    }
+
+    /// Under the list's lock.
+    fn give_turn(&self, list: &mut Locked<'_>) -> Option<Wake> {
+        let wake = list.give_turn()?;
+        self.word.fetch_or(TOLD, Ordering::SeqCst);
+        Some(wake)
     }
 
     /// Nothing is as before: all look again.
@@ -103,7 +112,7 @@ impl Side {
         self.word.load(Ordering::SeqCst) & WAITED != 0
     }
 
-    /// Those who wait. Whoever tells one of them sees afterwards whether [none](Self::forget_none) is left.
+    /// Those who wait. Whoever tells one of them [sees](Self::see_to_the_rest) to the rest afterwards.
     pub(crate) fn lock(&self) -> Locked<'_> {
         self.waiters.lock()
     }
@@ -170,17 +179,13 @@ impl Side {
         let impatient = has_waited && has_lost_for_long(&mut turn.since);
         let mark = if impatient { WAITED | FAIR } else { WAITED };
         let nothing = |list: &mut Locked<'_>| {
+            self.see_to_the_rest(list);
             let word = self.word.fetch_or(mark, Ordering::SeqCst);
             after_step();
-            let mut is_open = has_waited || word & FAIR == 0;
-            if !is_open && list.is_empty() {
-                // (Who has waited for too long is gone.)
-                self.word.fetch_and(!FAIR, Ordering::SeqCst);
-                is_open = true;
-            }
+            let is_open = has_waited || word & FAIR == 0;
             let there_is = is_open && is_ready();
             if there_is {
-                self.forget_none(list);
+                self.see_to_the_rest(list);
             } else if turn.since.is_none() && !list.is_empty() {
                 turn.since = Some(Instant::now());
             }
@@ -192,7 +197,7 @@ impl Side {
             number.set(Some(place.number()));
             sleeps(place)
         };
-        let waited = self.waiters.wait_by(&how, claim, nothing, sleeps, |list| self.forget_none(list));
+        let waited = self.waiters.wait_by(&how, claim, nothing, sleeps, |list| self.see_to_the_rest(list));
         turn.place = number.get();
         turn.has_waited |= matches!(waited, Waited::Told);
         waited
@@ -235,8 +240,8 @@ impl Side {
         self.word.fetch_or(FAIR, Ordering::SeqCst);
         after_step();
         // (Nobody but those who have waited takes it from here on: so one of them is to know.)
-        let wake = if is_ready() { list.give_turn() } else { None };
-        self.forget_none(&mut list);
+        let wake = if is_ready() { self.give_turn(&mut list) } else { None };
+        self.see_to_the_rest(&mut list);
         drop(list);
         wake.into_iter().for_each(Wake::wake);
     }
@@ -245,15 +250,20 @@ impl Side {
     fn pass_on(&self, is_ready: impl Fn() -> bool) {
         if self.word.load(Ordering::SeqCst) & FAIR != 0 {
             // Whoever waits for too long says so again. (Who has come to wait behind it is seen below.)
-            self.word.fetch_and(!FAIR, Ordering::SeqCst);
+            self.word.fetch_and(!(FAIR | TOLD), Ordering::SeqCst);
         }
         self.pass_on_unused(is_ready);
     }
 
-    /// Under the list's lock: if nobody waits nobody has waited for too long.
-    pub(crate) fn forget_none(&self, list: &mut Locked<'_>) {
-        if list.is_empty() {
-            self.word.fetch_and(!(WAITED | FAIR), Ordering::SeqCst);
+    /// Under the list's lock, when some have left the list: if nobody waits nobody has waited for too long; and who was told may be gone.
+    pub(crate) fn see_to_the_rest(&self, list: &mut Locked<'_>) {
+        let over = match list.first_knows() {
+            None => WAITED | FAIR | TOLD,
+            Some(false) => TOLD,
+            Some(true) => return,
+        };
+        if self.word.load(Ordering::Relaxed) & over != 0 {
+            self.word.fetch_and(!over, Ordering::SeqCst);
         }
     }
 }

@@ -7,6 +7,8 @@
 
 use super::face::{AtomicUsize, Ordering, Stop, WaitKind, const_fn};
 use super::first::{Among, Arm, Stood};
+use super::names::Name;
+use super::said::{Kind, What};
 use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
 use std::cell::Cell;
 
@@ -244,17 +246,22 @@ impl Stock {
 pub(crate) struct StockArm<'a> {
     stock: &'a Stock,
     kind: &'static WaitKind,
+    name: (Kind, &'a Name),
 }
 
 impl<'a> StockArm<'a> {
-    pub(crate) fn new(stock: &'a Stock, kind: &'static WaitKind) -> Self {
-        StockArm { stock, kind }
+    pub(crate) fn new(stock: &'a Stock, kind: &'static WaitKind, name: (Kind, &'a Name)) -> Self {
+        StockArm { stock, kind, name }
     }
 }
 
 impl Arm for StockArm<'_> {
     fn attempt(&mut self) -> bool {
         self.stock.try_take(1)
+    }
+
+    fn what(&self) -> Option<What> {
+        Some(What::named(self.name.0, self.name.1))
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {

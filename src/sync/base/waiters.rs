@@ -130,20 +130,21 @@ impl Waiters {
             joined();
             place.wait(how, since)
         };
-        self.wait_by(how, None, nothing, sleeps, leaves)
+        self.stand(&Place::new(how), how.in_front, nothing, sleeps, |_| (), leaves)
     }
 
-    /// As [`wait`](Self::wait): it `sleeps` in the caller's way. With a `claim` it is one of several.
+    /// As [`wait`](Self::wait): it `sleeps` in the caller's way. With a `claim` it is one of several. Also calls `leaves` when it was told that it
+    /// is its turn.
     pub(crate) fn wait_by(
         &self,
         how: &How,
         claim: Option<(Arc<Claim>, usize)>,
         nothing: impl FnOnce(&mut Locked<'_>) -> bool,
         sleeps: impl FnOnce(&Place) -> Result<bool, Stop>,
-        leaves: impl FnOnce(&mut Locked<'_>),
+        leaves: impl Fn(&mut Locked<'_>),
     ) -> Waited {
         let place = Place::of_several(how, claim);
-        self.stand(&place, how.in_front, nothing, sleeps, |_| (), leaves)
+        self.stand(&place, how.in_front, nothing, sleeps, &leaves, &leaves)
     }
 
     /// As [`wait`](Self::wait), and also calls `leaves` when it was told that it is its turn.

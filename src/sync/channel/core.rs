@@ -20,7 +20,7 @@ pub(crate) struct Core<T> {
     pub(super) store: Store<T>,
     pub(super) senders: Side,
     pub(super) receivers: Side,
-    name: Name,
+    pub(super) name: Name,
 }
 
 pub(super) enum Store<T> {

@@ -175,14 +175,17 @@ impl<T> Meeting<T> {
     /// Hands `item` to a receiver that waits, or offers it and waits until it is taken.
     pub(crate) fn send(&self, item: T, how: How, receivers: &Side) -> Result<(), (T, Failed)> {
         match self.hand(item, receivers) {
-            Ok(()) => Ok(()),
+            Ok(number) => {
+                self.has_sent(number);
+                Ok(())
+            }
             Err(item) => self.offer_and_wait(item, how, receivers),
         }
     }
 
     /// Hands `item` to a receiver that waits.
     pub(crate) fn try_send(&self, item: T, receivers: &Side) -> Result<(), (T, Failed)> {
-        self.hand(item, receivers).map_err(|item| {
+        self.hand(item, receivers).map(drop).map_err(|item| {
             let offers = self.offers.lock();
             // (In a forked child it may not be said yet.)
             self.publish(&offers);
@@ -192,8 +195,8 @@ impl<T> Meeting<T> {
         })
     }
 
-    /// `Err`: nobody waits, or it is closed.
-    fn hand(&self, item: T, receivers: &Side) -> Result<(), T> {
+    /// Gives its number. `Err`: nobody waits, or it is closed.
+    fn hand(&self, item: T, receivers: &Side) -> Result<u64, T> {
         if !receivers.is_waited_at() {
             return Err(item);
         }
@@ -207,7 +210,7 @@ impl<T> Meeting<T> {
                 continue;
             }
             let taker = if offers.closed { None } else { list.tell_taker() };
-            receivers.forget_none(&mut list);
+            receivers.see_to_the_rest(&mut list);
             let Some((place, wake)) = taker else {
                 drop(offers);
                 drop(list);
@@ -218,8 +221,7 @@ impl<T> Meeting<T> {
             break (number, wake);
         };
         wake.wake();
-        self.has_sent(number);
-        Ok(())
+        Ok(number)
     }
 
     fn has_sent(&self, number: u64) {

@@ -36,7 +36,8 @@
 //!
 //! **Order and fairness.** Values of one sender come in the order in which they were sent. Those that wait are served in the order in which
 //! they came. Who comes while there is something need not wait behind them, but if one of them has waited for half a millisecond and came too
-//! late, all others wait behind it. A task that goes on for some dozens of values without waiting lets others run.
+//! late, all others wait behind it. A task that goes on for some dozens of values without waiting lets others run at times: to receive them,
+//! or to send them to a bounded channel; to an unbounded one, if as many lie in it. (`try_send` and `try_recv` never do.)
 //!
 //! **Fork.** In a forked child only the task or thread that has forked is there: nobody sends or receives at the other ends. What
 //! another one was just putting in or taking out is not in the child's channel. One of `bounded(0)` is closed there if another one was

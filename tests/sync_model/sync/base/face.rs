@@ -49,6 +49,8 @@ pub(crate) fn after_step() {
 
 pub(crate) fn let_others_run() {}
 
+pub(crate) fn let_others_run_at_times() {}
+
 /// As the processor would: another thread may run.
 pub(crate) fn spin_loop() {
     loom::thread::yield_now();
@@ -165,6 +167,10 @@ pub(crate) fn all_through() {
 }
 
 impl Sleeper {
+    pub(crate) fn is_task(&self) -> bool {
+        true
+    }
+
     pub(crate) fn new() -> Sleeper {
         let bell = Bell {
             state: loom::sync::Mutex::new(State::default()),
@@ -225,7 +231,7 @@ impl Sleeper {
 
     pub(crate) fn wait(
         &self,
-        _: (&'static WaitKind, u64),
+        _: (&'static WaitKind, [u64; 2]),
         _: Option<Instant>,
         point: bool,
         since: Look,
