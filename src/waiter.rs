@@ -19,7 +19,12 @@ pub struct Waiter {
 impl Waiter {
     /// The caller.
     pub(crate) fn here() -> Arc<Waiter> {
-        Arc::new(Waiter { told: AtomicBool::new(false), sleeper: Sleeper::current() })
+        Waiter::of(Sleeper::current())
+    }
+
+    /// One who waits for other things as well.
+    pub(crate) fn of(sleeper: Sleeper) -> Arc<Waiter> {
+        Arc::new(Waiter { told: AtomicBool::new(false), sleeper })
     }
 
     /// Is it the caller's? (A coroutine of another crate may go on elsewhere.)

@@ -490,3 +490,107 @@ fn the_end_of_a_channel_comes() {
         }
     });
 }
+
+/// What it was told of is taken by somebody quicker. It looks, and waits again: that is one wait, and those that wait are let go.
+#[test]
+fn one_that_looks_meanwhile_is_let_go() {
+    limit(240, || {
+        for bound in [Some(0), Some(1), None] {
+            let ends = explore(2, move || {
+                let (posts, values) = (Arc::new(Stock::new(0)), channel(bound));
+                let who = Sleeper::new();
+                let (also_posts, also_values) = (posts.clone(), values.clone());
+                let waits = spawn_as(&who, move || {
+                    let (mut value, mut post) = (
+                        RecvArm::new(&*also_values),
+                        StockArm::new(&also_posts, &WAIT, (Kind::Notification, &Name)),
+                    );
+                    let came = select([&mut value, &mut post]).unwrap();
+                    (came, value.taken().is_some())
+                });
+                who.until_waiting();
+                values.try_send(1).unwrap();
+                let taken_back = values.try_recv().is_ok();
+                // (If nothing was taken back it has got that, or will.)
+                posts.dismiss_all();
+                let (came, has_received) = waits.join().unwrap();
+                assert_eq!(has_received, came == 0);
+                let left = values.try_recv().is_ok();
+                assert!(u8::from(taken_back) + u8::from(has_received) + u8::from(left) == 1);
+                assert_eq!(posts.state(), (0, 0));
+                (came, taken_back)
+            });
+            assert!(ends.contains(&(1, true)) && ends.contains(&(0, false)), "{bound:?}: {ends:?}");
+        }
+    });
+}
+
+/// The first arm goes first, if both have come. The post is for the next in line.
+#[test]
+fn what_stands_first_goes_before_a_post() {
+    limit(240, || {
+        let ends = explore(2, || {
+            let (posts, values) = (Arc::new(Stock::new(0)), channel(Some(1)));
+            let who = Sleeper::new();
+            let (also_posts, also_values) = (posts.clone(), values.clone());
+            let selects = spawn_as(&who, move || {
+                let (mut value, mut post) = (
+                    RecvArm::new(&*also_values),
+                    StockArm::new(&also_posts, &WAIT, (Kind::Notification, &Name)),
+                );
+                select([&mut value, &mut post]).unwrap()
+            });
+            who.until_waiting();
+            let also_posts = posts.clone();
+            let waits = spawn(move || {
+                let how = How { point: true, ..How::new(&WAIT, 0) };
+                also_posts.take(1, || how).unwrap()
+            });
+            values.send(1, POINT).unwrap();
+            assert!(posts.add(1));
+            assert_eq!(selects.join().unwrap(), 0);
+            assert!(waits.join().unwrap());
+            assert_eq!(posts.state(), (0, 0));
+        });
+        assert_eq!(ends, [()]);
+    });
+}
+
+/// It may have its turn by then, and may be taken out of the line while it looks.
+#[test]
+fn a_post_for_one_that_is_left_behind_is_for_the_next() {
+    limit(240, || {
+        let ends = explore(1, || {
+            let (posts, values) = (Arc::new(Stock::new(0)), channel(None));
+            let who = Sleeper::new();
+            let (also_posts, also_values) = (posts.clone(), values.clone());
+            let is_left = spawn_as(&who, move || {
+                let (mut value, mut post) = (
+                    RecvArm::new(&*also_values),
+                    StockArm::new(&also_posts, &WAIT, (Kind::Notification, &Name)),
+                );
+                select([&mut value, &mut post]).ok()
+            });
+            who.until_waiting();
+            let also_posts = posts.clone();
+            let waits = spawn(move || {
+                let how = How { point: true, ..How::new(&WAIT, 0) };
+                also_posts.take(1, || how).unwrap()
+            });
+            assert!(posts.add(1));
+            who.leave();
+            // (It may have been quicker, before it was left: then there is another one.)
+            while posts.there() > 0 {
+                loom::thread::yield_now();
+            }
+            assert!(posts.add(1));
+            assert!(waits.join().unwrap());
+            all_through();
+            let taken = is_left.join().unwrap();
+            assert!(matches!(taken, None | Some(1)));
+            assert_eq!(posts.there(), usize::from(taken.is_none()));
+            taken.is_some()
+        });
+        assert_eq!(ends, [false, true]);
+    });
+}

@@ -16,7 +16,7 @@ use crate::worker::current::is_abandoned;
 use ec_tasks::lock::{Condvar, ForkMutex, Forked, Mutex};
 use ec_tasks::room::{list_of, lock_with_room};
 use ec_tasks::{Task, Tokens, WaitKind};
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,7 +77,8 @@ impl Forked for Bells {
     }
 }
 
-thread_local!(static BELL: OnceCell<Arc<Bell>> = const { OnceCell::new() });
+// (In a forked child the parent's lies here, until the thread waits.)
+thread_local!(static BELL: RefCell<Option<Arc<Bell>>> = const { RefCell::new(None) });
 
 /// A moment at which somebody has looked: see [`Sleeper::wait`].
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +107,8 @@ pub(crate) fn look_again() {
 }
 
 impl Sleeper {
-    /// The caller.
+    /// The caller. One that is told of several things asks once: where thread-locals are gone it is another one each time, and who sleeps as
+    /// the one is not woken as the other.
     pub fn current() -> Sleeper {
         Sleeper(ec_tasks::current().map_or_else(|| Who::Thread(Bell::of_thread()), Who::Task))
     }
@@ -200,18 +202,23 @@ impl Sleeper {
 }
 
 impl Bell {
-    /// That of the calling thread.
+    /// That of the calling thread: the same each time, as long as it has thread-locals.
     fn of_thread() -> Arc<Bell> {
-        let kept = BELL.try_with(|bell| {
-            let usable = bell.get().filter(|bell| !bell.is_gone()).cloned();
-            usable.unwrap_or_else(|| {
-                let new = Bell::new();
-                let _ = bell.set(new.clone());
+        Bell::kept().unwrap_or_else(|| {
+            let new = Bell::new();
+            // (The allocator may have waited here meanwhile.)
+            Bell::kept().unwrap_or_else(|| {
+                let parents = BELL.try_with(|bell| bell.replace(Some(new.clone())));
+                // (Nobody touches it here.)
+                std::mem::forget(parents);
                 new
             })
-        });
-        // (Its thread-locals are gone.)
-        kept.unwrap_or_else(|_| Bell::new())
+        })
+    }
+
+    fn kept() -> Option<Arc<Bell>> {
+        let usable = |bell: &RefCell<Option<Arc<Bell>>>| bell.borrow().clone().filter(|bell| !bell.is_gone());
+        BELL.try_with(usable).ok().flatten()
     }
 
     fn new() -> Arc<Bell> {

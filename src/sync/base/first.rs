@@ -13,7 +13,13 @@
 //!
 //! **Won by another's step.** Two steps of others decide for the waiter, and take effect while it sleeps: its item is taken from a
 //! rendezvous, or one is handed to it there. There may be several such arms, and only one of them may win. So a round has a [`Claim`], one
-//! word: whoever takes or hands wins it first. What counts posts is taken by the waiter as it leaves, by the same word.
+//! word: whoever takes or hands wins it first. All else is taken after the sleep, in the order of the arms.
+//!
+//! **Several rounds are one wait.** Between them the waiter is in no list, and what leaves nothing behind would pass it by. So an arm may keep
+//! its place from one round to the next, until it is to [`leave`](Arm::leave): that of a notification does (`stock.rs`).
+//!
+//! **One waiter.** Who it is that waits is asked once, and given to all arms ([`Among::one`], [`Inside::sleeper`]). Where thread-locals are
+//! gone a second answer would be another one, whom nobody wakes who sleeps as the first.
 //!
 //! **Its own other end.** One may send to a rendezvous and receive from it in the same round, and must not meet itself. So those that offer
 //! stand first, before they could be told of what they offer themselves; and who receives leaves out the offers of its own round
@@ -70,7 +76,7 @@ pub trait Arm {
     }
 
     /// None has come yet. True: this one has, since it cannot be waited for.
-    fn prepare(&mut self, _: Inside) -> bool {
+    fn prepare(&mut self, _: Inside<'_>) -> bool {
         false
     }
 
@@ -96,13 +102,23 @@ pub trait Arm {
     /// It has stood, was told, and is not the first.
     fn pass_on(&mut self) {}
 
+    /// It is known which is the first, or that none is: it stands nowhere any more. Nothing in it waits.
+    fn leave(&mut self) {}
+
     /// The last call, if it was [prepared](Self::prepare): nothing of it is on its way any more when it returns.
     fn finish(&mut self) {}
 }
 
 /// Whoever has it sees to it that [`Arm::finish`] is called.
 #[derive(Clone, Copy)]
-pub struct Inside(());
+pub struct Inside<'a>(&'a Sleeper);
+
+impl Inside<'_> {
+    /// Who waits.
+    pub(crate) fn sleeper(&self) -> &Sleeper {
+        self.0
+    }
+}
 
 /// One that is left out never comes.
 impl<A: Arm> Arm for Option<A> {
@@ -144,12 +160,16 @@ impl<A: Arm> Arm for Option<A> {
         }
     }
 
-    fn prepare(&mut self, inside: Inside) -> bool {
+    fn prepare(&mut self, inside: Inside<'_>) -> bool {
         self.as_mut().is_some_and(|arm| arm.prepare(inside))
     }
 
     fn pass_on(&mut self) {
         self.as_mut().into_iter().for_each(A::pass_on);
+    }
+
+    fn leave(&mut self) {
+        self.as_mut().into_iter().for_each(A::leave);
     }
 
     fn finish(&mut self) {
@@ -164,7 +184,7 @@ pub enum Stood {
     Idle,
     /// It was told, and competes.
     Told,
-    /// It has won the round, and has got what it waited for.
+    /// It has won the round, by a step of somebody else's that cannot be undone.
     Won,
 }
 
@@ -182,15 +202,21 @@ pub struct Slot<'a> {
     arm: Cell<Option<&'a mut dyn Arm>>,
     offers: bool,
     stood: Cell<Stood>,
+    /// Which it is as they are written: it may be tried in another order.
+    number: usize,
 }
 
 impl<'a> Slot<'a> {
     pub(crate) fn new(arm: &'a mut dyn Arm) -> Slot<'a> {
-        Slot { offers: arm.offers(), arm: Cell::new(Some(arm)), stood: Cell::new(Stood::Idle) }
+        Slot { offers: arm.offers(), arm: Cell::new(Some(arm)), stood: Cell::new(Stood::Idle), number: 0 }
     }
 
     pub(crate) fn is_there(&self) -> bool {
         self.with(|arm| arm.is_there())
+    }
+
+    pub(crate) fn numbered(self, number: usize) -> Slot<'a> {
+        Slot { number, ..self }
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut dyn Arm) -> R) -> R {
@@ -201,24 +227,33 @@ impl<'a> Slot<'a> {
     }
 }
 
+fn as_written<'a, 'b>(slots: &'a [Slot<'b>]) -> impl Iterator<Item = &'a Slot<'b>> {
+    (0..slots.len()).filter_map(|number| slots.iter().find(|slot| slot.number == number))
+}
+
 /// A wait for all arms.
 struct Round<'a, 'b> {
     slots: &'a [Slot<'b>],
-    sleeper: Sleeper,
+    sleeper: &'a Sleeper,
     since: Look,
     /// What it is announced as.
     says: (&'static WaitKind, [u64; 2]),
     deadline: Option<Instant>,
     claim: Option<Arc<Claim>>,
-    /// One has won, without a claim.
-    won: Cell<bool>,
     verdict: Cell<Option<Result<bool, Stop>>>,
+}
+
+/// Who waits, as one of several: for a place in a list.
+pub(crate) struct One {
+    pub(super) sleeper: Sleeper,
+    /// Its place takes what is handed to it, if it wins this.
+    pub(super) claim: Option<(Arc<Claim>, usize)>,
 }
 
 /// The arms that stand already, the last one first.
 pub struct Among<'a> {
+    sleeper: &'a Sleeper,
     claim: Option<&'a Arc<Claim>>,
-    won: &'a Cell<bool>,
     /// The one whose turn it is to stand.
     arm: usize,
     told: Option<&'a dyn Fn() -> bool>,
@@ -250,12 +285,14 @@ impl Among<'_> {
         Some((self.claim?.clone(), self.arm))
     }
 
-    /// Whoever may take now what it was told of, and has it to itself. True: so it is. False: another arm has won.
-    pub(crate) fn win(&self) -> bool {
-        match self.claim {
-            Some(claim) => claim.win(self.arm),
-            None => !self.won.replace(true),
-        }
+    /// Who waits.
+    pub(crate) fn sleeper(&self) -> &Sleeper {
+        self.sleeper
+    }
+
+    /// The same, for a place of its own.
+    pub(crate) fn one(&self, claim: Option<(Arc<Claim>, usize)>) -> One {
+        One { sleeper: self.sleeper.clone(), claim }
     }
 
     /// How many arms of this round have offered something there.
@@ -273,18 +310,17 @@ impl Among<'_> {
 }
 
 impl<'a, 'b> Round<'a, 'b> {
-    fn new(slots: &'a [Slot<'b>], kind: &'static WaitKind) -> Round<'a, 'b> {
+    fn new(slots: &'a [Slot<'b>], kind: &'static WaitKind, sleeper: &'a Sleeper) -> Round<'a, 'b> {
         let asks = |ask: fn(&dyn Arm) -> bool| slots.iter().any(|slot| slot.with(|arm| ask(arm)));
         let claim = asks(|arm| arm.is_claimed()).then(|| Arc::new(Claim::new()));
         Round {
             slots,
             // (Before any is told.)
             since: look(),
-            sleeper: Sleeper::current(),
-            says: (kind, words_of(slots.iter().filter_map(|slot| slot.with(|arm| arm.what())))),
+            sleeper,
+            says: (kind, words_of(as_written(slots).filter_map(|slot| slot.with(|arm| arm.what())))),
             deadline: slots.iter().filter_map(|slot| slot.with(|arm| arm.deadline())).min(),
             claim,
-            won: Cell::new(false),
             verdict: Cell::new(None),
         }
     }
@@ -292,8 +328,8 @@ impl<'a, 'b> Round<'a, 'b> {
     fn stand(&self) {
         self.slots.iter().for_each(|slot| slot.stood.set(Stood::Idle));
         let nobody = Among {
+            sleeper: self.sleeper,
             claim: self.claim.as_ref(),
-            won: &self.won,
             arm: 0,
             told: None,
             offers_to: ptr::null(),
@@ -336,6 +372,8 @@ pub(crate) fn first(
     }
     let armed = AbortOnUnwind("a select");
     let came = wait_for_first(slots, kind);
+    // (First of all: `finish` may take long, and others wait behind them.)
+    slots.iter().for_each(|slot| slot.with(|arm| arm.leave()));
     slots.iter().for_each(|slot| slot.with(|arm| arm.finish()));
     std::mem::forget(armed);
     came.map(Some)
@@ -347,11 +385,12 @@ fn find(slots: &[Slot<'_>], before: Option<usize>, is_so: impl Fn(&mut dyn Arm) 
 }
 
 fn wait_for_first(slots: &[Slot<'_>], kind: &'static WaitKind) -> Result<usize, Stop> {
-    if let Some(came) = find(slots, None, |arm| arm.prepare(Inside(()))) {
+    let sleeper = Sleeper::current();
+    if let Some(came) = find(slots, None, |arm| arm.prepare(Inside(&sleeper))) {
         return Ok(came);
     }
     loop {
-        let round = Round::new(slots, kind);
+        let round = Round::new(slots, kind, &sleeper);
         round.stand();
         let won = slots.iter().position(|slot| slot.stood.get() == Stood::Won);
         // (If something was handed to one it is there, unless the caller is gone itself.)

@@ -4,14 +4,18 @@
 //! *promised*. Each takes it itself, under the lock of the list, as it leaves. Who is gone before that has taken nothing, and what it was
 //! promised is for the next one.
 //!
+//! Who waits for other things as well keeps its place while it looks for those ([`KeptPlace`]).
+//!
 //! This file has `unsafe` in it: the list.
 
 #![allow(unsafe_code)]
 
 use super::face::{Ordering, look};
-use super::list::HAS_TURN;
+use super::first::One;
+use super::list::{HAS_TURN, PASSED_OVER};
 use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
 use std::ptr;
+use std::rc::Rc;
 
 impl Waiters {
     /// As [`wait`](Self::wait), and keeps its place until it has been told. Whose turn it is `takes` what it wants under the lock, as it
@@ -40,6 +44,64 @@ impl Waiters {
                 return waited;
             }
         }
+    }
+
+    /// Stands in line from now on, as one of several, unless there is `nothing` to wait for, which is asked under the lock.
+    pub(crate) fn keep_place(
+        &self,
+        how: &How,
+        one: One,
+        nothing: impl FnOnce(&mut Locked<'_>) -> bool,
+    ) -> Option<KeptPlace<'_>> {
+        let place = Rc::new(Place::of(how, one));
+        let mut list = self.lock();
+        if nothing(&mut list) {
+            return None;
+        }
+        // SAFETY: it stays where it is, whoever moves what refers to it: until it is out of the list, or for good if `KeptPlace` is leaked.
+        unsafe { list.join(&place, false) };
+        drop(list);
+        Some(KeptPlace { waiters: self, place })
+    }
+}
+
+/// A place in line that its waiter keeps while it does other things. It leaves the line with this.
+pub(crate) struct KeptPlace<'a> {
+    waiters: &'a Waiters,
+    /// (Counted, since others look at it while its owner has all of this to himself.)
+    place: Rc<Place>,
+}
+
+impl KeptPlace<'_> {
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Out of the line, by itself or by others.
+    pub(crate) fn is_out(&self) -> bool {
+        self.place.is_out()
+    }
+
+    pub(crate) fn has_turn(&self) -> bool {
+        self.place.told.load(Ordering::Acquire) == HAS_TURN
+    }
+
+    /// It leaves the line, and calls this under the lock; `None`: it is out already.
+    pub(crate) fn leave<R>(&self, leaves: impl FnOnce(&mut Locked<'_>) -> R) -> Option<R> {
+        let mut list = self.waiters.lock();
+        if self.place.is_out() {
+            return None;
+        }
+        // SAFETY: it is in the list: nobody else takes it out without saying so.
+        unsafe { list.take_out(&*self.place) };
+        self.place.told.store(PASSED_OVER, Ordering::Release);
+        Some(leaves(&mut list))
+    }
+}
+
+impl Drop for KeptPlace<'_> {
+    fn drop(&mut self) {
+        self.leave(|_| ());
     }
 }
 

@@ -8,7 +8,7 @@ use super::face::{
     Arc, AtomicU8, Forked, Instant, Look, MutexGuard, Ordering, Sleeper, Stop, has_waited_for_long,
     some_may_be_gone,
 };
-use super::first::Claim;
+use super::first::{Claim, One};
 use super::waiters::{How, Wake};
 use std::cell::Cell;
 use std::ptr;
@@ -81,18 +81,23 @@ const NOT_TOLD: u8 = 0;
 const TAKEN_OUT: u8 = 1;
 /// And still in the list.
 pub(super) const HAS_TURN: u8 = 2;
-/// Taken out as one that is gone.
-const PASSED_OVER: u8 = 3;
+/// Taken out as one that is gone, or that goes.
+pub(super) const PASSED_OVER: u8 = 3;
 
 impl Place {
     pub(super) fn new(how: &How) -> Place {
-        Place::of_several(how, None)
+        // SAFETY: such a place lies in the frame of its waiter, and others use it under the list's lock, as long as it is in the list.
+        Place::by(how, unsafe { Sleeper::in_frame() }, None)
     }
 
-    pub(super) fn of_several(how: &How, claim: Option<(Arc<Claim>, usize)>) -> Place {
+    /// Of one that waits for several things.
+    pub(super) fn of(how: &How, one: One) -> Place {
+        Place::by(how, one.sleeper, one.claim)
+    }
+
+    fn by(how: &How, sleeper: Sleeper, claim: Option<(Arc<Claim>, usize)>) -> Place {
         Place {
-            // SAFETY: a place lies in the frame of its waiter, and others use it under the list's lock, as long as it is in the list.
-            sleeper: unsafe { Sleeper::in_frame() },
+            sleeper,
             told: AtomicU8::new(NOT_TOLD),
             wants: how.wants,
             since: how.since,

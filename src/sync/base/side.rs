@@ -19,7 +19,7 @@
 use super::face::{
     Arc, AtomicU32, Instant, Ordering, Stop, after_step, const_fn, has_lost_for_long, let_others_run, look,
 };
-use super::first::{Among, Claim, Stood};
+use super::first::{Among, Claim, One, Stood};
 use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
 use std::cell::Cell;
 
@@ -171,7 +171,7 @@ impl Side {
         &self,
         turn: &mut Turn,
         how: &How,
-        claim: Option<(Arc<Claim>, usize)>,
+        one: Option<One>,
         is_ready: impl Fn() -> bool,
         sleeps: impl FnOnce(&Place) -> Result<bool, Stop>,
     ) -> Waited {
@@ -197,7 +197,7 @@ impl Side {
             number.set(Some(place.number()));
             sleeps(place)
         };
-        let waited = self.waiters.wait_by(&how, claim, nothing, sleeps, |list| self.see_to_the_rest(list));
+        let waited = self.waiters.wait_by(&how, one, nothing, sleeps, |list| self.see_to_the_rest(list));
         turn.place = number.get();
         turn.has_waited |= matches!(waited, Waited::Told);
         waited
@@ -213,7 +213,8 @@ impl Side {
         among: &Among<'_>,
         inner: &mut dyn FnMut(&Among<'_>),
     ) -> Stood {
-        self.stand(turn, how, claim, is_ready, |place| among.sleep_at(place, inner)).into()
+        let one = Some(among.one(claim));
+        self.stand(turn, how, one, is_ready, |place| among.sleep_at(place, inner)).into()
     }
 
     /// One that was told has got something else instead.

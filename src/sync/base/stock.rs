@@ -6,10 +6,11 @@
 //! move up. `tests/sync_model` checks this with loom.
 
 use super::face::{AtomicUsize, Ordering, Stop, WaitKind, const_fn};
-use super::first::{Among, Arm, Stood};
+use super::first::{Among, Arm, One, Stood};
+use super::in_line::KeptPlace;
 use super::names::Name;
 use super::said::{Kind, What};
-use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
+use super::waiters::{How, Locked, Waited, Waiters, Wake};
 use std::cell::Cell;
 
 /// Somebody is in the list, or was: the word is changed under the list's lock only.
@@ -23,6 +24,8 @@ pub(crate) const MOST: usize = usize::MAX / ONE;
 pub(crate) struct Stock {
     /// So much is there ([`ONE`] each). Those who have their turn have not taken theirs yet.
     word: AtomicUsize,
+    /// How often all were [let go](Self::dismiss_all). Counted under the list's lock.
+    dismissals: AtomicUsize,
     waiters: Waiters,
 }
 
@@ -30,7 +33,8 @@ impl Stock {
     const_fn! {
         pub(crate) fn new(there: usize) -> Stock {
             let there = if there < MOST { there } else { MOST };
-            Stock { word: AtomicUsize::new(there * ONE), waiters: Waiters::new() }
+            let word = AtomicUsize::new(there * ONE);
+            Stock { word, dismissals: AtomicUsize::new(0), waiters: Waiters::new() }
         }
     }
 
@@ -58,29 +62,9 @@ impl Stock {
         waited
     }
 
-    /// As one of several, waits in line while `inner` runs. Takes what it wants if it is its turn then, and it wins.
-    pub(crate) fn stand(&self, how: &How, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
-        let (next, had_turn, won) = (Cell::new(None), Cell::new(false), Cell::new(false));
-        let asks = |list: &mut Locked<'_>| next.set(Some(self.next(list)));
-        let takes = |list: &mut Locked<'_>| {
-            had_turn.set(true);
-            won.set(among.win());
-            if won.get() {
-                self.word.fetch_sub(how.wants * ONE, Ordering::Acquire);
-            }
-            asks(list);
-        };
-        let sleeps = |place: &Place| among.sleep_at(place, inner);
-        let place = Place::new(how);
-        let is_there = |list: &mut Locked<'_>| self.is_there(how.wants, list);
-        let waited = self.waiters.stand(&place, false, is_there, sleeps, takes, asks);
-        if matches!(waited, Waited::Not) {
-            return Stood::Idle;
-        }
-        self.has_left(next.into_inner());
-        // (All that waited were let go, with nothing.)
-        let dismissed = matches!(waited, Waited::Told) && !had_turn.get() && !place.is_passed_over();
-        if won.get() || (dismissed && among.win()) { Stood::Won } else { Stood::Idle }
+    /// As one of several, stands in line from now on. `None`: it need not.
+    fn keep_place(&self, how: &How, one: One) -> Option<KeptPlace<'_>> {
+        self.waiters.keep_place(how, one, |list| self.is_there(how.wants, list))
     }
 
     /// Under the list's lock: false, and whoever adds sees that the caller waits.
@@ -91,6 +75,17 @@ impl Stock {
             self.forget_none(list);
         }
         is_there
+    }
+
+    /// It is in line no more. True: it has taken what it `wants`, which it had its turn for.
+    fn leave(&self, place: &KeptPlace<'_>, wants: usize) -> bool {
+        let left = place.leave(|list| {
+            self.word.fetch_sub(wants * ONE, Ordering::Acquire);
+            self.next(list)
+        });
+        let is_taken = wants > 0 && left.is_some();
+        self.has_left(left);
+        is_taken
     }
 
     /// One has left the line. Those behind it may have their turn now: who is the `next`, if that was asked, under the lock that it had.
@@ -168,7 +163,11 @@ impl Stock {
 
     /// Lets all go that wait for their turn at this moment, with nothing.
     pub(crate) fn dismiss_all(&self) {
-        let came = self.waiters.lock().came();
+        let came = {
+            let list = self.waiters.lock();
+            self.dismissals.fetch_add(1, Ordering::Release);
+            list.came()
+        };
         while let Some(wake) = self.dismiss_older(came) {
             wake.wake();
         }
@@ -242,21 +241,40 @@ impl Stock {
     }
 }
 
-/// To take one, as one of several.
+/// To take one, as one of several, or to be let go. It keeps its place in line until it is known which is the first. What it has its turn for it
+/// takes when it is asked for, and not before: so an arm that stands first goes first.
 pub(crate) struct StockArm<'a> {
     stock: &'a Stock,
     kind: &'static WaitKind,
     name: (Kind, &'a Name),
+    /// So often all had been let go when it began.
+    dismissals: usize,
+    place: Option<KeptPlace<'a>>,
 }
 
 impl<'a> StockArm<'a> {
     pub(crate) fn new(stock: &'a Stock, kind: &'static WaitKind, name: (Kind, &'a Name)) -> Self {
-        StockArm { stock, kind, name }
+        let dismissals = stock.dismissals.load(Ordering::Relaxed);
+        StockArm { stock, kind, name, dismissals, place: None }
+    }
+
+    fn is_dismissed(&self) -> bool {
+        self.stock.dismissals.load(Ordering::Acquire) != self.dismissals
     }
 }
 
 impl Arm for StockArm<'_> {
     fn attempt(&mut self) -> bool {
+        match &self.place {
+            // (It had its turn before all were let go, if they were.)
+            Some(place) if place.has_turn() => self.stock.leave(place, 1),
+            Some(_) => self.is_dismissed(),
+            None => self.is_dismissed() || self.stock.try_take(1),
+        }
+    }
+
+    /// (Who does not wait is not let go.)
+    fn attempt_at_once(&mut self) -> bool {
         self.stock.try_take(1)
     }
 
@@ -265,6 +283,33 @@ impl Arm for StockArm<'_> {
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
-        self.stock.stand(&How { wants: 1, ..How::new(self.kind, 0) }, among, inner)
+        let kept = self.place.take().filter(|place| !place.is_out());
+        if kept.is_some() {
+            // (Whose turn it was may be gone.)
+            self.stock.tell_next();
+        }
+        let how = How { wants: 1, ..How::new(self.kind, 0) };
+        self.place = kept.or_else(|| self.stock.keep_place(&how, among.one(None)));
+        // (All may have been let go just before it stood there.)
+        if let Some(place) = &self.place
+            && !self.is_dismissed()
+        {
+            // (Whether it was told the place says, also later.)
+            let _ = among.sleep_at(place.place(), inner);
+        }
+        Stood::Idle
+    }
+
+    fn leave(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.stock.leave(&place, 0);
+        }
+    }
+}
+
+/// Also without having been told to: those behind it have their turn.
+impl Drop for StockArm<'_> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }

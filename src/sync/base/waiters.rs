@@ -27,10 +27,8 @@
 
 #![allow(unsafe_code)]
 
-use super::face::{
-    AbortOnUnwind, Arc, ForkMutex, Instant, Ordering, Sleeper, Stop, WaitKind, const_fn, look,
-};
-use super::first::{Among, Claim, Stood};
+use super::face::{AbortOnUnwind, ForkMutex, Instant, Ordering, Sleeper, Stop, WaitKind, const_fn, look};
+use super::first::{Among, One, Stood};
 use super::list::{HAS_TURN, List, NOBODY};
 pub(crate) use super::list::{Locked, Place};
 
@@ -133,17 +131,17 @@ impl Waiters {
         self.stand(&Place::new(how), how.in_front, nothing, sleeps, |_| (), leaves)
     }
 
-    /// As [`wait`](Self::wait): it `sleeps` in the caller's way. With a `claim` it is one of several. Also calls `leaves` when it was told that it
-    /// is its turn.
+    /// As [`wait`](Self::wait): it `sleeps` in the caller's way. It may be `one` of several. Also calls `leaves` when it was told that it is its
+    /// turn.
     pub(crate) fn wait_by(
         &self,
         how: &How,
-        claim: Option<(Arc<Claim>, usize)>,
+        one: Option<One>,
         nothing: impl FnOnce(&mut Locked<'_>) -> bool,
         sleeps: impl FnOnce(&Place) -> Result<bool, Stop>,
         leaves: impl Fn(&mut Locked<'_>),
     ) -> Waited {
-        let place = Place::of_several(how, claim);
+        let place = one.map_or_else(|| Place::new(how), |one| Place::of(how, one));
         self.stand(&place, how.in_front, nothing, sleeps, &leaves, &leaves)
     }
 
@@ -167,7 +165,8 @@ impl Waiters {
         among: &Among<'_>,
         inner: &mut dyn FnMut(&Among<'_>),
     ) -> Stood {
-        self.wait_by(how, None, nothing, |place| among.sleep_at(place, inner), |_| ()).into()
+        let one = Some(among.one(None));
+        self.wait_by(how, one, nothing, |place| among.sleep_at(place, inner), |_| ()).into()
     }
 
     /// The place is in the list while its waiter `sleeps`. Calls `has_turn` under the lock when it is out of the list, if it was told that it

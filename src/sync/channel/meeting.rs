@@ -290,7 +290,13 @@ impl<T> Meeting<T> {
             inner(&among.with_offer(&|| place.is_told(), self.as_offered_to()));
             Ok(false)
         };
-        let waited = self.senders.wait_by(&how, None, |_| !self.is_open_offer(number), sleeps, |_| ());
+        let waited = self.senders.wait_by(
+            &how,
+            Some(among.one(None)),
+            |_| !self.is_open_offer(number),
+            sleeps,
+            |_| (),
+        );
         *item = self.take_back(number);
         if item.is_none() { Stood::Won } else { waited.into() }
     }

@@ -30,7 +30,8 @@ pub fn first<const N: usize>(
     // Whichever of them have come: each may be the first of these.
     let mut slots = slots.map(Some);
     let numbers: [usize; N] = if biased { array::from_fn(|number| number) } else { draw::order() };
-    let in_order = numbers.map(|number| slots[number].take().expect("each number is there once"));
+    let in_order =
+        numbers.map(|number| slots[number].take().expect("each number is there once").numbered(number));
     let came = first::first(&in_order, at_once, &SELECT);
     Ok(came.map_err(|stop| SelectError::of(stop.deliver()))?.map(|came| numbers[came]))
 }

@@ -119,7 +119,7 @@ impl<H: Ends> Arm for Join<'_, H> {
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
-        let waiter = self.waiter.get_or_insert_with(Waiter::here);
+        let waiter = self.waiter.get_or_insert_with(|| Waiter::of(among.sleeper().clone()));
         waiter.take();
         if self.handle.tell(waiter, Sealed) {
             inner(&among.with(&|| waiter.is_told()));

@@ -125,6 +125,10 @@ impl<A: Arm, F> Arm for Of<A, F> {
     fn pass_on(&mut self) {
         self.arm.pass_on();
     }
+
+    fn leave(&mut self) {
+        self.arm.leave();
+    }
 }
 
 impl<A: Arm, O, F: FnMut(&mut A) -> Option<O>> Operation for Of<A, F> {
@@ -249,6 +253,10 @@ impl SelectError {
 /// Nothing is taken for the others: no value is received, no post is taken, no task is joined. The value of a
 /// [`send`](fn@crate::sync::select::send) that was not the first is dropped; [`send_from`](crate::sync::select::send_from) keeps it.
 ///
+/// The same holds after a wait, of what has come meanwhile; with one exception. At a channel of `bounded(0)` a value passes by a step of the
+/// other side. If the value of a `send` was received while the select waited, or one was handed to its `recv` (by a
+/// [`try_send`](crate::sync::channel::Sender::try_send), say), that cannot be undone: it is that arm, also if one that stands before it has come.
+///
 /// **`default => expression`**, as the last arm, is what runs if none has come. Then nothing waits.
 ///
 /// **The value** is a `Result`: what the arm's expression gives; or a [`SelectError`], if the task was cancelled, or came under the
@@ -256,7 +264,8 @@ impl SelectError {
 /// `break`, `continue`, `return` and `?` in an arm are those of the code around.
 ///
 /// **Fairness.** A select that was told that a channel has something, and came too late, waits in front there, as a `recv` does. In the line
-/// of a [`Notification`](crate::sync::Notification) it has its place as long as it waits: each new wait begins at the end.
+/// of a [`Notification`](crate::sync::Notification) it keeps its place as long as it waits, whatever it is told of meanwhile; each new select
+/// begins at the end. A [`post_all`](crate::sync::Notification::post_all) lets it go whenever it comes, from when the select has begun.
 ///
 /// **In a [dump](crate::dump)** a task that waits here says what for, arm by arm, but for those that are left out: kinds, the names of channels
 /// and notifications, descriptors, the numbers of tasks, the time that a `sleep` was asked for. (`select: channel recv 'jobs', notification

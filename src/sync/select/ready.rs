@@ -136,9 +136,10 @@ impl<'a> Ready<'a> {
         }
     }
 
-    fn ask(&mut self) -> io::Result<()> {
+    fn ask(&mut self, inside: Inside<'_>) -> io::Result<()> {
         let channel = with_pool_or("readiness cannot be waited for", |pool| Ok(pool.channel().clone()))?;
-        let answer = Arc::new(Answer { waiter: Waiter::here(), event: Mutex::new(None) });
+        let answer =
+            Arc::new(Answer { waiter: Waiter::of(inside.sleeper().clone()), event: Mutex::new(None) });
         let tells = Tells(answer.clone());
         let source = Arc::new(Borrowed(self.fd.as_raw_fd()));
         let request = Request::readiness(source, self.interest);
@@ -169,8 +170,8 @@ impl Arm for Ready<'_> {
         Some(What::new(kind, u64::from(self.fd.as_raw_fd().unsigned_abs())))
     }
 
-    fn prepare(&mut self, _: Inside) -> bool {
-        self.output = self.ask().err().map(Err);
+    fn prepare(&mut self, inside: Inside<'_>) -> bool {
+        self.output = self.ask(inside).err().map(Err);
         self.output.is_some()
     }
 
