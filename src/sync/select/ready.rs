@@ -12,16 +12,20 @@
 use super::super::base::first::{Among, Arm, Inside, Stood};
 use super::super::base::said::{Kind, What};
 use super::Operation;
-use crate::channel::{Event, EventChannel, EventId, Interest, Request};
+use crate::channel::{Event, EventId, Interest, Request};
 use crate::runtime::with_pool_or;
 use crate::waiter::Waiter;
+use ec_pool::PoolHandle;
 use ec_tasks::WaitKind;
 use ec_tasks::lock::Mutex;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Between two looks whether the runtime has stopped meanwhile.
+const LOOKS: Duration = Duration::from_millis(2);
 
 static GIVE_UP: WaitKind =
     WaitKind { name: "select", cancel: None, describe: |_, fd| format!("giving up readiness of fd {fd}") };
@@ -74,7 +78,7 @@ struct Ready<'a> {
 /// A request that is on its way, or has come back.
 struct Asked {
     answer: Arc<Answer>,
-    channel: EventChannel,
+    pool: PoolHandle,
     id: EventId,
 }
 
@@ -92,9 +96,9 @@ impl Asked {
         match result {
             // Nobody has given it up: its channel was shut down with it. (Or closed, and nothing came of it.)
             Some(Err(error)) if error.raw_os_error() == Some(libc::ECANCELED) => {
-                Some(Err(self.channel.end_error()))
+                Some(Err(self.pool.channel().end_error()))
             }
-            None if is_over => Some(Err(self.channel.end_error())),
+            None if is_over => Some(Err(self.pool.channel().end_error())),
             result => result,
         }
     }
@@ -137,7 +141,8 @@ impl<'a> Ready<'a> {
     }
 
     fn ask(&mut self, inside: Inside<'_>) -> io::Result<()> {
-        let channel = with_pool_or("readiness cannot be waited for", |pool| Ok(pool.channel().clone()))?;
+        let pool = with_pool_or("readiness cannot be waited for", |pool| Ok(pool.handle()))?;
+        let pool = pool.ok_or_else(|| io::Error::other("the runtime has been shut down"))?;
         let answer =
             Arc::new(Answer { waiter: Waiter::of(inside.sleeper().clone()), event: Mutex::new(None) });
         let tells = Tells(answer.clone());
@@ -150,8 +155,8 @@ impl<'a> Ready<'a> {
                 tells.0.waiter.tell();
             })
         };
-        let id = channel.post(request)?;
-        self.asked = Some(Asked { answer, channel, id });
+        let id = pool.channel().post(request)?;
+        self.asked = Some(Asked { answer, pool, id });
         Ok(())
     }
 }
@@ -185,9 +190,16 @@ impl Arm for Ready<'_> {
 
     fn finish(&mut self) {
         if let Some(asked) = self.asked.take() {
-            asked.channel.cancel(asked.id);
-            // (No point, and no deadline: until it is told.)
-            let _ = asked.answer.waiter.wait(&GIVE_UP, self.fd.as_raw_fd() as u64, None, false);
+            asked.pool.channel().cancel(asked.id);
+            // (No point, and no deadline: until it is told. Nobody but the caller may drive the port, if the runtime has stopped.)
+            let fd = self.fd.as_raw_fd() as u64;
+            loop {
+                let soon = Instant::now() + LOOKS;
+                if !matches!(asked.answer.waiter.wait(&GIVE_UP, fd, Some(soon), false), Ok(false)) {
+                    break;
+                }
+                asked.pool.drive_if_stopped();
+            }
             // (It has what has the answer.)
             drop(asked.take());
         }
