@@ -16,7 +16,7 @@ use fork_common::{End, fork};
 use net_common::{Numbers, each_runtime_of, eventually, until_waiting};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -253,6 +253,47 @@ fn readiness_ends_with_its_runtime() {
             assert_eq!(next.unwrap().unwrap_err().to_string(), error.to_string());
         });
     }));
+}
+
+/// A dedicated task goes on when its runtime has ended: what it has asked for, and gives up, comes back to it although no worker does.
+#[test]
+fn what_goes_on_without_its_runtime_gives_readiness_up() {
+    const ROUNDS: usize = 100;
+    const DEDICATED: usize = 3;
+    limit(60, || {
+        for round in 0..ROUNDS {
+            let runtime = Runtime::builder().cores(1 + round % 2).build().unwrap();
+            let (over, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+            let tasks: Vec<_> = (0..2 * DEDICATED)
+                .map(|number| {
+                    let (over, looks) = (over.clone(), looks.clone());
+                    let selects = move || {
+                        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                        let mut pause = number as u64;
+                        while !over.load(Ordering::Relaxed) {
+                            pause = (pause + 37) % 300;
+                            _ = select! {
+                                wait_readable(&socket) -> _ => (),
+                                sleep(Duration::from_micros(pause)) => (),
+                            };
+                            looks.fetch_add(1, Ordering::Relaxed);
+                        }
+                    };
+                    let builder = task::Builder::new();
+                    // (The others may be abandoned.)
+                    let builder = if number < DEDICATED { builder.dedicated() } else { builder };
+                    runtime.spawn_with(builder, selects).unwrap()
+                })
+                .collect();
+            while looks.load(Ordering::Relaxed) < 7 * round % 50 {
+                thread::yield_now();
+            }
+            // (They would not end, so they are named.)
+            let _ = runtime.shutdown(Duration::ZERO);
+            over.store(true, Ordering::Relaxed);
+            tasks.into_iter().take(DEDICATED).for_each(|task| task.join().unwrap());
+        }
+    });
 }
 
 /// What a runtime without a free thread is asked for ends at its time, and comes.
