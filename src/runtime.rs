@@ -29,8 +29,13 @@ static DEFAULT: OnceLock<Pool> = OnceLock::new();
 
 /// Calls `f` with the pool for what is spawned here and now: the caller's, else the default one.
 pub(crate) fn with_pool<R>(f: impl FnOnce(Here<'_>) -> io::Result<R>) -> io::Result<R> {
+    with_pool_or("a task cannot be started", f)
+}
+
+/// As [`with_pool`], for whatever is done there: in a forked child this `cannot` be done.
+pub(crate) fn with_pool_or<R>(cannot: &str, f: impl FnOnce(Here<'_>) -> io::Result<R>) -> io::Result<R> {
     if ec_tasks::forked() {
-        return Err(ec_tasks::forked_error("a task cannot be started"));
+        return Err(ec_tasks::forked_error(cannot));
     }
     ec_pool::with_current(|pool| match pool {
         Some(pool) => f(pool),
@@ -99,7 +104,7 @@ impl Drop for Starter {
     }
 }
 
-/// Runs `f` as a task of the default runtime and returns what it returns: the frame around a program's `main`.
+/// Runs `f` as a task of the default runtime (in a task, of that task's) and returns what it returns: the frame around a program's `main`.
 ///
 /// The calling thread blocks meanwhile. `f` may borrow from its surroundings, because this function
 /// neither returns nor unwinds before the task has ended. It may be called again and again. The default runtime
@@ -111,8 +116,11 @@ impl Drop for Starter {
 ///
 /// Inside a task, `f` runs as another task of the same runtime and the caller is suspended until it
 /// has ended; so `f` should not [shut down](Runtime::shutdown) the runtime without a limit of time, which waits
-/// for that caller. In a handler of an event, and in a forked child of a process with a
-/// runtime, `f` is just called. (A child that is forked in `f` ends with `f`: see [Fork](crate#fork).)
+/// for that caller. In [`on_thread`](task::on_thread) of a task it is the same, but the thread is blocked so long, and another one of the
+/// runtime's has to run `f`: with [`max_threads(1)`](Builder::max_threads) nobody does.
+///
+/// **In a handler of an event `f` is just called**, on the worker that calls the handler; and so it is in a forked child of a process with a
+/// runtime. (A child that is forked in `f` ends with `f`: see [Fork](crate#fork).)
 ///
 /// **What is around the call is around `f`**, as for a child of a [`task::scope`]: each [`timeout`](crate::time::timeout), the group of each
 /// [token](task::CancelToken), and a cancel of the calling task, which goes to `f` at once; up to a [`shield`](task::shield). What was
@@ -148,7 +156,7 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    if ec_tasks::forked() || ec_pool::in_handler() {
+    if ec_tasks::forked() {
         return f();
     }
     match with_pool(|pool| Ok(run_in(pool, f))) {
@@ -170,7 +178,7 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    if ec_tasks::forked() || ec_pool::in_handler() {
+    if ec_tasks::forked() || pool.is_in_handler() {
         return f();
     }
     match task::run_scoped(pool, name, f) {
@@ -217,6 +225,8 @@ impl Runtime {
 
     /// Runs `f` as a task of this runtime and returns what it returns; may be called again and again. As the free
     /// function [`run`], which see; called in a task of any runtime, that task is suspended, and what is around it is around `f`.
+    /// In one of this runtime's own handlers, and in a forked child, `f` is just called. In a handler of another runtime it is a task of this
+    /// one all the same, and the handler's thread is blocked until it has ended.
     ///
     /// It returns when `f` has, whatever happens: if another thread shuts the runtime down meanwhile and
     /// `f` ignores the cancellation, its task is abandoned and this call never returns.

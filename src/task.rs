@@ -249,8 +249,9 @@ pub fn why_not() -> Option<&'static str> {
 /// In `f` there is no current task: what would suspend the task blocks the thread instead. A panic in `f`
 /// comes out here. What is around the caller is around `f`: the deadline of a [`timeout`](crate::time::timeout), the group of a
 /// [`CancelToken`], a [`shield`], and a cancel of the calling task. Each counts in `f` as on a plain thread: a deadline ends a call that
-/// waits, and a cancel fails the cancellation points that come after it, but ends no call that waits already. To the language it is a call into another thread: hence the bounds, as with
-/// [`std::thread::spawn`], though `f` may borrow.
+/// waits, and a cancel fails the cancellation points that come after it, but ends no call that waits already. What `f` starts by
+/// [`run`](crate::run) or in a [`scope`] are tasks as ever, which a cancel reaches at once. To the language it is a call into another thread:
+/// hence the bounds, as with [`std::thread::spawn`], though `f` may borrow.
 ///
 /// ```
 /// use event_channel::task;

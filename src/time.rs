@@ -104,8 +104,8 @@ fn yield_cancellable() -> io::Result<()> {
 /// * A call whose data has arrived when the deadline comes returns the data; the next call fails.
 /// * Calls that cannot fail (`sleep`, `Notification::wait`) take no notice, and neither does computing. They have twins that do
 ///   ([`sleep_cancellable`]), and computing has [`task::check`](crate::task::check).
-/// * It is for the tasks of a [`scope`](crate::task::scope()) in `f` as well, but for no others that `f` starts, and not for what
-///   [`run`](crate::run) runs, which is another task.
+/// * It is for the tasks of a [`scope`](crate::task::scope()) in `f` as well, and for what [`run`](crate::run) runs, but for no others that
+///   `f` starts.
 /// * Inside of a [`shield`](crate::task::shield) those around it wait for its end.
 /// * A deadline that was not delivered dies with `f`.
 /// * They nest; each deadline is delivered once, the innermost of those that have expired first.

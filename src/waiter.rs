@@ -68,7 +68,7 @@ impl Waiter {
                 return Ok(true);
             }
             // (Also if some pool has stopped: that is nothing to this one.)
-            if !self.sleeper.wait((kind, detail), deadline, point, since, is_told)? {
+            if !self.sleeper.wait((kind, [0, detail]), deadline, point, since, is_told)? {
                 return Ok(false);
             }
         }

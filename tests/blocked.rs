@@ -450,3 +450,29 @@ fn the_pool_shrinks_back_to_its_cores_and_connections_go_on() {
         }
     });
 }
+
+/// A short sleep that one look of the pool's shows may be over at the next one. Then it was not worth a thread.
+#[test]
+fn short_sleeps_bring_no_threads() {
+    const SLEEPS: Duration = Duration::from_micros(20);
+    const RUNTIMES: usize = 10;
+    limit(60, || {
+        let mut grown = 0;
+        for _ in 0..RUNTIMES {
+            let runtime = Runtime::builder().cores(2).build().unwrap();
+            let end = Instant::now() + 10 * SHORT;
+            let sleepers = (0..4).map(|_| {
+                runtime.spawn(move || {
+                    while Instant::now() < end {
+                        thread::sleep(SLEEPS);
+                        task::yield_now();
+                    }
+                })
+            });
+            sleepers.collect::<Vec<_>>().into_iter().for_each(|sleeper| sleeper.join().unwrap());
+            grown += usize::from(runtime.metrics().grown > 0);
+        }
+        // (Where CPUs are scarce a short sleep is a long one at times.)
+        assert!(grown < RUNTIMES, "each has grown");
+    });
+}

@@ -162,7 +162,9 @@ fn tasks_that_would_not_end_do_not_keep_their_threads() {
             }));
             eventually(|| !task::migrates() || runtime.metrics().lent > 0);
             let error = runtime.shutdown(BLOCKED).unwrap_err();
-            assert_eq!(error.names().len(), 1);
+            // (A worker that was just told may be on its way, too.)
+            let tasks = error.names().iter().filter(|name| name.contains("(id ")).count();
+            assert_eq!(tasks, 1, "{error}");
             // It has yielded, which is the end of it.
             let seen = runs.load(Ordering::Relaxed);
             thread::sleep(10 * BLOCKED);

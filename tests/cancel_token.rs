@@ -552,33 +552,3 @@ fn members_that_a_shutdown_has_abandoned_do_no_harm() {
         assert_cancelled(task.join().unwrap());
     });
 }
-
-#[test]
-fn a_forked_child_leaves_the_groups_that_it_was_born_in() {
-    limit(60, || {
-        everywhere(|| {
-            let token = CancelToken::new();
-            let status = token.enter(|| {
-                // SAFETY: the child allocates, which glibc allows, and then ends without running what is the parent's.
-                let child = unsafe { libc::fork() };
-                if child == 0 {
-                    let well = std::panic::catch_unwind(|| {
-                        check().unwrap();
-                        token.child_token().enter(|| {
-                            token.cancel();
-                            assert_cancelled(sleep_cancellable(LONG));
-                        });
-                    });
-                    // SAFETY: see above.
-                    unsafe { libc::_exit(if well.is_ok() { 0 } else { 1 }) };
-                }
-                let mut status = 0;
-                // SAFETY: a place for the status.
-                assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-                status
-            });
-            assert_eq!(status, 0, "the child's wait status");
-            assert!(!token.is_cancelled());
-        });
-    });
-}

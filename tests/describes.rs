@@ -8,10 +8,12 @@ use ec_unkind as _;
 use event_channel::channel::Driver;
 use event_channel::net::UdpSocket;
 use event_channel::runtime::PoolEvent;
-use event_channel::sync::Notification;
+use event_channel::sync::{Notification, channel, oneshot, select};
 use event_channel::task::{TaskId, TaskInfo};
+use event_channel::time::interval_at;
 use event_channel::{Runtime, task, time};
 use net_common::{build, eventually};
+use std::os::fd::AsRawFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -160,5 +162,99 @@ fn a_dump_says_once_what_a_task_waits_for() {
         over.store(true, Ordering::SeqCst);
         reading.cancel();
         [posted, parked, asleep, reading].into_iter().for_each(|task| task.join().unwrap());
+    });
+}
+
+/// What a dump says of a task in `f`, which is cancelled then.
+fn said_in<T: Send + 'static>(runtime: &Runtime, f: impl FnOnce() -> T + Send + 'static) -> String {
+    let waits = runtime.spawn(f);
+    let id = waits.task().id();
+    let mut words = None;
+    eventually(|| {
+        let tasks = runtime.dump().tasks;
+        words = tasks.into_iter().find(|task| task.id == id).and_then(|task| task.waits_for);
+        words.is_some()
+    });
+    waits.cancel();
+    let _ = waits.join().unwrap();
+    words.unwrap()
+}
+
+/// As those say that wait for it alone.
+#[test]
+fn a_dump_says_of_a_select_what_its_arms_wait_for() {
+    const LONG: Duration = Duration::from_secs(3600);
+    each_driver(|driver| {
+        let Some(runtime) = build(driver, Runtime::builder().cores(1)) else { return };
+        let said = said_in(&runtime, || {
+            let (_sender, jobs) = channel::bounded_named::<()>(1, "jobs");
+            let (quit, never) = (Notification::named("quit"), false);
+            select! {
+                recv(&jobs) -> _ => (),
+                wait(&quit) => (),
+                wait(&quit), if never => (),
+                sleep(Duration::from_millis(3_600_500)) => (),
+            }
+        });
+        assert_eq!(said, "select: channel recv 'jobs', notification 'quit', sleep 3600.5s");
+        let said = said_in(&runtime, || {
+            let (full, _receiver) = channel::bounded_named(1, "out");
+            full.send(1).unwrap();
+            let (unnamed, _receiver) = channel::bounded::<()>(1);
+            let (mut nothing, mut ticks) = (None, interval_at(Instant::now() + LONG, LONG));
+            let (reply, answer) = oneshot::channel_named::<()>("answer");
+            select! {
+                send(&full, 2) -> _ => (),
+                send_from(&unnamed, &mut nothing) -> _ => (),
+                recv(&answer) -> _ => (),
+                closed(&reply) => (),
+                tick(&mut ticks) -> _ => (),
+                sleep_until(Instant::now() + LONG) => (),
+                sleep(Duration::MAX) => (),
+            }
+        });
+        let words =
+            "channel send 'out', oneshot recv 'answer', oneshot closed 'answer', tick, sleep_until, sleep";
+        assert_eq!(said, format!("select: {words}"));
+        let (socket, parked) = (UdpSocket::bind("127.0.0.1:0").unwrap(), runtime.spawn(task::park));
+        let (fd, other, unpark) = (socket.as_raw_fd(), parked.task().id(), parked.task().clone());
+        let said = said_in(&runtime, move || {
+            let (mut parked, mut set) = (parked, task::JoinSet::new());
+            (0..2).for_each(|_| _ = set.spawn(task::park_cancellable));
+            let waited = select! {
+                join(&mut parked) -> _ => (),
+                join_next(&mut set) -> _ => (),
+                wait_readable(&socket) -> _ => (),
+            };
+            (waited, parked)
+        });
+        let words = format!("join of task {other}, join_next of 2 tasks, wait_readable of descriptor {fd}");
+        assert_eq!(said, format!("select: {words}"));
+        unpark.unpark();
+        // There is room for no more.
+        let said = said_in(&runtime, || {
+            let posts = Notification::new();
+            select! {
+                wait(&posts) => (), wait(&posts) => (), wait(&posts) => (), wait(&posts) => (), wait(&posts) => (),
+                wait(&posts) => (), wait(&posts) => (), wait(&posts) => (), wait(&posts) => (), wait(&posts) => (),
+            }
+        });
+        assert_eq!(said, format!("select: {}and 3 more", "notification, ".repeat(7)));
+    });
+}
+
+#[test]
+fn a_dump_says_whose_end_is_waited_for_with_a_limit_too() {
+    const LONG: Duration = Duration::from_secs(3600);
+    each_driver(|driver| {
+        let Some(runtime) = build(driver, Runtime::builder().cores(1)) else { return };
+        let waits: [fn(&mut task::JoinHandle<()>); 2] =
+            [|handle| drop(handle.join_cancellable()), |handle| drop(handle.join_timeout_cancellable(LONG))];
+        for waits in waits {
+            let mut parked = runtime.spawn(task::park);
+            let (id, unpark) = (parked.task().id(), parked.task().clone());
+            assert_eq!(said_in(&runtime, move || waits(&mut parked)), format!("join: the end of task {id}"));
+            unpark.unpark();
+        }
     });
 }

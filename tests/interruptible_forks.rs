@@ -7,13 +7,12 @@ use ec_test_support::{in_child, limit, went_well};
 use ec_unkind as _;
 use event_channel::time::timeout;
 use event_channel::{Runtime, run, task};
-use fork_common::{End, Place, fork};
+use fork_common::{WELL, child, ends_after, in_each_place};
 use interruptible_common::{SHORT, nothing_interrupts, pipe, result, was_ended};
 use std::mem::MaybeUninit;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// A section's call is ended here, and nothing is after it.
@@ -21,17 +20,6 @@ fn works() {
     timeout(SHORT, || was_ended(pipe().call_in_section()));
     nothing_interrupts();
 }
-
-/// Forks a child that does this, and nothing of what its parent would do after it.
-fn child(does: impl FnOnce()) -> Option<End> {
-    fork(|| {
-        let well = catch_unwind(AssertUnwindSafe(does));
-        // SAFETY: nothing of the parent's is run.
-        unsafe { libc::_exit(i32::from(well.is_err())) };
-    })
-}
-
-const WELL: Option<End> = Some(End::Code(0));
 
 #[test]
 fn a_child_of_a_process_that_had_sections_alone_may_do_everything() {
@@ -68,19 +56,14 @@ fn a_child_of_a_process_with_a_runtime_has_the_sections_of_a_thread() {
     let case = || {
         let runtime = Arc::new(Runtime::builder().cores(2).build().unwrap());
         for round in 0..2 {
-            for place in Place::ALL {
-                let seen = Arc::new(Mutex::new(None));
-                let theirs = seen.clone();
-                place.call(&runtime, move || {
-                    let end = child(|| {
-                        works();
-                        thread::spawn(works).join().unwrap();
-                        works();
-                    });
-                    *theirs.lock().unwrap() = end;
-                });
-                assert_eq!(*seen.lock().unwrap(), WELL, "{place:?}");
-            }
+            in_each_place(&runtime, || {
+                let does = || {
+                    works();
+                    thread::spawn(works).join().unwrap();
+                    works();
+                };
+                assert_eq!(child(does), WELL);
+            });
             // The next time the parent has had some.
             if round == 0 {
                 thread::spawn(works).join().unwrap();
@@ -197,41 +180,56 @@ fn mask(all: bool) -> Vec<bool> {
     }
 }
 
+/// Forks, in the section or on the thread that has it.
+fn forks(on_thread: bool) -> i32 {
+    // SAFETY: the child makes system calls, starts a thread, and ends; one that hangs is ended.
+    let forks = || unsafe { libc::fork() };
+    let pid = if on_thread { task::on_thread(forks) } else { forks() };
+    if pid == 0 {
+        // SAFETY: no pointer is passed.
+        unsafe { libc::alarm(20) };
+    }
+    pid
+}
+
 #[test]
 fn a_child_that_leaves_the_section_of_its_parent_keeps_out_what_it_did() {
-    limit(60, || {
-        let body = || {
+    limit(120, || {
+        let leaves = |on_thread: bool| {
             let before = mask(true);
             // The sender is at this thread all the time.
-            let end = timeout(SHORT, || {
+            let pid = timeout(SHORT, || {
                 task::interruptible(|| {
                     assert_ne!(mask(false), before);
                     thread::sleep(2 * SHORT);
-                    let after = || {
-                        assert_eq!(mask(false), before);
-                        works();
-                        assert_eq!(mask(false), before);
-                    };
-                    // SAFETY: the child makes system calls, starts a thread, and ends; one that hangs is ended.
-                    let pid = unsafe { libc::fork() };
-                    if pid == 0 {
-                        // SAFETY: no pointer is passed.
-                        unsafe { libc::alarm(20) };
-                    }
-                    (pid, (pid == 0).then_some(after))
+                    forks(on_thread)
                 })
             });
-            if let (0, Some(after)) = end {
-                let well = catch_unwind(AssertUnwindSafe(after));
-                // SAFETY: nothing of the parent's is run.
-                unsafe { libc::_exit(i32::from(well.is_err())) };
+            if pid == 0 {
+                ends_after(|| {
+                    assert_eq!(mask(false), before);
+                    works();
+                    assert_eq!(mask(false), before);
+                });
             }
             let mut status = -1;
             // SAFETY: room for the status.
-            assert_eq!(unsafe { libc::waitpid(end.0, &mut status, 0) }, end.0);
+            assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
             assert_eq!(status, 0);
             assert_eq!(mask(false), before);
         };
-        thread::spawn(body).join().unwrap();
+        // (Of its own: its workers keep all signals out from then on.)
+        let runtime = Arc::new(Runtime::builder().cores(2).build().unwrap());
+        in_each_place(&runtime, move || [false, true].into_iter().for_each(leaves));
+    });
+}
+
+#[test]
+fn a_deadline_around_the_fork_ends_the_childs_calls() {
+    limit(120, || {
+        let runtime = Arc::new(Runtime::builder().cores(2).build().unwrap());
+        in_each_place(&runtime, || {
+            timeout(SHORT, || assert_eq!(child(|| was_ended(pipe().call_in_section())), WELL));
+        });
     });
 }

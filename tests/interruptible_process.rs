@@ -189,7 +189,7 @@ fn a_signal_that_is_lost_in_the_section_is_replaced_by_one_that_the_thread_lets_
 
 #[test]
 fn a_child_that_is_forked_in_a_section_is_left_alone() {
-    fn forks(is_task: bool) {
+    fn forks() {
         task::interruptible(|| {
             timeout(SHORT, || {
                 // SAFETY: the child makes system calls, and ends.
@@ -197,11 +197,8 @@ fn a_child_that_is_forked_in_a_section_is_left_alone() {
                 if child == 0 {
                     let well = catch_unwind(|| {
                         nothing_interrupts();
-                        // One of its own is another one. (The child of a task has nothing of the task's around it.)
-                        match is_task {
-                            true => task::interruptible(nothing_interrupts),
-                            false => was_ended(pipe().call_in_section()),
-                        }
+                        // One of its own is another one, and what was around the parent's is around it.
+                        was_ended(pipe().call_in_section());
                         nothing_interrupts();
                     });
                     // SAFETY: nothing of the parent's is run.
@@ -219,8 +216,8 @@ fn a_child_that_is_forked_in_a_section_is_left_alone() {
     }
     limit(60, || {
         let runtime = Runtime::builder().cores(2).build().unwrap();
-        runtime.run(|| forks(true));
-        thread::spawn(|| forks(false)).join().unwrap();
+        runtime.run(forks);
+        thread::spawn(forks).join().unwrap();
     });
 }
 

@@ -1,14 +1,16 @@
 //! `task::JoinSet`: tasks are joined in the order of their ends.
 
 mod net_common;
+mod scope_common;
 
 use ec_test_support::limit;
 use ec_unkind as _;
 use event_channel::future::wait_cancellable;
-use event_channel::sync::Notification;
+use event_channel::sync::{Notification, oneshot, select};
 use event_channel::task::{self, JoinSet, TimedOut};
 use event_channel::{Cancelled, Runtime, run, time};
 use net_common::{Numbers, each_runtime, each_runtime_of, eventually, until_waiting};
+use scope_common::panic_of;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -151,6 +153,57 @@ fn any_handle_may_be_added() {
         let mut all: Vec<_> = std::iter::from_fn(|| set.join_next()).map(Result::unwrap).collect();
         all.sort_unstable();
         assert_eq!(all, [0, 1, 2, 3, 4]);
+    });
+}
+
+/// As one that joins itself: it would wait for its own end.
+#[test]
+fn a_task_does_not_wait_for_the_set_that_it_is_in() {
+    type Waits = fn(&mut JoinSet<()>);
+    let waits: [Waits; 6] = [
+        |set| drop(set.join_next()),
+        |set| drop(set.join_next_with_id()),
+        |set| drop(set.join_next_cancellable()),
+        |set| drop(set.join_next_timeout(SHORT)),
+        |set| _ = select! { join_next(set) -> _ => (), sleep(SHORT) => () },
+        |set| _ = select! { join_next(set) -> _ => (), default => () },
+    ];
+    everywhere(|runtime| {
+        for (waits, also) in waits.into_iter().flat_map(|waits| [(waits, false), (waits, true)]) {
+            let (give, given) = oneshot::channel::<JoinSet<()>>();
+            let (tell, told) = oneshot::channel();
+            let mut set = JoinSet::new();
+            set.add(runtime.spawn(move || {
+                let mut set: JoinSet<()> = given.recv().unwrap();
+                let words = panic_of(|| waits(&mut set));
+                // What waits for nobody may be asked.
+                assert!(set.try_join_next().is_none() && set.len() == 1 + usize::from(also));
+                tell.send(words).unwrap();
+            }));
+            if also {
+                set.add(runtime.spawn(|| drop(task::park_cancellable())));
+            }
+            // (Nobody else is.)
+            assert!(matches!(set.join_next_timeout(Duration::ZERO), Err(TimedOut)));
+            give.send(set).unwrap();
+            let words = told.recv().unwrap();
+            assert_eq!(words, "a task cannot join the set that it is in: it would wait for its own end");
+        }
+        // One that was looked for in vain, and was put in by somebody else then.
+        let (give_back, given_back) = oneshot::channel::<JoinSet<()>>();
+        let (give, given) = oneshot::channel::<JoinSet<()>>();
+        let (tell, told) = oneshot::channel();
+        let late = runtime.spawn(move || {
+            let mut set = JoinSet::new();
+            assert!(set.join_next().is_none());
+            give_back.send(set).unwrap();
+            let mut set = given.recv().unwrap();
+            tell.send(panic_of(|| set.join_next())).unwrap();
+        });
+        let mut set = given_back.recv().unwrap();
+        set.add(late);
+        give.send(set).unwrap();
+        assert!(told.recv().unwrap().contains("it is in"));
     });
 }
 

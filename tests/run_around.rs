@@ -5,12 +5,13 @@ mod scope_common;
 
 use ec_test_support::limit;
 use ec_unkind as _;
-use event_channel::task::{self, Builder, CancelToken, check, shield};
+use event_channel::channel::{EventChannel, Request};
+use event_channel::task::{self, Builder, CancelToken, check, on_thread, shield};
 use event_channel::time::{sleep_cancellable, timeout};
 use event_channel::{Runtime, is_cancelled, is_deadline, run};
 use net_common::{each_runtime, eventually, members, until_waiting};
 use scope_common::{CANCELLED_ONCE, End, LONG, SHORT, Seen, everywhere, sees, sees_nothing, waits};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
 const OVER: Seen = ([End::Deadline, End::ByItself], true);
@@ -24,6 +25,8 @@ fn each_way<T: Send>(f: impl Fn() -> T + Send + Sync, test: impl Fn(&dyn Fn() ->
     test(&|| OTHER.run(&f));
     // In each other, and by a handle.
     test(&|| run(|| OTHER.run(|| Runtime::current().unwrap().run(&f))));
+    // Where a task has stepped out.
+    test(&|| on_thread(|| OTHER.run(|| on_thread(|| Runtime::current().unwrap().run(&f)))));
 }
 
 #[test]
@@ -130,6 +133,81 @@ fn a_shield_around_it_keeps_all_of_that_off() {
             caller.cancel();
             assert_eq!(caller.join().unwrap(), (true, CANCELLED_ONCE, true));
         });
+    });
+}
+
+/// The task it is in, and whether that is one of the current runtime's.
+fn is_a_task_of(cores: usize) -> bool {
+    let (current, me) = (Runtime::current().expect("a runtime"), task::current().id());
+    current.metrics().cores == cores && current.dump().tasks.iter().any(|task| task.id == me)
+}
+
+/// Where a task has stepped out what it calls is a task all the same: of the runtime that it is called by, or else of the caller's.
+#[test]
+fn on_a_tasks_thread_it_is_a_task_and_a_cancel_of_the_caller_goes_to_it_at_once() {
+    limit(60, || {
+        let runtime = Runtime::builder().cores(2).build().unwrap();
+        for builder in [Builder::new(), Builder::new().dedicated()] {
+            let steps_out = || {
+                let mine = task::current().id();
+                let is_new = on_thread(|| run(|| task::current().id() != mine && is_a_task_of(2)));
+                let is_there = on_thread(|| OTHER.run(|| task::current().id() != mine && is_a_task_of(1)));
+                let panics = on_thread(|| {
+                    let text = scope_common::panic_of(|| run(|| panic!("on purpose")));
+                    text == "on purpose"
+                });
+                (is_new, is_there, panics)
+            };
+            let caller = runtime.spawn_with(builder, steps_out).unwrap();
+            assert_eq!(caller.join().unwrap(), (true, true, true));
+        }
+        for run_there in [run::<fn() -> Seen, Seen>, |f| OTHER.run(f)] {
+            let caller = runtime.spawn(move || {
+                let seen = on_thread(|| run_there(sees));
+                (seen, check().is_err_and(|error| is_cancelled(&error)))
+            });
+            eventually(|| {
+                let tasks = [runtime.dump().tasks, OTHER.dump().tasks].concat();
+                tasks
+                    .iter()
+                    .any(|task| task.waits_for.as_ref().is_some_and(|words| words.starts_with("recv")))
+            });
+            caller.cancel();
+            assert_eq!(caller.join().unwrap(), (CANCELLED_ONCE, true));
+            // The shutdown of the caller's runtime is such a cancel, too.
+        }
+        let (begins, begun) = mpsc::channel();
+        let caller = runtime.spawn(move || {
+            on_thread(|| {
+                OTHER.run(|| {
+                    begins.send(()).unwrap();
+                    sleep_cancellable(LONG)
+                })
+            })
+        });
+        begun.recv().unwrap();
+        runtime.shutdown(LONG).unwrap();
+        assert!(is_cancelled(&caller.join().unwrap().unwrap_err()));
+    });
+}
+
+/// In a handler of the same runtime it would hold up a worker that may be the last one.
+#[test]
+fn in_a_handler_it_is_just_called_but_by_another_runtime_it_is_a_task_of_that() {
+    limit(60, || {
+        let runtime = Runtime::builder().cores(2).max_threads(2).build().unwrap();
+        let (tell, told) = mpsc::channel();
+        let handler = move |_: &EventChannel, _| {
+            let mine = task::current().id();
+            let called = run(|| task::current().id() == mine);
+            let called_by_it = Runtime::current().unwrap().run(|| task::current().id() == mine);
+            let there = OTHER.run(|| task::current().id() != mine && is_a_task_of(1));
+            // From there it is not a handler any more.
+            let back = OTHER.run(|| run(|| is_a_task_of(1)));
+            tell.send([called, called_by_it, there, back]).unwrap();
+        };
+        runtime.channel().post(Request::timer(Duration::ZERO).on_complete(handler)).unwrap();
+        assert_eq!(told.recv().unwrap(), [true; 4]);
     });
 }
 

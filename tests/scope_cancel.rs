@@ -14,6 +14,7 @@ use event_channel::{Runtime, is_cancelled};
 use net_common::{Numbers, each_runtime, eventually, waiting};
 use scope_common::{CANCELLED_ONCE, End, LONG, Seen, panic_of, sees, sees_nothing, waits_shortly};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -228,6 +229,59 @@ fn one_that_waits_to_be_delivered_counts_and_is_the_owners_as_well() {
         owner.cancel();
         assert_eq!(owner.join().unwrap(), (true, CANCELLED_ONCE, CANCELLED_ONCE, true));
     });
+}
+
+/// How often it is stopped, until that is over.
+fn counts(stops: &AtomicU32, is_over: &AtomicBool) {
+    loop {
+        let is_last = is_over.load(Ordering::Acquire);
+        stops.fetch_add(u32::from(check().is_err()), Ordering::Relaxed);
+        if is_last {
+            return;
+        }
+        task::yield_now();
+    }
+}
+
+/// Those that are cancelled since one has panicked are not again with the scope or its owner, whether somebody has seen the panic or not. Who
+/// came after it was seen is, then.
+#[test]
+fn who_was_cancelled_for_anothers_panic_is_not_again() {
+    for (seen, by_scope) in [(false, false), (true, false), (false, true), (true, true)] {
+        let ready = Arc::new(AtomicBool::new(false));
+        let theirs = ready.clone();
+        let body = move || {
+            let (early, late, is_over) = (AtomicU32::new(0), AtomicU32::new(0), AtomicBool::new(false));
+            let scope = catch_unwind(AssertUnwindSafe(|| {
+                task::scope(|s| {
+                    s.spawn(|| counts(&early, &is_over));
+                    let panics = s.spawn(|| std::panic::resume_unwind(Box::new("on purpose")));
+                    let until = |it: &dyn Fn() -> bool| (0..).find(|_| it() || (task::yield_now(), false).1);
+                    until(&|| early.load(Ordering::Relaxed) == 1);
+                    if seen {
+                        assert!(panics.join().is_err());
+                    }
+                    s.spawn(|| counts(&late, &is_over));
+                    theirs.store(true, Ordering::Release);
+                    if by_scope {
+                        s.cancel();
+                    } else {
+                        until(&task::is_cancelled);
+                    }
+                    until(&|| late.load(Ordering::Relaxed) == 1);
+                    is_over.store(true, Ordering::Release);
+                });
+            }));
+            (scope.is_ok(), early.into_inner(), late.into_inner())
+        };
+        each_owner(body, |_, owner| {
+            if !by_scope {
+                eventually(|| ready.swap(false, Ordering::Acquire));
+                owner.cancel();
+            }
+            assert_eq!(owner.join().unwrap(), (seen, 1, 1), "seen: {seen}, by scope: {by_scope}");
+        });
+    }
 }
 
 #[test]

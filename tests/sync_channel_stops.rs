@@ -216,9 +216,10 @@ fn tasks_that_were_left_behind_hold_up_nobody() {
                 drop(runtime.spawn(move || theirs.recv()));
                 until_waiting(runtime, "recv");
                 // (The cancel of the shutdown it takes for nothing.)
-                let stubborn = receiver.clone();
+                let (stubborn, over) = (receiver.clone(), Arc::new(AtomicBool::new(false)));
+                let is_over = over.clone();
                 drop(runtime.spawn(move || {
-                    loop {
+                    while !is_over.load(Ordering::Relaxed) {
                         let _ = stubborn.recv();
                     }
                 }));
@@ -227,6 +228,8 @@ fn tasks_that_were_left_behind_hold_up_nobody() {
                     thread::spawn(move || (0..3).map(|_| receiver.recv().unwrap()).collect::<Vec<_>>());
                 (0..3).for_each(|n| sender.send(n).unwrap());
                 assert_eq!(received.join().unwrap(), [0, 1, 2]);
+                // (Or its thread would keep a CPU busy from here on.)
+                over.store(true, Ordering::Relaxed);
             });
         }
     });

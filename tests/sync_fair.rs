@@ -2,14 +2,14 @@
 
 mod net_common;
 
-use ec_test_support::{limit, without_shares};
+use ec_test_support::{limit, skipped, without_shares};
 use ec_unkind as _;
-use event_channel::Runtime;
-use event_channel::sync::{Arc, Mutex, RwLock, Semaphore};
+use event_channel::sync::{Arc, Mutex, RwLock, Semaphore, channel};
+use event_channel::{Runtime, task};
 use net_common::eventually;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What 64 do with it, time and again. Tells what each came to within a second, after all have begun.
 fn shares(runtime: &Runtime, threads: usize, turn: impl Fn(usize) + Send + Sync + 'static) -> Vec<usize> {
@@ -113,5 +113,96 @@ fn of_64_that_want_permits_none_starves() {
                 works();
             })
         });
+    });
+}
+
+/// Does another task run while `sends` is called, on the only worker? (With threads for tasks it may at any time.)
+fn others_run_while(sends: impl FnOnce() + Send + 'static) -> bool {
+    let runtime = Runtime::builder().cores(1).max_threads(1).build().unwrap();
+    runtime.run(|| {
+        let ran = Arc::new(AtomicBool::new(false));
+        let said = ran.clone();
+        let other = task::spawn(move || said.store(true, Ordering::Relaxed));
+        sends();
+        let ran = ran.load(Ordering::Relaxed);
+        other.join().unwrap();
+        ran
+    })
+}
+
+#[test]
+fn a_sender_without_bound_lets_others_run_if_its_receivers_do_not_keep_up() {
+    if !task::migrates() {
+        return skipped("each task is a thread");
+    }
+    limit(60, || {
+        // (Whoever sends so may hold a lock, as one who sends to all members of a room.)
+        let keep_up = || {
+            let (sender, receiver) = channel::unbounded();
+            for number in 0..1000 {
+                sender.send(number).unwrap();
+                assert_eq!(receiver.try_recv(), Ok(number));
+            }
+        };
+        assert!(!others_run_while(keep_up));
+        let do_not = || {
+            let (sender, _receiver) = channel::unbounded();
+            (0..100).for_each(|number| sender.send(number).unwrap());
+        };
+        assert!(others_run_while(do_not));
+    });
+}
+
+/// Each task that is told that the lock is free runs when all have run that are queued before it. So those that wait are not told one after
+/// the other.
+#[test]
+fn many_that_wait_for_a_lock_do_not_wait_for_one_round_of_the_run_queue_each() {
+    if !task::migrates() {
+        return skipped("each task is a thread");
+    }
+    const WAITING: usize = 64;
+    limit(60, || {
+        let runtime = Runtime::builder().cores(1).max_threads(1).build().unwrap();
+        let rounds = runtime.run(|| {
+            let (over, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+            let lock = Arc::new(Mutex::new(()));
+            // Each round of the queue takes longer than anybody is to wait for one that has the lock.
+            let queued: Vec<_> = (0..20)
+                .map(|number| {
+                    let (over, rounds) = (over.clone(), rounds.clone());
+                    task::spawn(move || {
+                        while !over.load(Ordering::Relaxed) {
+                            let began = Instant::now();
+                            while began.elapsed() < Duration::from_micros(50) {}
+                            rounds.fetch_add(usize::from(number == 0), Ordering::Relaxed);
+                            task::yield_now();
+                        }
+                    })
+                })
+                .collect();
+            let held = lock.lock().unwrap();
+            let come = Arc::new(AtomicUsize::new(0));
+            let waiting: Vec<_> = (0..WAITING)
+                .map(|_| {
+                    let (lock, come) = (lock.clone(), come.clone());
+                    task::spawn(move || {
+                        come.fetch_add(1, Ordering::Relaxed);
+                        drop(lock.lock().unwrap());
+                    })
+                })
+                .collect();
+            // (Who has come waits, since it runs on the only worker.)
+            while come.load(Ordering::Relaxed) < WAITING {
+                task::yield_now();
+            }
+            let before = rounds.load(Ordering::Relaxed);
+            drop(held);
+            waiting.into_iter().for_each(|task| task.join().unwrap());
+            let took = rounds.load(Ordering::Relaxed) - before;
+            over.store(true, Ordering::Relaxed);
+            queued.into_iter().for_each(|task| task.join().unwrap());
+            took
+        });
+        assert!(rounds < WAITING / 2, "{rounds} rounds");
     });
 }

@@ -180,8 +180,11 @@ fn waits_with_a_limit_end() {
                 let short = Duration::from_millis(2);
                 let (guard, result) = condvar.wait_timeout(mutex.lock().unwrap(), short).unwrap();
                 assert!(result.timed_out());
-                let (_guard, result) = condvar.wait_timeout_while(guard, short, |()| true).unwrap();
+                let (guard, result) = condvar.wait_timeout_while(guard, short, |()| true).unwrap();
                 assert!(result.timed_out());
+                #[allow(deprecated)]
+                let (_guard, in_time) = condvar.wait_timeout_ms(guard, 2).unwrap();
+                assert!(!in_time);
                 assert!(matches!(mutex.lock_timeout(short), Err(TryLockError::WouldBlock)));
                 let late = time::timeout(short, || mutex.lock_cancellable().map(drop));
                 assert_eq!(late.unwrap_err().kind(), std::io::ErrorKind::TimedOut);

@@ -12,6 +12,7 @@ use event_channel::task::{self, JoinSet, scope};
 use event_channel::time::{self, Duration, Instant, interval, timeout};
 use event_channel::{is_deadline, run};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use sync_common::{Hand, each_runtime_of, eventually, everywhere};
@@ -242,6 +243,46 @@ fn arms_are_code_as_any_other() {
                 select! { biased; join(&mut handle) -> result => (result.unwrap(), handle.is_finished()) };
             assert_eq!(joined, Ok((7, true)));
         });
+    });
+}
+
+/// As in calls of methods.
+#[test]
+fn what_refers_to_an_end_is_as_good() {
+    limit(60, || {
+        let (sender, receiver) = channel::bounded(2);
+        let (sender, receiver) = (Arc::new(sender), Arc::new(receiver));
+        let recv = |from: &&Arc<channel::Receiver<u32>>| select! { recv(from) -> value => value.ok() };
+        assert_eq!(select! { send(&sender, 1) -> sent => sent }, Ok(Ok(())));
+        let (twice, mut slot) = (&&*sender, Some(2));
+        assert_eq!(select! { send_from(twice, &mut slot) -> sent => sent }, Ok(Ok(())));
+        assert_eq!([recv(&&receiver), recv(&&receiver)], [Ok(Some(1)), Ok(Some(2))]);
+        drop(receiver);
+        assert_eq!(select! { send(&sender, 3) -> sent => sent }, Ok(Err(SendError::Closed(3))));
+        // That of a closed channel is in the error.
+        let mut slot = Some(4);
+        let sent = select! { send_from(&sender, &mut slot) -> sent => sent };
+        assert_eq!((sent, slot), (Ok(Err(SendError::Closed(4))), None));
+        let (_sender, answer) = oneshot::channel::<u32>();
+        let answer = Box::new(answer);
+        assert_eq!(select! { recv(&answer) -> _ => 1, default => 2 }, Ok(2));
+    });
+}
+
+/// poll(2) says so in what it gives, and not by an error.
+#[test]
+fn what_cannot_be_polled_is_an_error() {
+    let of_no_use = || {
+        let path = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/").unwrap();
+        let errors = [
+            select! { wait_readable(&path) -> ready => ready, sleep(LONG) => Ok(()) },
+            select! { wait_writable(&path) -> ready => ready, default => Ok(()) },
+        ];
+        errors.map(|error| error.unwrap().unwrap_err().raw_os_error())
+    };
+    limit(60, || {
+        assert_eq!(of_no_use(), [Some(libc::EBADF); 2]);
+        each_runtime_of(&[1], |runtime| assert_eq!(runtime.run(of_no_use), [Some(libc::EBADF); 2]));
     });
 }
 

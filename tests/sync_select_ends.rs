@@ -5,6 +5,7 @@ mod net_common;
 
 use ec_test_support::{in_child, limit, skipped, went_well};
 use ec_unkind as _;
+use event_channel::channel::{EventChannel, Request};
 use event_channel::net::UdpSocket;
 use event_channel::sync::channel::{Receiver, Sender};
 use event_channel::sync::{Arc, Notification, channel, select};
@@ -15,7 +16,7 @@ use fork_common::{End, fork};
 use net_common::{Numbers, each_runtime_of, eventually, until_waiting};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -188,23 +189,6 @@ fn nothing_of_it_is_in_flight_afterwards() {
     });
 }
 
-#[test]
-fn a_dump_says_what_it_waits_for() {
-    limit(60, || {
-        each_runtime_of(&[1], |runtime| {
-            let waits = runtime.spawn(|| {
-                let (_sender, receiver) = channel::bounded::<()>(1);
-                select! { recv(&receiver) -> _ => (), sleep(LONG) => () }
-            });
-            if task::migrates() {
-                until_waiting(runtime, "the first of 2");
-            }
-            waits.cancel();
-            assert!(waits.join().unwrap().is_err());
-        });
-    });
-}
-
 /// What one that is left behind has offered, and its places, are in nobody's way.
 #[test]
 fn one_that_is_left_behind_holds_up_nobody() {
@@ -230,7 +214,7 @@ fn one_that_is_left_behind_holds_up_nobody() {
                     }
                 });
             }
-            until_waiting(&runtime, "the first of 3");
+            until_waiting(&runtime, "select");
             assert!(runtime.shutdown(SHORT).is_err(), "they do not stop");
             posts.post();
             assert_eq!(select! { wait(&posts) => 1, sleep(LONG) => 2 }, Ok(1));
@@ -261,9 +245,120 @@ fn readiness_ends_with_its_runtime() {
             });
             eventually(|| run(|| Runtime::current().unwrap().channel().metrics().in_flight > 0));
             event_channel::shutdown(LONG).unwrap();
-            assert_eq!(waits.join().unwrap().unwrap().raw_os_error(), Some(libc::ECANCELED));
+            // As whoever asks from then on is told.
+            let error = waits.join().unwrap().unwrap();
+            assert_eq!(error.to_string(), "the event channel was shut down");
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let next = select! { wait_readable(&socket) -> ready => ready, sleep(LONG) => Ok(()) };
+            assert_eq!(next.unwrap().unwrap_err().to_string(), error.to_string());
         });
     }));
+}
+
+/// A dedicated task goes on when its runtime has ended: what it has asked for, and gives up, comes back to it although no worker does.
+#[test]
+fn what_goes_on_without_its_runtime_gives_readiness_up() {
+    const ROUNDS: usize = 100;
+    const DEDICATED: usize = 3;
+    limit(60, || {
+        for round in 0..ROUNDS {
+            let runtime = Runtime::builder().cores(1 + round % 2).build().unwrap();
+            let (over, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+            let tasks: Vec<_> = (0..2 * DEDICATED)
+                .map(|number| {
+                    let (over, looks) = (over.clone(), looks.clone());
+                    let selects = move || {
+                        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                        let mut pause = number as u64;
+                        while !over.load(Ordering::Relaxed) {
+                            pause = (pause + 37) % 300;
+                            _ = select! {
+                                wait_readable(&socket) -> _ => (),
+                                sleep(Duration::from_micros(pause)) => (),
+                            };
+                            looks.fetch_add(1, Ordering::Relaxed);
+                        }
+                    };
+                    let builder = task::Builder::new();
+                    // (The others may be abandoned.)
+                    let builder = if number < DEDICATED { builder.dedicated() } else { builder };
+                    runtime.spawn_with(builder, selects).unwrap()
+                })
+                .collect();
+            while looks.load(Ordering::Relaxed) < 7 * round % 50 {
+                thread::yield_now();
+            }
+            // (They would not end, so they are named.)
+            let _ = runtime.shutdown(Duration::ZERO);
+            over.store(true, Ordering::Relaxed);
+            tasks.into_iter().take(DEDICATED).for_each(|task| task.join().unwrap());
+        }
+    });
+}
+
+/// What a runtime without a free thread is asked for ends at its time, and comes.
+fn needs_no_worker(channel: &EventChannel) {
+    let [near, far] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let addr = near.local_addr().unwrap();
+    let never = Notification::new();
+    for _ in 0..3 {
+        assert_eq!(select! { wait_readable(&near) -> _ => 1, sleep(SHORT) => 2 }, Ok(2));
+        let stopped = timeout(SHORT, || select! { wait_readable(&near) -> _ => (), wait(&never) => () });
+        assert_eq!(stopped, Err(select::SelectError::TimedOut));
+        assert!(channel.get_event_timeout(SHORT).unwrap().is_none());
+    }
+    let sends = thread::spawn(move || {
+        thread::sleep(SHORT);
+        far.send_to(&[1], addr).unwrap();
+    });
+    assert_eq!(select! { wait_readable(&near) -> ready => ready.is_ok(), wait(&never) => false }, Ok(true));
+    sends.join().unwrap();
+    channel.post(Request::timer(SHORT).token(7)).unwrap();
+    assert_eq!(channel.get_event().unwrap().token(), 7);
+}
+
+/// The threads of a runtime may all be busy with the caller, who waits on one of them, or with what the caller holds.
+#[test]
+fn it_ends_although_no_worker_comes() {
+    limit(60, || {
+        let small = |most| Runtime::builder().cores(1).max_threads(most).build().unwrap();
+        let one = small(1);
+        let channel = one.channel().clone();
+        one.run(|| task::on_thread(|| needs_no_worker(&channel)));
+        // In a handler.
+        let (done, told) = std::sync::mpsc::channel();
+        let handled = Request::notification().on_complete(move |channel, _| {
+            let well = catch_unwind(AssertUnwindSafe(|| needs_no_worker(channel)));
+            done.send(well.is_ok()).unwrap();
+        });
+        one.channel().post(handled).unwrap();
+        assert!(told.recv().unwrap());
+        // Of a task with a thread of its own.
+        let two = small(2);
+        let (lock, channel) = (Arc::new(std::sync::Mutex::new(())), two.channel().clone());
+        let held = lock.clone();
+        let (begins, has_begun) = std::sync::mpsc::channel();
+        let (busy, are_busy) = std::sync::mpsc::channel();
+        let dedicated = two.spawn_with(task::Builder::new().dedicated(), move || {
+            let _held = held.lock().unwrap();
+            begins.send(()).unwrap();
+            (0..2).for_each(|_| are_busy.recv().unwrap());
+            needs_no_worker(&channel);
+        });
+        has_begun.recv().unwrap();
+        let waiting: Vec<_> = (0..4)
+            .map(|_| {
+                let (lock, busy) = (lock.clone(), busy.clone());
+                two.spawn(move || {
+                    // (Some begin when it does not ask any more.)
+                    let _ = busy.send(());
+                    drop(lock.lock().unwrap());
+                })
+            })
+            .collect();
+        dedicated.unwrap().join().unwrap();
+        waiting.into_iter().for_each(|task| task.join().unwrap());
+    });
 }
 
 /// In a forked child nobody of the parent is there; what needs nobody comes.
@@ -279,7 +374,7 @@ fn in_a_forked_child() {
             waiting.push(runtime.spawn(move || select! { send(&out, 1) -> _ => (), wait(&posts) => () }));
         }
         let mut parents = runtime.spawn(|| task::park_cancellable().is_err());
-        until_waiting(&runtime, "the first of 2");
+        until_waiting(&runtime, "select");
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let serve = || {
             posts.post();
@@ -287,8 +382,12 @@ fn in_a_forked_child() {
             assert_eq!(select! { wait(&posts) => 1, sleep(SHORT) => 2 }, Ok(2));
             let joined = select! { join(&mut parents) -> result => result.is_err(), sleep(LONG) => false };
             assert_eq!(joined, Ok(true));
-            let refused = select! { wait_readable(&socket) -> ready => ready.is_err(), sleep(LONG) => false };
-            assert_eq!(refused, Ok(true));
+            let refused = select! { wait_readable(&socket) -> ready => ready, sleep(LONG) => Ok(()) };
+            let refused = refused.unwrap().unwrap_err().to_string();
+            assert!(
+                refused.starts_with("readiness cannot be waited for: this is a forked child"),
+                "{refused}"
+            );
         };
         let end = fork(|| {
             let served = catch_unwind(AssertUnwindSafe(serve));

@@ -114,9 +114,9 @@ pub(crate) fn offset(at: usize) -> usize {
     at / ONE % LAP
 }
 
-/// See [`Queue::push_open`]: once in a lap.
+/// Is it the first place of a block?
 #[inline]
-fn is_rest(at: usize) -> bool {
+fn is_first(at: usize) -> bool {
     offset(at) == 0
 }
 
@@ -132,7 +132,8 @@ pub(crate) struct Run<T> {
     block: *mut Block<T>,
     from: usize,
     to: usize,
-    is_rest: bool,
+    /// Is the first of them the first of the block?
+    is_first: bool,
 }
 
 impl<T> Run<T> {
@@ -200,7 +201,8 @@ impl<T> Queue<T> {
         self.keep(behind);
     }
 
-    /// Unless it is [closed](Self::close). True at times, some dozens of items apart: whoever goes on for long may let others run now.
+    /// Unless it is [closed](Self::close). True at times, some dozens of items apart, if as many have not been taken out: whoever goes on
+    /// for long may let those run who take out.
     #[inline]
     pub fn push_open(&self, item: T) -> Result<bool, T> {
         let mut behind = None;
@@ -210,7 +212,13 @@ impl<T> Queue<T> {
         };
         run.fill(run.from, item);
         self.keep(behind);
-        Ok(run.is_rest)
+        Ok(run.is_first && self.is_long())
+    }
+
+    /// Does as much lie in it as a block takes, or more?
+    #[cold]
+    fn is_long(&self) -> bool {
+        self.len() >= SLOTS
     }
 
     /// Nothing is put in any more. False: it was closed before.
@@ -267,7 +275,7 @@ impl<T> Queue<T> {
                         // SAFETY: see `Run::slot`.
                         unsafe { (*block).next.store(next, Ordering::Release) };
                     }
-                    return Some(Run { block, from, to, is_rest: is_rest(at) });
+                    return Some(Run { block, from, to, is_first: is_first(at) });
                 }
                 Err(now) => {
                     at = now;
@@ -283,13 +291,13 @@ impl<T> Queue<T> {
         Some(self.pop_or_rest()?.0)
     }
 
-    /// As [`pop`](Self::pop), with what [`push_open`](Self::push_open) says.
+    /// As [`pop`](Self::pop). And true at times, some dozens of items apart: whoever goes on for long may let others run now.
     #[inline]
     pub fn pop_or_rest(&self) -> Option<(T, bool)> {
         let run = self.claim(1)?;
         let item = run.empty(run.from);
         self.emptied(&run);
-        Some((item, run.is_rest))
+        Some((item, run.is_first))
     }
 
     /// Takes out up to `max` (one at least), and as many as lie together. Gives how many: 0 if it is empty.
@@ -355,7 +363,7 @@ impl<T> Queue<T> {
                         let has_next = if more { HAS_NEXT } else { 0 };
                         self.front.at.store(after.wrapping_add(ONE) | has_next, Ordering::Release);
                     }
-                    return Some(Run { block, from, to, is_rest: is_rest(at) });
+                    return Some(Run { block, from, to, is_first: is_first(at) });
                 }
                 Err(now) => {
                     at = now;

@@ -85,4 +85,4 @@ pub use wait::blocking::blocking;
 pub use wait::cancel::Cancelled;
 pub use wait::elapsed::Elapsed;
 pub use wait::interruptible::interruptible;
-pub use worker::current::{current_port, in_handler, is_abandoned, with_channel};
+pub use worker::current::{current_port, is_abandoned, with_channel};

@@ -7,11 +7,12 @@ use crate::dump::Dump;
 use crate::metrics::Metrics;
 use crate::shutdown;
 use crate::shutdown_error::ShutdownError;
+use crate::size::host::Host;
 use crate::size::running;
-use crate::worker::current::with_shared;
+use crate::worker::current::{in_handler_of, with_shared};
 use crate::worker::leftovers;
 use crate::worker::shared::Shared;
-use ec_channel::EventChannel;
+use ec_channel::{Completions, EventChannel};
 use ec_tasks::{Group, JoinHandle, Scheduler, SpawnOptions};
 use std::fmt;
 use std::io;
@@ -134,6 +135,20 @@ impl PoolHandle {
         unsafe { self.here().spawn(options, f) }
     }
 
+    /// In a pool that has stopped nobody drives the ports. Then this does, once, without waiting: what waits for a completion there, and
+    /// goes on when the pool does not, calls it time and again. Does nothing before.
+    pub fn drive_if_stopped(&self) {
+        if !self.shared.life.is_stopped() {
+            return;
+        }
+        let mut out = Completions::new();
+        for core in 0..self.shared.queues.cores() {
+            // (A port that cannot be driven has nothing.)
+            let _ = self.shared.look_after_port(core, &mut out);
+        }
+        leftovers::let_go_if_late(&self.shared);
+    }
+
     /// The pool, without a count.
     pub fn here(&self) -> Here<'_> {
         Here(&self.shared)
@@ -194,6 +209,17 @@ impl Here<'_> {
     /// The stack that a task gets if it does not ask for another size, in bytes.
     pub fn stack_size(&self) -> usize {
         self.0.stack_size
+    }
+
+    /// The pool, with a count. `None`: it is just going.
+    pub fn handle(&self) -> Option<PoolHandle> {
+        self.0.arc().map(|shared| PoolHandle { shared })
+    }
+
+    /// Whether the caller runs directly on a worker of this pool, in the handler of an event. (Not in a task that has stepped out by
+    /// `on_thread`, nor in a handler of another pool.)
+    pub fn is_in_handler(&self) -> bool {
+        in_handler_of(self.0)
     }
 
     /// As [`PoolHandle::spawn`].

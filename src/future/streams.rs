@@ -7,7 +7,7 @@
 use super::{WakerSlot, wait_cancellable};
 use crate::channel::{EventChannel, EventId, Interest, Request};
 use crate::net::{Shutdown, TcpStream};
-use crate::runtime::with_pool;
+use crate::runtime::with_pool_or;
 use futures_io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
 use std::fmt;
 use std::future::poll_fn;
@@ -135,7 +135,7 @@ impl Async<TcpStream> {
     /// # Errors
     /// There is no runtime, and none can be made.
     pub fn new(stream: TcpStream) -> io::Result<Self> {
-        let channel = with_pool(|pool| Ok(pool.channel().clone()))?;
+        let channel = with_pool_or("a stream cannot be waited for", |pool| Ok(pool.channel().clone()))?;
         let (readable, writable) = Default::default();
         Ok(Async { stream: Arc::new(stream), channel, readable, writable })
     }

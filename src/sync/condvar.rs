@@ -146,6 +146,23 @@ impl Condvar {
         no_point(|is| self.wait_by(guard, after(timeout), is))
     }
 
+    /// As [`wait_timeout`](Self::wait_timeout), for so many milliseconds. `false`: they are over.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    #[deprecated(note = "replaced by `event_channel::sync::Condvar::wait_timeout`, as std's is")]
+    pub fn wait_timeout_ms<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        ms: u32,
+    ) -> LockResult<(MutexGuard<'a, T>, bool)> {
+        let in_time = |(guard, result): (_, WaitTimeoutResult)| (guard, !result.timed_out());
+        match self.wait_timeout(guard, Duration::from_millis(ms.into())) {
+            Ok(both) => Ok(in_time(both)),
+            Err(error) => Err(PoisonError::new(in_time(error.into_inner()))),
+        }
+    }
+
     /// As [`wait_timeout`](Self::wait_timeout), and a cancellation point.
     ///
     /// # Errors

@@ -2,8 +2,9 @@
 //!
 //! Posts are a [`Stock`]: each wait takes one. So one that is abandoned before it has run has taken none, and it is for the next one.
 
-use super::base::face::{Stop, WaitKind};
+use super::base::face::{Stop, WaitKind, let_others_run_at_times};
 use super::base::names::{self, Name};
+use super::base::said::Kind;
 use super::base::stock::{Stock, StockArm};
 use super::base::waiters::How;
 use crate::twins::after;
@@ -58,6 +59,9 @@ impl Notification {
 
     /// Returns with the next post: suspends the task or blocks the thread until there is one.
     /// It cannot fail, so it is not a cancellation point.
+    ///
+    /// A task that calls this, or a twin of it, again and again lets others run at times, also if there is a post each time: before it takes
+    /// one. (Not so [`try_wait`](Self::try_wait).)
     pub fn wait(&self) {
         // Without a deadline, and no point.
         let _ = self.wait_until(None, false);
@@ -129,7 +133,7 @@ impl Notification {
     }
 
     pub(super) fn as_arm(&self) -> StockArm<'_> {
-        StockArm::new(&self.posts, &NOTIFICATION)
+        StockArm::new(&self.posts, &NOTIFICATION, (Kind::Notification, &self.name))
     }
 
     fn wait_point(&self, deadline: Option<Instant>) -> io::Result<bool> {
@@ -139,6 +143,7 @@ impl Notification {
 
     /// `Ok(false)`: `deadline` came first.
     fn wait_until(&self, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
+        let_others_run_at_times();
         self.posts.take(1, || How { deadline, point, ..How::new(&NOTIFICATION, self.name.detail(self)) })
     }
 }

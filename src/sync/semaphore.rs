@@ -1,6 +1,6 @@
 //! [`Semaphore`]: a number of permits.
 
-use super::base::face::{Stop, WaitKind, const_fn};
+use super::base::face::{Stop, WaitKind, const_fn, let_others_run_at_times};
 use super::base::names::{self, Name};
 use super::base::stock::Stock;
 use super::base::waiters::How;
@@ -22,6 +22,9 @@ static SEMAPHORE: WaitKind = WaitKind { name: "semaphore", cancel: None, describ
 ///
 /// **Cancel.** As of a lock: [`acquire`](Self::acquire) cannot fail and is no cancellation point;
 /// [`acquire_cancellable`](Self::acquire_cancellable) is.
+///
+/// A task that acquires again and again lets others run at times, also if there are permits each time: before it takes one. (Not so
+/// [`try_acquire`](Self::try_acquire).)
 ///
 /// A permit comes back when it is dropped. One that is [forgotten](SemaphorePermit::forget) does not, and
 /// [`add_permits`](Self::add_permits) makes new ones.
@@ -263,6 +266,7 @@ impl Semaphore {
         deadline: Option<Instant>,
         point: bool,
     ) -> Result<Option<SemaphorePermit<'_>>, Stop> {
+        let_others_run_at_times();
         let how = || How { deadline, point, ..How::new(&SEMAPHORE, self.name.detail(self)) };
         let got = self.stock.take(permits, how)?;
         Ok(got.then(|| SemaphorePermit { semaphore: self, permits }))

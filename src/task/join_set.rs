@@ -58,6 +58,8 @@ pub struct JoinSet<T> {
     /// The handles, each in its place.
     places: Vec<Option<JoinHandle<T>>>,
     free: Vec<u32>,
+    /// The task that was looked for among them last, in vain.
+    stranger: Option<TaskId>,
 }
 
 /// One that was taken out.
@@ -150,7 +152,7 @@ impl std::error::Error for TimedOut {}
 impl<T> JoinSet<T> {
     /// An empty set. It allocates nothing but a few words.
     pub fn new() -> JoinSet<T> {
-        JoinSet { ends: Arc::default(), places: Vec::new(), free: Vec::new() }
+        JoinSet { ends: Arc::default(), places: Vec::new(), free: Vec::new(), stranger: None }
     }
 
     /// Adds a task that was spawned elsewhere: in another runtime, or before. One that has ended already counts as ending now.
@@ -177,6 +179,9 @@ impl<T> JoinSet<T> {
                 self.ends.clone().ended(number, true);
             }
         }
+        if self.stranger == Some(handle.id()) {
+            self.stranger = None;
+        }
         if self.free.pop().is_none() {
             self.places.push(None);
         }
@@ -191,6 +196,9 @@ impl<T> JoinSet<T> {
     ///
     /// # Errors
     /// The inner ones of [`JoinHandle::join`].
+    ///
+    /// # Panics
+    /// In a task of the set itself, which would wait for its own end. So do its twins.
     pub fn join_next(&mut self) -> Option<thread::Result<T>> {
         self.join_next_with_id().map(|(_, result)| result)
     }
@@ -304,6 +312,16 @@ impl<T> JoinSet<T> {
         self.places.clear();
     }
 
+    /// # Panics
+    /// If one of them is the task that calls.
+    pub(crate) fn is_without_caller(&mut self) {
+        let caller = ec_tasks::with_current(|task| task.map(ec_tasks::Task::id));
+        let Some(caller) = caller.filter(|caller| self.stranger != Some(*caller)) else { return };
+        let is_in = self.places.iter().flatten().any(|handle| handle.id() == caller);
+        assert!(!is_in, "a task cannot join the set that it is in: it would wait for its own end");
+        self.stranger = Some(caller);
+    }
+
     /// `waiter` is told of the next end. False: there is one.
     pub(crate) fn wait_unless_due(&self, waiter: &Arc<Waiter>) -> bool {
         ec_tasks::forked() || self.ends.wait_unless_due(waiter)
@@ -320,6 +338,7 @@ impl<T> JoinSet<T> {
         deadline: Option<Instant>,
         point: bool,
     ) -> Result<Result<Option<Joined<T>>, TimedOut>, Stop> {
+        self.is_without_caller();
         loop {
             let ended = self.take_ended();
             if ended.is_some() || self.is_empty() {

@@ -135,9 +135,9 @@ pub use util::thread_start::start_thread;
 #[doc(hidden)]
 pub use util::{coarse, lock, room};
 pub use wait::{
-    Follows, begin_wait, cancel_pending, current, current_context, end_wait, own_stack, park, suspend,
-    suspend_for_op, suspend_for_op_until, take_cancel, wake_raw, was_cancelled, with_current,
-    with_scope_cell, yield_now,
+    Follows, begin_wait, cancel_pending, current, current_context, end_wait, is_left_alone,
+    is_on_thread_of_task, own_stack, park, suspend, suspend_for_op, suspend_for_op_until, take_cancel,
+    wake_raw, was_cancelled, with_current, with_scope_cell, yield_now,
 };
 #[doc(hidden)]
 pub use wait::{GROUPS, Interrupter, Stay, enter_section, in_section, set_interrupter};

@@ -95,6 +95,7 @@ pub const CALLS: &[Row] = &[
             "sync::Condvar::wait_while",
             "sync::Condvar::wait_timeout",
             "sync::Condvar::wait_timeout_while",
+            "sync::Condvar::wait_timeout_ms",
         ],
         || {
             let (mutex, condvar) = condition();
@@ -105,7 +106,9 @@ pub const CALLS: &[Row] = &[
                 let second = notifies(mutex, condvar);
                 guard = condvar.wait_while(guard, once()).unwrap();
                 guard = condvar.wait_timeout(guard, SHORT).unwrap().0;
-                drop(condvar.wait_timeout_while(guard, SHORT, |()| true).unwrap());
+                guard = condvar.wait_timeout_while(guard, SHORT, |()| true).unwrap().0;
+                #[allow(deprecated)]
+                drop(condvar.wait_timeout_ms(guard, 1).unwrap());
                 [first, second].into_iter().for_each(|task| task.join().unwrap());
             })
         },

@@ -4,6 +4,7 @@
 use ec_test_support::{limit, skipped, this_test_again};
 use event_channel::channel::{Driver, Request};
 use event_channel::{Runtime, task};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -139,6 +140,34 @@ pub fn fork(child: impl FnOnce()) -> Option<End> {
     } else {
         End::Signal(libc::WTERMSIG(status))
     })
+}
+
+/// A child that has done what it was to do.
+pub const WELL: Option<End> = Some(End::Code(0));
+
+/// Forks a child that does this, and nothing of what its parent would do after it.
+pub fn child(does: impl FnOnce()) -> Option<End> {
+    fork(|| ends_after(does))
+}
+
+/// By a child: it does this, and ends.
+pub fn ends_after(does: impl FnOnce()) -> ! {
+    let well = catch_unwind(AssertUnwindSafe(does));
+    // SAFETY: nothing of the parent's is run.
+    unsafe { libc::_exit(i32::from(well.is_err())) };
+}
+
+/// Calls `f` in each place of this runtime, and sees to it that it returns.
+pub fn in_each_place(runtime: &Arc<Runtime>, f: impl Fn() + Clone + Send + 'static) {
+    for place in Place::ALL {
+        let seen = Arc::new(Mutex::new(None));
+        let (theirs, f) = (seen.clone(), f.clone());
+        place.call(runtime, move || {
+            let well = catch_unwind(AssertUnwindSafe(f));
+            *theirs.lock().unwrap() = Some(well.is_ok());
+        });
+        assert_eq!(*seen.lock().unwrap(), Some(true), "{place:?}");
+    }
 }
 
 /// Runs `case` in a process of its own for each driver, which is that of the default runtime there, too. Gives what the process

@@ -1,9 +1,9 @@
 //! Channels: those who send and receive, who give up, and who are left behind.
 
-use crate::explore;
-use crate::sync::base::face::{Sleeper, Stop, all_through};
+use crate::sync::base::face::{AtomicUsize, Instant, Ordering, Sleeper, Stop, all_through};
 use crate::sync::base::names::Name;
 use crate::sync::channel::core::{Core, Failed, Patience};
+use crate::{explore, spawn, spawn_as};
 use ec_test_support::limit;
 use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
@@ -258,5 +258,107 @@ fn what_is_handed_over_is_received() {
             handed
         });
         assert_eq!(ends, [false, true]);
+    });
+}
+
+/// Neither its sender takes it, nor one that comes later, nor an end; whether who was handed it has run or not.
+#[test]
+fn what_is_handed_over_is_nobody_elses() {
+    limit(240, || {
+        let ends = explore(2, || {
+            let channel = channel(Some(0));
+            let who = Sleeper::new();
+            let waits = receives(&channel, &who);
+            who.until_waiting();
+            let theirs = channel.clone();
+            let comes = spawn(move || theirs.recv(POINT).ok());
+            channel.try_send(1).unwrap();
+            assert!(channel.try_recv().is_err());
+            channel.close();
+            assert_eq!(comes.join().unwrap(), None);
+            waits.join().unwrap().unwrap()
+        });
+        assert_eq!(ends, [1]);
+    });
+}
+
+/// Two wait. The one that is cancelled leaves before, or returns what it was handed.
+#[test]
+fn each_returns_what_it_was_handed() {
+    limit(240, || {
+        let ends = explore(2, || {
+            let channel = channel(Some(0));
+            let sleepers = [Sleeper::new(), Sleeper::new()];
+            let waiting = [0, 1].map(|number| receives(&channel, &sleepers[number]));
+            sleepers.iter().for_each(Sleeper::until_waiting);
+            sleepers[0].cancel();
+            let handed = [1, 2].map(|value| channel.try_send(value).is_ok());
+            channel.close();
+            let [first, other] = waiting.map(|one| one.join().unwrap());
+            let mut got: Vec<u32> = [got_or_cancelled(first), other.ok()].into_iter().flatten().collect();
+            got.sort_unstable();
+            assert_eq!(handed, [true, got.len() == 2]);
+            assert!(got == [1] || got == [1, 2]);
+            got.len()
+        });
+        assert_eq!(ends, [1, 2]);
+    });
+}
+
+/// Then it is for others: for those that wait as it is left, and for those that come to wait. (One of them has it, without an end.)
+#[test]
+fn what_was_handed_to_one_that_is_left_behind_is_for_others() {
+    limit(240, || {
+        let ends = explore(1, || {
+            let channel = channel(Some(0));
+            let got = Arc::new(AtomicUsize::new(0));
+            let first = Sleeper::new();
+            let waiting = [first.clone(), Sleeper::new()].map(|who| {
+                let (channel, got) = (channel.clone(), got.clone());
+                spawn_as(&who, move || {
+                    let value = channel.recv(POINT).ok();
+                    got.fetch_add(value.map_or(0, |_| 1), Ordering::SeqCst);
+                    value
+                })
+            });
+            first.until_waiting();
+            let sender = sends(&channel, &Sleeper::new(), 1);
+            first.leave();
+            sender.join().unwrap().unwrap();
+            while got.load(Ordering::SeqCst) == 0 {
+                loom::thread::yield_now();
+            }
+            channel.close();
+            let [first, other] = waiting;
+            let other = other.join().unwrap();
+            all_through();
+            let first = first.join().unwrap();
+            assert_eq!(first.is_none(), other.is_some());
+            other.is_some()
+        });
+        assert_eq!(ends, [false, true]);
+    });
+}
+
+/// Who sends is sure of that, though it does not wait itself, and though the other one does not run any more.
+#[test]
+fn a_send_comes_to_one_that_waits() {
+    limit(240, || {
+        for sends in [true, false] {
+            let ends = explore(2, move || {
+                let channel = channel(Some(0));
+                let who = Sleeper::new();
+                let waits = receives(&channel, &who);
+                who.until_waiting();
+                let never = Patience { deadline: Some(Instant::now()), point: false };
+                match sends {
+                    true => channel.send(1, never).unwrap(),
+                    false => channel.try_send(1).unwrap(),
+                }
+                assert!(channel.try_recv().is_err());
+                waits.join().unwrap().unwrap()
+            });
+            assert_eq!(ends, [1]);
+        }
     });
 }

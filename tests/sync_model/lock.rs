@@ -115,3 +115,23 @@ fn who_is_left_behind_is_not_waited_for() {
         }
     });
 }
+
+/// It is kept for the first that waits, who does not come for long: then who comes takes it, and the second is told, too.
+#[test]
+fn it_is_not_kept_for_one_that_is_late_and_those_behind_it_are_told() {
+    limit(240, || {
+        let ends = explore(2, || {
+            let guarded = Guarded::new();
+            assert!(guarded.lock.try_acquire());
+            let others = [0, 1].map(|_| {
+                let guarded = guarded.clone();
+                thread::spawn(move || guarded.adds_as(&Sleeper::new()).unwrap())
+            });
+            guarded.add();
+            guarded.adds_as(&Sleeper::new()).unwrap();
+            others.into_iter().for_each(|other| assert!(other.join().unwrap()));
+            guarded.count()
+        });
+        assert_eq!(ends, [4]);
+    });
+}

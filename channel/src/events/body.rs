@@ -139,6 +139,8 @@ pub(crate) struct Common {
     pub(crate) when: When,
     pub(crate) context: Option<Box<dyn Any + Send>>,
     pub(crate) handler: Option<Handler>,
+    /// The handler is called where the port is driven.
+    pub(crate) at_once: bool,
     pub(crate) taker: Taker,
     /// See [`Kept::kind`].
     kind: u8,
@@ -198,6 +200,7 @@ impl<K: Kept> Body<K> {
             when: When::Never,
             context: None,
             handler: None,
+            at_once: false,
             taker: Taker::Anybody,
             kind,
             descriptor: -1,

@@ -156,7 +156,8 @@ impl EventChannel {
     }
 
     /// Why nothing is posted any more, or got.
-    pub(crate) fn end_error(&self) -> io::Error {
+    #[doc(hidden)]
+    pub fn end_error(&self) -> io::Error {
         match self.0.broken.get() {
             Some(error) => error.clone().into(),
             None => io::Error::other("the event channel was shut down"),

@@ -146,6 +146,15 @@ impl Record {
         }
     }
 
+    /// In a child that `task` has forked, on that thread: what the thread lets through for its section is put back. (The task may have been
+    /// on another thread, with another record, when it entered it.)
+    pub(crate) fn leave_of_parent(&self, task: *const ()) {
+        let is_its = |record: &&Record| {
+            record.word.seen().is_some() && record.task.load(Ordering::Relaxed) == task as usize
+        };
+        self.process.records().find(is_its).into_iter().for_each(|record| _ = record.leave());
+    }
+
     /// Is the thread in a section that is no task's?
     pub(crate) fn is_in_own_section(&self) -> bool {
         self.word.seen().is_some() && self.task.load(Ordering::Relaxed) == 0

@@ -7,6 +7,7 @@ mod barrier_refused;
 pub(crate) mod events;
 pub(crate) mod host;
 pub(crate) mod kernel;
+mod looks;
 pub(crate) mod monitor;
 pub(crate) mod monitor_thread;
 pub(crate) mod notifier;

@@ -4,9 +4,10 @@
 //!
 //! * If the worker sleeps in the kernel (at two looks in one run), its core is handed over to a spare thread, with its run queue and its
 //!   port. It does not matter whether work waits: the port's timers and connections need somebody, too.
-//! * If the worker computes, its core is handed over after [`COMPUTED`] of CPU time. The kernel then shares the CPUs among the threads.
+//! * If the worker computes, its core is handed over after 10 ms of CPU time. The kernel then shares the CPUs among the threads.
 //!   There are about as many such strays as cores, since more would not compute faster. (A worker may lose its core because it slept, and
 //!   compute afterwards in the same run. It is not counted: it shares the CPUs with all others, and new tasks need not wait for it.)
+//! * What is seen of each core, and what is made of it, is in `looks.rs`.
 //! * Until then, and where a core cannot be handed over, the monitor itself looks after the port.
 //! * A worker may have entered user code before the kernel refused the barrier. It keeps its core until it comes back (`barrier_refused.rs`).
 //!
@@ -26,19 +27,16 @@ use crate::size::admission::Admission;
 use crate::size::barrier_refused;
 use crate::size::events::PoolEvent;
 use crate::size::host::Host;
-use crate::size::kernel::{Look, Watch};
+use crate::size::looks::{Looks, Why};
 use crate::size::threads::Threads;
-use crate::size::view::View;
 use ec_channel::Completions;
 use ec_tasks::coarse;
 use log::Level;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// CPU time in one run, after which a core is handed over.
-const COMPUTED: Duration = Duration::from_millis(10);
 /// Between two looks, while cores are handed over.
 const LOOK_IN_TROUBLE: Duration = Duration::from_micros(100);
 /// Between two looks, when nothing was handed over lately. (Half as long costs a busy server two hundredths: each time, somebody who
@@ -52,12 +50,6 @@ const TROUBLE: Duration = Duration::from_millis(100);
 /// are worth a thread.
 const CONFIRM: Duration = Duration::from_micros(50);
 const CONFIRM_AT_REST: Duration = Duration::from_micros(200);
-/// Without /proc nobody tells who sleeps: then who is in one run for so long counts as if.
-const BLIND: Duration = Duration::from_millis(10);
-/// Who may sleep only because another, who holds a lock, has no CPU, counts as blocked after so long in one run.
-const CROWDED: Duration = Duration::from_millis(4);
-/// Has used no CPU time to speak of.
-const NO_CPU_TIME: Duration = Duration::from_micros(5);
 /// One part of so many threads, beyond the cores, comes at once.
 const AT_ONCE: usize = 4;
 /// After that, one in this time.
@@ -67,11 +59,14 @@ const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 /// So many looks that find all cores asleep come before the monitor sleeps.
 const IDLE_LOOKS: u32 = 8;
 
-/// Why a core is to be handed over.
-#[derive(Clone, Copy, PartialEq)]
-enum Why {
+/// Why to look again at once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Suspicion {
+    None,
+    /// Somebody seems to sleep. (Most sleeps are over by then, and are not worth a thread.)
     Sleeps,
-    Computes,
+    /// A core is to be handed over as soon as there is a thread.
+    Lacks,
 }
 
 /// What came of a hand-over.
@@ -87,15 +82,13 @@ enum Done {
 
 pub(crate) struct Monitor<H> {
     host: Arc<H>,
-    views: Vec<View>,
+    looks: Looks,
     /// At this look, on the coarse clock.
     ticked: u64,
     out: Completions,
     every: Duration,
     first: usize,
     trouble: Option<Instant>,
-    /// The worker of this core was seen to want a CPU and to have none.
-    starved: Option<(usize, Instant)>,
     idle_looks: u32,
     /// When a thread was started beyond those that come at once, or refused.
     grown: Option<Instant>,
@@ -108,14 +101,13 @@ impl<H: Host> Monitor<H> {
         // Or the kernel would make 150 us of 100.
         let _ = nix::sys::prctl::set_timerslack(1_000);
         Monitor {
-            views: (0..host.queues().cores()).map(|_| View::default()).collect(),
+            looks: Looks::new(host.queues().cores()),
             host,
             ticked: coarse::tick(),
             out: Completions::new(),
             every: LOOK_AT_REST,
             first: 0,
             trouble: None,
-            starved: None,
             idle_looks: 0,
             grown: None,
             thread_refused: None,
@@ -158,32 +150,32 @@ impl<H: Host> Monitor<H> {
             barrier_refused::tell(&*self.host);
             let changed = self.admission.decide(&*self.host, now);
             // Before they are missed; but a single task that blocks now and then brings one thread, not two.
-            let ahead = (self.threads().strays() / 2).min(2 * self.views.len());
+            let ahead = (self.threads().strays() / 2).min(2 * self.looks.cores());
             self.trouble = self.trouble.filter(|at| now.duration_since(*at) < TROUBLE);
             let wanted = match self.trouble {
-                _ if suspicion => ahead.max(1),
+                _ if suspicion == Suspicion::Lacks => ahead.max(1),
                 Some(_) => ahead,
                 None => 0,
             };
             self.ready_spares(wanted, now);
-            if suspicion {
+            if suspicion != Suspicion::None {
                 self.idle_looks = 0;
-                std::thread::park_timeout(if self.trouble.is_some() { CONFIRM } else { CONFIRM_AT_REST });
+                let soon = self.trouble.is_some() || suspicion == Suspicion::Lacks;
+                std::thread::park_timeout(if soon { CONFIRM } else { CONFIRM_AT_REST });
                 continue;
             }
             if let Some(at) = self.trouble {
                 // Who has just taken a core over may well block, too.
                 self.every = if at == now { CONFIRM } else { LOOK_IN_TROUBLE };
             } else {
-                let held_up = self.views.iter().any(|view| view.held_up);
+                let held_up = (0..self.looks.cores()).any(|core| self.looks.is_held_up(core));
                 self.every = (2 * self.every).min(if held_up { LOOK_HELD_UP } else { LOOK_AT_REST });
             }
             // (Who comes back just when new tasks are held, or no more, may have seen it as it was: one more look.)
             self.idle_looks = if self.host.idle().all_asleep() && !changed { self.idle_looks + 1 } else { 0 };
             // (While strays compute the process is not idle anyway, and exceptions come due; so does the end of a turn.)
             if self.idle_looks > IDLE_LOOKS && !self.admission.has_due() {
-                // With no descriptor kept, nor any thread.
-                self.views.fill_with(View::default);
+                self.looks.forget_all();
                 self.ready_spares(0, now);
                 self.host.monitor().sleep(|| self.host.idle().all_asleep() && !self.host.life().is_stopped());
                 self.every = LOOK_AT_REST;
@@ -194,94 +186,46 @@ impl<H: Host> Monitor<H> {
         }
     }
 
-    /// Was a worker other than that of `core` without a CPU lately?
-    fn is_crowded(&self, core: usize, now: Instant) -> bool {
-        self.starved.is_some_and(|(other, at)| other != core && now.duration_since(at) < CROWDED)
-    }
-
-    /// Looks at each core. True: somebody seems to sleep, and is to be looked at again at once.
-    fn look_round(&mut self, now: Instant) -> bool {
-        let mut suspicion = false;
+    /// Looks at each core.
+    fn look_round(&mut self, now: Instant) -> Suspicion {
+        let mut suspicion = Suspicion::None;
         let mut kept = 0;
+        self.looks.look(&*self.host, self.ticked, now);
         // Another one first each time: who comes first gets the spare thread.
-        self.first = (self.first + 1) % self.views.len();
-        for core in (self.first..self.views.len()).chain(0..self.first) {
-            match self.look_at(core, now) {
+        self.first = (self.first + 1) % self.looks.cores();
+        for core in (self.first..self.looks.cores()).chain(0..self.first) {
+            match self.looks.why(&*self.host, core, now) {
                 Some(why) => {
                     match self.hand_over(core, why, now) {
                         Done::Yes => {
                             self.trouble = Some(now);
-                            self.views[core] = View::default();
+                            self.looks.forget(core);
                             continue;
                         }
-                        Done::NoThread => suspicion |= self.lacks_thread(now),
+                        Done::NoThread => suspicion = suspicion.max(self.lacks_thread(now)),
                         Done::No => {}
                         Done::Kept => kept += 1,
                     }
                     self.look_after_port(core);
                 }
                 None => {
-                    suspicion |= self.views[core].slept && !self.is_crowded(core, now);
-                    if self.views[core].held_up {
+                    if self.looks.seems_to_sleep(core, now) {
+                        suspicion = suspicion.max(Suspicion::Sleeps);
+                    }
+                    if self.looks.is_held_up(core) {
                         self.look_after_port(core);
                     }
                 }
             }
         }
-        if kept == self.views.len() {
+        if kept == self.looks.cores() {
             let lent = barrier_refused::lend(&*self.host);
             self.trouble = if lent.any { Some(now) } else { self.trouble };
-            suspicion |= lent.more && self.lacks_thread(now);
+            if lent.more {
+                suspicion = suspicion.max(self.lacks_thread(now));
+            }
         }
         suspicion
-    }
-
-    /// Is the core to be handed over? Its view says afterwards whether it is held up.
-    fn look_at(&mut self, core: usize, now: Instant) -> Option<Why> {
-        // (With a thread at hand there is nothing to be lost.)
-        let crowded = self.threads().ready() == 0 && self.is_crowded(core, now);
-        let least = if crowded { CROWDED } else { Duration::ZERO };
-        let stats = &self.host.queues().stats[core];
-        let view = &mut self.views[core];
-        let run = stats.runs.load(Ordering::Relaxed);
-        if !stats.in_user_code.load(Ordering::Relaxed) {
-            *view = View { watch: view.watch.take(), ..View::default() };
-            return None;
-        }
-        let holder = self.host.threads().worker_of(core)?;
-        if view.run.is_none_or(|(before, _)| before != run) {
-            *view = View { watch: view.watch.take(), run: Some((run, now)), ..View::default() };
-            holder.info.in_run.note(run, self.ticked);
-        } else {
-            view.held_up = true;
-        }
-        let tid = holder.info.tid();
-        if view.watch.as_ref().is_none_or(|watch| watch.tid() != tid) {
-            view.watch = Some(Watch::of(tid));
-        }
-        let watch = view.watch.as_ref()?;
-        // (Who cannot be asked for its CPU time has had no more than this.)
-        let used = watch.cpu_time().unwrap_or_else(|| view.lasted(now));
-        let before = *view.cpu.get_or_insert(used);
-        if holder.info.blocks_in.load(Ordering::Relaxed) == run {
-            return Some(Why::Sleeps);
-        }
-        let look = watch.look();
-        if look == Look::Hidden {
-            blind(&*self.host);
-            return (view.lasted(now) >= BLIND).then_some(Why::Sleeps);
-        }
-        if look == Look::Asleep {
-            let twice = std::mem::replace(&mut view.slept, true);
-            return (twice && view.lasted(now) >= least).then_some(Why::Sleeps);
-        }
-        view.slept = false;
-        if used.saturating_sub(std::mem::replace(&mut view.used, used)) < NO_CPU_TIME
-            && view.lasted(now) > LOOK_IN_TROUBLE
-        {
-            self.starved = Some((core, now));
-        }
-        (used.saturating_sub(before) >= COMPUTED).then_some(Why::Computes)
     }
 
     /// Gives the core to a spare thread.
@@ -294,7 +238,7 @@ impl<H: Host> Monitor<H> {
         }
         if why == Why::Computes {
             let computing = self.threads().computing();
-            let most = self.admission.most_computing(self.views.len());
+            let most = self.admission.most_computing(self.looks.cores());
             if computing >= most {
                 return Done::No;
             }
@@ -306,7 +250,7 @@ impl<H: Host> Monitor<H> {
         let Some(called) = threads.spares.call() else {
             return Done::NoThread;
         };
-        let stall = self.views[core].lasted(now);
+        let stall = self.looks.lasted(core, now);
         // Before: the worker may come back at any moment, and take its mark back.
         holder.info.computes.store(why == Why::Computes, Ordering::Relaxed);
         let Some(done) = threads.hand_over(|| holder.info.taker.take(), called, stall) else {
@@ -329,21 +273,21 @@ impl<H: Host> Monitor<H> {
         }
     }
 
-    /// There is something for a spare thread, and none is there: true if one is about to be, or may be started.
-    fn lacks_thread(&mut self, now: Instant) -> bool {
+    /// There is something for a spare thread, and none is there: [`Lacks`](Suspicion::Lacks) if one is about to be, or may be started.
+    fn lacks_thread(&mut self, now: Instant) -> Suspicion {
         if self.threads().ready() > 0 {
-            return true;
+            return Suspicion::Lacks;
         }
         if self.threads().is_at_cap() {
             self.admission.at_cap(&*self.host);
         }
-        self.may_grow(now)
+        if self.may_grow(now) { Suspicion::Lacks } else { Suspicion::None }
     }
 
     /// May there be one more thread at this moment?
     fn may_grow(&self, now: Instant) -> bool {
         let long_ago = |at: Option<Instant>, span| at.is_none_or(|at| now.duration_since(at) >= span);
-        let at_once = self.threads().count() < self.views.len() + self.host.limits().max_threads / AT_ONCE;
+        let at_once = self.threads().count() < self.looks.cores() + self.host.limits().max_threads / AT_ONCE;
         !self.threads().is_at_cap()
             && long_ago(self.thread_refused, AFTER_REFUSAL)
             && (at_once || long_ago(self.grown, GROW_EVERY))
@@ -378,15 +322,4 @@ impl<H: Host> Monitor<H> {
 /// By way of the notifier: what the logger does must not hold up the monitor.
 fn log(host: &impl Host, level: Level, line: impl FnOnce() -> String) {
     host.notifier().log(level, module_path!(), line);
-}
-
-fn blind(host: &impl Host) {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
-        log(host, Level::Warn, || {
-            format!(
-                "/proc does not tell which threads sleep: a worker in one run for {BLIND:?} counts as blocked"
-            )
-        });
-    }
 }

@@ -1,6 +1,6 @@
 //! One core, as the monitor sees it.
 
-use crate::size::kernel::Watch;
+use crate::size::kernel::{Tid, Watch};
 use std::time::{Duration, Instant};
 
 /// See the module: what the last looks have shown.
@@ -15,11 +15,35 @@ pub(crate) struct View {
     pub(crate) cpu: Option<Duration>,
     /// And by the last look at which it did not sleep.
     pub(crate) used: Duration,
-    /// It slept at the last look.
-    pub(crate) slept: bool,
+    /// What it did at the last look.
+    pub(crate) sight: Sight,
+    /// As it was in no run: how much CPU time it had used then.
+    pub(crate) between: Option<(Instant, Duration)>,
+}
+
+/// What a core's worker does.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(crate) enum Sight {
+    /// It is in no run of user code.
+    #[default]
+    Between,
+    /// It says itself that it blocks in this run.
+    Blocks,
+    /// There is no telling.
+    Hidden,
+    /// In one run, at this look, or at the one before, too.
+    Sleeps { twice: bool },
+    /// It has used so much CPU time since it was seen in this run first.
+    Computes(Duration),
 }
 
 impl View {
+    /// Shows what this thread does, its worker.
+    pub(crate) fn watch_of(&mut self, tid: Tid) -> &Watch {
+        let watch = self.watch.take().filter(|watch| watch.tid() == tid);
+        self.watch.insert(watch.unwrap_or_else(|| Watch::of(tid)))
+    }
+
     /// For how long it has been in one run.
     pub(crate) fn lasted(&self, now: Instant) -> Duration {
         self.run.map_or(Duration::ZERO, |(_, since)| now.duration_since(since))

@@ -21,14 +21,14 @@ const LONGEST: Duration = Duration::from_millis(20);
 #[inline(never)]
 pub(super) fn until(
     kind: &'static WaitKind,
-    detail: u64,
+    [says, detail]: [u64; 2],
     at: Instant,
     around: Surroundings,
     token: Tokens,
     mut ready: impl FnMut(Tokens) -> bool,
 ) -> Result<bool, Stop> {
     let accept = if around.can_be_cancelled() { token | Tokens::SYNC } else { token };
-    ec_tasks::begin_wait(kind, 0, detail);
+    ec_tasks::begin_wait(kind, says, detail);
     let mut got = Tokens::NONE;
     let verdict = loop {
         if ready(got) {

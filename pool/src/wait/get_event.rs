@@ -73,7 +73,7 @@ impl Blocker for TaskBlocker {
 
     fn wait(&self, called: &dyn Fn() -> bool, deadline: Option<Instant>) -> Waited {
         // (The channel's condition is one flag; nobody else can call this.)
-        let end = wait::until_token(&GET_EVENT, 0, deadline, true, Tokens::SYNC, |_| called());
+        let end = wait::until_token(&GET_EVENT, [0; 2], deadline, true, Tokens::SYNC, |_| called());
         waited(end, |called| if called { Waited::Called } else { Waited::Over })
     }
 

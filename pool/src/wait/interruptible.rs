@@ -39,7 +39,8 @@ pub fn interruptible<R>(f: impl FnOnce() -> R) -> R {
 enum Inside {
     /// There is one around it, or none can be had.
     Nothing,
-    OfTask(Task),
+    /// With a record of the process, on whose thread it was entered.
+    OfTask(Task, &'static Record),
     OfThread(&'static Record, Seen),
 }
 
@@ -64,9 +65,9 @@ impl Inside {
         let Some(signal) = signal() else { return Inside::Nothing };
         come(stay(signal));
         match (task, record(|record| (record, record.word.seen()))) {
-            (Some(task), _) => Inside::OfTask(task),
+            (Some(task), Some((record, _))) => Inside::OfTask(task, record),
             (None, Some((record, Some(seen)))) => Inside::OfThread(record, seen),
-            (None, _) => Inside::Nothing,
+            (_, _) => Inside::Nothing,
         }
     }
 }
@@ -75,14 +76,19 @@ impl Drop for Inside {
     fn drop(&mut self) {
         keeping_errno(|| match self {
             Inside::Nothing => {}
-            Inside::OfTask(task) => {
+            // (In a child that was forked in the section: only what it lets through is to be put back.)
+            Inside::OfTask(task, there) if !there.is_here() => {
+                if task.runs_here() {
+                    there.leave_of_parent(task.as_ptr());
+                }
+            }
+            Inside::OfTask(task, _) => {
                 if ec_tasks::with_current(|here| here == Some(task)) {
                     leave();
                 }
                 task.end_section();
             }
             Inside::OfThread(there, seen) => {
-                // (In a child that was forked in the section: only what it lets through is to be put back.)
                 let is_here = !there.is_here()
                     || ec_tasks::with_current(|task| task.is_none())
                         && record(|record| ptr::eq(record, *there)) == Some(true);

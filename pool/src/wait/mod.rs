@@ -99,11 +99,19 @@ pub fn in_task() -> bool {
 }
 
 /// A cancellation point: fails if a cancel or an expired deadline has not been delivered yet.
+#[inline]
 pub fn checkpoint() -> io::Result<()> {
     pending().map_or(Ok(()), |stop| Err(stop.deliver()))
 }
 
+#[inline]
 fn pending() -> Option<Stop> {
+    // (Mostly there is nothing around it, and no cancel.)
+    if ec_tasks::is_left_alone() { None } else { pending_around() }
+}
+
+#[cold]
+fn pending_around() -> Option<Stop> {
     if scopes::cancel_pending() {
         return Some(Stop::Cancel);
     }
@@ -229,7 +237,7 @@ pub fn until(
     point: bool,
     flag: &AtomicBool,
 ) -> Result<bool, Stop> {
-    until_token(kind, detail, deadline, point, Tokens::SYNC, |_| flag.load(Ordering::Acquire))
+    until_token(kind, [0, detail], deadline, point, Tokens::SYNC, |_| flag.load(Ordering::Acquire))
 }
 
 /// As [`until`], for the end of a task.
@@ -237,16 +245,17 @@ pub fn until(
 /// # Panics
 /// Outside a task.
 pub fn until_ended(end: &End<'_>, deadline: Option<Instant>, point: bool) -> Result<bool, Stop> {
-    until_token(end.kind(), end.task(), deadline, point, Tokens::SYNC, |_| end.is_there())
+    until_token(end.kind(), [end.task(), 0], deadline, point, Tokens::SYNC, |_| end.is_there())
 }
 
-/// As [`until`], for any token and condition: `ready` is told which tokens ended the last suspension. It runs while a timer of this
+/// As [`until`], for any token and condition, and announced with both words that a kind describes: `ready` is told which tokens ended the last
+/// suspension. It runs while a timer of this
 /// wait may be in flight: it does not wait itself (it would take the timer's completion for its own), and a panic in it ends the
 /// process.
 #[inline(always)]
 pub(crate) fn until_token(
     kind: &'static WaitKind,
-    detail: u64,
+    [says, detail]: [u64; 2],
     deadline: Option<Instant>,
     point: bool,
     token: Tokens,
@@ -257,7 +266,7 @@ pub(crate) fn until_token(
     let around = Surroundings::of(point);
     let at = earliest(deadline, around.deadline);
     if let (true, Some(at)) = (alone, at) {
-        return match dedicated::until(kind, detail, at, around, token, ready) {
+        return match dedicated::until(kind, [says, detail], at, around, token, ready) {
             Ok(false) if Some(at) != deadline => Err(Stop::Scope(at)),
             verdict => verdict,
         };
@@ -271,7 +280,7 @@ pub(crate) fn until_token(
         unsafe { submit(op.raw(), None) }
     });
     let mut in_flight = timer.is_some();
-    ec_tasks::begin_wait(kind, timer.map_or(0, OpId::as_u64), detail);
+    ec_tasks::begin_wait(kind, says, detail);
     let mut got = Tokens::NONE;
     let verdict = loop {
         if ready(got) {

@@ -16,7 +16,7 @@ static PARK: WaitKind = WaitKind { name: "park", cancel: None, describe: |_, _| 
 /// Outside a task.
 pub fn sleep_until(at: Option<Instant>, kind: &'static WaitKind) {
     // Not a point and no condition: nothing but the deadline ends it, so there is nothing to report.
-    let _ = until_token(kind, 0, at, false, Tokens::SYNC, |_| false);
+    let _ = until_token(kind, [0; 2], at, false, Tokens::SYNC, |_| false);
 }
 
 /// Suspends the task, or blocks the plain thread, until `at`, or for ever. A cancellation point.
@@ -31,7 +31,7 @@ pub fn sleep_until_cancellable(at: Option<Instant>, kind: &'static WaitKind) -> 
 /// As [`sleep_until_cancellable`], and what stops it is the caller's to deliver. (A plain thread does not look for what has stopped it before.)
 pub fn sleep_until_stopped(at: Option<Instant>, kind: &'static WaitKind) -> Result<(), Stop> {
     if in_task() {
-        return until_token(kind, 0, at, true, Tokens::SYNC, |_| false).map(drop);
+        return until_token(kind, [0; 2], at, true, Tokens::SYNC, |_| false).map(drop);
     }
     let end = earliest(at, scope_deadline());
     thread::sleep(end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now())));
@@ -47,7 +47,7 @@ pub fn sleep_until_stopped(at: Option<Instant>, kind: &'static WaitKind) -> Resu
 /// # Panics
 /// Outside a task.
 pub fn park_until(deadline: Instant) {
-    let _ = until_token(&PARK, 0, Some(deadline), false, Tokens::PARK, is_unparked);
+    let _ = until_token(&PARK, [0; 2], Some(deadline), false, Tokens::PARK, is_unparked);
 }
 
 /// Suspends the task until it is unparked (or was since it last was parked), or until `deadline`; a plain thread [parks](thread::park). A
@@ -59,7 +59,7 @@ pub fn park_until(deadline: Instant) {
 pub fn park_cancellable(deadline: Option<Instant>) -> io::Result<()> {
     checkpoint()?;
     if in_task() {
-        let end = until_token(&PARK, 0, deadline, true, Tokens::PARK, is_unparked);
+        let end = until_token(&PARK, [0; 2], deadline, true, Tokens::PARK, is_unparked);
         return end.map(drop).map_err(Stop::deliver);
     }
     let Some(end) = earliest(deadline, scope_deadline()) else {

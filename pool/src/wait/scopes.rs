@@ -4,7 +4,7 @@
 //! A scope takes itself out of the list, wherever it stands. With coroutines of another crate a later scope may outlive an earlier one,
 //! because they may begin and end in any order. The list has a reference of its own to each scope. A coroutine may go on on another
 //! thread, or in another task, and leave the scope's frame there. Such a scope is marked, and its owner takes it out. A scope whose frame
-//! is leaked stays. (In a forked child nobody looks at the tasks' own lists any more.)
+//! is leaked stays. In a forked child the thread that has forked in a task has that task's list: it goes on in the same frames.
 //!
 //! **Which of them count.** Those whose frame is among the caller's callers. The scopes of a suspended coroutine are nobody else's. Frames
 //! that are alive on the stack that a task or thread was given are always below the caller, whatever stack the caller is on. A scope on

@@ -138,6 +138,12 @@ impl Sleeper {
         })
     }
 
+    /// Is it a task?
+    #[inline]
+    pub fn is_task(&self) -> bool {
+        self.0.task().is_ok()
+    }
+
     /// Never to return from its wait, whatever is told to it.
     #[inline]
     pub fn is_gone(&self) -> bool {
@@ -167,7 +173,7 @@ impl Sleeper {
     /// `told` does not wait itself; a panic in it ends the process.
     pub fn wait(
         &self,
-        (kind, detail): (&'static WaitKind, u64),
+        (kind, says): (&'static WaitKind, [u64; 2]),
         deadline: Option<Instant>,
         point: bool,
         since: Look,
@@ -175,7 +181,7 @@ impl Sleeper {
     ) -> Result<bool, Stop> {
         let told = || told() || look().0 != since.0;
         match self.0.task() {
-            Ok(_) => until_token(kind, detail, deadline, point, Tokens::SYNC, |_| told()),
+            Ok(_) => until_token(kind, says, deadline, point, Tokens::SYNC, |_| told()),
             Err(bell) => {
                 // (Of a group that it is in, and that was cancelled before, nobody rings later.)
                 if point

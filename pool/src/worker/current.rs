@@ -27,10 +27,12 @@ pub fn is_abandoned(task: &Task) -> bool {
         || (task.kind() != Kind::Dedicated && shared_of(task).is_some_and(|shared| shared.life.is_stopped()))
 }
 
-/// Whether the caller runs directly on a worker, in the handler of an event: not in a task, and not on a thread of
-/// its own either. Waiting there for a task would hold up a worker.
-pub fn in_handler() -> bool {
-    ec_tasks::with_current(|task| task.is_none()) && context::here(|context| context.is_some())
+/// Whether the caller runs directly on a worker of this pool, in the handler of an event: not in a task, nor where a task has stepped out
+/// ([`ec_tasks::on_thread`]), and not on a thread of its own either. Waiting there for a task of the pool would hold up a worker of its own.
+pub(crate) fn in_handler_of(shared: &Shared) -> bool {
+    ec_tasks::with_current(|task| task.is_none())
+        && !ec_tasks::is_on_thread_of_task()
+        && context::here(|context| context.is_some_and(|context| context.is_of(shared)))
 }
 
 /// Calls `f` with the channel of [`current`](crate::current), without counting a reference. `f` must not suspend.

@@ -79,11 +79,12 @@ impl Shared {
         }
     }
 
-    /// What a pass of a port has completed goes to a run queue.
+    /// What a pass of a port has completed goes to a run queue; but for what somebody waits for who may have all the workers himself.
     pub(crate) fn deliver(&self, completion: Completion) {
         // A raw operation's wake function is its owner's code.
         let delivered = ec_tasks::catch_quietly(|| match completion {
             Completion::Raw(operation) => operation.deliver(),
+            Completion::Call(call) if call.is_at_once() => call.run(),
             Completion::Call(call) => self.make_ready(Ready::call(call)),
         });
         if delivered.is_none() {

@@ -11,6 +11,7 @@ pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::time::Instant;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 /// So often one tries again before one waits, each time after twice as long.
@@ -45,6 +46,23 @@ pub(crate) fn after_step() {}
 pub(crate) fn let_others_run() {
     if ec_pool::wait::in_task() {
         ec_tasks::yield_now();
+    }
+}
+
+/// So many calls of a task that may wait, and need not, lie between two of its rests.
+const CALLS_TO_REST: u32 = 32;
+
+/// The caller is about to ask for what it may find at once, again and again. Of a task's calls each thirty-second lets others run first:
+/// before it has taken anything, for it might not run again.
+#[inline]
+pub(crate) fn let_others_run_at_times() {
+    std::thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
+    let calls = CALLS.with(|calls| {
+        calls.set(calls.get().wrapping_add(1));
+        calls.get()
+    });
+    if calls.is_multiple_of(CALLS_TO_REST) {
+        let_others_run();
     }
 }
 

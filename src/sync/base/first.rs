@@ -28,6 +28,7 @@
 use super::face::{
     AbortOnUnwind, Arc, AtomicUsize, Instant, Look, Ordering, Sleeper, Stop, WaitKind, let_others_run, look,
 };
+use super::said::{What, words_of};
 use super::waiters::{Place, Waited};
 use std::cell::Cell;
 use std::ptr;
@@ -89,6 +90,9 @@ pub trait Arm {
         true
     }
 
+    /// For a dump. `None`: it is left out.
+    fn what(&self) -> Option<What>;
+
     /// Has itself told, and calls `inner` once; or it has come meanwhile, and `inner` is not called.
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
         inner(among);
@@ -140,6 +144,10 @@ impl<A: Arm> Arm for Option<A> {
 
     fn is_there(&self) -> bool {
         self.as_ref().is_some_and(A::is_there)
+    }
+
+    fn what(&self) -> Option<What> {
+        self.as_ref().and_then(A::what)
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
@@ -194,15 +202,21 @@ pub struct Slot<'a> {
     arm: Cell<Option<&'a mut dyn Arm>>,
     offers: bool,
     stood: Cell<Stood>,
+    /// Which it is as they are written: it may be tried in another order.
+    number: usize,
 }
 
 impl<'a> Slot<'a> {
     pub(crate) fn new(arm: &'a mut dyn Arm) -> Slot<'a> {
-        Slot { offers: arm.offers(), arm: Cell::new(Some(arm)), stood: Cell::new(Stood::Idle) }
+        Slot { offers: arm.offers(), arm: Cell::new(Some(arm)), stood: Cell::new(Stood::Idle), number: 0 }
     }
 
     pub(crate) fn is_there(&self) -> bool {
         self.with(|arm| arm.is_there())
+    }
+
+    pub(crate) fn numbered(self, number: usize) -> Slot<'a> {
+        Slot { number, ..self }
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut dyn Arm) -> R) -> R {
@@ -213,12 +227,17 @@ impl<'a> Slot<'a> {
     }
 }
 
+fn as_written<'a, 'b>(slots: &'a [Slot<'b>]) -> impl Iterator<Item = &'a Slot<'b>> {
+    (0..slots.len()).filter_map(|number| slots.iter().find(|slot| slot.number == number))
+}
+
 /// A wait for all arms.
 struct Round<'a, 'b> {
     slots: &'a [Slot<'b>],
     sleeper: &'a Sleeper,
     since: Look,
-    kind: &'static WaitKind,
+    /// What it is announced as.
+    says: (&'static WaitKind, [u64; 2]),
     deadline: Option<Instant>,
     claim: Option<Arc<Claim>>,
     verdict: Cell<Option<Result<bool, Stop>>>,
@@ -299,7 +318,7 @@ impl<'a, 'b> Round<'a, 'b> {
             // (Before any is told.)
             since: look(),
             sleeper,
-            kind,
+            says: (kind, words_of(as_written(slots).filter_map(|slot| slot.with(|arm| arm.what())))),
             deadline: slots.iter().filter_map(|slot| slot.with(|arm| arm.deadline())).min(),
             claim,
             verdict: Cell::new(None),
@@ -333,28 +352,26 @@ impl<'a, 'b> Round<'a, 'b> {
     }
 
     fn sleep(&self, among: &Among<'_>) {
-        let what = (self.kind, self.slots.len() as u64);
-        let verdict = self.sleeper.wait(what, self.deadline, true, self.since, || among.is_told());
+        let verdict = self.sleeper.wait(self.says, self.deadline, true, self.since, || among.is_told());
         self.verdict.set(Some(verdict));
     }
 }
 
-/// Waits for the first of the arms, and gives its number. They are tried in their order, from `start` on. It is a cancellation point, if
-/// it has to wait. `None`: with `at_once`, if none has come.
+/// Waits for the first of the arms, and gives its number. They are tried in their order. It is a cancellation point, if it has to wait.
+/// `None`: with `at_once`, if none has come.
 pub(crate) fn first(
     slots: &[Slot<'_>],
-    start: usize,
     at_once: bool,
     kind: &'static WaitKind,
 ) -> Result<Option<usize>, Stop> {
     if at_once {
-        return Ok(find(slots, start, None, |arm| arm.attempt_at_once()));
+        return Ok(find(slots, None, |arm| arm.attempt_at_once()));
     }
-    if let Some(came) = find(slots, start, None, |arm| arm.attempt()) {
+    if let Some(came) = find(slots, None, |arm| arm.attempt()) {
         return Ok(Some(came));
     }
     let armed = AbortOnUnwind("a select");
-    let came = wait_for_first(slots, start, kind);
+    let came = wait_for_first(slots, kind);
     // (First of all: `finish` may take long, and others wait behind them.)
     slots.iter().for_each(|slot| slot.with(|arm| arm.leave()));
     slots.iter().for_each(|slot| slot.with(|arm| arm.finish()));
@@ -362,29 +379,23 @@ pub(crate) fn first(
     came.map(Some)
 }
 
-/// The first for which it is so: this one `before` all, then those from `start` on, then the others.
-fn find(
-    slots: &[Slot<'_>],
-    start: usize,
-    before: Option<usize>,
-    is_so: impl Fn(&mut dyn Arm) -> bool,
-) -> Option<usize> {
-    let in_order = (0..slots.len()).map(|number| (start + number) % slots.len());
-    before.into_iter().chain(in_order).find(|arm| slots[*arm].with(&is_so))
+/// The first for which it is so: this one `before` all others.
+fn find(slots: &[Slot<'_>], before: Option<usize>, is_so: impl Fn(&mut dyn Arm) -> bool) -> Option<usize> {
+    before.into_iter().chain(0..slots.len()).find(|arm| slots[*arm].with(&is_so))
 }
 
-fn wait_for_first(slots: &[Slot<'_>], start: usize, kind: &'static WaitKind) -> Result<usize, Stop> {
+fn wait_for_first(slots: &[Slot<'_>], kind: &'static WaitKind) -> Result<usize, Stop> {
     let sleeper = Sleeper::current();
-    if let Some(came) = find(slots, start, None, |arm| arm.prepare(Inside(&sleeper))) {
+    if let Some(came) = find(slots, None, |arm| arm.prepare(Inside(&sleeper))) {
         return Ok(came);
     }
     loop {
         let round = Round::new(slots, kind, &sleeper);
         round.stand();
         let won = slots.iter().position(|slot| slot.stood.get() == Stood::Won);
-        // (If something was handed to one it is there, unless somebody else has been quicker.)
+        // (If something was handed to one it is there, unless the caller is gone itself.)
         let handed = round.claim.as_ref().and_then(|claim| claim.winner());
-        if let Some(came) = won.or_else(|| find(slots, start, handed, |arm| arm.attempt())) {
+        if let Some(came) = won.or_else(|| find(slots, handed, |arm| arm.attempt())) {
             pass_on(slots, came);
             return Ok(came);
         }

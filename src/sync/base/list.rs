@@ -24,10 +24,22 @@ pub(super) struct List {
     pub(super) promised: usize,
     /// See [`Locked::has_begun`].
     begun: Option<Instant>,
+    /// See [`Locked::is_awaited`].
+    awaited: Option<Instant>,
+    /// See [`Locked::was_late`].
+    late: bool,
 }
 
-pub(super) const NOBODY: List =
-    List { first: ptr::null(), last: ptr::null(), came: 0, next: ptr::null(), promised: 0, begun: None };
+pub(super) const NOBODY: List = List {
+    first: ptr::null(),
+    last: ptr::null(),
+    came: 0,
+    next: ptr::null(),
+    promised: 0,
+    begun: None,
+    awaited: None,
+    late: false,
+};
 
 /// In a forked child: those in it are of the parent, and their stacks may be others' by now.
 impl Forked for List {
@@ -60,6 +72,9 @@ pub(crate) struct Place {
     /// It is one of several, and this is the claim that one of them wins.
     claim: Option<(Arc<Claim>, usize)>,
 }
+
+/// So many in front are looked at under the lock.
+const FROM_THE_FRONT: usize = 256;
 
 const NOT_TOLD: u8 = 0;
 /// And not in the list any more. Nobody but its waiter uses the place from here on.
@@ -99,6 +114,11 @@ impl Place {
         self.told.load(Ordering::Acquire) != NOT_TOLD
     }
 
+    /// No other place in this list ever has this one. (For who has the lock, and for the waiter, when it is in the list or has been.)
+    pub(crate) fn number(&self) -> u64 {
+        self.came.get()
+    }
+
     /// May it be handed something, which it takes then?
     fn wins(&self) -> bool {
         self.claim.as_ref().is_none_or(|(claim, arm)| claim.win(*arm))
@@ -115,7 +135,7 @@ impl Place {
 
     pub(crate) fn wait(&self, how: &How, since: Look) -> Result<bool, Stop> {
         let told = || self.is_told();
-        self.sleeper.wait((how.kind, how.detail), how.deadline, how.point, since, told)
+        self.sleeper.wait((how.kind, [0, how.detail]), how.deadline, how.point, since, told)
     }
 }
 
@@ -162,12 +182,15 @@ impl Locked<'_> {
     }
 
     /// Tells the first that takes what is handed to it, and takes it out: one that waits for other things as well does not, if it has got
-    /// one of those. Nobody, if somebody knows that it is [its turn](Self::give_turn).
-    pub(crate) fn tell_taker(&mut self) -> Option<Wake> {
-        let first = self.front().filter(|place| !place.is_told()).map(ptr::from_ref)?;
+    /// one of those. Gives the [number](Place::number) of its place.
+    pub(crate) fn tell_taker(&mut self) -> Option<(u64, Wake)> {
+        let first = ptr::from_ref(self.front()?);
         let place = ptr::from_ref(self.from(first).find(|place| !place.sleeper.is_gone() && place.wins())?);
         // SAFETY: it is in the list.
-        Some(unsafe { self.tell(place) })
+        unsafe {
+            let number = (*place).number();
+            Some((number, self.tell(place)))
+        }
     }
 
     /// Tells the first with this key and takes it out.
@@ -203,8 +226,20 @@ impl Locked<'_> {
         (told == NOT_TOLD).then(|| Wake(place.sleeper.clone()))
     }
 
+    /// As [`give_turn`](Self::give_turn), to so many that do not know yet, as far as those in front are tasks.
+    pub(crate) fn give_turns<const MANY: usize>(&mut self) -> [Option<Wake>; MANY] {
+        let tasks = self.from(self.0.first).take(FROM_THE_FRONT).take_while(|place| place.sleeper.is_task());
+        let mut untold = tasks.filter(|place| !place.is_told());
+        [(); MANY].map(|()| {
+            let place = untold.next()?;
+            place.told.store(HAS_TURN, Ordering::Release);
+            Some(Wake(place.sleeper.clone()))
+        })
+    }
+
     /// One that has waited has got what it waited for.
     pub(crate) fn has_begun(&mut self) {
+        self.0.late = self.is_late();
         self.0.begun = Some(Instant::now());
     }
 
@@ -213,6 +248,21 @@ impl Locked<'_> {
         let begun = self.0.begun;
         let since = self.front().and_then(|place| place.since);
         since.is_some_and(|since| has_waited_for_long(begun.map_or(since, |begun| begun.max(since))))
+    }
+
+    /// From now on all depends on one that was told, and has not run.
+    pub(crate) fn is_awaited(&mut self) {
+        self.0.awaited = Some(Instant::now());
+    }
+
+    /// Has that one not come for long? (Many others are queued before it.)
+    pub(crate) fn is_late(&self) -> bool {
+        self.0.awaited.is_some_and(has_waited_for_long)
+    }
+
+    /// Was the last one that [has begun](Self::has_begun) late? Tells it once.
+    pub(crate) fn was_late(&mut self) -> bool {
+        std::mem::take(&mut self.0.late)
     }
 
     /// The first that is not gone.
@@ -253,7 +303,7 @@ impl Locked<'_> {
         let list = &mut *self.0;
         place.came.set(list.came);
         list.came += 1;
-        let (before, behind) = if in_front { (ptr::null(), list.first) } else { (list.last, ptr::null()) };
+        let (before, behind) = if in_front { list.front_for(place.since) } else { (list.last, ptr::null()) };
         place.before.set(before);
         place.behind.set(behind);
         if list.next.is_null() {
@@ -279,6 +329,18 @@ impl Locked<'_> {
 }
 
 impl List {
+    /// Where one stands that stood in front before: behind those that came before it, as far as they say when that was.
+    fn front_for(&self, came: Option<Instant>) -> (*const Place, *const Place) {
+        let (mut before, mut behind) = (ptr::null(), self.first);
+        // SAFETY: what is in the list is there, and the lock is held.
+        while let Some(place) = unsafe { behind.as_ref() }
+            && place.since.is_some_and(|theirs| came.is_some_and(|came| theirs < came))
+        {
+            (before, behind) = (behind, place.behind.get());
+        }
+        (before, behind)
+    }
+
     /// Behind `before` comes `next`, and before `behind` stands `previous`.
     ///
     /// # Safety

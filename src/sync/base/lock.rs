@@ -13,13 +13,17 @@
 //! * Who leaves it makes it *fair*, too, if the first that waits has done so for half a millisecond, and it has not been fair for as long.
 //!   (Not the one that waits: it may not run as long as others keep the CPU.) Those who come wait behind it then. So the lock goes round
 //!   among those who want it all the time, each of whom has it again and again for half a millisecond.
+//! * One that was told may be *late*: it has not run half a millisecond later, though nobody else keeps it from that, since many others are
+//!   queued before it. Then each behind it that is told only when the one before it has run would be as late. So the tasks behind it are told
+//!   at once, and the lock is kept for none of them. (As far as the first thread: many threads that are told would each want a CPU at once.)
 //!
 //! WAITED, FAIR and TOLD are set under the list's lock. Who finds the list empty takes them back there. Who takes the lock while nobody waits
 //! does not touch the list. `tests/sync_model` checks this with loom against this very file.
 
 use super::face::{AtomicU32, Instant, Ordering, Stop, TRIES, WaitKind, const_fn, spin_loop};
 use super::names::{self, Name};
-use super::waiters::{How, Locked, Waited, Waiters};
+use super::waiters::{How, Locked, Waited, Waiters, Wake};
+use std::cell::Cell;
 
 const HELD: u32 = 1;
 const WAITED: u32 = 2;
@@ -28,6 +32,10 @@ const TOLD: u32 = 8;
 
 /// Once in so many times who leaves looks how long the first has waited.
 const LOOKS: u32 = 32;
+
+/// When one that was told was late so many more are told, so many at a time.
+const BATCHES: usize = 8;
+const BATCH: usize = 32;
 
 static MUTEX: WaitKind = WaitKind { name: "mutex", cancel: None, describe: names::describe };
 
@@ -103,8 +111,13 @@ impl Lock {
                 return Ok(true);
             }
             let how = How { in_front: has_waited, ..how };
-            let nothing = |list: &mut Locked<'_>| self.has_nothing_to_wait_for(has_waited, list);
+            let more = Cell::new(false);
+            let nothing = |list: &mut Locked<'_>| {
+                more.set(self.is_kept_for_one_that_is_late(list));
+                self.has_nothing_to_wait_for(has_waited, list)
+            };
             match self.waiters.wait_for_turn(&how, nothing, |list| self.see_to_the_rest(list)) {
+                Waited::Not if more.get() => self.tell_more(),
                 Waited::Not => (),
                 Waited::Told => has_waited = true,
                 Waited::Late => return Ok(false),
@@ -141,6 +154,15 @@ impl Lock {
             }
         }
         Err(word)
+    }
+
+    /// Under the list's lock: was it free, and kept for one that has waited and does not come for long? From now on all may take it.
+    fn is_kept_for_one_that_is_late(&self, list: &Locked<'_>) -> bool {
+        let is_kept = self.word.load(Ordering::Relaxed) & (HELD | FAIR) == FAIR && list.is_late();
+        if is_kept {
+            self.word.fetch_and(!FAIR, Ordering::Relaxed);
+        }
+        is_kept
     }
 
     /// Under the list's lock: false if the caller is to join. Whoever leaves the lock sees WAITED then, and tells.
@@ -184,11 +206,31 @@ impl Lock {
         }
         let mut list = self.waiters.lock();
         let wake = list.give_turn();
-        let mark = if list.is_overdue() { TOLD | FAIR } else { TOLD };
-        self.word.fetch_or(mark, Ordering::Relaxed);
+        let overdue = list.is_overdue();
+        if wake.is_some() || overdue {
+            list.is_awaited();
+        }
+        let more = list.was_late();
+        self.word.fetch_or(if overdue { TOLD | FAIR } else { TOLD }, Ordering::Relaxed);
         self.see_to_the_rest(&mut list);
         drop(list);
-        wake.into_iter().for_each(|wake| wake.wake());
+        wake.into_iter().for_each(Wake::wake);
+        if more {
+            self.tell_more();
+        }
+    }
+
+    /// One that was told came late: those behind it are told, too.
+    #[cold]
+    fn tell_more(&self) {
+        // (Those that come too late meanwhile stand in front again.)
+        for _ in 0..BATCHES {
+            let told = self.waiters.lock().give_turns::<BATCH>();
+            if told[0].is_none() {
+                break;
+            }
+            told.into_iter().flatten().for_each(Wake::wake);
+        }
     }
 
     fn looks(&self) -> bool {

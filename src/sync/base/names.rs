@@ -51,8 +51,9 @@ impl Name {
         address & ((1 << ADDRESS) - 1) | u64::from(self.number()) << ADDRESS
     }
 
+    /// By which it is announced. 0: there is none.
     #[inline]
-    fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         self.text.map_or(0, |text| self.number_of_text(text))
     }
 
@@ -90,11 +91,16 @@ fn number_of(text: &'static str) -> u32 {
     names.len() as u32
 }
 
+/// The name that has this [number](Name::number).
+pub(crate) fn text_of(number: u64) -> Option<&'static str> {
+    let place = usize::try_from(number).ok()?.checked_sub(1)?;
+    NAMES.lock().0.get(place).copied()
+}
+
 /// The words of a dump for what [`Name::detail`] gave.
 pub(crate) fn describe(_token: u64, detail: u64) -> String {
-    let (number, address) = ((detail >> ADDRESS) as usize, detail & ((1 << ADDRESS) - 1));
-    let name = number.checked_sub(1).and_then(|place| NAMES.lock().0.get(place).copied());
-    match name {
+    let (number, address) = (detail >> ADDRESS, detail & ((1 << ADDRESS) - 1));
+    match text_of(number) {
         Some(name) => format!("'{name}' at {address:#x}"),
         None => format!("at {address:#x}"),
     }

@@ -4,6 +4,7 @@
 //!   WAITED    somebody is in the list, or was
 //!   FAIR      one in the list has waited for too long: who comes waits behind it
 //!   REST      who comes lets others run before it tries
+//!   TOLD      the first in the list has been told, and has not run since: it looks itself, and tells the next one
 //! ```
 //! * Whoever comes tries first, then waits. Whoever brings something for this side (an item, a place for one) looks afterwards whether
 //!   anybody waits, and tells the first: [`notify`](Side::notify). Who is about to wait says so first, and looks afterwards whether
@@ -20,10 +21,12 @@ use super::face::{
 };
 use super::first::{Among, Claim, One, Stood};
 use super::waiters::{How, Locked, Place, Waited, Waiters, Wake};
+use std::cell::Cell;
 
 const WAITED: u32 = 1;
 const FAIR: u32 = 2;
 const REST: u32 = 4;
+const TOLD: u32 = 8;
 
 /// Of one that waits.
 #[derive(Default)]
@@ -32,6 +35,14 @@ pub(crate) struct Turn {
     has_waited: bool,
     /// When it came to wait behind others, or else was too late for the first time.
     since: Option<Instant>,
+    /// The [number](Place::number) of the place where it has waited last.
+    place: Option<u64>,
+}
+
+impl Turn {
+    pub(crate) fn place(&self) -> Option<u64> {
+        self.place
+    }
 }
 
 /// See the module.
@@ -61,7 +72,7 @@ impl Side {
 
     #[cold]
     fn is_open_by_now(&self) -> bool {
-        self.forget_none(&mut self.waiters.lock());
+        self.see_to_the_rest(&mut self.waiters.lock());
         self.is_open()
     }
 
@@ -69,7 +80,7 @@ impl Side {
     #[inline]
     pub(crate) fn notify(&self) {
         after_step();
-        if self.word.load(Ordering::SeqCst) & WAITED != 0 {
+        if self.word.load(Ordering::SeqCst) & (WAITED | TOLD) == WAITED {
             self.notify_first();
         }
     }
@@ -78,10 +89,17 @@ impl Side {
     fn notify_first(&self) {
         let mut list = self.waiters.lock();
         let is_fair = self.word.load(Ordering::Relaxed) & FAIR != 0;
-        let wake = if is_fair { list.give_turn() } else { list.tell_first() };
-        self.forget_none(&mut list);
+        let wake = if is_fair { self.give_turn(&mut list) } else { list.tell_first() };
+        self.see_to_the_rest(&mut list);
         drop(list);
         wake.into_iter().for_each(Wake::wake);
+    }
+
+    /// Under the list's lock.
+    fn give_turn(&self, list: &mut Locked<'_>) -> Option<Wake> {
+        let wake = list.give_turn()?;
+        self.word.fetch_or(TOLD, Ordering::SeqCst);
+        Some(wake)
     }
 
     /// Nothing is as before: all look again.
@@ -89,12 +107,14 @@ impl Side {
         self.waiters.tell_all();
     }
 
-    /// The first that takes what is handed to it, told, and to be woken.
-    pub(crate) fn tell_taker(&self) -> Option<Wake> {
-        let mut list = self.waiters.lock();
-        let wake = list.tell_taker();
-        self.forget_none(&mut list);
-        wake
+    /// Does anybody wait, or has?
+    pub(crate) fn is_waited_at(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & WAITED != 0
+    }
+
+    /// Those who wait. Whoever tells one of them [sees](Self::see_to_the_rest) to the rest afterwards.
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        self.waiters.lock()
     }
 
     /// An attempt was in vain: waits until another one gives something. `None`: until the deadline of its own, in vain. `is_ready`: it may give something now, by
@@ -102,7 +122,7 @@ impl Side {
     pub(crate) fn wait<R>(
         &self,
         how: How,
-        mut attempt: impl FnMut() -> Option<R>,
+        mut attempt: impl FnMut(&Turn) -> Option<R>,
         is_ready: impl Fn() -> bool,
     ) -> Result<Option<R>, Stop> {
         let mut turn = Turn::default();
@@ -113,7 +133,7 @@ impl Side {
                 Waited::Late => return Ok(None),
                 Waited::Stopped(stop) => return Err(stop),
             }
-            if let Some(got) = self.attempt(&turn, &mut attempt, &is_ready) {
+            if let Some(got) = self.attempt(&turn, || attempt(&turn), &is_ready) {
                 return Ok(Some(got));
             }
         }
@@ -159,24 +179,26 @@ impl Side {
         let impatient = has_waited && has_lost_for_long(&mut turn.since);
         let mark = if impatient { WAITED | FAIR } else { WAITED };
         let nothing = |list: &mut Locked<'_>| {
+            self.see_to_the_rest(list);
             let word = self.word.fetch_or(mark, Ordering::SeqCst);
             after_step();
-            let mut is_open = has_waited || word & FAIR == 0;
-            if !is_open && list.is_empty() {
-                // (Who has waited for too long is gone.)
-                self.word.fetch_and(!FAIR, Ordering::SeqCst);
-                is_open = true;
-            }
+            let is_open = has_waited || word & FAIR == 0;
             let there_is = is_open && is_ready();
             if there_is {
-                self.forget_none(list);
+                self.see_to_the_rest(list);
             } else if turn.since.is_none() && !list.is_empty() {
                 turn.since = Some(Instant::now());
             }
             there_is
         };
         let how = How { in_front: has_waited, ..*how };
-        let waited = self.waiters.wait_by(&how, one, nothing, sleeps, |list| self.forget_none(list));
+        let number = Cell::new(None);
+        let sleeps = |place: &Place| {
+            number.set(Some(place.number()));
+            sleeps(place)
+        };
+        let waited = self.waiters.wait_by(&how, one, nothing, sleeps, |list| self.see_to_the_rest(list));
+        turn.place = number.get();
         turn.has_waited |= matches!(waited, Waited::Told);
         waited
     }
@@ -219,8 +241,8 @@ impl Side {
         self.word.fetch_or(FAIR, Ordering::SeqCst);
         after_step();
         // (Nobody but those who have waited takes it from here on: so one of them is to know.)
-        let wake = if is_ready() { list.give_turn() } else { None };
-        self.forget_none(&mut list);
+        let wake = if is_ready() { self.give_turn(&mut list) } else { None };
+        self.see_to_the_rest(&mut list);
         drop(list);
         wake.into_iter().for_each(Wake::wake);
     }
@@ -229,15 +251,20 @@ impl Side {
     fn pass_on(&self, is_ready: impl Fn() -> bool) {
         if self.word.load(Ordering::SeqCst) & FAIR != 0 {
             // Whoever waits for too long says so again. (Who has come to wait behind it is seen below.)
-            self.word.fetch_and(!FAIR, Ordering::SeqCst);
+            self.word.fetch_and(!(FAIR | TOLD), Ordering::SeqCst);
         }
         self.pass_on_unused(is_ready);
     }
 
-    /// Under the list's lock: if nobody waits nobody has waited for too long.
-    fn forget_none(&self, list: &mut Locked<'_>) {
-        if list.is_empty() {
-            self.word.fetch_and(!(WAITED | FAIR), Ordering::SeqCst);
+    /// Under the list's lock, when some have left the list: if nobody waits nobody has waited for too long; and who was told may be gone.
+    pub(crate) fn see_to_the_rest(&self, list: &mut Locked<'_>) {
+        let over = match list.first_knows() {
+            None => WAITED | FAIR | TOLD,
+            Some(false) => TOLD,
+            Some(true) => return,
+        };
+        if self.word.load(Ordering::Relaxed) & over != 0 {
+            self.word.fetch_and(!over, Ordering::SeqCst);
         }
     }
 }

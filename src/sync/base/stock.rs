@@ -8,6 +8,8 @@
 use super::face::{AtomicUsize, Ordering, Stop, WaitKind, const_fn};
 use super::first::{Among, Arm, One, Stood};
 use super::in_line::KeptPlace;
+use super::names::Name;
+use super::said::{Kind, What};
 use super::waiters::{How, Locked, Waited, Waiters, Wake};
 use std::cell::Cell;
 
@@ -244,15 +246,16 @@ impl Stock {
 pub(crate) struct StockArm<'a> {
     stock: &'a Stock,
     kind: &'static WaitKind,
+    name: (Kind, &'a Name),
     /// So often all had been let go when it began.
     dismissals: usize,
     place: Option<KeptPlace<'a>>,
 }
 
 impl<'a> StockArm<'a> {
-    pub(crate) fn new(stock: &'a Stock, kind: &'static WaitKind) -> Self {
+    pub(crate) fn new(stock: &'a Stock, kind: &'static WaitKind, name: (Kind, &'a Name)) -> Self {
         let dismissals = stock.dismissals.load(Ordering::Relaxed);
-        StockArm { stock, kind, dismissals, place: None }
+        StockArm { stock, kind, name, dismissals, place: None }
     }
 
     fn is_dismissed(&self) -> bool {
@@ -273,6 +276,10 @@ impl Arm for StockArm<'_> {
     /// (Who does not wait is not let go.)
     fn attempt_at_once(&mut self) -> bool {
         self.stock.try_take(1)
+    }
+
+    fn what(&self) -> Option<What> {
+        Some(What::named(self.name.0, self.name.1))
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {

@@ -96,6 +96,10 @@ impl Wake {
     pub(crate) fn wake(self) {
         self.0.wake();
     }
+
+    pub(crate) fn whom(&self) -> Sleeper {
+        self.0.clone()
+    }
 }
 
 impl Waiters {
@@ -124,20 +128,21 @@ impl Waiters {
             joined();
             place.wait(how, since)
         };
-        self.wait_by(how, None, nothing, sleeps, leaves)
+        self.stand(&Place::new(how), how.in_front, nothing, sleeps, |_| (), leaves)
     }
 
-    /// As [`wait`](Self::wait): it `sleeps` in the caller's way. It may be `one` of several.
+    /// As [`wait`](Self::wait): it `sleeps` in the caller's way. It may be `one` of several. Also calls `leaves` when it was told that it is its
+    /// turn.
     pub(crate) fn wait_by(
         &self,
         how: &How,
         one: Option<One>,
         nothing: impl FnOnce(&mut Locked<'_>) -> bool,
         sleeps: impl FnOnce(&Place) -> Result<bool, Stop>,
-        leaves: impl FnOnce(&mut Locked<'_>),
+        leaves: impl Fn(&mut Locked<'_>),
     ) -> Waited {
         let place = one.map_or_else(|| Place::new(how), |one| Place::of(how, one));
-        self.stand(&place, how.in_front, nothing, sleeps, |_| (), leaves)
+        self.stand(&place, how.in_front, nothing, sleeps, &leaves, &leaves)
     }
 
     /// As [`wait`](Self::wait), and also calls `leaves` when it was told that it is its turn.

@@ -1,6 +1,7 @@
 //! The two ends of a channel, as what one of several waits is for: `src/sync/base/first.rs`.
 
 use super::super::base::first::{Among, Arm, Stood};
+use super::super::base::said::{Kind, What};
 use super::super::base::side::Turn;
 use super::super::base::waiters::How;
 use super::core::{Core, Failed, RECV, SEND, Store, push};
@@ -39,6 +40,10 @@ impl<T> Arm for RecvArm<'_, T> {
 
     fn is_claimed(&self) -> bool {
         self.core.meeting().is_some()
+    }
+
+    fn what(&self) -> Option<What> {
+        Some(What::named(Kind::ChannelRecv, &self.core.name))
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
@@ -133,6 +138,10 @@ impl<T> Arm for SendArm<'_, T> {
 
     fn is_there(&self) -> bool {
         self.kept.is_some()
+    }
+
+    fn what(&self) -> Option<What> {
+        self.is_there().then(|| What::named(Kind::ChannelSend, &self.core.name))
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {

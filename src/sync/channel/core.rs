@@ -2,7 +2,7 @@
 //!
 //! Items lie in a queue without a lock, which is closed by the same word by which places are reserved. So after a close nothing comes in,
 //! and who finds it closed and empty knows that nothing is left. Nobody is given anything: a waiter is told (`src/sync/base/side.rs`), and takes what
-//! it can get when it runs. `bounded(0)` has no places: see `meeting.rs`.
+//! it can get when it runs. `bounded(0)` has no places, and what is handed to a waiter there is kept for it until it runs: see `meeting.rs`.
 //!
 //! `tests/sync_model` checks this file with loom; queues have models of their own (`channel/tests/queue_model.rs`, `ring_model.rs`).
 
@@ -20,7 +20,7 @@ pub(crate) struct Core<T> {
     pub(super) store: Store<T>,
     pub(super) senders: Side,
     pub(super) receivers: Side,
-    name: Name,
+    pub(super) name: Name,
 }
 
 pub(super) enum Store<T> {
@@ -95,7 +95,7 @@ impl<T> Core<T> {
                 Err(Refused::Closed(value)) => Err((value, Failed::Closed)),
                 Err(Refused::Full(value)) => Err((value, Failed::Late)),
             },
-            Store::Meeting(meeting) => meeting.hand(value, &self.receivers),
+            Store::Meeting(meeting) => meeting.try_send(value, &self.receivers),
         }
     }
 
@@ -122,7 +122,7 @@ impl<T> Core<T> {
     #[cold]
     fn send_slowly(&self, ring: &Ring<T>, value: T, patience: Patience) -> Result<(), (T, Failed)> {
         let mut kept = Some(value);
-        let attempt = || push(ring, &mut kept);
+        let attempt = |_: &Turn| push(ring, &mut kept);
         let failed = match self.senders.wait(self.how(&SEND, patience), attempt, || self.answers_sender()) {
             Ok(Some(Ok(_))) => {
                 self.receivers.notify();
@@ -146,7 +146,7 @@ impl<T> Core<T> {
 
     #[cold]
     fn recv_slowly(&self, patience: Patience) -> Result<T, Failed> {
-        let attempt = || Some(self.take_or_end()?.0);
+        let attempt = |turn: &Turn| Some(self.take_or_end(turn.place())?.0);
         match self.receivers.wait(self.how(&RECV, patience), attempt, || self.answers_receiver()) {
             Ok(Some(taken)) => taken,
             Ok(None) => Err(Failed::Late),
@@ -158,7 +158,7 @@ impl<T> Core<T> {
     #[inline]
     pub(super) fn attempt_recv(&self, turn: &Turn) -> Option<Result<T, Failed>> {
         let (taken, rest) =
-            self.receivers.attempt(turn, || self.take_or_end(), || self.answers_receiver())?;
+            self.receivers.attempt(turn, || self.take_or_end(turn.place()), || self.answers_receiver())?;
         if rest {
             self.receivers.rest_next(|| self.answers_receiver());
         }
@@ -172,13 +172,13 @@ impl<T> Core<T> {
         if !self.receivers.is_open_now() && self.len() == 1 {
             return Err(Failed::Late);
         }
-        self.take_or_end().map_or(Err(Failed::Late), |(taken, _)| taken)
+        self.take_or_end(None).map_or(Err(Failed::Late), |(taken, _)| taken)
     }
 
-    /// An item, or that none will come; and whether the caller is to rest. `None`: there may be one later.
+    /// An item, or that none will come; and whether the caller is to rest. `None`: there may be one later. (`place`: see [`Meeting::take`].)
     #[inline]
-    fn take_or_end(&self) -> Option<(Result<T, Failed>, bool)> {
-        match self.take() {
+    fn take_or_end(&self, place: Option<u64>) -> Option<(Result<T, Failed>, bool)> {
+        match self.take(place) {
             Taken::Got(value, rest) => Some((Ok(value), rest)),
             Taken::Closed => Some((Err(Failed::Closed), false)),
             Taken::Nothing => None,
@@ -186,7 +186,7 @@ impl<T> Core<T> {
     }
 
     #[inline]
-    fn take(&self) -> Taken<T> {
+    fn take(&self, place: Option<u64>) -> Taken<T> {
         match &self.store {
             Store::List(queue) => match queue.pop_or_rest() {
                 Some((value, rest)) => Taken::Got(value, rest),
@@ -201,7 +201,7 @@ impl<T> Core<T> {
                 }
                 taken
             }
-            Store::Meeting(meeting) => meeting.take(),
+            Store::Meeting(meeting) => meeting.take(place),
         }
     }
 
@@ -226,7 +226,7 @@ impl<T> Core<T> {
         loop {
             let value = match &self.store {
                 Store::Meeting(meeting) => meeting.take_handed(),
-                _ => self.take_or_end().and_then(|(taken, _)| taken.ok()),
+                _ => self.take_or_end(None).and_then(|(taken, _)| taken.ok()),
             };
             let Some(value) = value else { break };
             drop(value);

@@ -1,17 +1,34 @@
 //! `bounded(0)`: an item passes from a sender to a receiver that is there.
 //!
-//! A sender offers its item and waits until it is taken. If it gives up before, it takes the item back. A sender that does not wait hands
-//! its item over only if a receiver waits: it tells that one, which takes the item when it runs. If that one does not run any more, the
-//! item is for the next.
+//! ```text
+//!   send ── does a receiver wait? ── handed to it, under the receivers' list's lock ───────────► sent
+//!     │                                         │                                                ▲
+//!     │                                         └─ it runs, and takes what was handed to it       │
+//!     │                                            it is gone: whoever looks takes it             │
+//!     └── nobody ── offered to whoever comes ── taken ────────────────────────────────────────────┘
+//!                                            └─ the sender gives up first: it takes it back
+//! ```
+//! **What is offered** is for whoever comes first. Its sender waits so long.
 //!
-//! Locks are taken in this order: the list of the senders, the offers, the list of the receivers.
+//! **What was handed over** is that receiver's: it is told, and nobody else takes the item, however long it takes to run; neither the sender
+//! nor one that comes later, and not if the channel is closed meanwhile. Whoever has left the list, since its time was over or it was
+//! cancelled, is handed nothing; who was told in time returns what it has, and leaves the cancel for its next point.
+//!
+//! **Nobody is given anything before it runs.** What was handed over lies here, among what is offered, with the number of the receiver's
+//! place and the receiver. There is one word for it: whether it lies here, under the lock. The receiver takes it out when it runs; whoever
+//! finds that the receiver is gone (left behind by its pool, or in the process that this one was forked from) takes it out instead. Whoever
+//! is first has it. One that is gone, and is on a thread still, may be second: then it looks on, as if it was told for nothing. And when some
+//! are gone all others look again (`ec_pool::wait::Sleeper`), those too that are just about to sleep ([`Meeting::has_any`]).
+//!
+//! Locks are taken in this order: the list of the senders or that of the receivers, then the offers.
 
 use super::super::base::face::{
-    Arc, AtomicUsize, ForkMutex, Forked, MutexGuard, Ordering, Taken, let_others_run, lock_with_room,
+    Arc, AtomicUsize, ForkMutex, Forked, MutexGuard, Ordering, Sleeper, Taken, let_others_run,
+    lock_with_room, some_may_be_gone,
 };
 use super::super::base::first::{Among, Claim, Stood};
 use super::super::base::side::Side;
-use super::super::base::waiters::{How, Place, Waited, Waiters};
+use super::super::base::waiters::{How, Place, Waited, Waiters, Wake};
 use super::core::Failed;
 use std::collections::VecDeque;
 use std::ptr;
@@ -19,7 +36,7 @@ use std::ptr;
 /// See the module.
 pub(crate) struct Meeting<T> {
     offers: ForkMutex<Offers<T>>,
-    /// How many offers are open; or, if it is closed, [`CLOSED`]. Written under the lock.
+    /// How many offers are open ([`ONE`] each), [`HANDED`], [`CLOSED`]. Written under the lock.
     state: AtomicUsize,
     senders: Waiters,
 }
@@ -27,24 +44,34 @@ pub(crate) struct Meeting<T> {
 struct Offers<T> {
     /// In the order of their numbers.
     queue: VecDeque<Offer<T>>,
-    /// How many of them can be taken, as far as anybody knows.
+    /// How many of them can be taken by whoever comes, as far as anybody knows.
     open: usize,
+    /// How many of them were handed over.
+    handed: usize,
     last: u64,
     closed: bool,
 }
 
 struct Offer<T> {
     number: u64,
-    /// Its sender waits.
-    waits: bool,
-    /// It is one of several things that the sender waits for: the claim, and which of them.
-    claim: Option<(Arc<Claim>, usize)>,
-    /// It is not to be taken: the sender has got another one, and takes it back when it runs.
+    whose: Whose,
+    /// It is not to be taken: the sender has got another thing, and takes it back when it runs; or it is not here, in a forked child.
     withdrawn: bool,
     item: T,
 }
 
-const CLOSED: usize = usize::MAX;
+enum Whose {
+    /// Of whoever comes. Its sender waits; perhaps for several things, of which it is one: the claim, and which of them.
+    Anybodys(Option<(Arc<Claim>, usize)>),
+    /// It was handed to this receiver, whose place in the list has this number.
+    Handed(Sleeper, u64),
+}
+
+/// Nothing is offered any more.
+const CLOSED: usize = 1;
+/// Something was handed over, and has not been taken.
+const HANDED: usize = 2;
+const ONE: usize = 4;
 
 /// After so many offers a sender lets others run. (One whose receiver is as quick never waits.)
 const OFFERS_TO_REST: u64 = 16;
@@ -52,45 +79,76 @@ const OFFERS_TO_REST: u64 = 16;
 impl<T> Forked for Offers<T> {
     /// What was offered nobody knows.
     fn left_half() -> Self {
-        Offers { queue: VecDeque::new(), open: 0, last: 0, closed: true }
+        Offers { closed: true, ..Offers::new() }
     }
 
-    /// Who waits with an offer is not here.
+    /// Who waits with an offer is not here. (Nor is who was handed something: that is for others.)
     fn left_whole(&mut self) {
-        self.queue.iter_mut().for_each(|offer| offer.withdrawn |= offer.waits);
-        self.open = self.queue.iter().filter(|offer| !offer.withdrawn).count();
+        self.queue.iter_mut().for_each(|offer| offer.withdrawn = !offer.is_handed());
+        self.open = 0;
+    }
+}
+
+impl<T> Offer<T> {
+    fn is_handed(&self) -> bool {
+        matches!(self.whose, Whose::Handed(..))
+    }
+
+    /// Was it handed to who had this place? (Of who is gone there may be one with the same number, in a forked child.)
+    fn is_handed_to(&self, place: Option<u64>) -> bool {
+        matches!(&self.whose, Whose::Handed(to, number) if Some(*number) == place && !to.is_gone())
+    }
+
+    fn was_handed_in_vain(&self) -> bool {
+        matches!(&self.whose, Whose::Handed(to, _) if to.is_gone())
     }
 }
 
 impl<T> Offers<T> {
+    fn new() -> Self {
+        Offers { queue: VecDeque::new(), open: 0, handed: 0, last: 0, closed: false }
+    }
+
     /// There is room.
-    fn push(&mut self, item: T, waits: bool, claim: Option<(Arc<Claim>, usize)>) -> u64 {
+    fn push(&mut self, item: T, whose: Whose) -> u64 {
         self.last += 1;
-        self.open += 1;
-        self.queue.push_back(Offer { number: self.last, waits, claim, withdrawn: false, item });
+        let offer = Offer { number: self.last, whose, withdrawn: false, item };
+        let count = if offer.is_handed() { &mut self.handed } else { &mut self.open };
+        *count += 1;
+        self.queue.push_back(offer);
         self.last
     }
 
-    /// Takes out the first that can be taken.
-    fn take_first(&mut self) -> Option<Offer<T>> {
-        let mut place = 0;
-        loop {
-            let offer = self.queue.get_mut(place)?;
-            if !offer.withdrawn {
-                self.open -= 1;
-                if offer.claim.as_ref().is_none_or(|(claim, arm)| claim.win(*arm)) {
-                    return self.queue.remove(place);
-                }
-                offer.withdrawn = true;
-            }
-            place += 1;
-        }
+    /// Takes out what was handed to who had this place, or else the first that anybody may take.
+    fn take_first(&mut self, place: Option<u64>) -> Option<Offer<T>> {
+        let mine = match self.handed {
+            0 => None,
+            _ => self.queue.iter().position(|offer| offer.is_handed_to(place)),
+        };
+        let at = mine.or_else(|| (0..self.queue.len()).find(|at| self.is_anybodys(*at)))?;
+        self.remove(at)
     }
 
-    fn remove(&mut self, place: usize) -> Option<T> {
-        let offer = self.queue.remove(place)?;
-        self.open -= usize::from(!offer.withdrawn);
-        Some(offer.item)
+    /// If so, the caller takes it: its sender has got nothing else.
+    fn is_anybodys(&mut self, at: usize) -> bool {
+        let offer = &mut self.queue[at];
+        match &offer.whose {
+            Whose::Handed(..) => return offer.was_handed_in_vain(),
+            Whose::Anybodys(_) if offer.withdrawn => return false,
+            Whose::Anybodys(claim) => {
+                offer.withdrawn = claim.as_ref().is_some_and(|(claim, arm)| !claim.win(*arm));
+            }
+        }
+        self.open -= usize::from(offer.withdrawn);
+        !offer.withdrawn
+    }
+
+    /// (What lies with it is dropped without the lock.)
+    fn remove(&mut self, at: usize) -> Option<Offer<T>> {
+        let offer = self.queue.remove(at)?;
+        let count = if offer.is_handed() { &mut self.handed } else { &mut self.open };
+        *count -= usize::from(!offer.withdrawn);
+        Some(offer)
     }
 
     fn place(&self, number: u64) -> Option<usize> {
@@ -100,11 +158,7 @@ impl<T> Offers<T> {
 
 impl<T> Meeting<T> {
     pub(crate) fn new() -> Meeting<T> {
-        Meeting {
-            offers: ForkMutex::new(Offers { queue: VecDeque::new(), open: 0, last: 0, closed: false }),
-            state: AtomicUsize::new(0),
-            senders: Waiters::new(),
-        }
+        Meeting { offers: ForkMutex::new(Offers::new()), state: AtomicUsize::new(0), senders: Waiters::new() }
     }
 
     fn lock_with_room(&self) -> MutexGuard<'_, Offers<T>> {
@@ -113,12 +167,70 @@ impl<T> Meeting<T> {
 
     /// Under the lock: the state is as the offers are.
     fn publish(&self, offers: &Offers<T>) {
-        let state = if offers.closed { CLOSED } else { offers.open };
-        self.state.store(state, Ordering::SeqCst);
+        let handed = if offers.handed > 0 { HANDED } else { 0 };
+        let closed = if offers.closed { CLOSED } else { 0 };
+        self.state.store(offers.open * ONE + handed + closed, Ordering::SeqCst);
     }
 
-    /// Offers `item` and waits until it is taken.
+    /// Hands `item` to a receiver that waits, or offers it and waits until it is taken.
     pub(crate) fn send(&self, item: T, how: How, receivers: &Side) -> Result<(), (T, Failed)> {
+        match self.hand(item, receivers) {
+            Ok(number) => {
+                self.has_sent(number);
+                Ok(())
+            }
+            Err(item) => self.offer_and_wait(item, how, receivers),
+        }
+    }
+
+    /// Hands `item` to a receiver that waits.
+    pub(crate) fn try_send(&self, item: T, receivers: &Side) -> Result<(), (T, Failed)> {
+        self.hand(item, receivers).map(drop).map_err(|item| {
+            let offers = self.offers.lock();
+            // (In a forked child it may not be said yet.)
+            self.publish(&offers);
+            let failed = if offers.closed { Failed::Closed } else { Failed::Late };
+            drop(offers);
+            (item, failed)
+        })
+    }
+
+    /// Gives its number. `Err`: nobody waits, or it is closed.
+    fn hand(&self, item: T, receivers: &Side) -> Result<u64, T> {
+        if !receivers.is_waited_at() {
+            return Err(item);
+        }
+        let (number, wake) = loop {
+            let mut list = receivers.lock();
+            let mut offers = self.offers.lock();
+            if offers.queue.len() == offers.queue.capacity() {
+                drop(offers);
+                drop(list);
+                drop(self.lock_with_room());
+                continue;
+            }
+            let taker = if offers.closed { None } else { list.tell_taker() };
+            receivers.see_to_the_rest(&mut list);
+            let Some((place, wake)) = taker else {
+                drop(offers);
+                drop(list);
+                return Err(item);
+            };
+            let number = offers.push(item, Whose::Handed(wake.whom(), place));
+            self.publish(&offers);
+            break (number, wake);
+        };
+        wake.wake();
+        Ok(number)
+    }
+
+    fn has_sent(&self, number: u64) {
+        if number.is_multiple_of(OFFERS_TO_REST) {
+            let_others_run();
+        }
+    }
+
+    fn offer_and_wait(&self, item: T, how: How, receivers: &Side) -> Result<(), (T, Failed)> {
         let number = match self.offer(item, None, receivers) {
             Ok(number) => number,
             Err(item) => return Err((item, Failed::Closed)),
@@ -135,9 +247,7 @@ impl<T> Meeting<T> {
             if let Some(item) = self.take_back(number) {
                 return Err((item, failed));
             }
-            if number.is_multiple_of(OFFERS_TO_REST) {
-                let_others_run();
-            }
+            self.has_sent(number);
             return Ok(());
         }
     }
@@ -151,7 +261,7 @@ impl<T> Meeting<T> {
             drop(offers);
             return Err(item);
         }
-        let number = offers.push(item, true, claim);
+        let number = offers.push(item, Whose::Anybodys(claim));
         self.publish(&offers);
         drop(offers);
         receivers.notify();
@@ -206,41 +316,24 @@ impl<T> Meeting<T> {
     fn take_back(&self, number: u64) -> Option<T> {
         let mut offers = self.offers.lock();
         let place = offers.place(number)?;
-        let item = offers.remove(place);
+        let offer = offers.remove(place);
         self.publish(&offers);
-        item
-    }
-
-    /// Hands `item` to a receiver that waits.
-    pub(crate) fn hand(&self, item: T, receivers: &Side) -> Result<(), (T, Failed)> {
-        let mut offers = self.lock_with_room();
-        let failed = if offers.closed {
-            self.publish(&offers);
-            Failed::Closed
-        } else if let Some(wake) = receivers.tell_taker() {
-            offers.push(item, false, None);
-            self.publish(&offers);
-            drop(offers);
-            wake.wake();
-            return Ok(());
-        } else {
-            Failed::Late
-        };
         drop(offers);
-        Err((item, failed))
+        Some(offer?.item)
     }
 
-    pub(crate) fn take(&self) -> Taken<T> {
+    /// By one that had this place in the list of the receivers, or has just come.
+    pub(crate) fn take(&self, place: Option<u64>) -> Taken<T> {
         let mut offers = self.offers.lock();
-        let offer = offers.take_first();
+        let offer = offers.take_first(place);
         self.publish(&offers);
         let Some(offer) = offer else {
             return if offers.closed { Taken::Closed } else { Taken::Nothing };
         };
         drop(offers);
-        if offer.waits {
+        if !offer.is_handed() {
             let wake = self.senders.lock().tell_one(offer.number);
-            wake.into_iter().for_each(|wake| wake.wake());
+            wake.into_iter().for_each(Wake::wake);
         }
         Taken::Got(offer.item, offer.number.is_multiple_of(OFFERS_TO_REST))
     }
@@ -257,25 +350,40 @@ impl<T> Meeting<T> {
         !was_closed
     }
 
-    /// One that was handed over and not taken. (Senders that wait take theirs back.)
+    /// One that was handed over and not taken: there is no receiver any more. (Senders that wait take theirs back.)
     pub(super) fn take_handed(&self) -> Option<T> {
         let mut offers = self.offers.lock();
-        let place = offers.queue.iter().position(|offer| !offer.waits)?;
-        offers.remove(place)
+        let at = offers.queue.iter().position(Offer::is_handed)?;
+        let offer = offers.remove(at);
+        self.publish(&offers);
+        drop(offers);
+        Some(offer?.item)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == CLOSED
+        self.state.load(Ordering::SeqCst) & CLOSED != 0
     }
 
-    /// Is anything offered? (If it is closed, perhaps.)
+    /// Is there anything that anybody may take? (If it is closed, perhaps.)
     pub(crate) fn has_any(&self) -> bool {
-        self.state.load(Ordering::SeqCst) != 0
+        self.has_more_than(0)
     }
 
-    /// As [`has_any`](Self::has_any), by others than who is among these.
+    /// As [`has_any`](Self::has_any), of others than who is among these.
     pub(super) fn has_any_of_others(&self, among: &Among<'_>) -> bool {
         // (If one of its own is withdrawn it is told.)
-        self.state.load(Ordering::SeqCst) > among.count_offers(self.as_offered_to())
+        self.has_more_than(among.count_offers(self.as_offered_to()))
+    }
+
+    fn has_more_than(&self, offers: usize) -> bool {
+        let state = self.state.load(Ordering::SeqCst);
+        state & CLOSED != 0
+            || state / ONE > offers
+            || (state & HANDED != 0 && some_may_be_gone() && self.has_handed_in_vain())
+    }
+
+    #[cold]
+    fn has_handed_in_vain(&self) -> bool {
+        self.offers.lock().queue.iter().any(Offer::was_handed_in_vain)
     }
 }

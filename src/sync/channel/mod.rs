@@ -28,17 +28,20 @@
 //!
 //! **Nothing is lost.** A value is received by one receiver, or is given back to its sender in the error. A receiver that is cancelled, or
 //! whose time is over, takes none with it. (What was sent stays in the channel until somebody receives it: if no receiver does, it is dropped.)
+//! With `bounded(0)` a value that is sent while a receiver waits is that receiver's: nobody else receives it, and no close keeps it from that
+//! one. Only if its runtime is shut down before it has run, and leaves it behind, others receive it.
 //!
 //! **Cancel.** The calls that wait are cancellation points, and honour a surrounding [`timeout`](crate::time::timeout): a cancel that is
 //! pending is delivered before anything is sent or received. [`mpsc`](crate::sync::mpsc) has std's types.
 //!
 //! **Order and fairness.** Values of one sender come in the order in which they were sent. Those that wait are served in the order in which
 //! they came. Who comes while there is something need not wait behind them, but if one of them has waited for half a millisecond and came too
-//! late, all others wait behind it. A task that goes on for some dozens of values without waiting lets others run.
+//! late, all others wait behind it. A task that goes on for some dozens of values without waiting lets others run at times: to receive them,
+//! or to send them to a bounded channel; to an unbounded one, if as many lie in it. (`try_send` and `try_recv` never do.)
 //!
 //! **Fork.** In a forked child only the task or thread that has forked is there: nobody sends or receives at the other ends. What
 //! another one was just putting in or taking out is not in the child's channel. One of `bounded(0)` is closed there if another one was
-//! just offering or taking.
+//! just offering or taking; what a receiver of the parent's was sent, and has not returned yet, is for who receives in the child.
 
 pub(super) mod arms;
 pub(super) mod core;

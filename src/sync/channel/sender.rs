@@ -20,7 +20,8 @@ impl<T> Sender<T> {
         Sender(shared)
     }
 
-    /// Sends `value`, and waits until there is a place for it; with `bounded(0)`, until a receiver has taken it. A cancellation point.
+    /// Sends `value`, and waits until there is a place for it; with `bounded(0)`, until a receiver takes it: one that
+    /// waits has it at once. A cancellation point.
     ///
     /// # Errors
     /// The channel is closed, or the call was cancelled or came under a deadline. The value is in the error.

@@ -2,6 +2,8 @@
 
 use super::super::base::face::{ForkMutex, Forked, Stop, WaitKind};
 use super::super::base::first::{Among, Arm, Stood};
+use super::super::base::names::Name;
+use super::super::base::said::{Kind, What};
 use super::super::base::waiters::{How, Waited, Waiters};
 use super::super::channel::core::Failed;
 
@@ -115,12 +117,13 @@ impl<T> Core<T> {
 pub(crate) struct RecvArm<'a, T> {
     core: &'a Core<T>,
     kind: &'static WaitKind,
+    name: &'a Name,
     taken: Option<Result<T, Failed>>,
 }
 
 impl<'a, T> RecvArm<'a, T> {
-    pub(crate) fn new(core: &'a Core<T>, kind: &'static WaitKind) -> Self {
-        RecvArm { core, kind, taken: None }
+    pub(crate) fn new(core: &'a Core<T>, kind: &'static WaitKind, name: &'a Name) -> Self {
+        RecvArm { core, kind, name, taken: None }
     }
 
     /// What came of it, once.
@@ -135,6 +138,10 @@ impl<T> Arm for RecvArm<'_, T> {
         self.taken.is_some()
     }
 
+    fn what(&self) -> Option<What> {
+        Some(What::named(Kind::OneshotRecv, self.name))
+    }
+
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
         self.core.waiters.stand_among(&How::new(self.kind, 0), |_| self.core.is_ready(), among, inner)
     }
@@ -144,17 +151,22 @@ impl<T> Arm for RecvArm<'_, T> {
 pub(crate) struct ClosedArm<'a, T> {
     core: &'a Core<T>,
     kind: &'static WaitKind,
+    name: &'a Name,
 }
 
 impl<'a, T> ClosedArm<'a, T> {
-    pub(crate) fn new(core: &'a Core<T>, kind: &'static WaitKind) -> Self {
-        ClosedArm { core, kind }
+    pub(crate) fn new(core: &'a Core<T>, kind: &'static WaitKind, name: &'a Name) -> Self {
+        ClosedArm { core, kind, name }
     }
 }
 
 impl<T> Arm for ClosedArm<'_, T> {
     fn attempt(&mut self) -> bool {
         self.core.is_closed()
+    }
+
+    fn what(&self) -> Option<What> {
+        Some(What::named(Kind::OneshotClosed, self.name))
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {

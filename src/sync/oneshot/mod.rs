@@ -120,7 +120,7 @@ impl<T> Sender<T> {
     }
 
     pub(super) fn as_arm(&self) -> ClosedArm<'_, T> {
-        ClosedArm::new(&self.0.core, &CLOSED)
+        ClosedArm::new(&self.0.core, &CLOSED, &self.0.name)
     }
 
     /// The name that it was made with.
@@ -195,7 +195,7 @@ impl<T> Receiver<T> {
     }
 
     pub(super) fn as_arm(&self) -> RecvArm<'_, T> {
-        RecvArm::new(&self.0.core, &RECV)
+        RecvArm::new(&self.0.core, &RECV, &self.0.name)
     }
 
     fn recv_by(&self, patience: Patience) -> Result<T, Delivered> {

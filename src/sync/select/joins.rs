@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::super::base::first::{Among, Arm, Stood};
+use super::super::base::said::{Kind, What};
 use super::{Operation, Sealed};
 use crate::task::{JoinHandle, JoinSet, ScopedJoinHandle};
 use crate::waiter::Waiter;
@@ -37,6 +38,9 @@ pub fn join<H: Handle>(handle: &mut H) -> impl Operation<Output = thread::Result
 
 /// Comes with the end of one of the tasks of the set, takes it out and gives its result: as [`JoinSet::join_next`]. If the set is empty it
 /// comes at once, with `None`.
+///
+/// # Panics
+/// In a task of the set, which would wait for its own end.
 ///
 /// ```
 /// use event_channel::sync::select;
@@ -74,6 +78,9 @@ pub trait Ends {
     /// What has come of it, if it has ended.
     fn ended(&mut self, _: Sealed) -> Option<Self::Output>;
 
+    /// For a dump.
+    fn what(&self, _: Sealed) -> What;
+
     /// Has this one told of the end. False: it has ended.
     fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool;
 
@@ -107,6 +114,10 @@ impl<H: Ends> Arm for Join<'_, H> {
         self.output.is_some()
     }
 
+    fn what(&self) -> Option<What> {
+        Some(self.handle.what(Sealed))
+    }
+
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
         let waiter = self.waiter.get_or_insert_with(|| Waiter::of(among.sleeper().clone()));
         waiter.take();
@@ -133,6 +144,10 @@ impl<T> Ends for JoinHandle<T> {
         self.try_join()
     }
 
+    fn what(&self, _: Sealed) -> What {
+        What::new(Kind::Join, self.task().id().as_u64())
+    }
+
     fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool {
         self.tell(waiter.clone(), 0)
     }
@@ -153,6 +168,10 @@ impl<T> Ends for ScopedJoinHandle<'_, T> {
         self.try_join()
     }
 
+    fn what(&self, _: Sealed) -> What {
+        What::new(Kind::Join, self.task().id().as_u64())
+    }
+
     fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool {
         self.inner().tell(waiter.clone(), 0)
     }
@@ -170,7 +189,12 @@ impl<T> Ends for JoinSet<T> {
     type Output = Option<thread::Result<T>>;
 
     fn ended(&mut self, _: Sealed) -> Option<Self::Output> {
+        self.is_without_caller();
         if self.is_empty() { Some(None) } else { self.try_join_next().map(Some) }
+    }
+
+    fn what(&self, _: Sealed) -> What {
+        What::new(Kind::JoinNext, self.len() as u64)
     }
 
     fn tell(&mut self, waiter: &Arc<Waiter>, _: Sealed) -> bool {

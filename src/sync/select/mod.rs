@@ -35,7 +35,7 @@
 //! | --- | --- | --- |
 //! | [`recv(&receiver)`](recv) | a value, or the end: of a [`channel`](super::channel), an [`mpsc`](super::mpsc), a [`oneshot`](super::oneshot) | what `recv` gives |
 //! | [`send(&sender, value)`](send) | a place, or a receiver; or the end | what `send` gives |
-//! | [`send_from(&sender, &mut slot)`](send_from) | the same; the value stays in the `Option` unless it is sent | the same |
+//! | [`send_from(&sender, &mut slot)`](send_from) | the same; the value stays in the `Option` unless it is sent. (After the end it is in the error.) | the same |
 //! | [`closed(&sender)`](closed) | the end of the receiver of a [`oneshot`](super::oneshot) | |
 //! | [`wait(&notification)`](wait) | a post | |
 //! | [`join(&mut handle)`](join) | the end of a task | what `join` gives |
@@ -44,6 +44,7 @@
 //! | [`tick(&mut interval)`](tick) | the next tick | when it was due |
 //! | [`wait_readable(&socket)`](wait_readable), [`wait_writable(&socket)`](wait_writable) | readiness, of anything that has a descriptor | [`io::Result<()>`](std::io::Result) |
 
+mod draw;
 #[doc(hidden)]
 pub mod hidden;
 mod joins;
@@ -59,17 +60,16 @@ pub use send::{send, send_from};
 pub use times::{sleep, sleep_until, tick};
 
 use super::base::first::{Among, Arm, Stood};
+use super::base::said::{self, What};
 use super::channel::Delivered;
 use crate::{Cancelled, Elapsed};
 use ec_tasks::WaitKind;
 use sealed::Sealed;
-use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-static SELECT: WaitKind =
-    WaitKind { name: "select", cancel: None, describe: |_, arms| format!("the first of {arms}") };
+static SELECT: WaitKind = WaitKind { name: "select", cancel: None, describe: said::describe };
 
 /// What an arm of a [`select!`](macro@crate::sync::select) waits for. There are those of [this module](self) and no others.
 pub trait Operation: Arm {
@@ -112,6 +112,10 @@ impl<A: Arm, F> Arm for Of<A, F> {
 
     fn is_there(&self) -> bool {
         self.arm.is_there()
+    }
+
+    fn what(&self) -> Option<What> {
+        self.arm.what()
     }
 
     fn stand(&mut self, among: &Among<'_>, inner: &mut dyn FnMut(&Among<'_>)) -> Stood {
@@ -200,7 +204,7 @@ impl SelectError {
 ///
 /// **Arms.** `operation(arguments) -> pattern => expression`, with `-> pattern` left out where the result does not matter. The operations, and
 /// what each gives, are in the [module](mod@crate::sync::select). An arm with `, if condition` before its `=>` is left out unless the condition
-/// holds; its arguments are not evaluated then:
+/// holds; its arguments are not evaluated then. All conditions are evaluated first, so that each may look at what another arm borrows:
 ///
 /// ```
 /// # use event_channel::sync::{channel, select};
@@ -218,8 +222,35 @@ impl SelectError {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// **Which one.** If several have come one of them is taken at random, so that none waits for ever. With `biased;` before the first arm it is
-/// the one that stands first. Nothing is taken for the others: no value is received, no post is taken, no task is joined. The value of a
+/// A pattern must be irrefutable (`value`, not `Ok(value)`): the arm is taken whatever it gives, so the expression looks at it. Behind an
+/// expression that is no block there is a comma, behind a `match` as well. Each arm has frames of its own on the stack, while it waits: some
+/// 1.5 KiB in a build without optimizations.
+///
+/// **Temporaries.** What the arguments make in passing, a guard or an interval, lasts until the select has come to an end, and is dropped before
+/// an arm's expression runs. In an arm with a condition it does not last so long, and the compiler says so: there it needs a name.
+///
+/// ```
+/// # use event_channel::sync::{Mutex, channel, select};
+/// # use event_channel::time::Duration;
+/// # let (sender, receiver) = channel::bounded(2);
+/// # (1..=2).for_each(|value| sender.send(value).unwrap());
+/// # let wanted = true;
+/// let receiver = Mutex::new(receiver);
+/// select! {
+///     recv(&*receiver.lock().unwrap()) -> value => assert_eq!(value, Ok(1)),
+///     sleep(Duration::from_secs(60)) => unreachable!(),
+/// }?;
+/// let guard = receiver.lock().unwrap();
+/// select! {
+///     recv(&*guard) -> value, if wanted => assert_eq!(value, Ok(2)),
+///     sleep(Duration::from_secs(60)) => unreachable!(),
+/// }?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// **Which one.** If several have come one of them is taken at random, so that none waits for ever: each is as likely as any other, whatever
+/// stands beside them, and whoever selects, for the first time or not. With `biased;` before the first arm it is the one that stands first.
+/// Nothing is taken for the others: no value is received, no post is taken, no task is joined. The value of a
 /// [`send`](fn@crate::sync::select::send) that was not the first is dropped; [`send_from`](crate::sync::select::send_from) keeps it.
 ///
 /// The same holds after a wait, of what has come meanwhile; with one exception. At a channel of `bounded(0)` a value passes by a step of the
@@ -236,13 +267,26 @@ impl SelectError {
 /// of a [`Notification`](crate::sync::Notification) it keeps its place as long as it waits, whatever it is told of meanwhile; each new select
 /// begins at the end. A [`post_all`](crate::sync::Notification::post_all) lets it go whenever it comes, from when the select has begun.
 ///
+/// **In a [dump](crate::dump)** a task that waits here says what for, arm by arm, but for those that are left out: kinds, the names of channels
+/// and notifications, descriptors, the numbers of tasks, the time that a `sleep` was asked for. (`select: channel recv 'jobs', notification
+/// 'quit', sleep 60s`) There is room for 15 bytes: some five arms. Of the others it says how many there are.
+///
 /// A task suspends, a plain thread blocks.
+///
+/// **Others.** A task that is answered at once again and again, also by `default`, lets others run: at each thirty-second call, before it takes
+/// anything. So do [`Notification::wait`](crate::sync::Notification::wait), [`Semaphore::acquire`](crate::sync::Semaphore::acquire) and their
+/// twins, and [channels](mod@crate::sync::channel) with their values. A loop of calls that never wait (`try_recv`, `try_wait`, `try_acquire`)
+/// does not, and wants a [`yield_now`](crate::task::yield_now). (Threads are the kernel's affair.)
 ///
 /// # Errors
 /// [`SelectError`]; nothing was taken by then.
 ///
 /// # Panics
-/// If all arms are left out by their conditions and there is no `default`: it would wait for ever. And as the operations say.
+/// If there is no `default`, and no arm that can come, since each is left out by its condition or is a
+/// [`send_from`](crate::sync::select::send_from) with nothing in its slot: it would wait for ever. And as the operations say.
+///
+/// If the destructor of a value panics that was not [sent](fn@crate::sync::select::send), that goes on, and what another arm had received is
+/// dropped. (With `send_from` no value is dropped.)
 #[macro_export]
 macro_rules! select {
     (@parse $biased:tt [$($done:tt)*] ($at:expr)) => {
@@ -261,50 +305,52 @@ macro_rules! select {
         $operation:ident ($($argument:expr),* $(,)?) $(-> $output:pat)? $(, if $condition:expr)? => $body:expr, $($rest:tt)*
     ) => {
         $crate::select!(@parse $biased [$($done)*
-            { arm came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
+            { arm holds came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
         ] ($at + 1) $($rest)*)
     };
     (@parse $biased:tt [$($done:tt)*] ($at:expr)
         $operation:ident ($($argument:expr),* $(,)?) $(-> $output:pat)? $(, if $condition:expr)? => $body:expr
     ) => {
         $crate::select!(@parse $biased [$($done)*
-            { arm came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
+            { arm holds came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
         ] ($at + 1))
     };
     (@parse $biased:tt [$($done:tt)*] ($at:expr)
         $operation:ident ($($argument:expr),* $(,)?) $(-> $output:pat)? $(, if $condition:expr)? => $body:block $($rest:tt)+
     ) => {
         $crate::select!(@parse $biased [$($done)*
-            { arm came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
+            { arm holds came ($at) $operation ($($argument),*) ($($output)?) ($($condition)?) ($body) }
         ] ($at + 1) $($rest)+)
     };
     (@parse $biased:tt [$($done:tt)*] ($at:expr) $($rest:tt)+) => {
         ::core::compile_error!(::core::concat!(
             "select! does not understand `", ::core::stringify!($($rest)+),
             "`: an arm is `operation(arguments) -> pattern, if condition => expression`, \
-             of which `-> pattern` and `, if condition` may be left out, or `default => expression`"
+             of which `-> pattern` and `, if condition` may be left out, or `default => expression`; \
+             behind an expression that is no block there is a comma"
         ))
     };
     (@run $biased:tt [] ($($default:expr)?)) => {
         ::core::compile_error!("select! has nothing to wait for")
     };
     (@run $biased:tt [$({
-        $arm:ident $came:ident ($at:expr) $operation:ident ($($argument:expr),*) ($($output:pat)?) ($($condition:expr)?) ($body:expr)
+        $arm:ident $holds:ident $came:ident ($at:expr)
+        $operation:ident ($($argument:expr),*) ($($output:pat)?) ($($condition:expr)?) ($body:expr)
     })+] ($($default:expr)?)) => {{
+        // (All of them before an argument borrows what another one looks at.)
+        $($(let $holds: bool = $condition;)?)+
         $(let mut $came = $crate::sync::select::hidden::None;)+
-        let first = {
-            $(let mut $arm = if $crate::select!(@if $($condition)?) {
-                $crate::sync::select::hidden::Some($crate::sync::select::$operation($($argument),*))
-            } else {
-                $crate::sync::select::hidden::None
-            };)+
-            let first = $crate::sync::select::hidden::first(
-                &[$($crate::sync::select::hidden::slot(&mut $arm)),+],
-                $biased,
-                $crate::select!(@is_there $(($default))?),
-            );
-            $($came = $crate::sync::select::hidden::output($arm, first, $at);)+
-            first
+        // (In one expression, at the end of which the temporaries of all arguments are dropped; behind the arms, before a body runs.)
+        let first = match ($($crate::select!(@arm $operation ($($argument),*) ($($condition, $holds)?)),)+) {
+            ($(mut $arm,)+) => {
+                let first = $crate::sync::select::hidden::first(
+                    [$($crate::sync::select::hidden::slot(&mut $arm)),+],
+                    $biased,
+                    $crate::select!(@is_there $(($default))?),
+                );
+                $($came = $crate::sync::select::hidden::output($arm, first, $at);)+
+                first
+            }
         };
         match first {
             $crate::sync::select::hidden::Err(stopped) => $crate::sync::select::hidden::Err(stopped),
@@ -322,8 +368,16 @@ macro_rules! select {
             }
         }
     }};
-    (@if) => { true };
-    (@if $condition:expr) => { $condition };
+    (@arm $operation:ident ($($argument:expr),*) ()) => {
+        $crate::sync::select::hidden::Some($crate::sync::select::$operation($($argument),*))
+    };
+    (@arm $operation:ident ($($argument:expr),*) ($condition:expr, $holds:ident)) => {
+        if $holds {
+            $crate::sync::select::hidden::Some($crate::sync::select::$operation($($argument),*))
+        } else {
+            $crate::sync::select::hidden::None
+        }
+    };
     (@pattern) => { _ };
     (@pattern $output:pat) => { $output };
     (@is_there) => { false };
@@ -332,23 +386,4 @@ macro_rules! select {
     (@default $default:expr) => { $default };
     (biased; $($arms:tt)*) => { $crate::select!(@parse true [] (0usize) $($arms)*) };
     ($($arms:tt)*) => { $crate::select!(@parse false [] (0usize) $($arms)*) };
-}
-
-/// Numbers without order, of each thread.
-fn some_number() -> usize {
-    std::thread_local!(static LAST: Cell<u64> = const { Cell::new(0) });
-    // (Where thread-locals are gone there is not much to be chosen any more.)
-    let next = LAST.try_with(|last| {
-        let seed = match last.get() {
-            0 => std::ptr::from_ref(last).addr() as u64 | 1,
-            last => last,
-        };
-        // Marsaglia's xorshift.
-        let mut next = seed ^ (seed << 13);
-        next ^= next >> 7;
-        next ^= next << 17;
-        last.set(next);
-        next
-    });
-    (next.unwrap_or(0) >> 32) as usize
 }

@@ -2,11 +2,13 @@
 
 use super::super::{Notification, channel, mpsc, oneshot};
 use super::{Of, Operation, Sealed};
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// Comes with the next value, or with the end of the channel: gives what `recv` gives.
 ///
 /// `from` is a [`channel::Receiver`](crate::sync::channel::Receiver), an [`mpsc::Receiver`](crate::sync::mpsc::Receiver) or a
-/// [`oneshot::Receiver`](crate::sync::oneshot::Receiver). The only error is that the channel is closed and empty; it comes each time,
+/// [`oneshot::Receiver`](crate::sync::oneshot::Receiver); or an `Arc`, say, of one. The only error is that the channel is closed and empty; it comes each time,
 /// at once.
 ///
 /// ```
@@ -22,7 +24,7 @@ pub fn recv<R: Receive>(from: &R) -> impl Operation<Output = Result<R::Item, R::
     from.arm(Sealed)
 }
 
-/// What [`recv`] receives from.
+/// What [`recv`] receives from; or what refers to that.
 pub trait Receive {
     /// What is received.
     type Item;
@@ -50,6 +52,20 @@ impl<T> Receive for mpsc::Receiver<T> {
         Of::new(self.as_arm(), |arm| Some(arm.taken()?.map_err(|_| mpsc::RecvError)))
     }
 }
+
+macro_rules! receive_from_what_refers_to_it {
+    ($($pointer:ty),+) => {$(
+        impl<R: Receive> Receive for $pointer {
+            type Item = R::Item;
+            type Error = R::Error;
+
+            fn arm(&self, sealed: Sealed) -> impl Operation<Output = Result<R::Item, R::Error>> + '_ {
+                (**self).arm(sealed)
+            }
+        }
+    )+};
+}
+receive_from_what_refers_to_it!(&R, Box<R>, Rc<R>, Arc<R>);
 
 impl<T> Receive for oneshot::Receiver<T> {
     type Item = T;

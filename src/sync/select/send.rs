@@ -3,12 +3,14 @@
 use super::super::channel::arms::{Kept, SendArm};
 use super::super::{channel, mpsc};
 use super::{Of, Operation, Sealed};
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// Comes when `value` is sent: there is a place for it, or a receiver. Or with the end of the channel: gives what `send` gives, and the only
 /// error is that it is closed; the value is in it. **If it is not the first the value is dropped**: see [`send_from`].
 ///
 /// `to` is a [`channel::Sender`](crate::sync::channel::Sender), an [`mpsc::Sender`](crate::sync::mpsc::Sender) or an
-/// [`mpsc::SyncSender`](crate::sync::mpsc::SyncSender).
+/// [`mpsc::SyncSender`](crate::sync::mpsc::SyncSender); or an `Arc`, say, of one.
 ///
 /// ```
 /// use event_channel::sync::{channel, select};
@@ -23,7 +25,8 @@ pub fn send<S: Send>(to: &S, value: S::Item) -> impl Operation<Output = Result<(
     sends(to, Kept::Here(Some(value)))
 }
 
-/// As [`send`], of what is in `slot`. If it is not the first, the value is there again afterwards. With `None` it never comes.
+/// As [`send`], of what is in `slot`. If it is not the first, the value is there again afterwards; if the channel is closed it is in the
+/// error, as ever. With `None` it never comes: it is as one that is left out by its condition.
 ///
 /// ```
 /// use event_channel::sync::{channel, select};
@@ -51,7 +54,7 @@ fn sends<'a, S: Send>(
     Of::new(to.arm(kept, Sealed), |arm| Some(arm.sent().map_err(S::closed)))
 }
 
-/// What [`send()`] sends to.
+/// What [`send()`] sends to; or what refers to that.
 pub trait Send {
     /// What is sent.
     type Item;
@@ -77,6 +80,24 @@ impl<T> Send for channel::Sender<T> {
         channel::SendError::Closed(value)
     }
 }
+
+macro_rules! send_to_what_refers_to_it {
+    ($($pointer:ty),+) => {$(
+        impl<S: Send> Send for $pointer {
+            type Item = S::Item;
+            type Error = S::Error;
+
+            fn arm<'a>(&'a self, kept: Kept<'a, S::Item>, sealed: Sealed) -> SendArm<'a, S::Item> {
+                (**self).arm(kept, sealed)
+            }
+
+            fn closed(value: S::Item) -> S::Error {
+                S::closed(value)
+            }
+        }
+    )+};
+}
+send_to_what_refers_to_it!(&S, Box<S>, Rc<S>, Arc<S>);
 
 impl<T> Send for mpsc::SyncSender<T> {
     type Item = T;

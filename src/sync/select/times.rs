@@ -1,6 +1,7 @@
 //! Times.
 
 use super::super::base::first::Arm;
+use super::super::base::said::{Kind, What};
 use super::Operation;
 use crate::time::Interval;
 use crate::twins::after;
@@ -20,24 +21,31 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn sleep(duration: Duration) -> impl Operation<Output = ()> {
-    Sleep(after(duration))
+    Sleep { at: after(duration), what: What::sleep(duration) }
 }
 
 /// Comes at this time: made before a loop, one that limits all of it.
 pub fn sleep_until(deadline: Instant) -> impl Operation<Output = ()> {
-    Sleep(Some(deadline))
+    Sleep { at: Some(deadline), what: What::new(Kind::SleepUntil, 0) }
 }
 
-/// `None`: it never comes.
-struct Sleep(Option<Instant>);
+struct Sleep {
+    /// `None`: it never comes.
+    at: Option<Instant>,
+    what: What,
+}
 
 impl Arm for Sleep {
     fn attempt(&mut self) -> bool {
-        self.0.is_some_and(|at| at <= Instant::now())
+        self.at.is_some_and(|at| at <= Instant::now())
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.0
+        self.at
+    }
+
+    fn what(&self) -> Option<What> {
+        Some(self.what)
     }
 }
 
@@ -49,7 +57,8 @@ impl Operation for Sleep {
     }
 }
 
-/// Comes with the next tick, and gives the time that it was due at: as [`Interval::tick`].
+/// Comes with the next tick, and gives the time that it was due at, as [`Interval::tick`]. (Of one that is due already a select makes no more than
+/// of anything else that has come: others run at times, not each time.)
 ///
 /// ```
 /// use event_channel::sync::{channel, select};
@@ -83,6 +92,10 @@ impl Arm for Tick<'_> {
 
     fn deadline(&self) -> Option<Instant> {
         self.interval.due()
+    }
+
+    fn what(&self) -> Option<What> {
+        Some(What::new(Kind::Tick, 0))
     }
 }
 

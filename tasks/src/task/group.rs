@@ -51,7 +51,7 @@ struct Inner {
     lost: bool,
     /// Its members were stopped for good.
     stopped: bool,
-    /// How often all were cancelled: a member that has seen less is to be.
+    /// How often all were cancelled: a member that has seen less is to be. (One that comes between two times has seen none.)
     round: u64,
     /// One that nobody has been told of.
     abandoned: Option<Task>,
@@ -137,16 +137,15 @@ impl Group {
         self.failures.store(self.failures().saturating_sub(1), Ordering::Relaxed);
     }
 
-    /// The members, and those to come, are cancelled. True: the present ones were not before, and are to be.
+    /// The members, and those to come, are cancelled. True: those of the present ones that never were are to be.
     pub(crate) fn stops(&self) -> bool {
         let mut inner = self.inner.lock();
-        let first = !inner.stopped && self.failures() == 0;
-        inner.stopped = true;
-        inner.round += u64::from(first);
-        first
+        inner.round = inner.round.max(1);
+        !std::mem::replace(&mut inner.stopped, true)
     }
 
-    /// One that has not been cancelled in the present round; now it counts as if it had. (Those that have are last.)
+    /// One that has not been cancelled in the present round; now it counts as if it had. (Those that have are last. While somebody calls this
+    /// again and again none comes that is not cancelled as it begins.)
     pub(crate) fn next_to_cancel(&self) -> Option<Task> {
         let mut inner = self.inner.lock();
         // SAFETY: what is in the list is alive; its cells are the lock's.
@@ -191,6 +190,18 @@ impl Inner {
         member.round.set(self.round);
         self.take_out(member);
         self.put_last(member);
+    }
+
+    fn put_first(&mut self, member: &Member) {
+        member.previous.set(ptr::null());
+        member.next.set(self.first);
+        // SAFETY: what is in the list is alive.
+        match unsafe { self.first.as_ref() } {
+            Some(first) => first.previous.set(member),
+            None => self.last = member,
+        }
+        self.first = member;
+        self.count += 1;
     }
 
     fn put_last(&mut self, member: &Member) {
@@ -268,9 +279,15 @@ impl Member {
     pub(crate) unsafe fn join(&self, task: NonNull<Header>) -> bool {
         let mut inner = self.group.inner.lock();
         self.task.set(task.as_ptr());
-        self.round.set(inner.round);
-        inner.put_last(self);
-        inner.cancels(self.group.failures())
+        let begins_cancelled = inner.cancels(self.group.failures());
+        if begins_cancelled {
+            self.round.set(inner.round);
+            inner.put_last(self);
+        } else {
+            self.round.set(0);
+            inner.put_first(self);
+        }
+        begins_cancelled
     }
 
     /// It has failed. True: the others were not cancelled before, and are to be.

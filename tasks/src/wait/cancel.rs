@@ -68,7 +68,8 @@ impl Task {
 }
 
 impl Group {
-    /// Cancels all members, and those to come, once: those that were cancelled before, because one of them failed, are not again.
+    /// Cancels all members, and those to come, once: those that were cancelled before, because one of them failed, are not again, also if
+    /// that failure was [claimed](Group::claim) meanwhile.
     pub fn cancel(&self) {
         if !forked() && self.stops() {
             self.cancel_all();

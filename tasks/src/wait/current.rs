@@ -61,10 +61,23 @@ fn caller() -> Option<NonNull<Header>> {
     if forked() { None } else { running_caller() }
 }
 
-/// As [`running`], for [`with_caller`].
+/// As [`caller`], also in a forked child: for what only concerns its own memory.
 #[inline]
 fn running_caller() -> Option<NonNull<Header>> {
     running().or_else(|| NonNull::new(here::stepped_out().cast_mut().cast()))
+}
+
+impl Task {
+    /// It runs on this thread. Also in a child that it has forked, where nothing is a task any more, but its frames are there.
+    #[doc(hidden)]
+    pub fn runs_here(&self) -> bool {
+        running() == Some(self.raw())
+    }
+}
+
+/// Whether the caller is in [`on_thread`](crate::on_thread) of a task, which goes on when the caller does. False in a forked child.
+pub fn is_on_thread_of_task() -> bool {
+    !forked() && !here::stepped_out().is_null()
 }
 
 /// The current task; `None` in a plain thread, and in a forked child.
@@ -77,14 +90,16 @@ pub fn current() -> Option<Task> {
 }
 
 /// Calls `f` with the one pointer that each task, and each plain thread, has for the deadline
-/// scope it is in; null at first. In [`on_thread`](crate::on_thread) that of the task is the thread's, too.
+/// scope it is in; null at first. In [`on_thread`](crate::on_thread) that of the task is the thread's, too; and in a forked child that of the
+/// task is the thread's that has forked in it, which goes on in the same frames.
 ///
 /// # Safety
 /// `f` does not suspend. The pointer has one owner in the process, who reads and writes it here
 /// and may follow it: whoever else calls this leaves it as it is.
 pub unsafe fn with_scope_cell<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
-    match caller() {
-        // SAFETY: as in `with_current`; only the task uses the cell, and where it has stepped out to it does not go on meanwhile.
+    match running_caller() {
+        // SAFETY: as in `with_current`; only the task uses the cell, and where it has stepped out to it does not go on meanwhile. In a child
+        // the task's memory is as it was, with nobody else to use it, until the child ends.
         Some(header) => f(unsafe { &header.as_ref().continuation.scope }),
         None => {
             // Read apart and written back: `f` is not to be inlined into the access.
@@ -94,6 +109,17 @@ pub unsafe fn with_scope_cell<R>(f: impl FnOnce(&Cell<*const ()>) -> R) -> R {
             result
         }
     }
+}
+
+/// True: no cancel waits to be delivered here, and the caller is in no scope (that cell is null).
+#[doc(hidden)]
+#[inline]
+pub fn is_left_alone() -> bool {
+    let Some(header) = running_caller() else { return here::scope_of_thread().is_null() };
+    // SAFETY: as in `with_scope_cell`.
+    let header = unsafe { header.as_ref() };
+    // (In a child it is no task that could be cancelled.)
+    header.continuation.scope.get().is_null() && (!header.cancel.is_pending() || forked())
 }
 
 /// The addresses of the stack that the current task was given (or the one that has called [`on_thread`](crate::on_thread), which stays on

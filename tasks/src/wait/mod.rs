@@ -16,7 +16,9 @@ mod wake;
 pub use announce::{begin_wait, end_wait};
 pub use cancel::{cancel_pending, take_cancel, was_cancelled};
 pub(crate) use current::running;
-pub use current::{current, current_context, own_stack, with_current, with_scope_cell};
+pub use current::{
+    current, current_context, is_left_alone, is_on_thread_of_task, own_stack, with_current, with_scope_cell,
+};
 pub use follow::Follows;
 pub use section::{GROUPS, Interrupter, Stay, enter_section, in_section, set_interrupter};
 pub use suspend::{park, suspend, suspend_for_op, suspend_for_op_until, yield_now};

@@ -6,6 +6,7 @@
 #[path = "queues.rs"]
 mod queues;
 
+use ec_tasks::room::{self, Room};
 use loom::sync::Condvar;
 use std::ops::{Deref, DerefMut};
 
@@ -48,6 +49,8 @@ pub(crate) fn after_step() {
 
 pub(crate) fn let_others_run() {}
 
+pub(crate) fn let_others_run_at_times() {}
+
 /// As the processor would: another thread may run.
 pub(crate) fn spin_loop() {
     loom::thread::yield_now();
@@ -88,8 +91,17 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-pub(crate) fn lock_with_room<T, C>(mutex: &ForkMutex<T>, _: impl Fn(&mut T) -> &mut C) -> MutexGuard<'_, T> {
-    mutex.lock()
+pub(crate) fn lock_with_room<T, C: Room>(
+    mutex: &ForkMutex<T>,
+    of: impl Fn(&mut T) -> &mut C,
+) -> MutexGuard<'_, T> {
+    let mut guard = mutex.lock();
+    let inside = of(&mut guard);
+    let (len, room) = inside.filled();
+    if len == room {
+        room::replace(inside, &mut room::empty(2 * len + 4));
+    }
+    guard
 }
 
 /// Why a wait came to nothing.
@@ -155,6 +167,10 @@ pub(crate) fn all_through() {
 }
 
 impl Sleeper {
+    pub(crate) fn is_task(&self) -> bool {
+        true
+    }
+
     pub(crate) fn new() -> Sleeper {
         let bell = Bell {
             state: loom::sync::Mutex::new(State::default()),
@@ -189,11 +205,12 @@ impl Sleeper {
         self.0.rung.notify_all();
     }
 
-    /// Returns when it has come to a wait.
+    /// Returns when it has come to a wait. What it has done before the caller sees.
     pub(crate) fn until_waiting(&self) {
         while !self.0.waits.load(Ordering::Relaxed) {
             loom::thread::yield_now();
         }
+        drop(self.0.state.lock().unwrap());
     }
 
     /// It is to stop waiting.
@@ -214,14 +231,14 @@ impl Sleeper {
 
     pub(crate) fn wait(
         &self,
-        _: (&'static WaitKind, u64),
+        _: (&'static WaitKind, [u64; 2]),
         _: Option<Instant>,
         point: bool,
         since: Look,
         told: impl Fn() -> bool,
     ) -> Result<bool, Stop> {
-        self.0.waits.store(true, Ordering::Relaxed);
         let mut state = self.0.state.lock().unwrap();
+        self.0.waits.store(true, Ordering::Relaxed);
         loop {
             if self.is_gone() {
                 if state.over {

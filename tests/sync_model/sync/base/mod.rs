@@ -11,6 +11,8 @@ pub(crate) mod list;
 #[path = "../../../../src/sync/base/lock.rs"]
 pub(crate) mod lock;
 pub(crate) mod names;
+#[path = "../../../../src/sync/base/said.rs"]
+pub(crate) mod said;
 #[path = "../../../../src/sync/base/side.rs"]
 pub(crate) mod side;
 #[path = "../../../../src/sync/base/stock.rs"]
