@@ -614,7 +614,10 @@ fn a_post_that_another_was_told_of_comes() {
             first.until_waiting();
             let (also_posts, also_values) = (posts.clone(), values.clone());
             let selects = spawn_as(&second, move || {
-                let (mut value, mut post) = (RecvArm::new(&*also_values), StockArm::new(&also_posts, &WAIT));
+                let (mut value, mut post) = (
+                    RecvArm::new(&*also_values),
+                    StockArm::new(&also_posts, &WAIT, (Kind::Notification, &Name)),
+                );
                 select([&mut value, &mut post]).unwrap()
             });
             second.until_waiting();
@@ -642,7 +645,8 @@ fn one_that_has_begun_is_let_go() {
     limit(240, || {
         let ends = explore(3, || {
             let (posts, values) = (Arc::new(Stock::new(0)), channel(None));
-            let (mut value, mut post) = (RecvArm::new(&*values), StockArm::new(&posts, &WAIT));
+            let (mut value, mut post) =
+                (RecvArm::new(&*values), StockArm::new(&posts, &WAIT, (Kind::Notification, &Name)));
             let all = posts.clone();
             let lets_go = spawn(move || all.dismiss_all());
             assert_eq!(select([&mut value, &mut post]), Ok(1));
