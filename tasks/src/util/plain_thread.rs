@@ -24,13 +24,14 @@ struct Plain {
 pub fn start_plain_thread(name: &'static CStr, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let plain = Box::into_raw(Box::new(Plain { name, body: Box::new(body) }));
     let mut attributes = MaybeUninit::uninit();
-    let mut thread = 0;
+    // (A number or a pointer, as libc likes.)
+    let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
     // SAFETY: the attributes are made before they are used, and destroyed once; `run` is given what it takes, and it alone.
     let errno = unsafe {
         match libc::pthread_attr_init(attributes.as_mut_ptr()) {
             0 => {
                 libc::pthread_attr_setdetachstate(attributes.as_mut_ptr(), libc::PTHREAD_CREATE_DETACHED);
-                let errno = libc::pthread_create(&mut thread, attributes.as_ptr(), run, plain.cast());
+                let errno = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, plain.cast());
                 libc::pthread_attr_destroy(attributes.as_mut_ptr());
                 errno
             }
