@@ -117,7 +117,8 @@
 //! # Fork
 //! A forked child of a process that had a runtime, or a channel, has none, and can make none: that is an error, as is to spawn a task,
 //! to post, and to get an event. The calls of this crate block there as on a plain thread, in the [timeouts](time::timeout), groups of
-//! [tokens](task::CancelToken) and [shields](task::shield) that the fork was in; and to drop what the parent had does nothing. Daemonise before the first `run`: a child that was forked before may do everything, and so may one that execs.
+//! [tokens](task::CancelToken) and [shields](task::shield) that the fork was in; and to drop what the parent had does nothing. Daemonise before the
+//! first `run`: a child that was forked before may do everything, and so may one that execs.
 //!
 //! The code that has forked goes on in the child, on the only thread there. When it comes to its end, so does the child:
 //!

@@ -314,7 +314,7 @@ impl<T> JoinSet<T> {
 
     /// # Panics
     /// If one of them is the task that calls.
-    pub(crate) fn is_without_caller(&mut self) {
+    pub(crate) fn assert_caller_is_no_member(&mut self) {
         let caller = ec_tasks::with_current(|task| task.map(ec_tasks::Task::id));
         let Some(caller) = caller.filter(|caller| self.stranger != Some(*caller)) else { return };
         let is_in = self.places.iter().flatten().any(|handle| handle.id() == caller);
@@ -338,7 +338,7 @@ impl<T> JoinSet<T> {
         deadline: Option<Instant>,
         point: bool,
     ) -> Result<Result<Option<Joined<T>>, TimedOut>, Stop> {
-        self.is_without_caller();
+        self.assert_caller_is_no_member();
         loop {
             let ended = self.take_ended();
             if ended.is_some() || self.is_empty() {

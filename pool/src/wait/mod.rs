@@ -249,9 +249,8 @@ pub fn until_ended(end: &End<'_>, deadline: Option<Instant>, point: bool) -> Res
 }
 
 /// As [`until`], for any token and condition, and announced with both words that a kind describes: `ready` is told which tokens ended the last
-/// suspension. It runs while a timer of this
-/// wait may be in flight: it does not wait itself (it would take the timer's completion for its own), and a panic in it ends the
-/// process.
+/// suspension. It runs while a timer of this wait may be in flight: it does not wait itself (it would take the timer's completion for its
+/// own), and a panic in it ends the process.
 #[inline(always)]
 pub(crate) fn until_token(
     kind: &'static WaitKind,

@@ -310,7 +310,11 @@ impl Among<'_> {
 }
 
 impl<'a, 'b> Round<'a, 'b> {
-    fn new(slots: &'a [Slot<'b>], kind: &'static WaitKind, sleeper: &'a Sleeper) -> Round<'a, 'b> {
+    fn new(
+        slots: &'a [Slot<'b>],
+        says: (&'static WaitKind, [u64; 2]),
+        sleeper: &'a Sleeper,
+    ) -> Round<'a, 'b> {
         let asks = |ask: fn(&dyn Arm) -> bool| slots.iter().any(|slot| slot.with(|arm| ask(arm)));
         let claim = asks(|arm| arm.is_claimed()).then(|| Arc::new(Claim::new()));
         Round {
@@ -318,7 +322,7 @@ impl<'a, 'b> Round<'a, 'b> {
             // (Before any is told.)
             since: look(),
             sleeper,
-            says: (kind, words_of(as_written(slots).filter_map(|slot| slot.with(|arm| arm.what())))),
+            says,
             deadline: slots.iter().filter_map(|slot| slot.with(|arm| arm.deadline())).min(),
             claim,
             verdict: Cell::new(None),
@@ -389,8 +393,9 @@ fn wait_for_first(slots: &[Slot<'_>], kind: &'static WaitKind) -> Result<usize, 
     if let Some(came) = find(slots, None, |arm| arm.prepare(Inside(&sleeper))) {
         return Ok(came);
     }
+    let says = (kind, words_of(as_written(slots).filter_map(|slot| slot.with(|arm| arm.what()))));
     loop {
-        let round = Round::new(slots, kind, &sleeper);
+        let round = Round::new(slots, says, &sleeper);
         round.stand();
         let won = slots.iter().position(|slot| slot.stood.get() == Stood::Won);
         // (If something was handed to one it is there, unless the caller is gone itself.)

@@ -5,8 +5,8 @@
 #![allow(unsafe_code)]
 
 use super::face::{
-    Arc, AtomicU8, Forked, Instant, Look, MutexGuard, Ordering, Sleeper, Stop, has_waited_for_long,
-    some_may_be_gone,
+    Arc, AtomicU8, AtomicU32, Forked, Instant, Look, MutexGuard, Ordering, Sleeper, Stop,
+    has_waited_for_long, some_may_be_gone,
 };
 use super::first::{Claim, One};
 use super::waiters::{How, Wake};
@@ -24,7 +24,7 @@ pub(super) struct List {
     pub(super) promised: usize,
     /// See [`Locked::has_begun`].
     begun: Option<Instant>,
-    /// See [`Locked::is_awaited`].
+    /// See [`Locked::awaits_from_now`].
     awaited: Option<Instant>,
     /// See [`Locked::was_late`].
     late: bool,
@@ -214,9 +214,17 @@ impl Locked<'_> {
         }
     }
 
-    /// Does the first know that it is its turn? `None`: there is nobody.
-    pub(crate) fn first_knows(&mut self) -> Option<bool> {
-        self.front().map(Place::is_told)
+    /// When some have left the list: takes back in `word` what says that the first has been `told`, if it has not, or `all` that is said of
+    /// those in the list, if there is nobody.
+    pub(crate) fn see_to_the_rest(&mut self, word: &AtomicU32, all: u32, told: u32) {
+        let over = match self.front().map(Place::is_told) {
+            None => all,
+            Some(false) => told,
+            Some(true) => return,
+        };
+        if word.load(Ordering::Relaxed) & over != 0 {
+            word.fetch_and(!over, Ordering::SeqCst);
+        }
     }
 
     /// Tells the first that it is its turn, and leaves it where it is. `None`: there is nobody, or it knows.
@@ -251,7 +259,7 @@ impl Locked<'_> {
     }
 
     /// From now on all depends on one that was told, and has not run.
-    pub(crate) fn is_awaited(&mut self) {
+    pub(crate) fn awaits_from_now(&mut self) {
         self.0.awaited = Some(Instant::now());
     }
 

@@ -180,14 +180,7 @@ impl Lock {
 
     /// Under the list's lock, when some have left the list: if nobody waits nobody has waited for too long; and who was told may be gone.
     fn see_to_the_rest(&self, list: &mut Locked<'_>) {
-        let over = match list.first_knows() {
-            None => WAITED | FAIR | TOLD,
-            Some(false) => TOLD,
-            Some(true) => return,
-        };
-        if self.word.load(Ordering::Relaxed) & over != 0 {
-            self.word.fetch_and(!over, Ordering::Relaxed);
-        }
+        list.see_to_the_rest(&self.word, WAITED | FAIR | TOLD, TOLD);
     }
 
     /// By who has it.
@@ -208,7 +201,7 @@ impl Lock {
         let wake = list.give_turn();
         let overdue = list.is_overdue();
         if wake.is_some() || overdue {
-            list.is_awaited();
+            list.awaits_from_now();
         }
         let more = list.was_late();
         self.word.fetch_or(if overdue { TOLD | FAIR } else { TOLD }, Ordering::Relaxed);

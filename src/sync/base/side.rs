@@ -258,13 +258,6 @@ impl Side {
 
     /// Under the list's lock, when some have left the list: if nobody waits nobody has waited for too long; and who was told may be gone.
     pub(crate) fn see_to_the_rest(&self, list: &mut Locked<'_>) {
-        let over = match list.first_knows() {
-            None => WAITED | FAIR | TOLD,
-            Some(false) => TOLD,
-            Some(true) => return,
-        };
-        if self.word.load(Ordering::Relaxed) & over != 0 {
-            self.word.fetch_and(!over, Ordering::SeqCst);
-        }
+        list.see_to_the_rest(&self.word, WAITED | FAIR | TOLD, TOLD);
     }
 }

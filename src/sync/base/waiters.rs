@@ -153,8 +153,7 @@ impl Waiters {
         leaves: impl Fn(&mut Locked<'_>),
     ) -> Waited {
         let since = look();
-        let sleeps = |place: &Place| place.wait(how, since);
-        self.stand(&Place::new(how), how.in_front, nothing, sleeps, &leaves, &leaves)
+        self.wait_by(how, None, nothing, |place| place.wait(how, since), leaves)
     }
 
     /// As one of several.

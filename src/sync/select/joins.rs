@@ -189,7 +189,7 @@ impl<T> Ends for JoinSet<T> {
     type Output = Option<thread::Result<T>>;
 
     fn ended(&mut self, _: Sealed) -> Option<Self::Output> {
-        self.is_without_caller();
+        self.assert_caller_is_no_member();
         if self.is_empty() { Some(None) } else { self.try_join_next().map(Some) }
     }
 

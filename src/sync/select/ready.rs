@@ -36,8 +36,8 @@ static GIVE_UP: WaitKind =
 /// Of anything that has a descriptor that can be polled: a socket, a pipe, a terminal. (A regular file is always ready.) A readiness that
 /// somebody else has brought about is seen as well, whatever reads it.
 ///
-/// Gives an error if the descriptor cannot be polled (`EBADF`: one that was opened with `O_PATH`), or if there is no runtime to do it. What waits does so in the channel of the runtime
-/// that the caller is in; outside of any in that of the default one.
+/// Gives an error if the descriptor cannot be polled (`EBADF`: one that was opened with `O_PATH`), or if there is no runtime to do it. What
+/// waits does so in the channel of the runtime that the caller is in; outside of any in that of the default one.
 ///
 /// ```
 /// use event_channel::net::{TcpListener, TcpStream};
@@ -141,8 +141,8 @@ impl<'a> Ready<'a> {
     }
 
     fn ask(&mut self, inside: Inside<'_>) -> io::Result<()> {
-        let pool = with_pool_or("readiness cannot be waited for", |pool| Ok(pool.handle()))?;
-        let pool = pool.ok_or_else(|| io::Error::other("the runtime has been shut down"))?;
+        let over = || io::Error::other("the runtime has been shut down");
+        let pool = with_pool_or("readiness cannot be waited for", |pool| pool.handle().ok_or_else(over))?;
         let answer =
             Arc::new(Answer { waiter: Waiter::of(inside.sleeper().clone()), event: Mutex::new(None) });
         let tells = Tells(answer.clone());

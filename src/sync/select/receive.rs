@@ -8,8 +8,8 @@ use std::sync::Arc;
 /// Comes with the next value, or with the end of the channel: gives what `recv` gives.
 ///
 /// `from` is a [`channel::Receiver`](crate::sync::channel::Receiver), an [`mpsc::Receiver`](crate::sync::mpsc::Receiver) or a
-/// [`oneshot::Receiver`](crate::sync::oneshot::Receiver); or an `Arc`, say, of one. The only error is that the channel is closed and empty; it comes each time,
-/// at once.
+/// [`oneshot::Receiver`](crate::sync::oneshot::Receiver); or an `Arc`, say, of one. The only error is that the channel is closed and empty;
+/// it comes each time, at once.
 ///
 /// ```
 /// use event_channel::sync::channel::{self, RecvError};

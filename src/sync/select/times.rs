@@ -57,8 +57,8 @@ impl Operation for Sleep {
     }
 }
 
-/// Comes with the next tick, and gives the time that it was due at, as [`Interval::tick`]. (Of one that is due already a select makes no more than
-/// of anything else that has come: others run at times, not each time.)
+/// Comes with the next tick, and gives the time that it was due at, as [`Interval::tick`]. (Of one that is due already a select
+/// makes no more than of anything else that has come: others run at times, not each time.)
 ///
 /// ```
 /// use event_channel::sync::{channel, select};

@@ -193,43 +193,44 @@ impl Inner {
     }
 
     fn put_first(&mut self, member: &Member) {
-        member.previous.set(ptr::null());
-        member.next.set(self.first);
-        // SAFETY: what is in the list is alive.
-        match unsafe { self.first.as_ref() } {
-            Some(first) => first.previous.set(member),
-            None => self.last = member,
-        }
-        self.first = member;
-        self.count += 1;
+        self.put(member, ptr::null(), self.first);
     }
 
     fn put_last(&mut self, member: &Member) {
-        member.previous.set(self.last);
-        member.next.set(ptr::null());
-        // SAFETY: what is in the list is alive.
-        match unsafe { self.last.as_ref() } {
-            Some(last) => last.next.set(member),
-            None => self.first = member,
-        }
-        self.last = member;
+        self.put(member, self.last, ptr::null());
+    }
+
+    fn put(&mut self, member: &Member, previous: *const Member, next: *const Member) {
+        member.previous.set(previous);
+        member.next.set(next);
+        self.link(previous, next, member, member);
         self.count += 1;
     }
 
     fn take_out(&mut self, member: &Member) {
         let (previous, next) = (member.previous.get(), member.next.get());
-        // SAFETY: as above.
-        unsafe {
-            match previous.as_ref() {
-                Some(previous) => previous.next.set(next),
-                None => self.first = next,
-            }
-            match next.as_ref() {
-                Some(next) => next.previous.set(previous),
-                None => self.last = previous,
-            }
-        }
+        self.link(previous, next, next, previous);
         self.count -= 1;
+    }
+
+    /// Behind `previous` comes `behind`, and before `next` stands `before`.
+    fn link(
+        &mut self,
+        previous: *const Member,
+        next: *const Member,
+        behind: *const Member,
+        before: *const Member,
+    ) {
+        // SAFETY: what is in the list is alive.
+        match unsafe { previous.as_ref() } {
+            Some(previous) => previous.next.set(behind),
+            None => self.first = behind,
+        }
+        // SAFETY: as above.
+        match unsafe { next.as_ref() } {
+            Some(next) => next.previous.set(before),
+            None => self.last = before,
+        }
     }
 }
 
